@@ -1,0 +1,99 @@
+//! What a solver integrates: drift and noise of a process, backward or forward in time.
+
+use crate::{Marginal, Result, Score, Sde, State};
+
+/// A process `dX = b(X, t) dt + c(t) dW` with additive noise.
+pub trait Dynamics<S>: Send + Sync {
+    /// The drift `b(x, t)`, row by row.
+    ///
+    /// # Errors
+    /// Whatever the model behind it fails with.
+    fn drift(&self, x: &S, t: f64) -> Result<S>;
+
+    /// The noise amplitude `c(t) >= 0`; zero for an ODE.
+    fn diffusion(&self, t: f64) -> f64;
+}
+
+/// Dynamics that are linear apart from a predicted noise `eps`: what exponential integrators use.
+pub trait Semilinear<S>: Dynamics<S> {
+    /// `alpha(t)` and `sigma(t)` of the forward process.
+    fn marginal(&self, t: f64) -> Marginal;
+
+    /// The predicted noise `eps(x, t) = -sigma(t) s(x, t)`.
+    ///
+    /// # Errors
+    /// Whatever the model behind it fails with.
+    fn eps(&self, x: &S, t: f64) -> Result<S>;
+}
+
+/// The family behind every sampler: for the forward process `dX = a(t) X dt + g(t) dW`,
+///
+/// `dX = [a X - (1 + eta^2)/2 g^2 s(X, t)] dt + eta g dW`, integrated from `t = T` down to 0.
+///
+/// `eta = 0` is the probability-flow ODE, `eta = 1` the reverse SDE. With the exact score all have
+/// the marginals `p_t`.
+///
+/// # Reference
+/// Song et al. 2021, arXiv 2011.13456, equations 6 and 13; the family in `eta`: Zhang and Chen
+/// 2022, arXiv 2204.13902, equation 5.
+pub struct Reverse<'a, S> {
+    sde: &'a dyn Sde,
+    score: &'a dyn Score<S>,
+    eta: f64,
+}
+
+impl<'a, S> Reverse<'a, S> {
+    /// Reverse dynamics of `sde` under `score` with stochasticity `eta`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Parameter`] unless `eta` is finite and non-negative.
+    pub fn new(sde: &'a dyn Sde, score: &'a dyn Score<S>, eta: f64) -> Result<Self> {
+        if !(eta.is_finite() && eta >= 0.0) {
+            return Err(crate::Error::Parameter {
+                name: "eta".into(),
+                value: eta.to_string(),
+                reason: "must be finite and non-negative".into(),
+            });
+        }
+        Ok(Self { sde, score, eta })
+    }
+
+    /// The probability-flow ODE, `eta = 0`.
+    pub fn ode(sde: &'a dyn Sde, score: &'a dyn Score<S>) -> Self {
+        Self { sde, score, eta: 0.0 }
+    }
+
+    /// The reverse SDE, `eta = 1`.
+    pub fn sde(sde: &'a dyn Sde, score: &'a dyn Score<S>) -> Self {
+        Self { sde, score, eta: 1.0 }
+    }
+
+    /// The stochasticity.
+    pub fn eta(&self) -> f64 {
+        self.eta
+    }
+}
+
+impl<S: State> Dynamics<S> for Reverse<'_, S> {
+    fn drift(&self, x: &S, t: f64) -> Result<S> {
+        let s = self.score.score(x, t)?;
+        let g2 = self.sde.diffusion_squared(t);
+        let c = -0.5 * (1.0 + self.eta * self.eta) * g2;
+        S::lincomb(&[(self.sde.drift_coef(t), x), (c, &s)])
+    }
+
+    fn diffusion(&self, t: f64) -> f64 {
+        self.eta * self.sde.diffusion(t)
+    }
+}
+
+impl<S: State> Semilinear<S> for Reverse<'_, S> {
+    fn marginal(&self, t: f64) -> Marginal {
+        self.sde.marginal(t)
+    }
+
+    fn eps(&self, x: &S, t: f64) -> Result<S> {
+        let s = self.score.score(x, t)?;
+        S::lincomb(&[(-self.sde.marginal(t).sigma, &s)])
+    }
+}

@@ -1,0 +1,28 @@
+//! What a diffusion is: linear SDEs, their schedules, reverse-time dynamics, counter-based
+//! randomness and targets whose densities and scores are known in closed form.
+//!
+//! This crate knows no network, no solver loop and no files. Solvers work on any [`State`]; the
+//! crate implements it for `ndarray::Array2<f64>` and, behind the feature `candle`, for
+//! `candle_core::Tensor`.
+//!
+//! ```
+//! use sde_core::{Sde, Vp};
+//! let sde = Vp::new(0.1, 20.0)?;
+//! let m = sde.marginal(0.5);
+//! assert!((m.alpha * m.alpha + m.sigma * m.sigma - 1.0).abs() < 1e-15);
+//! # Ok::<(), sde_core::Error>(())
+//! ```
+
+mod dynamics;
+mod error;
+mod key;
+mod score;
+mod sde;
+mod state;
+
+pub use dynamics::{Dynamics, Reverse, Semilinear};
+pub use error::{Error, Result};
+pub use key::Key;
+pub use score::{Derivatives, Potential, Score, ScoreJvp};
+pub use sde::{Marginal, Ou, Sde, SubVp, Ve, Vp};
+pub use state::{State, Tolerance};

@@ -1,0 +1,87 @@
+//! The tiny linear space every solver works on.
+
+use crate::{Key, Result};
+
+/// Absolute and relative tolerance of an adaptive solve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerance {
+    /// Absolute part, in units of the state.
+    pub abs: f64,
+    /// Relative part, of the larger of the two states a step connects.
+    pub rel: f64,
+}
+
+/// A batch of particles: `B` rows of equal shape, on which solvers need linear combinations, one
+/// weighted norm, row-wise dot products and noise, and nothing else.
+///
+/// Time and every coefficient are `f64` on the host, whatever the element type.
+///
+/// # Shapes
+/// The first dimension counts particles (`[B, D]`, `[B, C, H, W]`); all others belong to one
+/// particle.
+pub trait State: Clone + Send + Sync + Sized {
+    /// Number of particles `B`.
+    fn rows(&self) -> usize;
+
+    /// The linear combination `sum_i a_i x_i`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] when the terms differ in shape.
+    ///
+    /// # Panics
+    /// When `terms` is empty.
+    fn lincomb(terms: &[(f64, &Self)]) -> Result<Self>;
+
+    /// Scales each row by its own factor: `y_b = c_b x_b`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] unless `factors` has one entry a row.
+    fn scale_rows(&self, factors: &[f64]) -> Result<Self>;
+
+    /// The error norm of step-size control, taken over all elements `e` of `self`:
+    /// `sqrt(mean((e / (abs + rel * max(|a|, |b|)))^2))`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] when the states differ in shape.
+    fn weighted_rms(&self, a: &Self, b: &Self, tol: Tolerance) -> Result<f64>;
+
+    /// Dot product of each row with the same row of `other`, accumulated in `f64`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] when the states differ in shape.
+    fn row_dot(&self, other: &Self) -> Result<Vec<f64>>;
+
+    /// Standard normals in the shape of `self`; row `b` holds the numbers of particle
+    /// `first_row + b` under `key`, whatever the batch it is computed in.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    fn normals_like(&self, key: Key, first_row: u64) -> Result<Self>;
+
+    /// Random signs (+1 or -1, Rademacher), keyed as [`State::normals_like`].
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    fn signs_like(&self, key: Key, first_row: u64) -> Result<Self>;
+
+    /// Rows `start .. start + len` as a state of their own.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] when there are not that many rows.
+    fn slice_rows(&self, start: usize, len: usize) -> Result<Self>;
+
+    /// All rows of `parts`, in order.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] when the parts' rows differ in shape.
+    ///
+    /// # Panics
+    /// When `parts` is empty.
+    fn concat_rows(parts: &[Self]) -> Result<Self>;
+
+    /// Whether every element is finite.
+    ///
+    /// # Errors
+    /// Whatever the backend fails with.
+    fn all_finite(&self) -> Result<bool>;
+}
