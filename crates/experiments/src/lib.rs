@@ -1,1 +1,15 @@
-//! x
+//! The command line and the experiments behind it: one config, one finished, reproducible run.
+//!
+//! - [`cli`]: what the `experiment` binary understands, one file a command;
+//! - [`ode_sde_gap`], [`run`], [`report`]: the main experiment, its run folders and its page;
+//! - [`verify`]: recomputes published reference numbers from the shell;
+//! - [`model`], [`npy`], [`atomic`]: models by file name, arrays on disk, files that are whole or absent.
+
+pub mod atomic;
+pub mod cli;
+pub mod model;
+pub mod npy;
+pub mod ode_sde_gap;
+pub mod report;
+pub mod run;
+pub mod verify;

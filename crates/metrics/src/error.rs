@@ -91,7 +91,9 @@ pub enum Error {
         value: f64,
     },
     /// The points are not known to be what a solver needs to finish: rounding swamped the costs.
-    #[error("no optimal plan after {rounds} pricing rounds: violation {violation} exceeds {tolerance}")]
+    #[error(
+        "no optimal plan after {rounds} pricing rounds: violation {violation} exceeds {tolerance}"
+    )]
     NotConverged {
         /// Pricing rounds spent.
         rounds: usize,

@@ -1,1 +1,22 @@
-//! x
+//! Score networks on candle: networks with exact input derivatives, their training and their files.
+
+mod activation;
+mod config;
+mod error;
+pub mod fused;
+mod io;
+mod jet;
+mod mlp;
+mod net;
+mod time;
+mod train;
+
+pub use activation::Activation;
+pub use config::{Base, NetConfig, Output, TimeEmbedding, TimeFeature};
+pub use error::{Error, Result};
+pub use jet::Jet;
+pub use net::{GraphDerivatives, Kernels, OperatorRow, ScoreJacobian, ScoreNet};
+pub use train::{
+    AdamConfig, DataSource, Dsm, EmaConfig, FnSource, Objective, Outcome, Phase, Progress,
+    Schedule, ScoreBatch, TimeLaw, TrainConfig, Trainer, Weighting,
+};

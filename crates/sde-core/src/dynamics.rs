@@ -1,5 +1,6 @@
 //! What a solver integrates: drift and noise of a process, backward or forward in time.
 
+use crate::sde::check_time;
 use crate::{Marginal, Result, Score, Sde, State};
 
 /// A process `dX = b(X, t) dt + c(t) dW` with additive noise.
@@ -76,6 +77,7 @@ impl<'a, S> Reverse<'a, S> {
 
 impl<S: State> Dynamics<S> for Reverse<'_, S> {
     fn drift(&self, x: &S, t: f64) -> Result<S> {
+        check_time(self.sde, t)?;
         let s = self.score.score(x, t)?;
         let g2 = self.sde.diffusion_squared(t);
         let c = -0.5 * (1.0 + self.eta * self.eta) * g2;
@@ -93,6 +95,7 @@ impl<S: State> Semilinear<S> for Reverse<'_, S> {
     }
 
     fn eps(&self, x: &S, t: f64) -> Result<S> {
+        check_time(self.sde, t)?;
         let s = self.score.score(x, t)?;
         S::lincomb(&[(-self.sde.marginal(t).sigma, &s)])
     }

@@ -13,15 +13,18 @@
 //! # Ok::<(), sde_core::Error>(())
 //! ```
 
+pub mod analytic;
 mod dynamics;
 mod error;
+mod grid;
 mod key;
 mod score;
-mod sde;
+pub mod sde;
 mod state;
 
 pub use dynamics::{Dynamics, Reverse, Semilinear};
 pub use error::{Error, Result};
+pub use grid::TimeGrid;
 pub use key::Key;
 pub use score::{Derivatives, Potential, Score, ScoreJvp};
 pub use sde::{Marginal, Ou, Sde, SubVp, Ve, Vp};

@@ -1,1 +1,49 @@
-//! Placeholder docs.
+//! One loop, many steppers: samplers for the reverse-time SDEs and ODEs of score-based diffusion.
+//!
+//! A [`Stepper`] is a pure function of a problem, a state and an interval; a [`Controller`] proposes
+//! intervals and judges them; [`Noise`] gives Brownian increments; an [`Observer`] looks on.
+//! [`solve`] is the only loop. [`sample`] cuts many particles into blocks and takes each block
+//! through a whole solve on one thread. [`Method`] lists what there is.
+//!
+//! ```
+//! use ndarray::Array2;
+//! use sde_core::{Key, Reverse, State, TimeGrid, Vp, analytic::DataSet};
+//! use solvers::{Fresh, Grid, Method, solve};
+//!
+//! let vp = Vp::default();
+//! let score = DataSet::Blob.under(&vp).expect("a mixture");
+//! let problem = Reverse::ode(&vp, &score);
+//! let x = Array2::zeros((16, 2)).normals_like(Key::root(1), 0)?;
+//! let mut grid = Grid::new(TimeGrid::LogSnr.times(&vp, 20, 1.0, 1e-3)?)?;
+//! let noise = Fresh::new(Key::root(2), 0);
+//! let stepper = Method::DpmSolverPP2M.stepper();
+//! let solution = solve(&*stepper, &problem, x, 1.0, &mut grid, &noise, &mut ())?;
+//! assert_eq!((solution.x.dim(), solution.stats.nfe), ((16, 2), 20));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod blocks;
+mod control;
+mod end;
+mod error;
+mod method;
+mod noise;
+mod observe;
+mod sample;
+mod solve;
+mod stepper;
+pub mod steppers;
+pub mod tableau;
+mod tree;
+
+pub use blocks::{Summary, solve_blocks};
+pub use control::{Adaptive, Controller, Grid, Verdict};
+pub use end::{End, denoise};
+pub use error::{Result, SolveError};
+pub use method::{Method, Order};
+pub use noise::{BrownianGrid, Fresh, Noise, QuietEnd};
+pub use observe::{Event, Observer, Trajectory};
+pub use sample::{Control, Sampler, sample};
+pub use solve::{Solution, Stats, solve};
+pub use stepper::{Past, Step, Stepper};
+pub use tree::BrownianTree;

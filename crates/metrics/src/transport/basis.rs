@@ -12,26 +12,31 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone, Copy)]
 struct Node {
     parent: u32,
-    first_child: u32,
-    /// Siblings form a doubly linked list.
-    next: u32,
-    prev: u32,
     /// Number of nodes in the subtree, itself included.
     size: u32,
-    /// Whether the tree arc to the parent points to the parent.
-    up: bool,
     /// Flow on the tree arc to the parent.
     flow: i64,
     /// Cost of the tree arc to the parent.
     cost: f64,
+    /// Whether the tree arc to the parent points to the parent.
+    up: bool,
 }
 
 /// A strongly feasible spanning tree with its flows and node potentials.
 ///
 /// The reduced cost of an arc s -> t of cost c is `c - potential[s] + potential[t]`, zero on the
 /// tree.
+///
+/// The preorder of the tree is a circular list, so a subtree is a run of it: a pivot splices runs,
+/// and the shift of the potentials of a subtree is one walk along the list (the augmented threaded
+/// index of Barr, Glover and Klingman 1979).
 pub(crate) struct SpanningTree {
     nodes: Vec<Node>,
+    /// Next and previous node in preorder.
+    thread: Vec<u32>,
+    back: Vec<u32>,
+    /// Last node, in preorder, of the subtree.
+    last: Vec<u32>,
     potential: Vec<f64>,
     root: u32,
 }
@@ -49,17 +54,16 @@ impl SpanningTree {
     /// The caller attaches every node with [`SpanningTree::attach`], parents first or last as it
     /// likes, and then calls [`SpanningTree::complete`].
     pub(crate) fn new(n: usize) -> Self {
-        let node = Node {
-            parent: NONE,
-            first_child: NONE,
-            next: NONE,
-            prev: NONE,
-            size: 1,
-            up: true,
-            flow: 0,
-            cost: 0.0,
-        };
-        Self { nodes: vec![node; n + 1], potential: vec![0.0; n + 1], root: n as u32 }
+        let node = Node { parent: NONE, size: 1, flow: 0, cost: 0.0, up: true };
+        let links = vec![NONE; n + 1];
+        Self {
+            nodes: vec![node; n + 1],
+            thread: links.clone(),
+            back: links.clone(),
+            last: links,
+            potential: vec![0.0; n + 1],
+            root: n as u32,
+        }
     }
 
     pub(crate) fn root(&self) -> u32 {
@@ -69,31 +73,51 @@ impl SpanningTree {
     /// Hangs `child` under `parent` by an arc that points up (child -> parent) or down.
     pub(crate) fn attach(&mut self, child: u32, parent: u32, up: bool, flow: i64, cost: f64) {
         debug_assert!(up || flow > 0, "a tree arc without flow must point to the root");
-        self.link(child, parent);
-        let node = &mut self.nodes[child as usize];
-        (node.up, node.flow, node.cost) = (up, flow, cost);
+        self.nodes[child as usize] = Node { parent, size: 1, flow, cost, up };
     }
 
-    /// Computes subtree sizes and potentials of a tree whose nodes are all attached.
+    /// Computes preorder, subtree sizes and potentials once every node is attached.
     pub(crate) fn complete(&mut self) {
-        let mut order = Vec::with_capacity(self.nodes.len());
-        order.push(self.root);
-        let mut head = 0;
-        while head < order.len() {
-            let mut child = self.nodes[order[head] as usize].first_child;
-            head += 1;
-            while child != NONE {
-                order.push(child);
-                child = self.nodes[child as usize].next;
+        // Children of each node as linked lists, then one depth-first walk.
+        let n = self.nodes.len();
+        let (mut first, mut sibling) = (vec![NONE; n], vec![NONE; n]);
+        for (u, node) in self.nodes.iter().enumerate().rev() {
+            if node.parent != NONE {
+                sibling[u] = first[node.parent as usize];
+                first[node.parent as usize] = u as u32;
             }
         }
-        debug_assert_eq!(order.len(), self.nodes.len(), "a node was never attached");
-        for node in &mut self.nodes {
-            node.size = 1;
+        let mut order = Vec::with_capacity(n);
+        let mut stack = vec![self.root];
+        while let Some(u) = stack.pop() {
+            order.push(u);
+            let mut child = first[u as usize];
+            while child != NONE {
+                stack.push(child);
+                child = sibling[child as usize];
+            }
         }
-        for &u in order[1..].iter().rev() {
-            let Node { size, parent, .. } = self.nodes[u as usize];
-            self.nodes[parent as usize].size += size;
+        debug_assert_eq!(order.len(), n, "a node was never attached");
+        for (position, &u) in order.iter().enumerate() {
+            let next = order[(position + 1) % n];
+            self.thread[u as usize] = next;
+            self.back[next as usize] = u;
+            self.nodes[u as usize].size = 1;
+            self.last[u as usize] = NONE;
+        }
+        // Children come after their parent, so backwards every subtree is complete when it is met,
+        // and the child met first is the last one.
+        for &u in order.iter().rev() {
+            if self.last[u as usize] == NONE {
+                self.last[u as usize] = u;
+            }
+            let (Node { size, parent, .. }, last) = (self.nodes[u as usize], self.last[u as usize]);
+            if parent != NONE {
+                self.nodes[parent as usize].size += size;
+                if self.last[parent as usize] == NONE {
+                    self.last[parent as usize] = last;
+                }
+            }
         }
         self.potential[self.root as usize] = 0.0;
         for &u in &order[1..] {
@@ -105,28 +129,19 @@ impl SpanningTree {
         &self.potential
     }
 
-    /// Replaces the cost of the tree arc of every child of the root that `cost` has an answer for.
+    /// Replaces the costs of the tree arcs between nodes and the root.
     pub(crate) fn reprice_root_arcs(&mut self, cost: impl Fn(u32) -> f64) {
-        let mut child = self.nodes[self.root as usize].first_child;
-        while child != NONE {
-            self.nodes[child as usize].cost = cost(child);
-            child = self.nodes[child as usize].next;
+        let root = self.root;
+        for (u, node) in self.nodes.iter_mut().enumerate().filter(|(_, node)| node.parent == root) {
+            node.cost = cost(u as u32);
         }
         self.complete();
     }
 
     /// Total flow that still runs over the root, that is over artificial arcs.
     pub(crate) fn flow_through_root(&self) -> i64 {
-        let mut total = 0;
-        let mut child = self.nodes[self.root as usize].first_child;
-        while child != NONE {
-            let node = &self.nodes[child as usize];
-            if node.up {
-                total += node.flow;
-            }
-            child = node.next;
-        }
-        total
+        let into_root = self.nodes.iter().filter(|node| node.up && node.parent == self.root);
+        into_root.map(|node| node.flow).sum()
     }
 
     /// The tree arcs with flow, artificial ones left out.
@@ -191,8 +206,7 @@ impl SpanningTree {
 
     /// Lowest common ancestor, by subtree sizes: an ancestor is strictly larger.
     fn join(&self, mut u: u32, mut v: u32) -> u32 {
-        let (mut size_u, mut size_v) =
-            (self.nodes[u as usize].size, self.nodes[v as usize].size);
+        let (mut size_u, mut size_v) = (self.nodes[u as usize].size, self.nodes[v as usize].size);
         while u != v {
             if size_u < size_v {
                 u = self.nodes[u as usize].parent;
@@ -218,16 +232,17 @@ impl SpanningTree {
             self.nodes[u as usize].size += moved;
             u = self.nodes[u as usize].parent;
         }
+        self.cut_run(out);
+        let tail = self.turn_run(inner, out);
+        self.insert_run(inner, tail, outer);
+
         let (mut child, mut parent) = (inner, outer);
         let (mut up, mut flow, mut cost) = (arc.up, arc.flow, arc.cost);
         let mut below = 0;
         loop {
-            let old = self.nodes[child as usize];
-            self.unlink(child);
-            self.link(child, parent);
             let node = &mut self.nodes[child as usize];
-            (node.up, node.flow, node.cost) = (up, flow, cost);
-            node.size = moved - below;
+            let old = *node;
+            *node = Node { parent, size: moved - below, flow, cost, up };
             if child == out {
                 break;
             }
@@ -237,54 +252,74 @@ impl SpanningTree {
         }
     }
 
-    fn link(&mut self, child: u32, parent: u32) {
-        let head = self.nodes[parent as usize].first_child;
-        if head != NONE {
-            self.nodes[head as usize].prev = child;
-        }
-        self.nodes[parent as usize].first_child = child;
-        let node = &mut self.nodes[child as usize];
-        (node.parent, node.next, node.prev) = (parent, head, NONE);
+    fn splice(&mut self, before: u32, after: u32) {
+        self.thread[before as usize] = after;
+        self.back[after as usize] = before;
     }
 
-    fn unlink(&mut self, child: u32) {
-        let Node { parent, next, prev, .. } = self.nodes[child as usize];
-        if prev == NONE {
-            self.nodes[parent as usize].first_child = next;
-        } else {
-            self.nodes[prev as usize].next = next;
+    /// Takes the run of the subtree of `top` out of the preorder.
+    fn cut_run(&mut self, top: u32) {
+        let (before, last) = (self.back[top as usize], self.last[top as usize]);
+        self.splice(before, self.thread[last as usize]);
+        let mut u = self.nodes[top as usize].parent;
+        while u != NONE && self.last[u as usize] == last {
+            self.last[u as usize] = before;
+            u = self.nodes[u as usize].parent;
         }
-        if next != NONE {
-            self.nodes[next as usize].prev = prev;
+    }
+
+    /// Reorders the run that was cut out at `out` as the preorder of its tree hung up at `inner`.
+    ///
+    /// The new order is the subtree of `inner` as it was, then what the parent of `inner` has
+    /// besides, and so on up to `out`. Returns the last node.
+    fn turn_run(&mut self, inner: u32, out: u32) -> u32 {
+        let mut stem = inner;
+        let (mut before, mut last) = (self.back[stem as usize], self.last[stem as usize]);
+        let (mut after, mut tail) = (self.thread[last as usize], last);
+        while stem != out {
+            stem = self.nodes[stem as usize].parent;
+            // All of this is read before the splices below change it.
+            let (stem_before, stem_last) = (self.back[stem as usize], self.last[stem as usize]);
+            let at_end = stem_last == last;
+            let stem_after = if at_end { after } else { self.thread[stem_last as usize] };
+            let stem_tail = if at_end { before } else { stem_last };
+            if !at_end {
+                self.splice(before, after);
+            }
+            self.splice(tail, stem);
+            (before, last, after, tail) = (stem_before, stem_last, stem_after, stem_tail);
+        }
+        let mut u = inner;
+        loop {
+            self.last[u as usize] = tail;
+            if u == out {
+                return tail;
+            }
+            u = self.nodes[u as usize].parent;
+        }
+    }
+
+    /// Puts the run from `head` to `tail` right behind `outer`.
+    fn insert_run(&mut self, head: u32, tail: u32, outer: u32) {
+        let after = self.thread[outer as usize];
+        self.splice(outer, head);
+        self.splice(tail, after);
+        let mut u = outer;
+        while u != NONE && self.last[u as usize] == outer {
+            self.last[u as usize] = tail;
+            u = self.nodes[u as usize].parent;
         }
     }
 
     /// Adds `shift` to the subtree of `top`, or takes it from the rest where that is smaller: only
     /// differences of potentials matter.
     fn shift_potentials(&mut self, top: u32, shift: f64) {
+        let behind = self.thread[self.last[top as usize] as usize];
         let inside = 2 * self.nodes[top as usize].size as usize <= self.nodes.len();
-        let (start, skip, shift) = if inside { (top, NONE, shift) } else { (self.root, top, -shift) };
-        let mut u = start;
-        loop {
-            if u != skip {
-                self.potential[u as usize] += shift;
-                let child = self.nodes[u as usize].first_child;
-                if child != NONE {
-                    u = child;
-                    continue;
-                }
-            }
-            loop {
-                if u == start {
-                    return;
-                }
-                let node = &self.nodes[u as usize];
-                if node.next != NONE {
-                    u = node.next;
-                    break;
-                }
-                u = node.parent;
-            }
+        let (mut u, end, shift) = if inside { (top, behind, shift) } else { (behind, top, -shift) };
+        while u != end {
+            self.potential[u as usize] += shift;
+            u = self.thread[u as usize];
         }
     }
 

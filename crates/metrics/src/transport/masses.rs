@@ -31,7 +31,8 @@ pub(crate) fn integer_masses(a: &[f64], b: &[f64]) -> Masses {
 fn rounded(weights: &[f64]) -> Vec<i64> {
     let scale = TOTAL as f64 / weights.iter().sum::<f64>();
     // A positive mass stays positive, or its node could not be part of a strongly feasible tree.
-    let mut masses: Vec<i64> = weights.iter().map(|&w| ((w * scale).round() as i64).max(1)).collect();
+    let mut masses: Vec<i64> =
+        weights.iter().map(|&w| ((w * scale).round() as i64).max(1)).collect();
     let excess = masses.iter().sum::<i64>() - TOTAL;
     // The rounding left over, a few units in 2^60, goes where it is relatively smallest.
     if let Some(largest) = masses.iter_mut().max() {

@@ -1,5 +1,10 @@
 //! The tiny linear space every solver works on.
 
+mod array;
+mod slices;
+#[cfg(feature = "candle")]
+mod tensor;
+
 use crate::{Key, Result};
 
 /// Absolute and relative tolerance of an adaptive solve.

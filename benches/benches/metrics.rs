@@ -1,0 +1,56 @@
+//! `metrics`: exact transport between clouds and histograms.
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use metrics::{Histogram2d, HistogramBuilder};
+use ndarray::Array2;
+use sde_core::Key;
+use std::hint::black_box;
+
+fn normals(seed: u64, n: usize, d: usize, spread: f64) -> Array2<f64> {
+    let mut values = vec![0.0; n * d];
+    Key::root(seed).fill_normals(0, &mut values);
+    values.iter_mut().for_each(|v| *v *= spread);
+    Array2::from_shape_vec((n, d), values).expect("n * d values")
+}
+
+fn clouds(c: &mut Criterion) {
+    let mut group = c.benchmark_group("metrics");
+    group.sample_size(10);
+    for (n, d) in [(500, 2), (2000, 2), (1000, 10)] {
+        let (x, y) = (normals(1, n, d, 1.0), normals(2, n, d, 1.1));
+        group.throughput(Throughput::Elements(n as u64));
+        group.bench_function(BenchmarkId::new("w2-cloud", format!("{n}x{d}")), |b| {
+            b.iter(|| metrics::w2(black_box(x.view()), black_box(y.view())));
+        });
+    }
+    group.finish();
+}
+
+fn histogram(seed: u64, nodes: usize, spread: f64) -> Histogram2d {
+    let mut builder = HistogramBuilder::new(3.5, nodes).expect("a valid grid");
+    builder.add(normals(seed, 200_000, 2, spread).view()).expect("finite samples");
+    builder.finish().expect("samples on the grid")
+}
+
+fn grids(c: &mut Criterion) {
+    let mut group = c.benchmark_group("metrics");
+    group.sample_size(10);
+    for nodes in [16, 32, 64] {
+        let (a, b) = (histogram(1, nodes, 1.0), histogram(2, nodes, 1.1));
+        group.throughput(Throughput::Elements((nodes * nodes) as u64));
+        group.bench_function(BenchmarkId::new("w2-grid", format!("{nodes}x{nodes}")), |bench| {
+            bench.iter(|| black_box(&a).w2(black_box(&b)));
+        });
+    }
+    let samples = normals(3, 100_000, 2, 1.5);
+    group.throughput(Throughput::Elements(100_000));
+    group.bench_function(BenchmarkId::new("histogram", 100_000), |b| {
+        b.iter(|| {
+            HistogramBuilder::new(3.5, 64).and_then(|mut h| h.add(black_box(samples.view())))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, clouds, grids);
+criterion_main!(benches);

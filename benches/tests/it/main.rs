@@ -1,0 +1,48 @@
+//! The pages against the registries: what the book lists is what there is.
+
+use solvers::Method;
+
+#[test]
+fn the_methods_page_lists_the_registry() {
+    let page = include_str!("../../../docs/src/guide/methods.md");
+    let listed: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let shown = |order: Option<f64>| order.map_or("-".to_owned(), |order| order.to_string());
+    let expected: Vec<String> = Method::ALL
+        .iter()
+        .map(|method| {
+            let order = method.order();
+            format!(
+                "| `{}` | {} | {} | {} | {} | {} |",
+                method.name(),
+                order.ode,
+                shown(order.strong),
+                shown(order.weak),
+                method.nfe_per_step(),
+                method.reference()
+            )
+        })
+        .collect();
+    assert_eq!(listed, expected, "docs/src/guide/methods.md should hold\n{}", expected.join("\n"));
+}
+
+#[test]
+fn the_theory_page_lists_every_sde() {
+    let page = include_str!("../../../docs/src/theory/sde.md");
+    for name in sde_core::sde::NAMES {
+        assert!(page.contains(&format!("| `{name}` |")), "docs/src/theory/sde.md misses {name}");
+    }
+}
+
+#[test]
+fn the_configuration_page_lists_every_key() {
+    let page = include_str!("../../../docs/src/experiments/configuration.md");
+    let preset = include_str!("../../../crates/experiments/configs/paper.toml");
+    let keys = preset.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let table = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        table.or_else(|| line.split_once(" = ").map(|(key, _)| key))
+    });
+    let missing: Vec<&str> = keys
+        .filter(|key| !page.contains(&format!("`{key}`")) && !page.contains(&format!("`[{key}]`")))
+        .collect();
+    assert!(missing.is_empty(), "docs/src/experiments/configuration.md misses {missing:?}");
+}

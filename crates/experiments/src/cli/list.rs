@@ -1,0 +1,107 @@
+//! `list`: what there is, straight from the registries.
+
+use anyhow::Result;
+use clap::ValueEnum;
+use sde_core::TimeGrid;
+use serde_json::{Map, Value, json};
+use solvers::Method;
+
+use super::metric::Metric;
+use super::output::{Output, table};
+use crate::run;
+
+/// List experiments, methods, SDEs, time grids and metrics
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  experiment list methods")]
+pub(super) struct Args {
+    /// What to list (default: everything)
+    #[arg(value_enum)]
+    what: Option<What>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum What {
+    Experiments,
+    Methods,
+    Sdes,
+    Grids,
+    Metrics,
+}
+
+impl What {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Experiments => "experiments",
+            Self::Methods => "methods",
+            Self::Sdes => "sdes",
+            Self::Grids => "grids",
+            Self::Metrics => "metrics",
+        }
+    }
+
+    /// One object a row, all with the same keys.
+    fn rows(self) -> Result<Vec<Value>> {
+        Ok(match self {
+            Self::Experiments => run::EXPERIMENTS
+                .iter()
+                .map(|(name, about)| {
+                    json!({"name": name, "presets": run::PRESETS.join(" "), "about": about})
+                })
+                .collect(),
+            Self::Methods => Method::ALL.iter().map(|m| method(*m)).collect(),
+            Self::Sdes => sde_core::sde::NAMES.iter().map(|n| sde(n)).collect::<Result<_>>()?,
+            Self::Grids => TimeGrid::NAMES.iter().map(|name| json!({"name": name})).collect(),
+            Self::Metrics => Metric::value_variants().iter().map(|m| m.row()).collect(),
+        })
+    }
+}
+
+fn method(method: Method) -> Value {
+    let order = method.order();
+    let shown = |order: Option<f64>| order.map_or(Value::Null, |o| json!(o));
+    json!({
+        "name": method.name(),
+        "ode-order": order.ode,
+        "strong-order": shown(order.strong),
+        "weak-order": shown(order.weak),
+        "nfe-per-step": method.nfe_per_step(),
+        "stochastic": method.stochastic(),
+        "adaptive": method.adaptive(),
+        "reference": method.reference(),
+    })
+}
+
+fn sde(name: &str) -> Result<Value> {
+    let sde = sde_core::sde::parse(name)?;
+    Ok(json!({"name": name, "default": sde.name(), "horizon": sde.horizon(),
+        "prior-std": sde.prior_std()}))
+}
+
+pub(super) fn list(args: &Args, output: &Output) -> Result<()> {
+    let all = What::value_variants();
+    let chosen = args.what.map_or(all.to_vec(), |w| vec![w]);
+    let mut object = Map::new();
+    let mut text = Vec::new();
+    for what in chosen {
+        let rows = what.rows()?;
+        text.push(format!("{}\n{}", what.name(), as_table(&rows)));
+        object.insert(what.name().into(), Value::Array(rows));
+    }
+    output.emit(&object, &text.join("\n"))
+}
+
+fn as_table(rows: &[Value]) -> String {
+    let Some(Value::Object(first)) = rows.first() else { return String::new() };
+    let keys: Vec<&String> = first.keys().collect();
+    let mut cells: Vec<Vec<String>> = vec![keys.iter().map(|k| format!("  {k}")).collect()];
+    for row in rows {
+        let cell = |k: &&String| match &row[k.as_str()] {
+            Value::String(s) => format!("  {s}"),
+            Value::Null => "  -".into(),
+            Value::Bool(b) => if *b { "  yes" } else { "  no" }.into(),
+            other => format!("  {other}"),
+        };
+        cells.push(keys.iter().map(cell).collect());
+    }
+    table(&cells)
+}

@@ -1,0 +1,108 @@
+//! The command line: one file a command, `--json` and one-line errors everywhere.
+
+mod list;
+mod metric;
+mod options;
+mod output;
+mod points;
+mod runs;
+mod sample;
+mod verify;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+pub use output::Output;
+
+/// Score-based diffusion through SDEs: train, sample, measure the ODE-SDE gap, report it.
+#[derive(Debug, Parser)]
+#[command(name = "experiment", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Example:\n  experiment run ode-sde-gap --preset quick")]
+pub struct Cli {
+    /// Print exactly one JSON object on standard output, everything else on standard error
+    #[arg(long, global = true)]
+    json: bool,
+    /// Threads to compute with (default: one a core); the results do not depend on it
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(list::Args),
+    Run(runs::RunCommand),
+    Report(runs::ReportCommand),
+    Train(runs::TrainCommand),
+    Sample(sample::Args),
+    Residual(points::ResidualCommand),
+    Logp(points::LogpCommand),
+    Metric(metric::Args),
+    Verify(verify::Args),
+}
+
+/// Runs one command line and turns its outcome into an exit code: 0, 1 for an error or a missed
+/// reference, 2 for a command line that cannot be understood, 130 when interrupted.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match dispatch(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<u8> {
+    let mut pool = rayon::ThreadPoolBuilder::new()
+        .start_handler(|_| score_nets::fused::flush_denormals());
+    if let Some(n) = cli.threads {
+        pool = pool.num_threads(n.into());
+    }
+    pool.build_global().context("cannot start the threads")?;
+    let output = Output::new(cli.json);
+    match cli.command {
+        Command::List(args) => list::list(&args, &output).map(|()| 0),
+        Command::Run(args) => args.run(&output),
+        Command::Report(args) => args.run(&output),
+        Command::Train(args) => args.run(&output),
+        Command::Sample(args) => sample::sample(&args, &output).map(|()| 0),
+        Command::Residual(args) => args.run(&output).map(|()| 0),
+        Command::Logp(args) => args.run(&output).map(|()| 0),
+        Command::Metric(args) => metric::metric(&args, &output).map(|()| 0),
+        Command::Verify(args) => verify::verify(&args, &output),
+    }
+}
+
+/// One line on standard error; a reader who closed it is nobody's concern.
+fn complain(message: &str) {
+    let line: Vec<&str> = message.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let _ = writeln!(std::io::stderr(), "error: {}", line.join(" "));
+}
+
+/// Help and version go to standard output as they are; a mistake becomes one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    let shows_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if shows_help {
+        return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        complain("no command given; `experiment --help` lists them");
+        return ExitCode::from(2);
+    }
+    let text = error.render().to_string();
+    let body = text.split("\n\nUsage:").next().unwrap_or(&text);
+    let body = body.split("\n\nFor more information").next().unwrap_or(body);
+    complain(body.trim_start_matches("error:").trim());
+    ExitCode::from(2)
+}

@@ -1,0 +1,54 @@
+//! Standard output: one JSON object, or lines for people.
+
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// Where a command's result goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// Prints JSON when `json`, text otherwise.
+    pub const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether the result is printed as JSON.
+    pub const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints a line for people on standard error.
+    pub fn note(self, line: &str) {
+        // Nothing can be done about a reader who has gone.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+
+    /// Prints a command's result, once: `value` as one JSON object, or `text`.
+    ///
+    /// # Errors
+    /// When standard output is closed or full.
+    pub fn emit(self, value: &impl Serialize, text: &str) -> Result<()> {
+        let line = if self.json { serde_json::to_string(value)? } else { text.trim_end().to_owned() };
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{line}").and_then(|()| out.flush()).context("cannot write to standard output")
+    }
+}
+
+/// Lays rows out in columns, the first row as a heading.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|c| width(c).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(s, &w)| format!("{s:w$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,138 @@
+//! `residual` and `logp`: a potential and its derivatives at given points.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use fp_residual::log_density_residual;
+use ndarray::{Array2, ArrayView2, Axis, s};
+use sde_core::sde::check_time;
+use sde_core::{Derivatives, Potential, Sde};
+use serde_json::json;
+
+use super::Output;
+use super::options::{Dtype, ModelOptions};
+use crate::model::{self, Model};
+use crate::npy::{self, RowWriter};
+
+/// Rows that are in memory at a time.
+const CHUNK: usize = 8192;
+
+/// Evaluate a potential, its derivatives and its Fokker-Planck residual at given points
+///
+/// Writes the columns potential, score_1..score_d, d_t, laplacian, residual, with
+/// R = d_t phi + div f + f.grad phi - g^2/2 (laplacian + |grad phi|^2), which is zero for the
+/// logarithm of an exact density. Networks are evaluated in f64 unless --dtype f32 is given.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  experiment residual --model blob_w1.0.safetensors --sde ou \
+    --points points.npy --out residual.npy")]
+pub(super) struct ResidualCommand {
+    #[command(flatten)]
+    points: Points,
+}
+
+/// Evaluate a potential at given points
+///
+/// Writes one column. For a closed form it is the normalised log p_t(x) (natural logarithm); for a
+/// network it is its potential phi(t, x), a log-density up to an unknown function of t alone.
+/// Networks are evaluated in f64 unless --dtype f32 is given.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  experiment logp --model mixture.json --sde vp \
+    --points points.npy --out logp.npy")]
+pub(super) struct LogpCommand {
+    #[command(flatten)]
+    points: Points,
+}
+
+#[derive(Debug, clap::Args)]
+struct Points {
+    #[command(flatten)]
+    model: ModelOptions,
+    /// Points [n, 1+d]: a row is t, x1, ..., xd
+    #[arg(long, value_name = "FILE.npy")]
+    points: PathBuf,
+    /// Where the table [n, columns] goes, in f64
+    #[arg(long, value_name = "FILE.npy")]
+    out: PathBuf,
+}
+
+impl ResidualCommand {
+    pub(super) fn run(&self, output: &Output) -> Result<()> {
+        let columns = |dim: usize| {
+            let scores = (1..=dim).map(|i| format!("score_{i}"));
+            let first = std::iter::once("potential".to_owned()).chain(scores);
+            first.chain(["d_t", "laplacian", "residual"].map(String::from)).collect()
+        };
+        self.points.run(output, columns)
+    }
+}
+
+impl LogpCommand {
+    pub(super) fn run(&self, output: &Output) -> Result<()> {
+        self.points.run(output, |_| vec!["potential".to_owned()])
+    }
+}
+
+impl Points {
+    /// Evaluates chunk by chunk; the first columns of the whole table are those asked for.
+    fn run(&self, output: &Output, columns: impl Fn(usize) -> Vec<String>) -> Result<()> {
+        let start = Instant::now();
+        let model = self.model.open(Dtype::F64)?;
+        let sde = model.sde(self.model.sde.as_deref())?;
+        let rows = npy::read_rows(&self.points)?;
+        let (n, dim) = (rows.nrows(), model.dim());
+        let shown = self.points.display();
+        ensure!(
+            rows.ncols() == 1 + dim,
+            "{shown}: expected [n, {}] (t and {dim} coordinates), found {:?}",
+            1 + dim,
+            rows.shape()
+        );
+        for (row, &t) in rows.column(0).iter().enumerate() {
+            check_time(sde.as_ref(), t).with_context(|| format!("{shown}: row {row}"))?;
+        }
+        let columns = columns(dim);
+        let mut writer = RowWriter::create(&self.out, n, columns.len())?;
+        for (k, chunk) in rows.axis_chunks_iter(Axis(0), CHUNK).enumerate() {
+            let table = table(&model, sde.as_ref(), chunk)?;
+            let table = table.slice(s![.., ..columns.len()]);
+            npy::check_finite(table).with_context(|| format!("rows from {}", k * CHUNK))?;
+            writer.push(table)?;
+        }
+        writer.finish()?;
+        let report = json!({"rows": n, "columns": columns, "sde": sde.name(),
+            "out": self.out, "seconds": start.elapsed().as_secs_f64()});
+        let text = format!("{n} rows of {} in {}", columns.join(", "), self.out.display());
+        output.emit(&report, &text)
+    }
+}
+
+/// All columns of `residual` for rows `t, x1..xd`.
+fn table(model: &Model, sde: &dyn Sde, rows: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+    let t = rows.column(0).to_vec();
+    let x = rows.slice(s![.., 1..]).as_standard_layout().into_owned();
+    match model {
+        Model::Analytic(target) => {
+            let d = target.under(sde)?.derivatives(&x, &t)?;
+            let residual = log_density_residual(&d, &x, &t, sde)?;
+            Ok(joined(&d, d.score.view(), &residual))
+        }
+        Model::Network(net) => {
+            let x = model::to_tensor(&x, net.dtype())?;
+            let d = net.derivatives(&x, &t)?;
+            let residual = log_density_residual(&d, &x, &t, sde)?;
+            Ok(joined(&d, model::to_rows(&d.score)?.view(), &residual))
+        }
+    }
+}
+
+fn joined<S>(d: &Derivatives<S>, score: ArrayView2<'_, f64>, residual: &[f64]) -> Array2<f64> {
+    let dim = score.ncols();
+    Array2::from_shape_fn((score.nrows(), dim + 4), |(i, j)| match j {
+        0 => d.potential[i],
+        j if j <= dim => score[[i, j - 1]],
+        j if j == dim + 1 => d.d_t[i],
+        j if j == dim + 2 => d.laplacian[i],
+        _ => residual[i],
+    })
+}

@@ -1,0 +1,112 @@
+//! `run`, `report`, `train`: experiments and their folders.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::Output;
+use crate::run::{self, Outcome, RunArgs};
+
+/// Run an experiment: train, sample, measure, report
+///
+/// EXPERIMENT is a name (`experiment list experiments`) or a TOML file with a whole configuration.
+/// The run's folder holds its configuration, checkpoints, plots, `results.json` and `report.html`.
+/// A finished run is not repeated; an interrupted one continues with the same command.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  experiment run ode-sde-gap --preset smoke --seed 1 --out runs/first")]
+pub(super) struct RunCommand {
+    /// A registered experiment, or a configuration file ending in .toml
+    #[arg(value_name = "EXPERIMENT|FILE.toml")]
+    experiment: String,
+    /// Starting values: smoke, quick or paper
+    #[arg(long, value_name = "P")]
+    preset: Option<String>,
+    /// Change one value of the configuration; may be repeated
+    #[arg(long, value_name = "A.B=C")]
+    set: Vec<String>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// The run's folder (default: runs/<experiment>/<hash of the configuration>)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Continue an interrupted run; an error when there is nothing to continue
+    #[arg(long)]
+    resume: bool,
+    /// Evaluate the checkpoints of a folder instead of training
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
+}
+
+impl RunCommand {
+    pub(super) fn run(self, output: &Output) -> Result<u8> {
+        let outcome = run::run(&RunArgs {
+            experiment: self.experiment,
+            preset: self.preset,
+            set: self.set,
+            seed: self.seed,
+            out: self.out,
+            resume: self.resume,
+            models: self.models,
+        })?;
+        finish(&outcome, output)
+    }
+}
+
+/// Rebuild the plots and the page of a run from its files
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  experiment report runs/first")]
+pub(super) struct ReportCommand {
+    /// The run's folder
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+}
+
+impl ReportCommand {
+    pub(super) fn run(self, output: &Output) -> Result<u8> {
+        finish(&run::report(&self.run)?, output)
+    }
+}
+
+/// Train the networks of a configuration file and stop there
+///
+/// The configuration and the folder are those of `run`, which then continues with the rest.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  experiment train crates/experiments/configs/smoke.toml")]
+pub(super) struct TrainCommand {
+    /// The configuration
+    #[arg(value_name = "FILE.toml")]
+    file: String,
+    /// Change one value of the configuration; may be repeated
+    #[arg(long, value_name = "A.B=C")]
+    set: Vec<String>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// The run's folder (default: runs/<experiment>/<hash of the configuration>)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Continue an interrupted training; an error when there is nothing to continue
+    #[arg(long)]
+    resume: bool,
+}
+
+impl TrainCommand {
+    pub(super) fn run(self, output: &Output) -> Result<u8> {
+        let outcome = run::train(&RunArgs {
+            experiment: self.file,
+            preset: None,
+            set: self.set,
+            seed: self.seed,
+            out: self.out,
+            resume: self.resume,
+            models: None,
+        })?;
+        finish(&outcome, output)
+    }
+}
+
+fn finish(outcome: &Outcome, output: &Output) -> Result<u8> {
+    output.emit(outcome, &outcome.to_string())?;
+    Ok(outcome.exit_code())
+}

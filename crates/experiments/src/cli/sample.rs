@@ -1,0 +1,290 @@
+//! `sample`: particles through a reverse-time SDE or ODE, to a file, block by block.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use ndarray::{Array2, s};
+use sde_core::sde::check_time;
+use sde_core::{Key, Reverse, Score, Sde, State, TimeGrid, Tolerance};
+use serde_json::json;
+use solvers::{
+    Adaptive, BrownianTree, Control, Controller, End, Fresh, Grid, Method, Noise, QuietEnd,
+    Sampler, Summary, denoise, solve, solve_blocks,
+};
+
+use super::Output;
+use super::options::{Dtype, ModelOptions};
+use crate::model::{self, Model};
+use crate::npy::{self, RowWriter};
+
+/// Draw samples by integrating a model's reverse-time SDE or probability-flow ODE
+///
+/// Start: --n N particles from the prior at --t-start, under --seed; or the rows of --x0. The result
+/// is an array [n, d] of f64, written block by block. The same seed gives the same bytes whatever
+/// --block-rows and --threads, and the first particles are the same however many follow.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    experiment sample --model mixture.json --sde vp --method euler-maruyama --steps 1000 \
+    --n 10000 --seed 1 --out samples.npy\n  \
+    experiment sample --model blob_w1.0.safetensors --sde ou --method euler --steps 890 \
+    --grid ode-sde-gap --n 200000 --seed 1 --out ode.npy\n  \
+    experiment sample --model mixture.json --sde vp --method dopri5 --rtol 1e-10 --t-end 0 \
+    --x0 noise.npy --out data.npy")]
+#[command(group = clap::ArgGroup::new("start").required(true).args(["n", "x0"]))]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelOptions,
+    /// The method (`experiment list methods`); `euler` is euler-maruyama with --eta 0
+    #[arg(long, value_name = "X")]
+    method: String,
+    /// Number of fixed steps (with the grid ode-sde-gap, the hundred short ones included)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    steps: Option<u32>,
+    /// Where the steps lie (`experiment list grids`)
+    #[arg(long, value_name = "G", default_value = "uniform")]
+    grid: String,
+    /// Instead of --steps: steps as long as this relative tolerance allows, a particle on its own
+    #[arg(long, value_name = "TOL", conflicts_with = "steps")]
+    rtol: Option<f64>,
+    /// As --rtol, the absolute tolerance (each is the other's default)
+    #[arg(long, value_name = "TOL", conflicts_with = "steps")]
+    atol: Option<f64>,
+    /// Stochasticity: 0 is the probability-flow ODE, 1 the reverse SDE (default: 1 for
+    /// euler-maruyama, 0 for every other method)
+    #[arg(long, value_name = "E", allow_negative_numbers = true)]
+    eta: Option<f64>,
+    /// Where to begin (default: the SDE's horizon)
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    t_start: Option<f64>,
+    /// Where to stop (default: 0 for ou, 0.001 for vp and sub-vp, 0.00001 for ve)
+    #[arg(long, value_name = "EPS", allow_negative_numbers = true)]
+    t_end: Option<f64>,
+    /// Remove the noise left at the end: an SDE takes its last step without noise, an ODE ends with
+    /// the predicted data point E[x_0 | x]. The same as --end no-noise and --end denoise
+    #[arg(long, conflicts_with = "end")]
+    denoise: bool,
+    /// The end in full: plain, no-noise (last step without noise), denoise (no-noise, then the
+    /// predicted data point)
+    #[arg(long, value_name = "RULE")]
+    end: Option<String>,
+    /// Draw this many particles from the prior
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    n: Option<u64>,
+    /// Start from these rows [n, d] instead
+    #[arg(long, value_name = "FILE.npy")]
+    x0: Option<PathBuf>,
+    /// Seed of the prior and of the noise
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    seed: u64,
+    /// Particles that are solved together
+    #[arg(long, value_name = "N", default_value_t = 512,
+          value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    block_rows: u64,
+    /// Where the samples go
+    #[arg(long, value_name = "FILE.npy")]
+    out: PathBuf,
+}
+
+/// What a method is called here and there.
+const ALIASES: [(&str, &str); 4] = [
+    ("euler", "euler-maruyama"),
+    ("dormand-prince", "dopri5"),
+    ("dpmpp-2m", "dpm-solver++-2m"),
+    ("dpm-solver++(2m)", "dpm-solver++-2m"),
+];
+
+pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
+    let start = Instant::now();
+    let model = args.model.open(Dtype::F32)?;
+    let sde = model.sde(args.model.sde.as_deref())?;
+    let sampler = args.sampler(sde.as_ref())?;
+    let x0 = args.x0.as_deref().map(npy::read_rows).transpose()?;
+    if let (Some(x0), Some(path)) = (&x0, &args.x0) {
+        let (found, dim) = (x0.shape(), model.dim());
+        ensure!(x0.ncols() == dim, "{}: expected [n, {dim}], found {found:?}", path.display());
+    }
+    let n = x0.as_ref().map_or(args.n.unwrap_or(0), |x| x.nrows() as u64);
+    let mut job = Job {
+        sampler: &sampler,
+        sde: sde.as_ref(),
+        key: Key::root(args.seed),
+        x0,
+        n,
+        dim: model.dim(),
+        writer: RowWriter::create(&args.out, usize::try_from(n)?, model.dim())?,
+        bar: bar(n),
+    };
+    let summary = match &model {
+        Model::Analytic(target) => {
+            let score = target.under(sde.as_ref())?;
+            job.run(&score, &|rows| Ok(rows), &Ok)?
+        }
+        Model::Network(net) => {
+            let to = |rows: Array2<f64>| model::to_tensor(&rows, net.dtype());
+            job.run(net.as_ref(), &to, &|x| model::to_rows(&x))?
+        }
+    };
+    job.bar.finish_and_clear();
+    job.writer.finish()?;
+    let seconds = start.elapsed().as_secs_f64();
+    let report = json!({
+        "out": args.out, "n": n, "dim": model.dim(), "sde": sde.name(),
+        "method": sampler.method.name(), "eta": sampler.eta, "end": sampler.end.name(),
+        "nfe": summary.nfe, "accepted": summary.accepted, "rejected": summary.rejected,
+        "seed": args.seed, "seconds": seconds,
+    });
+    let text = format!(
+        "{n} samples in {}: {} on {} with eta = {}, {} evaluations a particle at most, {seconds:.2} s",
+        args.out.display(), sampler.method.name(), sde.name(), sampler.eta, summary.nfe
+    );
+    output.emit(&report, &text)
+}
+
+fn bar(n: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} left {eta}");
+    ProgressBar::new(n).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+impl Args {
+    fn sampler(&self, sde: &dyn Sde) -> Result<Sampler> {
+        let asked = self.method.trim();
+        let alias = ALIASES.iter().find(|(name, _)| *name == asked);
+        let method = Method::parse(alias.map_or(asked, |(_, name)| name))?;
+        let is_sde = method == Method::EulerMaruyama && asked != "euler";
+        let eta = self.eta.unwrap_or(if is_sde { 1.0 } else { 0.0 });
+        if !(eta.is_finite() && eta >= 0.0) {
+            bail!("--eta is {eta}, expected a finite value of at least 0");
+        }
+        if eta > 0.0 && !method.stochastic() {
+            bail!("{} solves ODEs only: it cannot take --eta {eta}", method.name());
+        }
+        let t_start = self.t_start.unwrap_or(sde.horizon());
+        let t_end = self.t_end.unwrap_or(default_end(sde));
+        check_time(sde, t_start).context("--t-start")?;
+        check_time(sde, t_end).context("--t-end")?;
+        let end = match &self.end {
+            Some(name) => End::parse(name)?,
+            None if !self.denoise => End::Plain,
+            None if eta > 0.0 => End::NoNoise,
+            None => End::Denoise,
+        };
+        let control = self.control(sde, method, eta, t_start, t_end)?;
+        Ok(Sampler { method, eta, control, end, block_rows: self.block_rows })
+    }
+
+    fn control(
+        &self,
+        sde: &dyn Sde,
+        method: Method,
+        eta: f64,
+        t_start: f64,
+        t_end: f64,
+    ) -> Result<Control> {
+        let grid = TimeGrid::parse(&self.grid)?;
+        if let Some(steps) = self.steps {
+            return Ok(Control::Grid(grid.times(sde, steps as usize, t_start, t_end)?));
+        }
+        let asked = self.rtol.is_some() || self.atol.is_some();
+        ensure!(asked || method.adaptive(), "{} needs --steps N", method.name());
+        ensure!(method.adaptive(), "{} estimates no error: give --steps N", method.name());
+        ensure!(t_start != t_end, "--t-start and --t-end are both {t_end}");
+        // Forward in time is for ODEs: the reverse SDE has its noise in the other direction.
+        ensure!(t_end < t_start || eta == 0.0, "--t-end {t_end} is above --t-start {t_start}");
+        let one = self.rtol.or(self.atol).unwrap_or(1e-6);
+        let (rel, abs) = (self.rtol.unwrap_or(one), self.atol.unwrap_or(one));
+        Ok(Control::Adaptive { t_start, t_end, tol: Tolerance { abs, rel } })
+    }
+}
+
+/// The cut-offs of Song et al. 2021; the OU process has none in Deveney et al. 2025.
+fn default_end(sde: &dyn Sde) -> f64 {
+    match sde.name().split(':').next() {
+        Some("vp" | "sub-vp") => 1e-3,
+        Some("ve") => 1e-5,
+        _ => 0.0,
+    }
+}
+
+/// A run of the sampler into a file.
+struct Job<'a> {
+    sampler: &'a Sampler,
+    sde: &'a dyn Sde,
+    key: Key,
+    x0: Option<Array2<f64>>,
+    n: u64,
+    dim: usize,
+    writer: RowWriter,
+    bar: ProgressBar,
+}
+
+/// Levels of the Brownian tree behind adaptive steps with noise.
+const TREE_DEPTH: u32 = 40;
+
+impl Job<'_> {
+    /// Solves all blocks; `to_state` and `to_rows` convert between rows and the model's states.
+    fn run<S: State>(
+        &mut self,
+        score: &dyn Score<S>,
+        to_state: &(dyn Fn(Array2<f64>) -> Result<S> + Sync),
+        to_rows: &(dyn Fn(S) -> Result<Array2<f64>> + Sync),
+    ) -> Result<Summary> {
+        let Self { sampler, sde, key, x0, n, dim, writer, bar } = self;
+        let (sampler, sde, key, dim) = (*sampler, *sde, *key, *dim);
+        let problem = Reverse::new(sde, score, sampler.eta)?;
+        let stepper = sampler.method.stepper::<S, Reverse<'_, S>>();
+        let (t_start, t_end, block_rows) = match &sampler.control {
+            Control::Grid(times) => (times[0], times[times.len() - 1], sampler.block_rows),
+            Control::Adaptive { t_start, t_end, .. } => (*t_start, *t_end, 1),
+        };
+        let solve_block = |first: u64, len: usize| {
+            let x = match &x0 {
+                Some(x0) => {
+                    let first = usize::try_from(first)?;
+                    to_state(x0.slice(s![first..first + len, ..]).to_owned())?
+                }
+                None => {
+                    let like = to_state(Array2::zeros((len, dim)))?;
+                    let z = like.normals_like(key.fold(0), first)?;
+                    S::lincomb(&[(sde.prior_std(), &z)])?
+                }
+            };
+            let (mut control, noise): (Box<dyn Controller>, Box<dyn Noise<S>>) =
+                match &sampler.control {
+                    Control::Grid(times) => {
+                        let noise = Fresh::new(key.fold(1), first);
+                        (Box::new(Grid::new(times.clone())?), Box::new(noise))
+                    }
+                    Control::Adaptive { tol, .. } => {
+                        let control = Adaptive::new(t_start, t_end, *tol)?;
+                        let tree =
+                            BrownianTree::new(key.fold(1), first, t_start, t_end, TREE_DEPTH)?;
+                        (Box::new(control), Box::new(tree))
+                    }
+                };
+            let quiet = QuietEnd::new(noise.as_ref(), t_end);
+            let noise: &dyn Noise<S> =
+                if sampler.end == End::Plain { noise.as_ref() } else { &quiet };
+            let mut done =
+                solve(stepper.as_ref(), &problem, x, t_start, control.as_mut(), noise, &mut ())?;
+            if sampler.end == End::Denoise {
+                done.x = denoise(&problem, &done.x, t_end)?;
+                done.stats.nfe += 1;
+            }
+            Ok(done)
+        };
+        let mut sink = |_first: u64, x: S| -> Result<()> {
+            let rows = to_rows(x)?;
+            npy::check_finite(rows.view()).context("the samples")?;
+            writer.push(rows.view())?;
+            bar.inc(rows.nrows() as u64);
+            Ok(())
+        };
+        solve_blocks::<S, anyhow::Error>(*n, block_rows, &solve_block, &mut sink)
+    }
+}

@@ -1,0 +1,80 @@
+//! `verify refs DIR`: reference numbers of other implementations, recomputed.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::Output;
+use crate::verify::{self, Family};
+
+/// Recompute a folder of reference numbers and hold ours against them
+///
+/// `refs DIR` walks a folder with one sub-folder a family (schedules, gaussian, pfode, ot, solvers,
+/// pinn, diffusers_tests; any subset of them) and prints a line a family: cases, passed, skipped
+/// with the reason, and the worst error against its tolerance. The exit code is 1 when a case is
+/// missed or damaged.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  experiment verify refs ../shared/refs")]
+pub(super) struct Args {
+    /// What to verify: refs
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Recompute every case below DIR
+    #[command(after_help = "Example:\n  experiment verify refs ../shared/refs --json")]
+    Refs {
+        /// The folder with the families
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+/// How many failures are printed a family; all of them are in the JSON.
+const SHOWN: usize = 5;
+
+pub(super) fn verify(args: &Args, output: &Output) -> Result<u8> {
+    let What::Refs { dir } = &args.what;
+    let mut lines = Vec::new();
+    let report = verify::refs(dir, |family| {
+        if output.is_json() {
+            output.note(&line(family));
+        }
+        lines.push(line(family));
+    })?;
+    let failed: usize = report.families.iter().map(|f| f.failed).sum();
+    for family in &report.families {
+        for failure in family.failures.iter().take(SHOWN) {
+            lines.push(format!("missed {}/{}: {}", family.name, failure.case, failure.reason));
+        }
+        if family.failures.len() > SHOWN {
+            let more = family.failures.len() - SHOWN;
+            lines.push(format!("missed {more} more of {}", family.name));
+        }
+    }
+    output.emit(&report, &lines.join("\n"))?;
+    if failed > 0 {
+        output.note(&format!("error: {failed} cases missed their reference"));
+    }
+    Ok(u8::from(failed > 0))
+}
+
+fn line(family: &Family) -> String {
+    let mut line = format!("{:<16}", family.name);
+    line += &format!("{:>4} cases, {:>4} passed", family.cases, family.passed);
+    if family.failed > 0 {
+        line += &format!(", {} FAILED", family.failed);
+    }
+    if let Some(worst) = &family.worst {
+        line += &format!(", worst {:.1e} of {:.0e} ({})", worst.error, worst.tolerance, worst.case);
+    }
+    let skipped: usize = family.skipped.iter().map(|s| s.cases).sum();
+    if skipped > 0 {
+        let reasons: Vec<String> =
+            family.skipped.iter().map(|s| format!("{} {}", s.cases, s.reason)).collect();
+        line += &format!(", {skipped} skipped: {}", reasons.join("; "));
+    }
+    line
+}

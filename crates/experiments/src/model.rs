@@ -1,0 +1,195 @@
+//! Models by file name: networks, and targets whose scores are known in closed form.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
+use ndarray::Array2;
+use score_nets::{Kernels, ScoreNet};
+use sde_core::Sde;
+use sde_core::analytic::{AnalyticScore, DataSet, GaussianMixture};
+use serde::Deserialize;
+
+/// What `--model` names.
+pub enum Model {
+    /// A target in closed form, computed in `f64`.
+    Analytic(Analytic),
+    /// A trained network.
+    Network(Box<ScoreNet>),
+}
+
+/// A target in closed form.
+#[derive(Clone, Debug)]
+pub enum Analytic {
+    /// A mixture of Gaussians.
+    Mixture(GaussianMixture),
+    /// One of the two-dimensional data sets.
+    DataSet(DataSet),
+}
+
+/// How a network is evaluated.
+#[derive(Clone, Copy, Debug)]
+pub struct Precision {
+    /// Element type.
+    pub dtype: DType,
+    /// Arithmetic.
+    pub kernels: Kernels,
+}
+
+impl Default for Precision {
+    fn default() -> Self {
+        Self { dtype: DType::F32, kernels: Kernels::Auto }
+    }
+}
+
+/// A JSON model, as it stands in the file.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+enum File {
+    GaussianMixture { weights: Vec<f64>, means: Vec<Vec<f64>>, covs: Vec<Vec<Vec<f64>>> },
+    #[serde(rename = "dataset")]
+    DataSet { name: String },
+}
+
+impl Model {
+    /// Opens a model: `.json` for a closed form, anything else is a network's checkpoint.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is damaged, has unknown keys or values that no model can have.
+    pub fn open(path: &Path, precision: Precision) -> Result<Self> {
+        if path.extension().is_some_and(|e| e == "json") {
+            return Ok(Self::Analytic(Analytic::open(path)?));
+        }
+        ensure!(path.exists(), "cannot read {}: no such file", path.display());
+        let net = ScoreNet::open_as(path, precision.dtype, &Device::Cpu)?;
+        let net = net.with_kernels(precision.kernels).with_context(|| path.display().to_string())?;
+        Ok(Self::Network(Box::new(net)))
+    }
+
+    /// Dimension of a point.
+    pub fn dim(&self) -> usize {
+        match self {
+            Self::Analytic(target) => target.dim(),
+            Self::Network(net) => net.dim(),
+        }
+    }
+
+    /// The SDE to use: the one that was asked for, or the network's own. A network is the score of
+    /// one SDE: it cannot be used under another.
+    ///
+    /// # Errors
+    /// When the SDE is unknown, not given for a closed form, or not the network's.
+    pub fn sde(&self, asked: Option<&str>) -> Result<Box<dyn Sde>> {
+        let sde = asked.map(sde_core::sde::parse).transpose()?;
+        match (self, sde) {
+            (Self::Analytic(_), Some(sde)) => Ok(sde),
+            (Self::Analytic(_), None) => bail!("a closed form needs an SDE: give --sde"),
+            (Self::Network(net), None) => Ok(sde_core::sde::parse(&net.sde().name())?),
+            (Self::Network(net), Some(sde)) => {
+                let (own, asked) = (net.sde().name(), sde.name());
+                ensure!(own == asked, "the network was trained for the sde {own}, not for {asked}");
+                Ok(sde)
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Analytic(target) => target.fmt(f),
+            Self::Network(net) => f.debug_tuple("Network").field(net.config()).finish(),
+        }
+    }
+}
+
+impl Analytic {
+    fn open(path: &Path) -> Result<Self> {
+        let name = path.display();
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+        let file: File = serde_json::from_slice(&bytes).with_context(|| format!("{name}"))?;
+        let model = match file {
+            File::GaussianMixture { weights, means, covs } => {
+                mixture(&weights, &means, &covs).map(Self::Mixture)
+            }
+            File::DataSet { name } => DataSet::parse(&name).map(Self::DataSet).map_err(Into::into),
+        };
+        model.with_context(|| format!("{name}"))
+    }
+
+    /// Dimension of a point.
+    pub fn dim(&self) -> usize {
+        match self {
+            Self::Mixture(mixture) => mixture.dim(),
+            Self::DataSet(_) => 2,
+        }
+    }
+
+    /// Its density and score at every time of an SDE.
+    ///
+    /// # Errors
+    /// For a data set without a closed form.
+    pub fn under<'a>(&self, sde: &'a dyn Sde) -> Result<AnalyticScore<'a>> {
+        match self {
+            Self::Mixture(mixture) => Ok(mixture.under(sde)),
+            Self::DataSet(set) => set.under(sde).with_context(|| {
+                format!("the data set {} has no closed form: it can only be drawn from", set.name())
+            }),
+        }
+    }
+}
+
+/// A mixture from nested lists.
+///
+/// # Errors
+/// When lists differ in length, or hold values that no mixture can have.
+pub fn mixture(
+    weights: &[f64],
+    means: &[Vec<f64>],
+    covs: &[Vec<Vec<f64>>],
+) -> Result<GaussianMixture> {
+    let k = weights.len();
+    ensure!(means.len() == k, "{k} weights, but {} means", means.len());
+    ensure!(covs.len() == k, "{k} weights, but {} covs", covs.len());
+    let dim = means.first().map_or(0, Vec::len);
+    let means = matrix(means, dim).context("means")?;
+    let covs: Result<Vec<_>> = covs
+        .iter()
+        .enumerate()
+        .map(|(i, cov)| {
+            ensure!(cov.len() == dim, "covs[{i}]: expected {dim} rows, found {}", cov.len());
+            matrix(cov, dim).with_context(|| format!("covs[{i}]"))
+        })
+        .collect();
+    Ok(GaussianMixture::new(weights, &means, &covs?)?)
+}
+
+/// An array from its rows.
+///
+/// # Errors
+/// When a row has another length than `columns`.
+pub fn matrix(rows: &[Vec<f64>], columns: usize) -> Result<Array2<f64>> {
+    for (i, row) in rows.iter().enumerate() {
+        ensure!(row.len() == columns, "row {i}: expected {columns} entries, found {}", row.len());
+    }
+    Ok(Array2::from_shape_fn((rows.len(), columns), |(i, j)| rows[i][j]))
+}
+
+/// Rows as a tensor of a network's element type.
+///
+/// # Errors
+/// Whatever candle fails with.
+pub fn to_tensor(rows: &Array2<f64>, dtype: DType) -> Result<Tensor> {
+    let flat: Vec<f64> = rows.iter().copied().collect();
+    Ok(Tensor::from_vec(flat, rows.dim(), &Device::Cpu)?.to_dtype(dtype)?)
+}
+
+/// A tensor `[B, D]` as rows.
+///
+/// # Errors
+/// When it has another number of dimensions; whatever candle fails with.
+pub fn to_rows(tensor: &Tensor) -> Result<Array2<f64>> {
+    let shape = tensor.dims2()?;
+    let flat = tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    Ok(Array2::from_shape_vec(shape, flat)?)
+}

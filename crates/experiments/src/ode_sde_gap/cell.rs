@@ -1,0 +1,97 @@
+//! One cell of the experiment: a data set and a weight of the residual.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use sde_core::{Key, analytic::DataSet};
+
+use super::config::Config;
+
+/// A data set and a weight: one network.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Cell {
+    pub(super) dataset: String,
+    pub(super) w_r: f64,
+}
+
+/// All cells of a configuration that have a network: every pair, or those with a given checkpoint.
+pub(super) fn cells(config: &Config) -> Result<Vec<Cell>> {
+    let mut cells = Vec::new();
+    for dataset in &config.data_sets {
+        for w_r in &config.weights {
+            let cell = Cell { dataset: dataset.clone(), w_r: *w_r };
+            if config.models.is_none() || cell.given(config).is_some() {
+                cells.push(cell);
+            }
+        }
+    }
+    ensure!(!cells.is_empty(), "{} has no checkpoint to evaluate", config.models.as_deref().unwrap_or("the run"));
+    Ok(cells)
+}
+
+impl Cell {
+    /// The name of its files, `blob_w0.1`.
+    pub(super) fn name(&self) -> String {
+        format!("{}_w{:?}", self.dataset, self.w_r)
+    }
+
+    /// The given checkpoint.
+    pub(super) fn given(&self, config: &Config) -> Option<PathBuf> {
+        self.find_in(Path::new(config.models.as_deref()?))
+    }
+
+    /// Its checkpoint in a folder, however the weight is written there (`w1`, `w1.0`, `w1e0`).
+    pub(super) fn find_in(&self, dir: &Path) -> Option<PathBuf> {
+        let exact = dir.join(format!("{}.safetensors", self.name()));
+        if exact.is_file() {
+            return Some(exact);
+        }
+        let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
+            .ok()?
+            .filter_map(|e| e.ok().map(|e| e.path()))
+            .filter(|p| {
+                let stem = p.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".safetensors"));
+                let parts = stem.and_then(|s| s.rsplit_once("_w"));
+                parts.is_some_and(|(d, w)| d == self.dataset && w.parse() == Ok(self.w_r))
+            })
+            .collect();
+        found.sort();
+        found.into_iter().next()
+    }
+
+    /// The data set itself.
+    pub(super) fn data(&self) -> Result<DataSet> {
+        Ok(DataSet::parse(&self.dataset)?)
+    }
+}
+
+/// What random numbers are for; the numbers of one purpose never meet those of another.
+#[derive(Clone, Copy, Debug)]
+#[repr(u64)]
+pub(super) enum Purpose {
+    /// Initial weights of a network.
+    Weights,
+    /// Everything inside a training.
+    Training,
+    /// Particles of the ODE.
+    Ode,
+    /// Particles of the SDE.
+    Sde,
+    /// The sample of the truth that everything is measured against.
+    Truth,
+    /// The second sample of the truth.
+    SecondTruth,
+    /// The held-out batch.
+    HeldOut,
+    /// Points at which the residual is averaged.
+    Residual,
+    /// Particles whose course is kept.
+    Paths,
+}
+
+/// The key of a purpose and data set. Networks of one data set share all of them: their figures
+/// differ by their weights alone, not by the luck of the draw.
+pub(super) fn key(config: &Config, purpose: Purpose, dataset: &str) -> Key {
+    let number = DataSet::ALL.iter().position(|d| d.name() == dataset).unwrap_or(DataSet::ALL.len());
+    Key::root(config.seed).fold(purpose as u64).fold(number as u64)
+}

@@ -1,0 +1,190 @@
+//! From the files of a run to what its report shows.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use ndarray::Array3;
+use toml::Value;
+
+use super::cell::{Cell as Name, cells};
+use super::config::{Config, preset_text};
+use super::results::Results;
+use crate::npy;
+use crate::report::data::{Cell, Difference, Loss, Paths, ReportData, Truth};
+use crate::run::{Record, RunFolder, read_log};
+
+/// Reads everything a report needs.
+pub(super) fn collect(folder: &RunFolder, config: &Config, results: Results, record: &Record) -> Result<ReportData> {
+    let log_path = folder.path("metrics.jsonl");
+    let log = if log_path.is_file() { read_log(&log_path)? } else { Vec::new() };
+    let array = |name: String| npy::read_rows(&folder.path(&format!("samples/{name}")));
+    let mut data = ReportData {
+        config: config.to_toml()?,
+        differences: differences(config)?,
+        command: command(folder.root(), config),
+        facts: facts(config, record),
+        sampling: "Every random number is a function of the seed, of what it is for and of the particle it belongs to: \
+                   the command repeats these figures on any number of threads."
+            .into(),
+        ..ReportData::default()
+    };
+    for cell in cells(config)? {
+        let name = cell.name();
+        let losses = log.iter().filter(|l| l.network == name);
+        data.cells.push(Cell {
+            dataset: cell.dataset.clone(),
+            w_r: cell.w_r,
+            ode: array(format!("{name}_ode_counts.npy"))?,
+            sde: array(format!("{name}_sde_counts.npy"))?,
+            paths: read_paths(folder, &cell)?,
+            losses: losses.map(|l| Loss { step: l.step, dsm: l.dsm, residual: l.residual }).collect(),
+        });
+    }
+    for floor in &results.floors {
+        let name = &floor.dataset;
+        data.truths.push(Truth {
+            dataset: name.clone(),
+            first: array(format!("{name}_truth_counts.npy"))?,
+            second: array(format!("{name}_truth2_counts.npy"))?,
+        });
+    }
+    data.results = results;
+    Ok(data)
+}
+
+/// Writes the course of a few particles: one file of times, one for each sampler.
+pub(super) fn write_paths(folder: &RunFolder, cell: &Name, paths: &Paths) -> Result<()> {
+    let file = |what: &str| folder.path(&format!("samples/{}_{what}.npy", cell.name()));
+    let times = ndarray::ArrayView2::from_shape((paths.times.len(), 1), &paths.times)?;
+    npy::write(&file("times"), times)?;
+    for (name, states) in [("ode_paths", &paths.ode), ("sde_paths", &paths.sde)] {
+        let (n, k, d) = states.dim();
+        npy::write(&file(name), states.to_shape((n, k * d))?.view())?;
+    }
+    Ok(())
+}
+
+fn read_paths(folder: &RunFolder, cell: &Name) -> Result<Option<Paths>> {
+    let file = |what: &str| folder.path(&format!("samples/{}_{what}.npy", cell.name()));
+    if !file("times").is_file() {
+        return Ok(None);
+    }
+    let times = npy::read_rows(&file("times"))?.into_raw_vec_and_offset().0;
+    let states = |what: &str| -> Result<Array3<f64>> {
+        let rows = npy::read_rows(&file(what))?;
+        let (n, columns) = rows.dim();
+        ensure!(n == times.len() && columns % 2 == 0, "{}: unexpected shape [{n}, {columns}]", file(what).display());
+        Ok(rows.into_shape_with_order((n, columns / 2, 2))?)
+    };
+    let (ode, sde) = (states("ode_paths")?, states("sde_paths")?);
+    Ok(Some(Paths { times, ode, sde }))
+}
+
+fn command(root: &Path, config: &Config) -> String {
+    // The folder's own configuration always works; a preset as it is has a shorter name.
+    let as_is = preset_text(&config.preset).ok().and_then(|t| Config::from_toml(t).ok());
+    let (seed, models) = (config.seed, config.models.clone());
+    match as_is {
+        Some(preset) if Config { seed, models: models.clone(), ..preset.clone() } == *config && models.is_none() => {
+            format!("cargo xtask run ode-sde-gap --preset {} --seed {seed}", config.preset)
+        }
+        _ => format!("cargo xtask run {}/config.toml --out runs/again", root.display()),
+    }
+}
+
+fn facts(config: &Config, record: &Record) -> Vec<(String, String)> {
+    let fact = |name: &str, value: String| (name.to_string(), value);
+    let s = &config.sampling;
+    let mut facts = vec![
+        fact("seed", config.seed.to_string()),
+        fact("configuration", record.hash.clone()),
+        fact("revision", record.revision.clone()),
+        fact("build", format!("{} ({})", record.version, record.features.join(", "))),
+        fact("machine", format!("{}, {} threads", record.device, record.threads)),
+        fact(
+            "sampling",
+            format!(
+                "grid {}, {} steps; ODE {} ({} evaluations), SDE {} ({} evaluations, end {})",
+                s.grid, s.steps, s.ode_method, record.nfe[0], s.sde_method, record.nfe[1], s.end
+            ),
+        ),
+    ];
+    if let Some(models) = &config.models {
+        facts.push(fact("networks", models.clone()));
+    }
+    if let Some(first) = record.sessions.first() {
+        facts.push(fact("started", first.started.clone()));
+    }
+    facts
+}
+
+/// Settings without a published counterpart, or without effect on the figures.
+const NEUTRAL: [&str; 10] = [
+    "preset",
+    "seed",
+    "models",
+    "training.log-every",
+    "training.checkpoint-every",
+    "sampling.block",
+    "sampling.paths",
+    "measuring.cloud",
+    "measuring.residual-points",
+    "measuring.dsm-points",
+];
+
+/// What differs from the published recipe, setting by setting.
+fn differences(config: &Config) -> Result<Vec<Difference>> {
+    let published = flatten(&Config::preset("paper")?.to_toml()?)?;
+    let here = flatten(&config.to_toml()?)?;
+    let given = config.models.is_some();
+    let skip = |key: &str| {
+        let about_training = key.starts_with("training.") || key.starts_with("network.");
+        NEUTRAL.contains(&key) || (given && about_training)
+    };
+    let mut found: Vec<Difference> = here
+        .iter()
+        .filter(|(key, _)| !skip(key))
+        .filter_map(|(key, value)| {
+            let old = published.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone()).unwrap_or_default();
+            (old != *value).then(|| Difference { key: key.clone(), published: old, here: value.clone() })
+        })
+        .collect();
+    found.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(found)
+}
+
+/// Keys and values of a configuration; a table with a `kind` is one value.
+fn flatten(text: &str) -> Result<Vec<(String, String)>> {
+    fn walk(prefix: &str, value: &Value, out: &mut Vec<(String, String)>) {
+        match value {
+            Value::Table(t) if prefix.is_empty() || !t.contains_key("kind") => {
+                for (key, v) in t {
+                    let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                    walk(&name, v, out);
+                }
+            }
+            _ => out.push((prefix.to_string(), shown(value))),
+        }
+    }
+    let mut out = Vec::new();
+    walk("", &Value::Table(text.parse().context("a configuration")?), &mut out);
+    Ok(out)
+}
+
+/// A value as a person would write it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.clone(),
+        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(", "),
+        Value::Table(t) if t.contains_key("lr") && t.contains_key("steps") => {
+            format!("{} \u{d7} {}", shown(&t["lr"]), shown(&t["steps"]))
+        }
+        Value::Table(t) => {
+            let kind = t.get("kind").map(shown).unwrap_or_default();
+            let rest: Vec<String> =
+                t.iter().filter(|(k, _)| *k != "kind").map(|(k, v)| format!("{k} {}", shown(v))).collect();
+            if rest.is_empty() { kind } else { format!("{kind} ({})", rest.join(", ")) }
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,297 @@
+//! The configuration: one TOML table in which every default is written out.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use score_nets::{Activation, Phase, TimeEmbedding, TimeFeature, TimeLaw, Weighting};
+use sde_core::{TimeGrid, analytic::DataSet};
+use serde::{Deserialize, Serialize};
+use solvers::{End, Method};
+
+/// The name of the experiment.
+pub const NAME: &str = "ode-sde-gap";
+
+/// Names of the presets, each a whole configuration.
+pub const PRESETS: [&str; 3] = ["smoke", "quick", "paper"];
+
+/// A whole configuration of the experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Config {
+    /// `ode-sde-gap`.
+    pub experiment: String,
+    /// The preset it started from: a name for people, without effect.
+    pub preset: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Data sets, by name.
+    pub data_sets: Vec<String>,
+    /// Weights `w_R` of the mean squared residual in the loss.
+    pub weights: Vec<f64>,
+    /// The forward SDE, by name and constants.
+    pub sde: String,
+    /// A folder of given checkpoints `<data set>_w<w_R>.safetensors`: nothing is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<String>,
+    /// The network.
+    pub network: Network,
+    /// Its training.
+    pub training: Training,
+    /// Sampling.
+    pub sampling: Sampling,
+    /// Measuring.
+    pub measuring: Measuring,
+}
+
+/// The potential network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Network {
+    /// Widths of the hidden layers.
+    pub hidden: Vec<usize>,
+    /// Activation.
+    pub activation: Activation,
+    /// The function of time that the network sees.
+    pub time: TimeFeature,
+    /// How it enters.
+    pub embedding: TimeEmbedding,
+    /// What the network is added to.
+    pub base: Base,
+}
+
+/// What the network is added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Base {
+    /// Nothing.
+    None,
+    /// The exactly evolving Gaussian with the data's variance.
+    Gaussian,
+}
+
+/// Training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Training {
+    /// Points of the denoising loss a step.
+    pub batch: usize,
+    /// The smallest time trained on.
+    pub t_min: f64,
+    /// How times are drawn.
+    pub time_law: TimeLaw,
+    /// Weight of the denoising loss by time.
+    pub weighting: Weighting,
+    /// Learning rates, one after the other; Adam starts anew at each.
+    pub phases: Vec<Phase>,
+    /// Largest norm of the gradient; 0 for no clipping.
+    pub clip: f64,
+    /// Decay of the moving average of the weights that is sampled from; 0 for none.
+    pub ema_decay: f64,
+    /// Steps between two lines of `metrics.jsonl`.
+    pub log_every: u64,
+    /// Steps between two checkpoints.
+    pub checkpoint_every: u64,
+    /// The residual in the loss.
+    pub residual: Residual,
+}
+
+/// The residual in the loss.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Residual {
+    /// Points a step.
+    pub points: usize,
+    /// Where they lie.
+    pub collocation: Collocation,
+}
+
+/// Where the residual is evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum Collocation {
+    /// Uniformly in `[t-min, T]` times a box.
+    UniformBox {
+        /// Half the width of the box.
+        half_width: f64,
+    },
+    /// On noised data, at times of the training law.
+    OnPath,
+}
+
+/// Sampling.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Sampling {
+    /// Particles of each of ODE, SDE and truth.
+    pub n: u64,
+    /// Time grid, by name.
+    pub grid: String,
+    /// Steps of the grid. The published one, `ode-sde-gap`, has 890: 790 and 100 of a tenth.
+    pub steps: usize,
+    /// The time at which sampling ends.
+    pub t_end: f64,
+    /// Method for the probability-flow ODE.
+    pub ode_method: String,
+    /// Method for the reverse SDE.
+    pub sde_method: String,
+    /// How the SDE's last step is taken: `plain`, `no-noise` or `denoise` (then the ODE's too).
+    pub end: String,
+    /// Particles that go through the solve together; without effect on the samples.
+    pub block: usize,
+    /// Particles whose course over time is kept.
+    pub paths: usize,
+}
+
+/// Measuring.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Measuring {
+    /// Nodes of the histograms along each axis.
+    pub grid: usize,
+    /// Half the width of their window.
+    pub half_width: f64,
+    /// Points of each cloud for W2 without dropping, and MMD.
+    pub cloud: usize,
+    /// Points at which the residual is averaged.
+    pub residual_points: usize,
+    /// Held-out points of the denoising loss.
+    pub dsm_points: usize,
+}
+
+impl Config {
+    /// A preset.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn preset(name: &str) -> Result<Self> {
+        Self::from_toml(preset_text(name)?)
+    }
+
+    /// Reads and checks a whole configuration.
+    ///
+    /// # Errors
+    /// One line that names the place and the offending value.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|e| one_line(&e))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The configuration as TOML, every default written out.
+    ///
+    /// # Errors
+    /// When a value cannot be written.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).context("writing the configuration")
+    }
+
+    /// Steps of training.
+    pub fn steps(&self) -> u64 {
+        self.training.phases.iter().map(|p| p.steps).sum()
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// One line with the key and the offending value.
+    pub fn validate(&self) -> Result<()> {
+        ensure!(self.experiment == NAME, "experiment = {:?}: expected {NAME:?}", self.experiment);
+        ensure!(!self.data_sets.is_empty(), "data-sets = []: expected at least one data set");
+        ensure!(!self.weights.is_empty(), "weights = []: expected at least one weight");
+        for (k, name) in self.data_sets.iter().enumerate() {
+            DataSet::parse(name).with_context(|| format!("data-sets[{k}]"))?;
+            ensure!(!self.data_sets[..k].contains(name), "data-sets: {name:?} occurs twice");
+        }
+        for (k, w) in self.weights.iter().enumerate() {
+            ensure!(w.is_finite() && *w >= 0.0, "weights[{k}] = {w}: must be finite and non-negative");
+            ensure!(!self.weights[..k].contains(w), "weights: {w} occurs twice");
+        }
+        let sde = sde_core::sde::parse(&self.sde).context("sde")?;
+        let (t, s, m) = (&self.training, &self.sampling, &self.measuring);
+        let counts = [
+            ("network.hidden", self.network.hidden.len()),
+            ("network.hidden", self.network.hidden.iter().copied().min().unwrap_or(0)),
+            ("training.batch", t.batch),
+            ("training.phases", t.phases.len()),
+            ("training.log-every", t.log_every as usize),
+            ("training.checkpoint-every", t.checkpoint_every as usize),
+            ("training.residual.points", t.residual.points),
+            ("sampling.n", s.n as usize),
+            ("sampling.steps", s.steps),
+            ("sampling.block", s.block),
+            ("measuring.cloud", m.cloud),
+            ("measuring.residual-points", m.residual_points),
+            ("measuring.dsm-points", m.dsm_points),
+        ];
+        for (key, value) in counts {
+            ensure!(value > 0, "{key} = {value}: must be at least 1");
+        }
+        ensure!(m.grid >= 2, "measuring.grid = {}: must be at least 2", m.grid);
+        ensure!(s.n <= 1 << 40, "sampling.n = {}: must be at most 2^40", s.n);
+        let positive = [
+            ("measuring.half-width", m.half_width),
+            ("training.t-min", t.t_min),
+            (
+                "training.residual.collocation.half-width",
+                match t.residual.collocation {
+                    Collocation::UniformBox { half_width } => half_width,
+                    Collocation::OnPath => 1.0,
+                },
+            ),
+        ];
+        for (key, value) in positive {
+            ensure!(value.is_finite() && value > 0.0, "{key} = {value}: must be finite and positive");
+        }
+        ensure!(t.t_min < sde.horizon(), "training.t-min = {}: must be below {}", t.t_min, sde.horizon());
+        if let TimeLaw::Beta { a, b } = t.time_law {
+            ensure!(a > 0.0 && b > 0.0, "training.time-law: Beta({a}, {b}) needs positive exponents");
+        }
+        for (k, p) in t.phases.iter().enumerate() {
+            ensure!(p.lr.is_finite() && p.lr > 0.0, "training.phases[{k}].lr = {}: must be positive", p.lr);
+            ensure!(p.steps > 0, "training.phases[{k}].steps = 0: must be at least 1");
+        }
+        ensure!(t.clip.is_finite() && t.clip >= 0.0, "training.clip = {}: must not be negative", t.clip);
+        ensure!((0.0..1.0).contains(&t.ema_decay), "training.ema-decay = {}: must be in [0, 1)", t.ema_decay);
+        self.times()?;
+        Method::parse(&s.ode_method).context("sampling.ode-method")?;
+        let method = Method::parse(&s.sde_method).context("sampling.sde-method")?;
+        ensure!(method.stochastic(), "sampling.sde-method = {:?}: solves ODEs only", s.sde_method);
+        End::parse(&s.end).context("sampling.end")?;
+        Ok(())
+    }
+
+    /// The times of the sampler, descending.
+    ///
+    /// # Errors
+    /// When the grid does not exist or does not work for the SDE.
+    pub fn times(&self) -> Result<Vec<f64>> {
+        let sde = sde_core::sde::parse(&self.sde).context("sde")?;
+        let s = &self.sampling;
+        let grid = TimeGrid::parse(&s.grid).context("sampling.grid")?;
+        grid.times(&*sde, s.steps, sde.horizon(), s.t_end).context("sampling.steps")
+    }
+
+    /// The cost of things, in evaluations of the network's gradient: training of one network, and
+    /// one pass of sampling, each for progress bars only.
+    pub fn cost(&self) -> (u64, u64) {
+        let step = 3 * self.training.batch as u64 + 8 * self.training.residual.points as u64;
+        (self.steps() * step, self.sampling.n * self.sampling.steps as u64)
+    }
+}
+
+/// The text of a preset.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn preset_text(name: &str) -> Result<&'static str> {
+    Ok(match name {
+        "smoke" => include_str!("../../configs/smoke.toml"),
+        "quick" => include_str!("../../configs/quick.toml"),
+        "paper" => include_str!("../../configs/paper.toml"),
+        _ => bail!("unknown preset `{name}`: expected one of {}", PRESETS.join(", ")),
+    })
+}
+
+/// A TOML error as one line: where, and what.
+fn one_line(error: &toml::de::Error) -> anyhow::Error {
+    let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    anyhow::anyhow!("configuration: {message}")
+}

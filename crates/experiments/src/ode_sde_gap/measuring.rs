@@ -1,0 +1,115 @@
+//! Distances, residuals and losses of one network, and the noise floors they are judged by.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use fp_residual::{Collocation as Where, FokkerPlanckPenalty};
+use metrics::{Kernel, mmd2, w2};
+use score_nets::{DataSource, Dsm, ScoreNet};
+use sde_core::{Key, analytic::DataSet};
+
+use super::cell::{Cell, Purpose, key};
+use super::config::{Collocation, Config};
+use super::results::{Floor, Row};
+use super::sampling::{self, Sampled};
+
+/// The truth of a data set: two independent samples, and how far apart they are.
+pub(super) struct Truth {
+    pub(super) first: Sampled,
+    pub(super) second: Sampled,
+    pub(super) floor: Floor,
+    kernel: Kernel,
+}
+
+/// Samples the truth of a data set twice and measures the noise floor of every distance.
+pub(super) fn truth(config: &Config, dataset: &str) -> Result<Truth> {
+    let data = DataSet::parse(dataset)?;
+    let first = sampling::truth(config, data, key(config, Purpose::Truth, dataset))?;
+    let second = sampling::truth(config, data, key(config, Purpose::SecondTruth, dataset))?;
+    let (a, b) = (first.histogram(config)?, second.histogram(config)?);
+    let (x, y) = (first.cloud.view(), second.cloud.view());
+    let kernel = Kernel::rbf_median(x, y)?;
+    let floor = Floor {
+        dataset: dataset.into(),
+        n: first.seen,
+        w2: a.w2(&b)?.squared,
+        tv: a.total_variation(&b)?,
+        discarded: first.discarded(),
+        cloud_n: first.cloud.nrows() as u64,
+        cloud_w2: w2(x, y)?.primal,
+        mmd: mmd2(x, y, kernel)?.unbiased,
+    };
+    Ok(Truth { first, second, floor, kernel })
+}
+
+/// All distances between what ODE and SDE of a network sample and the truth.
+pub(super) fn distances(config: &Config, truth: &Truth, ode: &Sampled, sde: &Sampled, row: &mut Row) -> Result<()> {
+    let name = format!("{}, w_R = {}", row.dataset, row.w_r);
+    let inside = |s: &Sampled, who: &str| -> Result<metrics::Histogram2d> {
+        ensure!(s.kept > 0, "{name}: all {} samples of the {who} lie outside the window", s.seen);
+        s.histogram(config)
+    };
+    let (t, o, s) = (truth.first.histogram(config)?, inside(ode, "ODE")?, inside(sde, "SDE")?);
+    row.n = ode.seen;
+    row.ode_truth = o.w2(&t)?.squared;
+    row.sde_truth = s.w2(&t)?.squared;
+    row.ode_sde = o.w2(&s)?.squared;
+    row.tv_ode_truth = o.total_variation(&t)?;
+    row.tv_sde_truth = s.total_variation(&t)?;
+    row.tv_ode_sde = o.total_variation(&s)?;
+    (row.discarded_ode, row.discarded_sde) = (ode.discarded(), sde.discarded());
+    let (t, o, s) = (truth.first.cloud.view(), ode.cloud.view(), sde.cloud.view());
+    row.cloud_n = o.nrows() as u64;
+    row.cloud_ode_truth = w2(o, t)?.primal;
+    row.cloud_sde_truth = w2(s, t)?.primal;
+    row.cloud_ode_sde = w2(o, s)?.primal;
+    row.mmd_ode_truth = mmd2(o, t, truth.kernel)?.unbiased;
+    row.mmd_sde_truth = mmd2(s, t, truth.kernel)?.unbiased;
+    row.mmd_ode_sde = mmd2(o, s, truth.kernel)?.unbiased;
+    Ok(())
+}
+
+/// Points handled at a time.
+const CHUNK: usize = 5_000;
+
+/// Mean squared residual over the box and on `p_t`, and the denoising loss on a held-out batch.
+pub(super) fn network(config: &Config, cell: &Cell, net: &ScoreNet, row: &mut Row) -> Result<()> {
+    let (t, m) = (&config.training, config.measuring);
+    let source: Arc<dyn DataSource> = Arc::new(cell.data()?);
+    let half_width = match t.residual.collocation {
+        Collocation::UniformBox { half_width } => half_width,
+        Collocation::OnPath => m.half_width,
+    };
+    let places = [Where::UniformBox { half_width }, Where::OnMarginal { source: source.clone(), time: t.time_law }];
+    let points = key(config, Purpose::Residual, &cell.dataset);
+    let mut residuals = [0.0; 2];
+    for (k, (place, mean)) in places.into_iter().zip(&mut residuals).enumerate() {
+        *mean = average(m.residual_points, points.fold(k as u64), |n, key| {
+            Ok(FokkerPlanckPenalty::new(n, place.clone()).t_min(t.t_min).loss(net, key)?)
+        })?;
+    }
+    [row.residual, row.residual_on_path] = residuals;
+    row.dsm_loss = average(m.dsm_points, key(config, Purpose::HeldOut, &cell.dataset), |n, key| {
+        let dsm = Dsm::new(source.clone(), n).time(t.time_law).t_min(t.t_min).weighting(t.weighting);
+        Ok(dsm.loss(net, key)?)
+    })?;
+    Ok(())
+}
+
+/// The mean of a loss over `n` points, computed in parts that fit into memory.
+fn average(n: usize, key: Key, loss: impl Fn(usize, Key) -> Result<f64>) -> Result<f64> {
+    let mut sum = 0.0;
+    for (k, start) in (0..n).step_by(CHUNK).enumerate() {
+        let part = CHUNK.min(n - start);
+        sum += part as f64 * loss(part, key.fold(k as u64))?;
+    }
+    Ok(sum / n as f64)
+}
+
+/// Checks that every figure of a row is finite.
+pub(super) fn check(row: &Row) -> Result<()> {
+    let figures = serde_json::to_value(row)?;
+    let bad = figures.as_object().into_iter().flatten().find(|(_, v)| v.is_null());
+    ensure!(bad.is_none(), "{}, w_R = {}: {} is not finite", row.dataset, row.w_r, bad.map_or("", |(k, _)| k));
+    Ok(())
+}

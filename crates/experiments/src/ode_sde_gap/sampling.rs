@@ -1,0 +1,256 @@
+//! Samples of the ODE and of the SDE, counted as they come: memory does not grow with their number.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use candle_core::{DType, Device, Tensor};
+use metrics::{Histogram2d, HistogramBuilder};
+use ndarray::{Array2, Array3, ArrayView2, s};
+use score_nets::ScoreNet;
+use sde_core::{Key, Reverse, State as _};
+use serde::{Deserialize, Serialize};
+use solvers::{Control, End, Fresh, Grid, Method, QuietEnd, Sampler, SolveError, Trajectory, sample, solve};
+
+use super::config::Config;
+use crate::report::data::Paths;
+use crate::run::{Progress, RunFolder};
+use crate::{atomic, npy};
+
+/// Particles between two saves of the counts. Part of the key of a particle: it stays as it is.
+const CHUNK: u64 = 25_000;
+
+/// Which of the two samplers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// The probability-flow ODE.
+    Ode,
+    /// The reverse SDE.
+    Sde,
+}
+
+impl Who {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ode => "ode",
+            Self::Sde => "sde",
+        }
+    }
+}
+
+/// A sample as counts on the grid, and its first particles.
+#[derive(Clone, Debug)]
+pub(super) struct Sampled {
+    /// Particles drawn.
+    pub(super) seen: u64,
+    /// Particles inside the window.
+    pub(super) kept: u64,
+    /// Counts, row = y, column = x.
+    pub(super) counts: Array2<f64>,
+    /// The first particles as they are.
+    pub(super) cloud: Array2<f64>,
+    /// Seconds.
+    pub(super) seconds: f64,
+    /// Evaluations of the score for one particle.
+    pub(super) nfe: u64,
+}
+
+/// What is saved beside counts and cloud.
+#[derive(Serialize, Deserialize)]
+struct State {
+    seen: u64,
+    kept: u64,
+    seconds: f64,
+    nfe: u64,
+}
+
+impl Sampled {
+    fn new(config: &Config) -> Self {
+        let m = config.measuring;
+        let counts = Array2::zeros((m.grid, m.grid));
+        Self { seen: 0, kept: 0, counts, cloud: Array2::zeros((0, 2)), seconds: 0.0, nfe: 0 }
+    }
+
+    /// Share of the particles outside the window.
+    pub(super) fn discarded(&self) -> f64 {
+        (self.seen - self.kept) as f64 / self.seen.max(1) as f64
+    }
+
+    /// The histogram.
+    pub(super) fn histogram(&self, config: &Config) -> Result<Histogram2d> {
+        Ok(Histogram2d::from_weights(config.measuring.half_width, self.counts.clone())?)
+    }
+
+    fn add(&mut self, config: &Config, x: ArrayView2<f64>) -> Result<()> {
+        let m = config.measuring;
+        let mut builder = HistogramBuilder::new(m.half_width, m.grid)?;
+        builder.add(x)?;
+        if builder.n_kept() > 0 {
+            let kept = builder.n_kept() as f64;
+            self.counts.zip_mut_with(&builder.finish()?.weights(), |c, w| *c += (w * kept).round());
+        }
+        let room = m.cloud.saturating_sub(self.cloud.nrows()).min(x.nrows());
+        if room > 0 {
+            self.cloud.append(ndarray::Axis(0), x.slice(s![..room, ..]))?;
+        }
+        self.seen += builder.n_seen();
+        self.kept += builder.n_kept();
+        Ok(())
+    }
+}
+
+/// Samples the truth.
+pub(super) fn truth(config: &Config, data: sde_core::analytic::DataSet, key: Key) -> Result<Sampled> {
+    let mut sampled = Sampled::new(config);
+    let n = config.sampling.n;
+    let mut first = 0;
+    while first < n {
+        let rows = (n - first).min(CHUNK);
+        sampled.add(config, data.sample(key, first, rows as usize).view())?;
+        first += rows;
+    }
+    Ok(sampled)
+}
+
+/// A sampling under way: where its particles come from and where its counts are kept.
+pub(super) struct Job<'a> {
+    pub(super) config: &'a Config,
+    pub(super) net: &'a ScoreNet,
+    pub(super) who: Who,
+    pub(super) key: Key,
+    /// The cell's name.
+    pub(super) name: &'a str,
+    pub(super) folder: &'a RunFolder,
+    pub(super) progress: &'a Progress,
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl Job<'_> {
+    fn end(&self) -> Result<End> {
+        let end = End::parse(&self.config.sampling.end)?;
+        // An ODE has no noise to leave out.
+        Ok(if self.who == Who::Ode && end == End::NoNoise { End::Plain } else { end })
+    }
+
+    fn method(&self) -> Result<Method> {
+        let s = &self.config.sampling;
+        Ok(Method::parse(if self.who == Who::Ode { &s.ode_method } else { &s.sde_method })?)
+    }
+
+    fn eta(&self) -> f64 {
+        if self.who == Who::Ode { 0.0 } else { 1.0 }
+    }
+
+    fn file(&self, what: &str) -> std::path::PathBuf {
+        self.folder.path(&format!("samples/{}_{}_{what}", self.name, self.who.name()))
+    }
+
+    /// Draws all particles, continuing after the last chunk that was saved. `None` after ctrl-c.
+    ///
+    /// # Errors
+    /// A state that is not finite, a full device.
+    pub(super) fn run(&self) -> Result<Option<Sampled>> {
+        let (config, n) = (self.config, self.config.sampling.n);
+        let mut sampled = self.restore()?;
+        let sampler = Sampler {
+            method: self.method()?,
+            eta: self.eta(),
+            control: Control::Grid(config.times()?),
+            end: self.end()?,
+            block_rows: config.sampling.block as u64,
+        };
+        let like = Tensor::zeros((1, 2), DType::F32, &Device::Cpu)?;
+        let (_, units) = config.cost();
+        let label = format!("{} {}", self.who.name().to_uppercase(), self.name);
+        let mut bar = self.progress.part(&label, n, sampled.seen, units as f64 / n as f64);
+        while sampled.seen < n {
+            let chunk = sampled.seen / CHUNK;
+            let rows = (n - sampled.seen).min(CHUNK);
+            let start = Instant::now();
+            let mut next = sampled.clone();
+            let done = sample(&sampler, self.net.sde(), self.net, rows, self.key.fold(chunk), &like, &mut |_, x| {
+                if self.stop.load(Ordering::Relaxed) {
+                    return Err(refuse("interrupted"));
+                }
+                let x = to_rows(&x).map_err(refuse)?;
+                next.add(config, x.view()).map_err(refuse)?;
+                bar.advance(x.nrows() as u64);
+                Ok(())
+            });
+            let done = match done {
+                Ok(done) => done,
+                Err(_) if self.stop.load(Ordering::Relaxed) => return Ok(None),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("sampling the {} of {}", self.who.name().to_uppercase(), self.name));
+                }
+            };
+            next.seconds += start.elapsed().as_secs_f64();
+            next.nfe = done.nfe;
+            sampled = next;
+            self.save(&sampled)?;
+        }
+        Ok(Some(sampled))
+    }
+
+    /// Follows a few particles from `x` (the same for ODE and SDE) through every step.
+    pub(super) fn paths(&self, starts: &Tensor) -> Result<(Vec<f64>, Array3<f64>)> {
+        let times = self.config.times()?;
+        let problem = Reverse::new(self.net.sde(), self.net, self.eta())?;
+        let stepper = self.method()?.stepper::<Tensor, Reverse<'_, Tensor>>();
+        let mut grid = Grid::new(times.clone())?;
+        let fresh = Fresh::new(self.key, 0);
+        let quiet = QuietEnd::new(&fresh, times[times.len() - 1]);
+        let mut seen = Trajectory { times: vec![times[0]], states: vec![starts.clone()] };
+        solve(&*stepper, &problem, starts.clone(), times[0], &mut grid, &quiet, &mut seen)?;
+        let n = starts.dim(0)?;
+        let mut states = Array3::zeros((seen.times.len(), n, 2));
+        for (k, x) in seen.states.iter().enumerate() {
+            states.slice_mut(s![k, .., ..]).assign(&to_rows(x)?);
+        }
+        Ok((seen.times, states))
+    }
+
+    /// What an earlier session has drawn; nothing when its files do not agree.
+    fn restore(&self) -> Result<Sampled> {
+        let fresh = Sampled::new(self.config);
+        let (path, counts, cloud) = (self.file("state.json"), self.file("counts.npy"), self.file("cloud.npy"));
+        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(fresh) };
+        let saved: State = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+        let (counts, cloud) = (npy::read_rows(&counts)?, npy::read_rows(&cloud)?);
+        let wanted = (self.config.measuring.cloud as u64).min(saved.seen);
+        // A process killed between two of the three files leaves counts of another moment.
+        if counts.dim() != fresh.counts.dim() || counts.sum() != saved.kept as f64 || cloud.nrows() as u64 != wanted {
+            return Ok(fresh);
+        }
+        let State { seen, kept, seconds, nfe } = saved;
+        Ok(Sampled { seen, kept, counts, cloud, seconds, nfe })
+    }
+
+    fn save(&self, sampled: &Sampled) -> Result<()> {
+        npy::write(&self.file("counts.npy"), sampled.counts.view())?;
+        npy::write(&self.file("cloud.npy"), sampled.cloud.view())?;
+        let Sampled { seen, kept, seconds, nfe, .. } = *sampled;
+        atomic::write(&self.file("state.json"), &serde_json::to_vec(&State { seen, kept, seconds, nfe })?)
+    }
+}
+
+/// The course of a few particles under both samplers, from the same starts.
+pub(super) fn both_paths(ode: &Job<'_>, sde: &Job<'_>, key: Key) -> Result<Paths> {
+    let n = ode.config.sampling.paths;
+    let z = Tensor::zeros((n, 2), DType::F32, &Device::Cpu)?.normals_like(key, 0)?;
+    let starts = Tensor::lincomb(&[(ode.net.sde().prior_std(), &z)])?;
+    let (times, ode) = ode.paths(&starts)?;
+    let (_, sde) = sde.paths(&starts)?;
+    Ok(Paths { times, ode, sde })
+}
+
+/// A tensor of particles on the host.
+pub(super) fn to_rows(x: &Tensor) -> Result<Array2<f64>> {
+    let (n, d) = x.dims2()?;
+    let values = x.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    Ok(Array2::from_shape_vec((n, d), values)?)
+}
+
+fn refuse(error: impl std::fmt::Display) -> SolveError {
+    SolveError::Setup(sde_core::Error::Model(error.to_string().into()))
+}

@@ -1,0 +1,44 @@
+//! The report: figures, tables and one self-contained page, from the files of a run.
+
+mod axes;
+pub mod colormap;
+pub mod data;
+mod figures;
+mod headline;
+mod page;
+mod raster;
+mod svg;
+mod tables;
+
+pub use data::ReportData;
+pub use figures::Figure;
+pub use page::duration;
+
+use anyhow::Result;
+
+/// A finished report, still in memory.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The page.
+    pub html: String,
+    /// The figures, each an SVG.
+    pub figures: Vec<Figure>,
+}
+
+/// Draws every figure and writes the page.
+///
+/// # Errors
+/// When a picture cannot be encoded.
+pub fn build(data: &ReportData) -> Result<Report> {
+    let figures = figures::all(data)?;
+    let html = page::html(data, &figures);
+    Ok(Report { html, figures })
+}
+
+/// A figure as PNG, at twice its size.
+///
+/// # Errors
+/// When the drawing cannot be rendered.
+pub fn png(figure: &Figure) -> Result<Vec<u8>> {
+    raster::render_png(&figure.svg, 2.0)
+}

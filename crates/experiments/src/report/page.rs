@@ -1,0 +1,191 @@
+//! The page itself: one HTML file that needs nothing beside it.
+
+use std::fmt::Write as _;
+
+use super::data::ReportData;
+use super::figures::Figure;
+use super::svg::escape;
+use super::tables::grouped;
+use super::{headline, tables};
+
+/// The report as HTML; `figures` are placed by name.
+pub fn html(data: &ReportData, figures: &[Figure]) -> String {
+    let r = &data.results;
+    let (title, lead) = headline::headline(r);
+    let n = r.rows.iter().map(|row| row.n).max().unwrap_or(0);
+    let mut page = Page { figures, html: String::new() };
+    let _ = write!(
+        page.html,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{} \u{b7} {} \u{b7} {}</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n<header>\n<p class=\"kicker\">{} \u{b7} {} \u{b7} seed {}</p>\n<h1>{title}</h1>\n<p class=\"lead\">{lead}</p>\n</header>\n",
+        r.experiment,
+        r.preset,
+        r.hash,
+        include_str!("style.css"),
+        r.experiment,
+        r.preset,
+        r.seed
+    );
+    page.html.push_str(&headline::cards(r));
+    page.figure(
+        "gap",
+        "Squared W<sub>2</sub> between 64-node histograms. Solid: this run. Dotted: the networks published with the paper, on the same nodes. Shaded: two independent samples of the truth lie this far apart.",
+    );
+    page.distances(data, n);
+    page.densities(data, n);
+    page.residual(data);
+    page.training(data);
+    page.trajectories(data);
+    page.timings(data);
+    page.reproduce(data);
+    page.html.push_str("</main>\n</body>\n</html>\n");
+    page.html
+}
+
+struct Page<'a> {
+    figures: &'a [Figure],
+    html: String,
+}
+
+impl Page<'_> {
+    fn figure(&mut self, name: &str, caption: &str) {
+        if let Some(f) = self.figures.iter().find(|f| f.name == name) {
+            let _ = write!(self.html, "<figure id=\"{name}\">\n{}\n", f.svg);
+            if !caption.is_empty() {
+                let _ = writeln!(self.html, "<figcaption>{caption}</figcaption>");
+            }
+            self.html.push_str("</figure>\n");
+        }
+    }
+
+    fn has(&self, prefix: &str) -> bool {
+        self.figures.iter().any(|f| f.name.starts_with(prefix))
+    }
+
+    fn section(&mut self, title: &str, text: &str) {
+        let _ = write!(self.html, "<h2>{title}</h2>\n<p>{text}</p>\n");
+    }
+
+    fn distances(&mut self, data: &ReportData, n: u64) {
+        let r = &data.results;
+        let text = format!(
+            "{} samples of each of ODE, SDE and truth, dropped outside \u{b1}{} and counted on {} \u{d7} {} nodes; exact optimal transport. In grey beside each figure, the published networks with {} samples. The smallest squared W<sub>2</sub> of each set is set in colour.",
+            grouped(n),
+            r.half_width,
+            r.grid,
+            r.grid,
+            grouped(crate::ode_sde_gap::official::N)
+        );
+        self.section("Distances", &text);
+        self.html.push_str(&tables::main_table(data));
+        self.html.push_str(
+            "<p class=\"note\">Discarded mass is renormalised away before W<sub>2</sub> and TV, here as in the paper, so it is stated. The floor row compares two independent samples of the truth: no difference smaller than it means anything. It depends on the number of samples and is larger here than in the paper when fewer are drawn.</p>\n",
+        );
+        let cloud = r.rows.iter().map(|row| row.cloud_n).max().unwrap_or(0);
+        let _ = writeln!(
+            self.html,
+            "<h3>The same distances, counted otherwise</h3>\n<p>The published script binned on \u{b1}3.5 and measured on nodes of [\u{2212}4, 4]\u{b2}, which multiplies squared W<sub>2</sub> by (8/7)\u{b2}. The point clouds drop nothing: exact W<sub>2</sub> and unbiased MMD\u{b2} (Gaussian kernel) of {} points a side, with the larger floor that goes with fewer points.</p>",
+            grouped(cloud)
+        );
+        self.html.push_str(&tables::other_distances(data));
+    }
+
+    fn densities(&mut self, data: &ReportData, n: u64) {
+        let text = format!(
+            "What the SDE and the ODE of each network sample, on one colour scale, and the ODE's density minus the SDE's. The first column shows two independent samples of the target and, below, what their difference looks like: pure sampling noise. {}",
+            if n < 100_000 { "Bins are shown four at a time, for this number of samples." } else { "" }
+        );
+        self.section("Densities", &text);
+        for dataset in data.results.datasets() {
+            let _ = writeln!(self.html, "<h3>{dataset}</h3>");
+            self.figure(&format!("densities-{dataset}"), "");
+        }
+    }
+
+    fn residual(&mut self, data: &ReportData) {
+        self.section(
+            "The residual",
+            "How far the learned potential is from solving the Fokker\u{2013}Planck equation, R = \u{2202}<sub>t</sub>\u{3c6} + div f + f\u{b7}\u{2207}\u{3c6} \u{2212} \u{bd} g\u{b2} (\u{394}\u{3c6} + |\u{2207}\u{3c6}|\u{b2}), against the distance between ODE and SDE, and against the denoising loss that is paid for it.",
+        );
+        self.html.push_str("<div class=\"pair\">\n");
+        self.figure("residual-w2", "");
+        self.figure("residual-dsm", "");
+        self.html.push_str("</div>\n");
+        self.html.push_str(&tables::networks(data));
+    }
+
+    fn training(&mut self, data: &ReportData) {
+        if self.has("losses") {
+            self.section(
+                "Training",
+                "The denoising loss and the mean squared residual on the collocation points as training goes on (running means). At w<sub>R</sub> = 0 the residual is no part of the loss and is not computed.",
+            );
+            self.figure("losses", "");
+        } else if data.results.rows.iter().all(|r| r.train_steps == 0) {
+            self.section("Training", "None: the networks were given.");
+        }
+    }
+
+    fn trajectories(&mut self, data: &ReportData) {
+        if !self.has("trajectories") {
+            return;
+        }
+        self.section(
+            "Trajectories",
+            "First coordinate of a few particles from noise (left) to data (right), from the same starting points; time on a square-root scale. Colours follow the starting points.",
+        );
+        for dataset in data.results.datasets() {
+            let _ = writeln!(self.html, "<h3>{dataset}</h3>");
+            self.figure(&format!("trajectories-{dataset}"), "");
+        }
+    }
+
+    fn timings(&mut self, data: &ReportData) {
+        let total = data.results.total_seconds;
+        self.section("Time", &format!("{} in all.", duration(total)));
+        self.figure("timings", "");
+    }
+
+    fn reproduce(&mut self, data: &ReportData) {
+        self.section("Reproduce", &escape(&data.sampling));
+        let _ = writeln!(self.html, "<pre>{}</pre>", escape(&data.command));
+        self.html.push_str("<dl class=\"facts\">\n");
+        for (name, value) in &data.facts {
+            let _ = writeln!(self.html, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(value));
+        }
+        self.html.push_str("</dl>\n<h3>What differs from the published recipe</h3>\n");
+        if data.differences.is_empty() {
+            self.html.push_str("<p>Nothing: every constant is the published one.</p>\n");
+        } else {
+            self.html.push_str("<div class=\"scroll\"><table><thead><tr><th class=\"l\">setting</th><th class=\"l\">published</th><th class=\"l\">this run</th></tr></thead><tbody>\n");
+            for d in &data.differences {
+                let _ = writeln!(
+                    self.html,
+                    "<tr><td class=\"l\"><code>{}</code></td><td class=\"wrap\">{}</td><td class=\"wrap\">{}</td></tr>",
+                    escape(&d.key),
+                    escape(&d.published),
+                    escape(&d.here)
+                );
+            }
+            self.html.push_str("</tbody></table></div>\n");
+        }
+        let _ = writeln!(
+            self.html,
+            "<details><summary>The whole configuration</summary>\n<pre>{}</pre></details>\n<p class=\"note\">Deveney, Stanczuk, Kreusser, Budd, Sch\u{f6}nlieb, \u{201c}Closing the ODE\u{2013}SDE gap in score-based diffusion models through the Fokker\u{2013}Planck equation\u{201d}, arXiv 2311.15996; Phil. Trans. R. Soc. A 383:20240503 (2025).</p>",
+            escape(&data.config)
+        );
+    }
+}
+
+/// `42 s`, `3 min 20 s`, `2 h 5 min`.
+pub fn duration(seconds: f64) -> String {
+    let s = seconds.max(0.0);
+    if s < 10.0 {
+        format!("{s:.1} s")
+    } else if s < 60.0 {
+        format!("{s:.0} s")
+    } else if s < 3600.0 {
+        format!("{} min {} s", (s / 60.0) as u64, (s % 60.0) as u64)
+    } else {
+        format!("{} h {} min", (s / 3600.0) as u64, (s % 3600.0 / 60.0) as u64)
+    }
+}

@@ -1,0 +1,263 @@
+//! A small SVG writer: the same drawing goes into the page and into the `.svg` and `.png` files.
+
+use std::fmt::Write as _;
+
+/// The typefaces of every figure: the reader's own in a browser, the embedded one in a PNG.
+pub const FONT: &str = "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
+
+/// Where a text is anchored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// The point is the text's left end.
+    Start,
+    /// The point is its middle.
+    Middle,
+    /// The point is its right end.
+    End,
+}
+
+/// How a text looks.
+#[derive(Clone, Debug)]
+pub struct Text<'a> {
+    /// Height of the letters in pixels.
+    pub size: f64,
+    /// Colour.
+    pub fill: &'a str,
+    /// Anchor.
+    pub anchor: Anchor,
+    /// Weight (400 regular, 600 semibold).
+    pub weight: u32,
+    /// Rotation about the anchor, in degrees.
+    pub rotate: f64,
+}
+
+impl Default for Text<'_> {
+    fn default() -> Self {
+        Self { size: 12.0, fill: "#4b5563", anchor: Anchor::Start, weight: 400, rotate: 0.0 }
+    }
+}
+
+/// A drawing of a fixed size.
+#[derive(Clone, Debug)]
+pub struct Svg {
+    width: f64,
+    height: f64,
+    body: String,
+}
+
+/// Escapes text for XML and HTML.
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// A coordinate with at most two decimals.
+fn num(v: f64) -> String {
+    let s = format!("{v:.2}");
+    s.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+impl Svg {
+    /// An empty drawing.
+    pub fn new(width: f64, height: f64) -> Self {
+        Self { width, height, body: String::new() }
+    }
+
+    /// A straight line.
+    pub fn line(&mut self, (x0, y0): (f64, f64), (x1, y1): (f64, f64), stroke: &str, width: f64) {
+        let _ = writeln!(
+            self.body,
+            r#"<line x1="{}" y1="{}" x2="{}" y2="{}" stroke="{stroke}" stroke-width="{}"/>"#,
+            num(x0),
+            num(y0),
+            num(x1),
+            num(y1),
+            num(width)
+        );
+    }
+
+    /// A line through `points`; `dash` as in `stroke-dasharray`, empty for a solid one.
+    pub fn polyline(&mut self, points: &[(f64, f64)], stroke: &str, width: f64, dash: &str, opacity: f64) {
+        if points.len() < 2 {
+            return;
+        }
+        let mut d = String::with_capacity(points.len() * 12);
+        for (k, (x, y)) in points.iter().enumerate() {
+            let _ = write!(d, "{}{} {}", if k == 0 { "M" } else { "L" }, num(*x), num(*y));
+        }
+        let dash = if dash.is_empty() { String::new() } else { format!(r#" stroke-dasharray="{dash}""#) };
+        let _ = writeln!(
+            self.body,
+            r#"<path d="{d}" fill="none" stroke="{stroke}" stroke-width="{}" stroke-opacity="{}" stroke-linejoin="round" stroke-linecap="round"{dash}/>"#,
+            num(width),
+            num(opacity)
+        );
+    }
+
+    /// A disc with an outline and a tooltip.
+    pub fn circle(&mut self, (x, y): (f64, f64), r: f64, fill: &str, stroke: &str, width: f64, title: &str) {
+        let _ = writeln!(
+            self.body,
+            r#"<circle cx="{}" cy="{}" r="{}" fill="{fill}" stroke="{stroke}" stroke-width="{}">{}</circle>"#,
+            num(x),
+            num(y),
+            num(r),
+            num(width),
+            tooltip(title)
+        );
+    }
+
+    /// A polygonal marker with an outline and a tooltip.
+    pub fn shape(&mut self, points: &[(f64, f64)], fill: &str, stroke: &str, width: f64, title: &str) {
+        let list: Vec<String> = points.iter().map(|(x, y)| format!("{},{}", num(*x), num(*y))).collect();
+        let _ = writeln!(
+            self.body,
+            r#"<polygon points="{}" fill="{fill}" stroke="{stroke}" stroke-width="{}" stroke-linejoin="round">{}</polygon>"#,
+            list.join(" "),
+            num(width),
+            tooltip(title)
+        );
+    }
+
+    /// A filled rectangle with a tooltip.
+    pub fn rect(&mut self, (x, y): (f64, f64), (w, h): (f64, f64), fill: &str, radius: f64, title: &str) {
+        let _ = writeln!(
+            self.body,
+            r#"<rect x="{}" y="{}" width="{}" height="{}" rx="{}" fill="{fill}">{}</rect>"#,
+            num(x),
+            num(y),
+            num(w),
+            num(h),
+            num(radius),
+            tooltip(title)
+        );
+    }
+
+    /// The outline of a rectangle.
+    pub fn frame(&mut self, (x, y): (f64, f64), (w, h): (f64, f64), stroke: &str, width: f64) {
+        let _ = writeln!(
+            self.body,
+            r#"<rect x="{}" y="{}" width="{}" height="{}" fill="none" stroke="{stroke}" stroke-width="{}"/>"#,
+            num(x),
+            num(y),
+            num(w),
+            num(h),
+            num(width)
+        );
+    }
+
+    /// A text on one line.
+    pub fn text(&mut self, (x, y): (f64, f64), text: &str, style: &Text<'_>) {
+        let anchor = match style.anchor {
+            Anchor::Start => "start",
+            Anchor::Middle => "middle",
+            Anchor::End => "end",
+        };
+        let rotate = if style.rotate == 0.0 {
+            String::new()
+        } else {
+            format!(r#" transform="rotate({} {} {})""#, num(style.rotate), num(x), num(y))
+        };
+        let weight =
+            if style.weight == 400 { String::new() } else { format!(r#" font-weight="{}""#, style.weight) };
+        let _ = writeln!(
+            self.body,
+            r#"<text x="{}" y="{}" font-size="{}" fill="{}" text-anchor="{anchor}"{weight}{rotate}>{}</text>"#,
+            num(x),
+            num(y),
+            num(style.size),
+            style.fill,
+            rich(text)
+        );
+    }
+
+    /// A PNG, drawn with hard pixel edges.
+    pub fn image(&mut self, (x, y): (f64, f64), (w, h): (f64, f64), png: &[u8], title: &str) {
+        let _ = writeln!(
+            self.body,
+            r#"<image x="{}" y="{}" width="{}" height="{}" preserveAspectRatio="none" image-rendering="optimizeSpeed" style="image-rendering:pixelated" href="{}">{}</image>"#,
+            num(x),
+            num(y),
+            num(w),
+            num(h),
+            data_uri(png),
+            tooltip(title)
+        );
+    }
+
+    /// Opens a group that shows only what lies in the rectangle; close it with [`Svg::end_clip`].
+    pub fn begin_clip(&mut self, (x, y): (f64, f64), (w, h): (f64, f64)) {
+        let id = format!("c{}-{}-{}-{}", num(x), num(y), num(w), self.body.len()).replace('.', "_");
+        let _ = writeln!(
+            self.body,
+            r##"<clipPath id="{id}"><rect x="{}" y="{}" width="{}" height="{}"/></clipPath><g clip-path="url(#{id})">"##,
+            num(x),
+            num(y),
+            num(w),
+            num(h)
+        );
+    }
+
+    /// Closes the group of [`Svg::begin_clip`].
+    pub fn end_clip(&mut self) {
+        self.body.push_str("</g>\n");
+    }
+
+    /// The drawing as an element; `label` is what a screen reader says.
+    pub fn finish(&self, label: &str) -> String {
+        // Clip ids are made unique on a page by the drawing's own digest.
+        let tag = blake3::hash(self.body.as_bytes()).to_hex()[..8].to_string();
+        let body = self.body.replace("id=\"c", &format!("id=\"{tag}c")).replace("url(#c", &format!("url(#{tag}c"));
+        format!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}" font-family="{FONT}" role="img" aria-label="{}">
+{body}</svg>"#,
+            escape(label),
+            w = num(self.width),
+            h = num(self.height),
+        )
+    }
+}
+
+fn tooltip(title: &str) -> String {
+    if title.is_empty() { String::new() } else { format!("<title>{}</title>", escape(title)) }
+}
+
+/// Subscripts written `_{..}` and superscripts written `^{..}` as shifted spans.
+fn rich(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    let mut undo = 0.0;
+    let plain = |out: &mut String, s: &str, undo: &mut f64| {
+        if s.is_empty() {
+            return;
+        }
+        if *undo == 0.0 {
+            out.push_str(&escape(s));
+        } else {
+            let _ = write!(out, r#"<tspan dy="{}em">{}</tspan>"#, num(*undo), escape(s));
+            *undo = 0.0;
+        }
+    };
+    while let Some(at) = rest.find("_{").into_iter().chain(rest.find("^{")).min() {
+        let Some(len) = rest[at..].find('}') else { break };
+        plain(&mut out, &rest[..at], &mut undo);
+        let shift = if rest[at..].starts_with('_') { 0.28 } else { -0.44 };
+        // Lengths in em count the span's own size, three quarters of the text's.
+        let dy = shift + undo / 0.75;
+        let _ = write!(
+            out,
+            r#"<tspan dy="{}em" font-size="75%">{}</tspan>"#,
+            num(dy),
+            escape(&rest[at + 2..at + len])
+        );
+        undo = -shift * 0.75;
+        rest = &rest[at + len + 1..];
+    }
+    plain(&mut out, rest, &mut undo);
+    out
+}
+
+/// A PNG as a data URI.
+pub fn data_uri(png: &[u8]) -> String {
+    use base64::Engine as _;
+    format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(png))
+}

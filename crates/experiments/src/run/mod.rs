@@ -1,0 +1,144 @@
+//! Runs: one configuration, one folder, one finished experiment.
+//!
+//! - `folder`: `runs/<experiment>/<hash>/`, locked while somebody writes to it;
+//! - `record`: `record.json`, what ran where and how it ended;
+//! - `log`: `metrics.jsonl`, the course of training;
+//! - `progress`, `stop`: bars with the time left, and ctrl-c.
+
+mod folder;
+mod log;
+mod progress;
+mod record;
+mod stop;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::Serialize;
+
+pub(crate) use folder::RunFolder;
+pub(crate) use log::{Line, Log, read_log};
+pub(crate) use progress::Progress;
+pub(crate) use record::{End, Record};
+pub(crate) use stop::stop_flag;
+
+use crate::ode_sde_gap;
+
+/// The experiments there are: name, and what it is about.
+pub const EXPERIMENTS: [(&str, &str); 1] = [(
+    ode_sde_gap::config::NAME,
+    "train scores with and without the Fokker-Planck residual, sample ODE and SDE, measure the gap",
+)];
+
+/// Names of the presets of every experiment.
+pub const PRESETS: [&str; 3] = ode_sde_gap::config::PRESETS;
+
+/// What `run` and `train` are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct RunArgs {
+    /// A registered experiment, or the path of a configuration ending in `.toml`.
+    pub experiment: String,
+    /// Starting values.
+    pub preset: Option<String>,
+    /// Changes `a.b=c`, in order.
+    pub set: Vec<String>,
+    /// Seed.
+    pub seed: Option<u64>,
+    /// The run's folder; `runs/<experiment>/<hash>` without one.
+    pub out: Option<PathBuf>,
+    /// Continue an unfinished run, and nothing else.
+    pub resume: bool,
+    /// Checkpoints to evaluate instead of training.
+    pub models: Option<PathBuf>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Everything is done.
+    Finished,
+    /// Everything had been done before.
+    AlreadyFinished,
+    /// The networks are trained.
+    Trained,
+    /// Stopped by ctrl-c; the folder holds everything needed to go on.
+    Interrupted,
+}
+
+/// What `run`, `train` and `report` hand back.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: Status,
+    /// The run's folder.
+    pub dir: PathBuf,
+    /// The report, once there is one.
+    pub report: Option<PathBuf>,
+    /// The figures, once there are some.
+    pub results: Option<PathBuf>,
+    /// Hash of the configuration.
+    pub hash: String,
+    /// Seconds of this call.
+    pub seconds: f64,
+    /// The networks.
+    pub checkpoints: Vec<PathBuf>,
+    /// The command that goes on, after an interruption.
+    pub next: Option<String>,
+}
+
+impl Outcome {
+    /// The exit code of a process that ends with this: 130 after ctrl-c, 0 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        if self.status == Status::Interrupted { 130 } else { 0 }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let took = crate::report::duration(self.seconds);
+        let dir = self.dir.display();
+        match self.status {
+            Status::Finished => write!(f, "finished in {took}")?,
+            Status::AlreadyFinished => write!(f, "this run was finished before: nothing to do")?,
+            Status::Trained => write!(f, "{} networks trained in {took}: {dir}/checkpoints", self.checkpoints.len())?,
+            Status::Interrupted => write!(f, "interrupted after {took}: {dir}")?,
+        }
+        if let Some(report) = &self.report {
+            write!(f, "\nreport:  {}", report.display())?;
+        }
+        if let Some(results) = &self.results {
+            write!(f, "\nresults: {}", results.display())?;
+        }
+        if let Some(next) = &self.next {
+            write!(f, "\nto go on: {next}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs an experiment from configuration to report.
+///
+/// # Errors
+/// One line: a configuration that does not work, a folder that cannot be used, a computation that
+/// fails.
+pub fn run(args: &RunArgs) -> Result<Outcome> {
+    ode_sde_gap::run(args, ode_sde_gap::Until::Report)
+}
+
+/// Trains the networks of a configuration and stops there.
+///
+/// # Errors
+/// As [`run`].
+pub fn train(args: &RunArgs) -> Result<Outcome> {
+    ode_sde_gap::run(args, ode_sde_gap::Until::Trained)
+}
+
+/// Rebuilds plots and page of a finished run from its files.
+///
+/// # Errors
+/// When the folder holds no finished run, or a file of it is damaged.
+pub fn report(dir: &Path) -> Result<Outcome> {
+    ode_sde_gap::rebuild_report(dir)
+}

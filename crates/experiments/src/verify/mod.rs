@@ -1,0 +1,106 @@
+//! Recomputes reference numbers of other implementations: how anyone checks an installation.
+//!
+//! A folder of references holds one sub-folder a family. Every case found is recomputed with the
+//! public interfaces of the libraries, with the constants and targets that the files name; nothing
+//! is known here about which cases there should be.
+
+mod case;
+mod constants;
+mod diffusers;
+mod gaussian;
+mod json;
+mod linear_maps;
+mod ot;
+mod pfode;
+mod pinn;
+mod schedules;
+mod solver_cases;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+use case::Case;
+pub use case::{Failure, Family, Skipped, Worst};
+
+/// Recomputes the cases of one family's folder.
+type Recompute = fn(&Path) -> Vec<Case>;
+
+/// The families, by the name of their folder.
+const FAMILIES: [(&str, Recompute); 7] = [
+    ("schedules", schedules::cases),
+    ("gaussian", gaussian::cases),
+    ("pfode", pfode::cases),
+    ("ot", ot::cases),
+    ("solvers", solver_cases::cases),
+    ("pinn", pinn::cases),
+    ("diffusers_tests", diffusers::cases),
+];
+
+/// Folders that belong to the layout and hold no cases.
+const SHARED: &str = "common";
+
+/// What a walk over a folder of references found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Whether every case that could be recomputed is within its tolerance.
+    pub ok: bool,
+    /// One entry a family, in a fixed order.
+    pub families: Vec<Family>,
+}
+
+/// Recomputes every case below `dir`; `done` sees each family as it is finished.
+///
+/// A case that is damaged, cannot be computed or misses its tolerance is a failure within the
+/// report; a case that needs something this version does not have, or a file that is not there, is
+/// skipped with the reason.
+///
+/// # Errors
+/// When `dir` cannot be read, or holds no family.
+pub fn refs(dir: &Path, mut done: impl FnMut(&Family)) -> Result<Report> {
+    let shown = dir.display();
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(|| format!("cannot read {shown}"))? {
+        let entry = entry.with_context(|| format!("cannot read {shown}"))?;
+        if entry.path().is_dir() {
+            folders.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    folders.sort();
+    let known: Vec<&str> = FAMILIES.iter().map(|(name, _)| *name).collect();
+    ensure!(
+        folders.iter().any(|f| known.contains(&f.as_str())),
+        "{shown} holds no family of references: expected at least one of the folders {}",
+        known.join(", ")
+    );
+    let mut families = Vec::new();
+    for (name, recompute) in FAMILIES {
+        if folders.iter().any(|f| f == name) {
+            families.push(Family::collect(name, recompute(&dir.join(name))));
+            done(&families[families.len() - 1]);
+        }
+    }
+    for folder in folders.iter().filter(|f| *f != SHARED && !known.contains(&f.as_str())) {
+        let case = Case::skip(folder, "nothing here knows this family");
+        families.push(Family::collect(folder, vec![case]));
+        done(&families[families.len() - 1]);
+    }
+    Ok(Report { ok: families.iter().all(|f| f.failed == 0), families })
+}
+
+/// The cases of a file that may be missing (any subset of the layout will do) or damaged (which is
+/// a failure).
+fn from_file(path: &Path, cases: impl FnOnce(&Path) -> Result<Vec<Case>>) -> Vec<Case> {
+    if !path.exists() {
+        return Vec::new();
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    cases(path).unwrap_or_else(|e| vec![Case::failed(&name, e)])
+}
+
+/// The folder beside the references that holds the published networks and histograms.
+fn published(family: &Path) -> Option<PathBuf> {
+    let dir = family.canonicalize().ok()?.parent()?.parent()?.join("odesdegap");
+    dir.is_dir().then_some(dir)
+}

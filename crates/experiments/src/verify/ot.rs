@@ -1,0 +1,323 @@
+//! `ot`: transport, kernels and histograms against other solvers, 1e-9 relative.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use metrics::{ExactTransport, GroundCost, Histogram2d, Kernel, Mmd2};
+use ndarray::{Array1, Array2, s};
+use serde_json::Value;
+
+use super::case::{Case, Deviation, mixed, relative};
+use super::{from_file, json, published};
+use crate::npy::{self, Npz};
+
+const TOLERANCE: f64 = 1e-9;
+
+pub(super) fn cases(dir: &Path) -> Vec<Case> {
+    let mut cases = from_file(&dir.join("ot_refs.json"), |path| {
+        let refs = json::load(path)?;
+        let mut arrays = Arrays::open(dir)?;
+        let mut cases = Vec::new();
+        for (key, values) in json::entries(&refs, "ot_refs.json")? {
+            if !key.starts_with('_') {
+                entry(&mut arrays, key, values, &mut cases);
+            }
+        }
+        Ok(cases)
+    });
+    cases.extend(from_file(&dir.join("hist_w2.json"), |path| histograms(dir, path)));
+    cases
+}
+
+/// The archives beside the references; any of them may be missing.
+struct Arrays {
+    clouds: Vec<Npz>,
+    projections: Option<Npz>,
+}
+
+/// Two clouds with their weights.
+struct Pair {
+    x: Array2<f64>,
+    y: Array2<f64>,
+    a: Option<Array1<f64>>,
+    b: Option<Array1<f64>>,
+}
+
+impl Arrays {
+    fn open(dir: &Path) -> Result<Self> {
+        let open = |name: &str| -> Result<Option<Npz>> {
+            let path = dir.join(name);
+            path.exists().then(|| Npz::open(&path)).transpose()
+        };
+        let clouds = [open("clouds_equal.npz")?, open("clouds_unequal.npz")?];
+        let clouds = clouds.into_iter().flatten().collect();
+        Ok(Self { clouds, projections: open("projections.npz")? })
+    }
+
+    /// The clouds of a key; `None` when no archive that is there has them.
+    fn pair(&mut self, key: &str) -> Result<Option<Pair>> {
+        let Some(npz) = self.clouds.iter_mut().find(|npz| npz.has(&format!("{key}_X"))) else {
+            return Ok(None);
+        };
+        let weights = |npz: &mut Npz, side: &str| -> Result<Option<Array1<f64>>> {
+            let name = format!("{key}_{side}");
+            npz.has(&name).then(|| Ok(Array1::from(npz.flat(&name)?))).transpose()
+        };
+        Ok(Some(Pair {
+            x: npz.rows(&format!("{key}_X"))?,
+            y: npz.rows(&format!("{key}_Y"))?,
+            a: weights(npz, "a")?,
+            b: weights(npz, "b")?,
+        }))
+    }
+}
+
+/// All cases of one key of the file.
+fn entry(arrays: &mut Arrays, key: &str, values: &Value, cases: &mut Vec<Case>) {
+    let (what, cloud) = ["sliced_", "kernel_", "sinkhorn_"]
+        .into_iter()
+        .find_map(|prefix| Some((prefix, key.strip_prefix(prefix)?)))
+        .unwrap_or(("transport", key));
+    if what == "sinkhorn_" {
+        return cases.push(Case::skip(key, "no entropic transport yet"));
+    }
+    let pair = match arrays.pair(cloud) {
+        Ok(Some(pair)) => pair,
+        Ok(None) => {
+            // Archives that are there must have what the file speaks of.
+            let case = if arrays.clouds.len() < 2 {
+                Case::skip(key, "its clouds are in an archive that is not there")
+            } else {
+                Case::failed(key, anyhow::anyhow!("no clouds `{cloud}_X` in the archives"))
+            };
+            return cases.push(case);
+        }
+        Err(error) => return cases.push(Case::failed(key, error)),
+    };
+    let entries = match json::entries(values, key) {
+        Ok(entries) => entries,
+        Err(error) => return cases.push(Case::failed(key, error)),
+    };
+    match what {
+        "sliced_" => cases.extend(sliced(arrays, key, cloud, &pair, values)),
+        "kernel_" => cases.extend(kernels(key, &pair, &entries)),
+        _ => cases.extend(transport(key, &pair, &entries)),
+    }
+}
+
+/// Exact distances; the same value by other solvers is held against the same tolerance.
+fn transport(key: &str, pair: &Pair, entries: &[(&str, &Value)]) -> Vec<Case> {
+    let solve = |cost: GroundCost| {
+        let (a, b) = (pair.a.as_ref().map(Array1::view), pair.b.as_ref().map(Array1::view));
+        ExactTransport::new(cost).solve(pair.x.view(), a, pair.y.view(), b)
+    };
+    let (squared, plain) = (solve(GroundCost::SquaredEuclidean), solve(GroundCost::Euclidean));
+    // A distance of zero is zero against the size of the clouds.
+    let size = pair.x.iter().chain(&pair.y).fold(0.0, |m: f64, v| m.max(v.abs())).max(1e-300);
+    let mut cases = Vec::new();
+    for (name, value) in entries {
+        let found = if name.starts_with("W2_squared") {
+            squared.as_ref().map(|t| t.primal / (size * size))
+        } else if *name == "W2" {
+            squared.as_ref().map(|t| t.distance() / size)
+        } else if name.starts_with("W1") {
+            plain.as_ref().map(|t| t.primal / size)
+        } else if name.starts_with("energy_distance") {
+            let energy = metrics::energy_distance(pair.x.view(), pair.y.view());
+            let case = format!("{key}/{name}");
+            let compared = energy.map_err(Into::into).and_then(|e| {
+                relative(&[e.biased.sqrt()], &[json::one(value)?], TOLERANCE)
+            });
+            cases.push(Case::of(case, compared));
+            continue;
+        } else {
+            // What is left describes the case: d, n, m.
+            continue;
+        };
+        let power = if name.starts_with("W2_squared") { size * size } else { size };
+        let compared = match found {
+            Err(error) => Err(anyhow::anyhow!("{error}")),
+            Ok(found) => {
+                json::one(value).and_then(|v| relative(&[found], &[v / power], TOLERANCE))
+            }
+        };
+        cases.push(Case::of(format!("{key}/{name}"), compared));
+    }
+    if let (Ok(squared), Ok(plain)) = (&squared, &plain) {
+        // The dual value proves that no cheaper plan was overlooked.
+        for (name, t, power) in [("W2 dual", squared, size * size), ("W1 dual", plain, size)] {
+            let compared = mixed(&[t.primal / power], &[t.dual / power], TOLERANCE);
+            cases.push(Case::of(format!("{key}/{name}"), compared));
+        }
+    }
+    cases
+}
+
+fn sliced(arrays: &mut Arrays, key: &str, cloud: &str, pair: &Pair, values: &Value) -> Vec<Case> {
+    let Some(npz) = &mut arrays.projections else {
+        return vec![Case::skip(key, "projections.npz is not there")];
+    };
+    let directions = match npz.rows(&format!("{cloud}_projections")) {
+        Ok(directions) => directions,
+        Err(error) => return vec![Case::failed(key, error)],
+    };
+    let mut cases = Vec::new();
+    for p in [1.0, 2.0] {
+        let (a, b) = (pair.a.as_ref().map(Array1::view), pair.b.as_ref().map(Array1::view));
+        let found =
+            metrics::sliced_w(pair.x.view(), a, pair.y.view(), b, directions.view(), p);
+        let compared = found.map_err(Into::into).and_then(|found| {
+            let mut pairs = vec![(found.mean, format!("SW{p}")), (found.max, format!("maxSW{p}"))];
+            if p == 2.0 {
+                pairs.push((found.mean * found.mean, "SW2_squared".into()));
+            }
+            let expected: Result<Vec<f64>> =
+                pairs.iter().map(|(_, name)| json::number(values, name)).collect();
+            let found: Vec<f64> = pairs.iter().map(|(v, _)| *v).collect();
+            relative(&found, &expected?, TOLERANCE)
+        });
+        cases.push(Case::of(format!("{key}/SW{p}"), compared));
+    }
+    cases
+}
+
+fn kernels(key: &str, pair: &Pair, entries: &[(&str, &Value)]) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, value) in entries {
+        let case = format!("{key}/{name}");
+        let compared = match kernel_value(name, pair) {
+            None => continue,
+            Some(found) => found.and_then(|v| relative(&[v], &[json::one(value)?], TOLERANCE)),
+        };
+        cases.push(Case::of(case, compared));
+    }
+    if entries.iter().any(|(name, _)| *name == "kid_subsets_of_100_unbiased") {
+        cases.push(Case::of(format!("{key}/kid_subsets"), kid_subsets(pair, entries)));
+    }
+    cases
+}
+
+/// The value of a member by its name; `None` for members that are no value of a kernel.
+fn kernel_value(name: &str, pair: &Pair) -> Option<Result<f64>> {
+    let (x, y) = (pair.x.view(), pair.y.view());
+    let of = |kernel: Kernel, unbiased: bool| -> Result<f64> {
+        let Mmd2 { biased, unbiased: u, .. } = metrics::mmd2(x, y, kernel)?;
+        Ok(if unbiased { u } else { biased })
+    };
+    let parameter = |text: &str| -> Result<(f64, bool)> {
+        let (value, unbiased) = if let Some(value) = text.strip_suffix("_unbiased") {
+            (value, true)
+        } else if let Some(value) = text.strip_suffix("_biased") {
+            (value, false)
+        } else {
+            bail!("expected `..._biased` or `..._unbiased`, found `{text}`")
+        };
+        Ok((value.parse().with_context(|| format!("`{value}` is no parameter"))?, unbiased))
+    };
+    Some(if let Some(rest) = name.strip_prefix("mmd2_rbf_sigma") {
+        parameter(rest).and_then(|(bandwidth, u)| of(Kernel::Rbf { bandwidth }, u))
+    } else if let Some(rest) = name.strip_prefix("mmd2_imq_c") {
+        parameter(rest).and_then(|(offset, u)| of(Kernel::InverseMultiquadric { offset }, u))
+    } else if let Some(rest) = name.strip_prefix("kid_poly3_") {
+        of(Kernel::Cubic, rest == "unbiased")
+    } else if name.starts_with("energy_V") {
+        of(Kernel::Distance, false)
+    } else if name.starts_with("energy_U") {
+        of(Kernel::Distance, true)
+    } else if name.starts_with("frechet") {
+        metrics::frechet_distance(x, y).map_err(Into::into)
+    } else {
+        return None;
+    })
+}
+
+/// KID on the recorded subsets.
+fn kid_subsets(pair: &Pair, entries: &[(&str, &Value)]) -> Result<Deviation> {
+    let member = |name: &str| -> Result<&Value> {
+        let found = entries.iter().find(|(n, _)| *n == name);
+        Ok(found.with_context(|| format!("no member `{name}`"))?.1)
+    };
+    let rows = |name: &str, limit: usize| -> Result<Vec<Vec<usize>>> {
+        let lists = json::rows(member(name)?).with_context(|| format!("`{name}`"))?;
+        let inside = |i: &f64| *i >= 0.0 && i.fract() == 0.0 && (*i as usize) < limit;
+        ensure!(lists.iter().flatten().all(inside), "`{name}` holds no index below {limit}");
+        Ok(lists.iter().map(|l| l.iter().map(|i| *i as usize).collect()).collect())
+    };
+    let xs = rows("kid_subset_indices_X", pair.x.nrows())?;
+    let ys = rows("kid_subset_indices_Y", pair.y.nrows())?;
+    ensure!(xs.len() == ys.len(), "{} subsets of X, {} of Y", xs.len(), ys.len());
+    let axis = ndarray::Axis(0);
+    let values = xs.iter().zip(&ys).map(|(i, j)| {
+        let (x, y) = (pair.x.select(axis, i), pair.y.select(axis, j));
+        Ok(metrics::mmd2(x.view(), y.view(), Kernel::Cubic)?.unbiased)
+    });
+    let values = values.collect::<Result<Vec<f64>>>()?;
+    relative(&values, &json::list(member("kid_subsets_of_100_unbiased")?)?, TOLERANCE)
+}
+
+/// Exact distances between the published histograms.
+fn histograms(dir: &Path, path: &Path) -> Result<Vec<Case>> {
+    let refs = json::load(path)?;
+    let nets = json::entries(&refs, "hist_w2.json")?;
+    let folder = published(dir).map(|d| d.join("hist")).filter(|d| d.is_dir());
+    let Some(folder) = folder else {
+        let skip = |(net, _): &(&str, &Value)| Case::skip(net, "no odesdegap/hist beside the references");
+        return Ok(nets.iter().map(skip).collect());
+    };
+    let mut cases = Vec::new();
+    for (net, pairs) in nets {
+        for (pair, values) in json::entries(pairs, net)? {
+            let name = format!("{net}/{pair}");
+            cases.push(match histogram_case(&folder, net, pair, values) {
+                Ok(Some(deviation)) => Case::of(name, Ok(deviation)),
+                Ok(None) => Case::skip(&name, "its histograms are not there"),
+                Err(error) => Case::failed(&name, error),
+            });
+        }
+    }
+    Ok(cases)
+}
+
+/// One pair of histograms, at every half-width of the nodes that the reference has.
+fn histogram_case(folder: &Path, net: &str, pair: &str, values: &Value) -> Result<Option<Deviation>> {
+    let (set, weight) = net.split_once("_w").with_context(|| format!("`{net}` names no network"))?;
+    let (a, b) = pair.split_once('_').with_context(|| format!("`{pair}` names no pair"))?;
+    let mut sides = Vec::new();
+    for side in [a, b] {
+        let suffix = if side == "truth" { format!("_{set}.npy") } else { format!("_{set}_{weight}.npy") };
+        let prefix = format!("weights_{side}_");
+        let mut found = None;
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.starts_with(&prefix) && name.ends_with(&suffix) {
+                found = Some(path);
+            }
+        }
+        let Some(path) = found else { return Ok(None) };
+        let weights = npy::read_vector(&path)?;
+        let n = weights.len().isqrt();
+        ensure!(n * n == weights.len(), "{}: {} weights are no square", path.display(), weights.len());
+        sides.push(weights.into_shape_with_order((n, n))?);
+    }
+    let (a, b) = (&sides[0], &sides[1]);
+    ensure!(a.dim() == b.dim(), "{:?} against {:?} nodes", a.dim(), b.dim());
+    let a = Histogram2d::from_weights(1.0, a.slice(s![.., ..]).to_owned())?;
+    let b = Histogram2d::from_weights(1.0, b.slice(s![.., ..]).to_owned())?;
+    // On [-1, 1]; a grid of half-width L is that, L times as wide.
+    let unit = a.w2(&b)?.squared;
+    let mut worst: Option<Deviation> = None;
+    for (name, value) in json::entries(values, pair)? {
+        let (quantity, width) = name.rsplit_once("_L").with_context(|| format!("`{name}`"))?;
+        let width: f64 = width.replace('p', ".").parse().with_context(|| format!("`{name}`"))?;
+        let squared = unit * width * width;
+        let found = match quantity {
+            "W2_squared" => squared,
+            "W2" => squared.sqrt(),
+            other => bail!("unknown quantity `{other}`"),
+        };
+        let deviation = relative(&[found], &[json::one(value)?], TOLERANCE)?;
+        worst = Some(worst.map_or(deviation, |w| w.max(deviation)));
+    }
+    worst.map(Some).context("no values")
+}

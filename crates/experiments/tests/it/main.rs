@@ -1,0 +1,11 @@
+//! The binary, from the outside, and the files it writes.
+
+mod bad_input;
+mod files;
+mod metrics;
+mod ode_sde_gap;
+mod points;
+mod report;
+mod sampling;
+mod support;
+mod verify_refs;

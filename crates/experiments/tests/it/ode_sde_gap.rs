@@ -1,0 +1,289 @@
+//! The main experiment, from the outside: end to end, interrupted, locked, on given networks.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use assert_cmd::cargo::cargo_bin;
+use experiments::ode_sde_gap::config::Config;
+use experiments::ode_sde_gap::official;
+use experiments::ode_sde_gap::results::{Results, Row};
+use serde_json::Value;
+
+use crate::support::{experiment, fails, json, shared, slow, text};
+
+fn results(dir: &Path) -> Results {
+    let file = fs::read_to_string(dir.join("results.json")).expect("results.json");
+    serde_json::from_str(&file).expect("results")
+}
+
+/// A run of seconds, made smaller still.
+const TINY: [&str; 12] = [
+    "--preset", "smoke", "--set", "data-sets=blob", "--set", "sampling.n=300", "--set", "sampling.steps=120",
+    "--set", "measuring.cloud=60", "--set", "measuring.dsm-points=200",
+];
+
+fn tiny<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut words = vec!["run", "ode-sde-gap"];
+    words.extend(TINY);
+    words.extend(["--out", out]);
+    words.extend(more);
+    words
+}
+
+#[test]
+fn presets_are_whole_and_survive_a_round_trip() {
+    for name in experiments::run::PRESETS {
+        let config = Config::preset(name).expect(name);
+        assert_eq!(config.preset, name);
+        let text = config.to_toml().expect(name);
+        assert_eq!(Config::from_toml(&text).expect(name), config);
+    }
+    let paper = Config::preset("paper").expect("paper");
+    assert_eq!((paper.steps(), paper.training.batch, paper.sampling.n), (100_000, 200_000, 3_000_000));
+    let times = paper.times().expect("times");
+    assert_eq!(times.len(), 891);
+    assert!((times[0] - times[1] - 0.0125).abs() < 1e-12 && (times[889] - 0.00125).abs() < 1e-12);
+}
+
+#[test]
+fn smoke_runs_end_to_end() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    let words = ["run", "ode-sde-gap", "--preset", "smoke", "--seed", "3", "--out", text(&out)];
+    let outcome = json(&words);
+    assert_eq!(outcome["status"], "finished");
+    assert_eq!(outcome["report"], text(&out.join("report.html")));
+    for file in ["config.toml", "record.json", "metrics.jsonl", "results.json", "report.html", "plots/gap.svg", "plots/gap.png",
+        "plots/densities-checker.png", "plots/losses.svg", "plots/trajectories-blob.svg", "checkpoints/blob_w1.0.safetensors",
+        "samples/checker_w0.0_ode_counts.npy", "samples/blob_truth_counts.npy"]
+    {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+    let raw: Value = serde_json::from_slice(&fs::read(out.join("results.json")).expect("results")).expect("json");
+    let rows = raw["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        assert!(row["dataset"].is_string());
+        for key in ["w_r", "n", "ode_truth", "sde_truth", "ode_sde", "tv_ode_truth", "tv_sde_truth", "tv_ode_sde", "discarded_ode",
+            "discarded_sde", "residual", "dsm_loss", "train_seconds", "sample_seconds"]
+        {
+            assert!(row[key].as_f64().is_some_and(f64::is_finite), "{key}: {}", row[key]);
+        }
+        assert!(row["ode_sde"].as_f64() > Some(0.0) && row["residual"].as_f64() > Some(0.0));
+        assert_eq!(row["n"], 1000);
+    }
+    assert!(raw["total_seconds"].as_f64() > Some(0.0));
+    let record: Value = serde_json::from_slice(&fs::read(out.join("record.json")).expect("record")).expect("json");
+    assert_eq!((&record["status"], &record["nfe"][0]), (&Value::from("finished"), &Value::from(150)));
+    // Everything is written out: the folder's own configuration is the run.
+    let config = Config::from_toml(&fs::read_to_string(out.join("config.toml")).expect("config")).expect("config");
+    assert_eq!(config, Config { seed: 3, ..Config::preset("smoke").expect("smoke") });
+
+    // The same command again does nothing, and says where the report is.
+    let before = fs::metadata(out.join("report.html")).expect("report").modified().expect("a time");
+    let again = json(&words);
+    assert_eq!((&again["status"], &again["report"]), (&Value::from("already-finished"), &outcome["report"]));
+    assert_eq!(fs::metadata(out.join("report.html")).expect("report").modified().expect("a time"), before);
+
+    // The page can be rebuilt from the files, and is the same.
+    let page = fs::read(out.join("report.html")).expect("report");
+    fs::remove_file(out.join("report.html")).expect("removed");
+    assert_eq!(json(&["report", text(&out)])["report"], outcome["report"]);
+    assert!(fs::read(out.join("report.html")).expect("report") == page);
+}
+
+#[test]
+fn unusable_configurations_are_refused_in_one_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = dir.path();
+    fs::write(at.join("unknown.toml"), "experiment = \"ode-sde-gap\"\n[training]\nbatchsize = 3\n").expect("a file");
+    fs::write(at.join("broken.toml"), "seed = = 3\n").expect("a file");
+    fs::write(at.join("zero.toml"), "[sampling]\nn = 0\n").expect("a file");
+    fs::write(at.join("method.toml"), "[sampling]\nsde-method = \"eulr\"\n").expect("a file");
+    fs::write(at.join("kind.toml"), "[training]\ntime-law = { kind = \"uniform\", a = 3 }\n").expect("a file");
+    fs::create_dir(at.join("empty")).expect("a folder");
+    fs::create_dir(at.join("other")).expect("a folder");
+    fs::write(at.join("other/thesis.txt"), "precious").expect("a file");
+    for (words, needles) in [
+        (vec!["run", "unknown.toml"], vec!["unknown.toml", "training.batchsize", "batch"]),
+        (vec!["run", "broken.toml"], vec!["broken.toml", "line 1"]),
+        (vec!["run", "zero.toml"], vec!["sampling.n = 0"]),
+        (vec!["run", "method.toml"], vec!["sde-method", "eulr", "euler-maruyama"]),
+        (vec!["run", "kind.toml"], vec!["time-law"]),
+        (vec!["run", "missing.toml"], vec!["missing.toml"]),
+        (vec!["run", "other-gap"], vec!["other-gap", "ode-sde-gap"]),
+        (vec!["run", "ode-sde-gap", "--preset", "huge"], vec!["huge", "smoke, quick, paper"]),
+        (vec!["run", "ode-sde-gap", "--set", "sampling.m=3"], vec!["`m` in `sampling`"]),
+        (vec!["run", "ode-sde-gap", "--set", "sampling.n"], vec!["KEY=VALUE"]),
+        (vec!["run", "ode-sde-gap", "--set", "sampling.n=-4"], vec!["-4"]),
+        (vec!["run", "ode-sde-gap", "--set", "weights=[0, nan]"], vec!["weights[1]"]),
+        (vec!["run", "ode-sde-gap", "--set", "data-sets=swirl"], vec!["swirl", "circles2"]),
+        (vec!["run", "ode-sde-gap", "--models", "empty"], vec!["no checkpoint"]),
+        (vec!["run", "ode-sde-gap", "--models", "nowhere"], vec!["nowhere"]),
+        (vec!["run", "ode-sde-gap", "--out", "other"], vec!["not empty"]),
+        (vec!["run", "ode-sde-gap", "--out", "nothing", "--resume"], vec!["nothing to resume"]),
+        (vec!["report", "empty"], vec!["holds no run"]),
+    ] {
+        fails(at, &words, &needles);
+    }
+}
+
+#[test]
+fn a_folder_belongs_to_one_run() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    let out = text(&out);
+    // A training far too long: it is stopped below.
+    let long = tiny(out, &["--set", "training.phases=[{ lr = 1e-3, steps = 1000000 }]"]);
+    let mut first = start(&long);
+    wait_for(&mut first, || fs::read_to_string(Path::new(out).join("metrics.jsonl")).is_ok_and(|t| t.lines().count() > 3));
+    let second = experiment(&long).output().expect("the binary starts");
+    let message = String::from_utf8_lossy(&second.stderr);
+    assert!(!second.status.success() && message.lines().count() == 1, "{message}");
+    assert!(message.contains("being written by another run") && message.contains(&first.id().to_string()), "{message}");
+    stop(&mut first);
+    // Another configuration may not go into the same folder.
+    let other = experiment(&tiny(out, &["--seed", "5"])).output().expect("the binary starts");
+    let message = String::from_utf8_lossy(&other.stderr);
+    assert!(!other.status.success() && message.contains("holds another run"), "{message}");
+}
+
+#[test]
+fn an_interrupted_run_goes_on_as_if_nothing_had_happened() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (whole, cut) = (dir.path().join("whole"), dir.path().join("cut"));
+    let phases = "training.phases=[{ lr = 3e-3, steps = 400 }, { lr = 1e-3, steps = 200 }]";
+    json(&tiny(text(&whole), &["--set", phases]));
+    let words = tiny(text(&cut), &["--set", phases]);
+    let mut child = start(&words);
+    wait_for(&mut child, || fs::read_to_string(cut.join("metrics.jsonl")).is_ok_and(|t| t.lines().count() > 10));
+    let said = stop(&mut child);
+    assert!(!cut.join("results.json").exists(), "it was stopped in time");
+    assert!(said.contains("--resume"), "{said}");
+    let record: Value = serde_json::from_slice(&fs::read(cut.join("record.json")).expect("record")).expect("json");
+    assert_eq!(record["status"], "interrupted");
+    let outcome = json(&["run", "ode-sde-gap", "--resume", "--out", text(&cut)]);
+    assert_eq!(outcome["status"], "finished");
+
+    let timeless = |row: &Row| Row { train_seconds: 0.0, sample_seconds: 0.0, measure_seconds: 0.0, ..row.clone() };
+    let (a, b) = (results(&whole), results(&cut));
+    assert_eq!(a.rows.len(), 2);
+    for (x, y) in a.rows.iter().zip(&b.rows) {
+        assert_eq!(timeless(x), timeless(y));
+    }
+    assert_eq!(a.floors, b.floors);
+    for name in ["blob_w0.0", "blob_w1.0"] {
+        let file = format!("checkpoints/{name}.safetensors");
+        assert!(fs::read(whole.join(&file)).expect("weights") == fs::read(cut.join(&file)).expect("weights"), "{name}");
+    }
+    let steps = |dir: &Path| -> Vec<(String, u64)> {
+        let log = fs::read_to_string(dir.join("metrics.jsonl")).expect("a log");
+        let line = |l: &str| serde_json::from_str::<Value>(l).expect("a line");
+        log.lines().map(line).map(|l| (l["network"].to_string(), l["step"].as_u64().expect("a step"))).collect()
+    };
+    assert_eq!(steps(&whole), steps(&cut));
+}
+
+#[test]
+fn neither_blocks_nor_threads_change_a_figure() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+    json(&tiny(text(&a), &["--set", "weights=1"]));
+    let words = tiny(text(&b), &["--set", "weights=1", "--set", "sampling.block=7"]);
+    let one = experiment(&words).env("RAYON_NUM_THREADS", "1").output().expect("the binary starts");
+    assert!(one.status.success());
+    for file in ["blob_w1.0_ode_cloud.npy", "blob_w1.0_sde_cloud.npy", "blob_w1.0_sde_counts.npy"] {
+        let read = |dir: &Path| fs::read(dir.join("samples").join(file)).expect("samples");
+        assert!(read(&a) == read(&b), "{file}");
+    }
+}
+
+#[test]
+fn train_stops_after_training_and_run_goes_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (file, out) = (dir.path().join("mine.toml"), dir.path().join("run"));
+    fs::write(&file, "preset = \"smoke\"\ndata-sets = [\"checker\"]\nweights = [0.0]\n[sampling]\nn = 200\n[measuring]\ncloud = 50\n")
+        .expect("a file");
+    let trained = json(&["train", text(&file), "--out", text(&out)]);
+    assert_eq!(trained["status"], "trained");
+    assert_eq!(trained["checkpoints"][0], text(&out.join("checkpoints/checker_w0.0.safetensors")));
+    assert!(!out.join("results.json").exists());
+    assert_eq!(json(&["run", text(&file), "--out", text(&out)])["status"], "finished");
+    assert_eq!(results(&out).rows.len(), 1);
+
+    // Its checkpoints are given networks like any others.
+    let models = dir.path().join("again");
+    let words = ["run", text(&file), "--models", text(&out.join("checkpoints")), "--out", text(&models)];
+    assert_eq!(json(&words)["status"], "finished");
+    let (x, y) = (&results(&out).rows[0], &results(&models).rows[0]);
+    assert_eq!((x.ode_truth, x.sde_truth, x.ode_sde, x.residual), (y.ode_truth, y.sde_truth, y.ode_sde, y.residual));
+}
+
+/// The published networks at `n` samples: `allowed` is how far a figure may be from the table.
+fn published(n: u64, cells: &[(&str, f64)], allowed: &dyn Fn(f64, f64) -> f64) {
+    let Some(shared) = shared() else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    for (dataset, w_r) in cells {
+        let out = dir.path().join(format!("{dataset}{w_r}"));
+        let (models, n) = (shared.join("odesdegap"), format!("sampling.n={n}"));
+        let (sets, weights) = (format!("data-sets={dataset}"), format!("weights={w_r}"));
+        json(&["run", "ode-sde-gap", "--models", text(&models), "--set", &n, "--set", &sets, "--set", &weights,
+            "--set", "sampling.paths=0", "--set", "measuring.cloud=100", "--out", text(&out)]);
+        let found = results(&out);
+        let (row, floor) = (&found.rows[0], found.floors[0].w2);
+        let table = official::find(dataset, *w_r).expect("published").on_true_nodes();
+        for (what, here, there) in [
+            ("ODE-truth", row.ode_truth, table.ode_truth),
+            ("SDE-truth", row.sde_truth, table.sde_truth),
+            ("ODE-SDE", row.ode_sde, table.ode_sde),
+        ] {
+            let (difference, allowed) = (here - there, allowed(there, floor));
+            eprintln!("{dataset} w_R = {w_r}, n = {}: {what} {here:.5}, published {there:.5}, floor {floor:.5}", row.n);
+            assert!(difference.abs() <= allowed, "{dataset} w_R = {w_r}: {what} {here} against {there}, allowed {allowed}");
+        }
+    }
+}
+
+#[test]
+fn published_networks_give_the_published_figures_at_reduced_n() {
+    // With n samples a side, squared W2 is larger by about the noise floor, truth against truth with
+    // as many samples; its own scatter is a fraction of that.
+    published(10_000, &[("blob", 0.0)], &|there, floor| 0.08 * there + 1.5 * floor);
+}
+
+#[test]
+fn slow_published_networks_give_the_published_figures() {
+    if !slow() {
+        return;
+    }
+    let cells = [("blob", 0.0), ("blob", 1.0), ("circles2", 0.0), ("circles2", 1.0)];
+    published(200_000, &cells, &|there, _| (0.08 * there).max(0.0008));
+}
+
+fn start(words: &[&str]) -> Child {
+    let mut command = Command::new(cargo_bin!("experiment"));
+    command.args(words).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().expect("the binary starts")
+}
+
+fn wait_for(child: &mut Child, ready: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !ready() {
+        assert!(child.try_wait().expect("a child").is_none(), "it ended before it was stopped");
+        assert!(begin.elapsed() < Duration::from_secs(300), "nothing happened");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Presses ctrl-c and hands back what was said on standard output.
+fn stop(child: &mut Child) -> String {
+    use std::io::Read as _;
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
+    let mut said = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut said).expect("text");
+    assert_eq!(child.wait().expect("a child").code(), Some(130));
+    said
+}

@@ -1,0 +1,136 @@
+//! The report, from made-up figures: no network, no sampling.
+
+use experiments::ode_sde_gap::results::{Floor, Results, Row};
+use experiments::report::data::{Cell, Difference, Loss, Paths, ReportData, Truth};
+use experiments::report::{self, Report};
+use ndarray::{Array2, Array3};
+
+/// A ring of counts on an 8 x 8 grid, shifted by `shift`.
+fn counts(shift: usize) -> Array2<f64> {
+    Array2::from_shape_fn((8, 8), |(i, j)| ((i * i + j * (j + shift)) % 11) as f64)
+}
+
+/// Two data sets, two weights; the gap falls on the first and stays on the second.
+fn made_up() -> ReportData {
+    let mut data = ReportData {
+        results: Results {
+            experiment: "ode-sde-gap".into(),
+            preset: "smoke".into(),
+            hash: "0123456789ab".into(),
+            grid: 8,
+            half_width: 3.5,
+            total_seconds: 75.0,
+            ..Results::default()
+        },
+        config: "seed = 0\nname = \"<&>\"\n".into(),
+        command: "cargo xtask run ode-sde-gap --preset smoke --seed 0".into(),
+        differences: vec![Difference {
+            key: "training.batch".into(),
+            published: "200000".into(),
+            here: "256".into(),
+        }],
+        ..ReportData::default()
+    };
+    for (dataset, gaps) in [("blob", [0.04, 0.01]), ("checker", [0.020, 0.0201])] {
+        for (k, w_r) in [0.0, 1.0].into_iter().enumerate() {
+            data.results.rows.push(Row {
+                dataset: dataset.into(),
+                w_r,
+                n: 1000,
+                ode_truth: 0.02 + 0.01 * k as f64,
+                sde_truth: 0.01 + 0.02 * k as f64,
+                ode_sde: gaps[k],
+                tv_ode_sde: 0.2,
+                residual: 3.0 / (1.0 + k as f64),
+                residual_on_path: 2.0 / (1.0 + k as f64),
+                dsm_loss: 1.5,
+                train_steps: 60,
+                train_seconds: 3.0,
+                sample_seconds: 2.0,
+                measure_seconds: 1.0,
+                cloud_n: 100,
+                ..Row::default()
+            });
+            let times = vec![10.0, 5.0, 1.0, 0.0];
+            let paths = Array3::from_shape_fn((4, 3, 2), |(t, p, d)| (t + p) as f64 * 0.3 - d as f64);
+            data.cells.push(Cell {
+                dataset: dataset.into(),
+                w_r,
+                ode: counts(k),
+                sde: counts(k + 1),
+                paths: Some(Paths { times, ode: paths.clone(), sde: paths }),
+                losses: (1..=30)
+                    .map(|s| Loss { step: s, dsm: 2.0 + 1.0 / s as f64, residual: (k > 0).then_some(1.0 / s as f64) })
+                    .collect(),
+            });
+        }
+        data.results.floors.push(Floor { dataset: dataset.into(), n: 1000, w2: 0.001, ..Floor::default() });
+        data.truths.push(Truth { dataset: dataset.into(), first: counts(0), second: counts(2) });
+    }
+    data
+}
+
+fn built(data: &ReportData) -> Report {
+    report::build(data).expect("a report")
+}
+
+#[test]
+fn the_page_needs_nothing_beside_it() {
+    let page = built(&made_up()).html;
+    for needle in ["src=\"http", "href=\"http", "url(http", "@import", "<script", "<link"] {
+        assert!(!page.contains(needle), "{needle}");
+    }
+    assert!(page.contains("&lt;&amp;&gt;"), "the configuration is escaped");
+    assert!(page.contains("data:image/png;base64,"));
+    assert!(!page.contains("NaN") && !page.contains("inf<"));
+    for name in ["gap", "densities-blob", "densities-checker", "residual-w2", "residual-dsm", "losses", "trajectories-blob", "timings"] {
+        assert!(page.contains(&format!("<figure id=\"{name}\">")), "{name}");
+    }
+}
+
+#[test]
+fn the_headline_follows_the_numbers() {
+    let mut data = made_up();
+    let page = built(&data).html;
+    assert!(page.contains("narrows the ODE\u{2013}SDE gap on blob</h1>"), "one set of two");
+    assert!(page.contains("stays within the noise on checker"));
+    for row in &mut data.results.rows {
+        row.ode_sde = if row.w_r == 0.0 { 0.01 } else { 0.05 };
+    }
+    assert!(built(&data).html.contains("did not narrow"), "a gap that grows is not called closed");
+    for row in &mut data.results.rows {
+        row.ode_sde = if row.w_r == 0.0 { 0.05 } else { 0.01 };
+    }
+    assert!(built(&data).html.contains("gap closes as"));
+    data.results.rows.retain(|r| r.w_r == 0.0);
+    assert!(built(&data).html.contains("How far apart"));
+    data.results.rows.clear();
+    assert!(built(&data).html.contains("No network was measured"));
+}
+
+#[test]
+fn published_figures_stand_beside_ours_in_both_conventions() {
+    let page = built(&made_up()).html;
+    // blob at w_R = 0: OS .01515 on the nodes of [-4, 4], times (7/8)^2 on the true ones.
+    for needle in ["0.0116", "0.0152", "0.259", "0.0400", "0.0522"] {
+        assert!(page.contains(needle), "{needle}");
+    }
+}
+
+#[test]
+fn every_figure_is_svg_and_png_without_a_system_font() {
+    let report = built(&made_up());
+    assert_eq!(report.figures.len(), 9);
+    for figure in &report.figures {
+        assert!(figure.svg.starts_with("<svg xmlns="), "{}", figure.name);
+        let png = report::png(figure).expect("a picture");
+        let image = image::load_from_memory(&png).expect("a PNG").to_rgb8();
+        assert!(image.width() >= 700, "{}", figure.name);
+        let ink = image.pixels().filter(|p| p.0 != [255; 3]).count();
+        assert!(ink * 100 > (image.width() * image.height()) as usize / 2, "{} is blank", figure.name);
+    }
+    // Heat maps are in the PNG too: viridis has a yellow that nothing else has.
+    let map = report.figures.iter().find(|f| f.name == "densities-blob").expect("a heat map");
+    let image = image::load_from_memory(&report::png(map).expect("a picture")).expect("a PNG").to_rgb8();
+    assert!(image.pixels().filter(|p| p.0 == [253, 231, 37]).count() > 1000);
+}

@@ -1,0 +1,288 @@
+//! `verify refs` passes on the references, and sees one that is off by one part in a thousand.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{ArrayD, OwnedRepr, IxDyn};
+use ndarray_npy::{NpzReader, NpzWriter};
+use serde_json::{Value, json};
+
+use crate::support::{parse_one, run, shared, slow, text};
+
+/// A copy of some reference files, with the published networks beside it.
+struct Copy {
+    root: tempfile::TempDir,
+}
+
+impl Copy {
+    fn of(shared: &Path, files: &[&str]) -> Self {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        for file in [files, &["common/targets.json"]].concat() {
+            let to = root.path().join("refs").join(file);
+            std::fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+            std::fs::copy(shared.join("refs").join(file), &to).expect("a copy");
+            let mut mode = std::fs::metadata(&to).expect("a file").permissions();
+            std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o644);
+            std::fs::set_permissions(&to, mode).expect("permissions");
+        }
+        let link = root.path().join("odesdegap");
+        std::os::unix::fs::symlink(shared.join("odesdegap"), link).expect("a link");
+        Self { root }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.root.path().join("refs").join(file)
+    }
+
+    fn json(&self, file: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.path(file)).expect("a file")).expect("JSON")
+    }
+
+    fn set_json(&self, file: &str, value: &Value) {
+        std::fs::write(self.path(file), value.to_string()).expect("a file");
+    }
+
+    /// Scales one array of an archive.
+    fn scale(&self, file: &str, name: &str, factor: f64) {
+        let open = std::fs::File::open(self.path(file)).expect("a file");
+        let mut reader = NpzReader::new(open).expect("an archive");
+        let names = reader.names().expect("names");
+        assert!(names.iter().any(|n| n == name), "{name} is not in {names:?}");
+        let mut arrays: Vec<(String, ArrayD<f64>)> = Vec::new();
+        for n in names {
+            let array = reader.by_name::<OwnedRepr<f64>, IxDyn>(&n).expect("an array");
+            arrays.push((n.clone(), if n == name { array * factor } else { array }));
+        }
+        let file = std::fs::File::create(self.path(file)).expect("a file");
+        let mut writer = NpzWriter::new(file);
+        for (n, array) in &arrays {
+            writer.add_array(n.as_str(), array).expect("an array");
+        }
+        writer.finish().expect("an archive");
+    }
+
+    /// Exit code and report of `verify refs`.
+    fn verify(&self) -> (i32, Value) {
+        let refs = self.root.path().join("refs");
+        let output = run(&["verify", "refs", text(&refs), "--json"]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let code = output.status.code().unwrap_or_else(|| panic!("killed: {errors}"));
+        assert!(!output.stdout.is_empty(), "{errors}");
+        (code, parse_one(&output.stdout))
+    }
+
+    /// Everything passes, and something was compared.
+    fn holds(&self, family: &str) {
+        let (code, report) = self.verify();
+        assert_eq!((code, &report["ok"]), (0, &json!(true)), "{report}");
+        let row = find(&report, family);
+        assert!(row["passed"].as_u64() > Some(0), "{row}");
+    }
+
+    /// At least one case of the family fails, and it is named.
+    fn catches(&self, family: &str, case: &str) {
+        let (code, report) = self.verify();
+        assert_eq!((code, &report["ok"]), (1, &json!(false)), "{report}");
+        let row = find(&report, family);
+        let failures = row["failures"].as_array().expect("a list");
+        let named = failures.iter().any(|f| f["case"].as_str().is_some_and(|c| c.contains(case)));
+        assert!(named, "no `{case}` among {failures:?}");
+    }
+}
+
+fn find<'a>(report: &'a Value, family: &str) -> &'a Value {
+    let families = report["families"].as_array().expect("a list");
+    families.iter().find(|f| f["name"] == family).expect("the family")
+}
+
+fn scaled(value: &Value, factor: f64) -> Value {
+    json!(value.as_f64().expect("a number") * factor)
+}
+
+#[test]
+fn schedules() {
+    let Some(shared) = shared() else { return };
+    let copy = Copy::of(&shared, &["schedules/schedules.json"]);
+    copy.holds("schedules");
+    let whole = copy.json("schedules/schedules.json");
+    for (table, column) in [
+        ("vp_beta0.1_20", "sigma"),
+        ("subvp_beta0.1_20", "lambda_half_logsnr"),
+        ("ve_0.01_50", "g2"),
+        ("ou_T10", "alpha"),
+        ("vp_inverse_lambda", "t"),
+        ("karras_rho7_0.002_80", "18"),
+    ] {
+        let mut changed = whole.clone();
+        let entry = &mut changed[table][column][5];
+        *entry = scaled(entry, 1.001);
+        copy.set_json("schedules/schedules.json", &changed);
+        let case = if table == "vp_inverse_lambda" { table } else { column };
+        copy.catches("schedules", case);
+    }
+    // Constants are read from the keys: the same numbers under another name are wrong.
+    let mut renamed = whole.clone();
+    renamed["vp_beta0.2_20"] = renamed["vp_beta0.1_20"].take();
+    renamed.as_object_mut().expect("an object").remove("vp_beta0.1_20");
+    copy.set_json("schedules/schedules.json", &renamed);
+    copy.catches("schedules", "vp_beta0.2_20/alpha");
+}
+
+#[test]
+fn gaussian() {
+    let Some(shared) = shared() else { return };
+    let file = "gaussian/gaussian_refs.json";
+    let copy = Copy::of(&shared, &[file]);
+    let mut few = copy.json(file);
+    let all = few["recursions"].as_array().expect("a list").clone();
+    let short: Vec<Value> = all.into_iter().filter(|r| r["N"] == 10).collect();
+    few["recursions"] = json!(short);
+    copy.set_json(file, &few);
+    copy.holds("gaussian");
+    for (list, field) in [("recursions", "mean"), ("gap_sampler", "mean")] {
+        let mut changed = few.clone();
+        let entry = &mut changed[list][0][field][0];
+        *entry = scaled(entry, 1.001);
+        copy.set_json(file, &changed);
+        copy.catches("gaussian", "");
+        let mut changed = few.clone();
+        let entry = &mut changed[list][1]["cov"][0][0];
+        *entry = scaled(entry, 1.001);
+        copy.set_json(file, &changed);
+        copy.catches("gaussian", "");
+    }
+    // A rank-deficient covariance may be asked for; one that is no covariance may not.
+    let mut broken = few.clone();
+    broken["targets"]["g1"]["cov"] = json!([[-1.0]]);
+    copy.set_json(file, &broken);
+    copy.catches("gaussian", "g1");
+}
+
+#[test]
+fn pfode() {
+    let Some(shared) = shared() else { return };
+    let file = "pfode/pfode_gmm2d_vp.npz";
+    for name in ["x_eps_1e_3", "x_eps_0", "like_eps_1e_5_xT", "like_eps_0_logp_closed_form"] {
+        let copy = Copy::of(&shared, &[file]);
+        if name == "x_eps_1e_3" {
+            copy.holds("pfode");
+        }
+        copy.scale(file, name, 1.001);
+        copy.catches("pfode", name);
+    }
+    // Constants of the targets' file count.
+    let copy = Copy::of(&shared, &[file]);
+    let mut targets = copy.json("common/targets.json");
+    let stated = targets["sdes"]["vp"].as_str().expect("a text").replace("19.9", "19.8");
+    targets["sdes"]["vp"] = json!(stated);
+    copy.set_json("common/targets.json", &targets);
+    copy.catches("pfode", "gmm2d_vp");
+}
+
+#[test]
+fn ot() {
+    let Some(shared) = shared() else { return };
+    let files = ["ot/ot_refs.json", "ot/clouds_equal.npz", "ot/clouds_unequal.npz"];
+    let copy = Copy::of(&shared, &files);
+    let mut few = copy.json("ot/ot_refs.json");
+    let keep = ["eq_d1_n500", "eq_d2_n500", "uneq5_sparse_d2_n256_m256", "kernel_eq_d2_n1000"];
+    few.as_object_mut().expect("an object").retain(|k, _| keep.contains(&k.as_str()));
+    copy.set_json("ot/ot_refs.json", &few);
+    copy.holds("ot");
+    for (key, value) in [
+        ("eq_d1_n500", "W2_squared"),
+        ("eq_d2_n500", "W2"),
+        ("uneq5_sparse_d2_n256_m256", "W1"),
+        ("kernel_eq_d2_n1000", "mmd2_rbf_sigma1_biased"),
+        ("kernel_eq_d2_n1000", "mmd2_rbf_sigma1_unbiased"),
+    ] {
+        let mut changed = few.clone();
+        let entry = &mut changed[key][value];
+        *entry = scaled(entry, 1.001);
+        copy.set_json("ot/ot_refs.json", &changed);
+        copy.catches("ot", value);
+    }
+}
+
+#[test]
+fn histograms() {
+    let Some(shared) = shared() else { return };
+    let copy = Copy::of(&shared, &["ot/hist_w2.json"]);
+    let mut few = copy.json("ot/hist_w2.json");
+    few.as_object_mut().expect("an object").retain(|k, _| k == "blob_w1.0");
+    copy.set_json("ot/hist_w2.json", &few);
+    copy.holds("ot");
+    let entry = &mut few["blob_w1.0"]["ode_sde"]["W2_squared_L3p5"];
+    *entry = scaled(entry, 1.001);
+    copy.set_json("ot/hist_w2.json", &few);
+    copy.catches("ot", "blob_w1.0/ode_sde");
+}
+
+#[test]
+fn solvers() {
+    let Some(shared) = shared() else { return };
+    let copy = Copy::of(&shared, &["solvers/cases.json", "solvers/solver_trajectories.npz"]);
+    copy.holds("solvers");
+    let case = "gmm2d/dpm/dpmsolver++_multistep_o2_logSNR_n20";
+    copy.scale("solvers/solver_trajectories.npz", &format!("{case}/x"), 1.001);
+    copy.catches("solvers", case);
+}
+
+#[test]
+fn pinn() {
+    let Some(shared) = shared() else { return };
+    let file = "pinn/losses_blob_w0.0.npz";
+    let copy = Copy::of(&shared, &[file, "pinn/meta.json"]);
+    copy.holds("pinn");
+    for name in ["residual", "grad_dsm/hidden1.weight", "grad_pinn/input.bias", "adam10/hidden2.weight"]
+    {
+        let copy = Copy::of(&shared, &[file]);
+        copy.scale(file, name, 1.001);
+        copy.catches("pinn", name);
+    }
+    let mut meta = copy.json("pinn/meta.json");
+    let entry = &mut meta["blob_w0.0"]["dsm_loss"];
+    *entry = scaled(entry, 1.001);
+    copy.set_json("pinn/meta.json", &meta);
+    copy.catches("pinn", "dsm_loss");
+}
+
+#[test]
+fn damaged_files_are_failures_with_a_reason() {
+    let Some(shared) = shared() else { return };
+    let copy = Copy::of(
+        &shared,
+        &[
+            "schedules/schedules.json",
+            "gaussian/gaussian_refs.json",
+            "pfode/pfode_gmm2d_vp.npz",
+            "ot/ot_refs.json",
+            "solvers/cases.json",
+            "pinn/losses_blob_w0.0.npz",
+            "diffusers_tests/loops.json",
+        ],
+    );
+    let families =
+        ["schedules", "gaussian", "pfode", "ot", "solvers", "pinn", "diffusers_tests"];
+    for entry in families.iter().flat_map(|f| std::fs::read_dir(copy.path(f)).expect("a folder")) {
+        let path = entry.expect("an entry").path();
+        let whole = std::fs::read(&path).expect("a file");
+        std::fs::write(&path, &whole[..whole.len() / 2]).expect("a file");
+    }
+    let (code, report) = copy.verify();
+    assert_eq!(code, 1);
+    for family in families {
+        assert!(find(&report, family)["failed"].as_u64() > Some(0), "{}", find(&report, family));
+    }
+}
+
+#[test]
+fn slow_every_reference_there_is() {
+    let Some(shared) = shared() else { return };
+    if !slow() {
+        return;
+    }
+    let output = run(&["verify", "refs", text(&shared.join("refs"))]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    eprintln!("{stdout}");
+}

@@ -1,0 +1,224 @@
+//! Nearest-node binning of samples.
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+
+use super::transport::{GridTransport, histogram_w2};
+use crate::error::{Error, Result};
+use crate::input::{check_rows, check_weights};
+
+/// Counts two-dimensional samples on the nodes of a square grid, chunk by chunk.
+///
+/// The nodes are `linspace(-L, L, n)` on both axes; a sample (x, y) belongs to the nearest node,
+/// row i of y and column j of x. Samples outside $[-L, L]^2$ are dropped and counted.
+///
+/// ```
+/// use metrics::HistogramBuilder;
+/// use ndarray::array;
+/// let mut builder = HistogramBuilder::new(1.0, 3)?;
+/// builder.add(array![[0.9, -0.2], [0.1, 0.1]].view())?;
+/// builder.add(array![[0.0, 7.0], [0.4, 0.4]].view())?;
+/// let histogram = builder.finish()?;
+/// assert_eq!(histogram.weights()[[1, 2]], 1.0 / 3.0);
+/// assert_eq!(histogram.discarded_share(), 0.25);
+/// # Ok::<(), metrics::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct HistogramBuilder {
+    half_width: f64,
+    counts: Array2<u64>,
+    n_seen: u64,
+    n_kept: u64,
+}
+
+/// A normalised histogram on a square grid, `[n, n]`, row i at y, column j at x.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Histogram2d {
+    half_width: f64,
+    weights: Array2<f64>,
+    n_seen: u64,
+    discarded_share: f64,
+}
+
+impl HistogramBuilder {
+    /// An empty histogram on `n` x `n` nodes of $[-L, L]^2$.
+    ///
+    /// # Errors
+    /// A half-width that is not positive and finite, fewer than two nodes.
+    pub fn new(half_width: f64, n: usize) -> Result<Self> {
+        check_half_width(half_width)?;
+        if n < 2 {
+            let value = n as f64;
+            return Err(Error::InvalidParameter {
+                name: "nodes per axis",
+                expected: ">= 2",
+                value,
+            });
+        }
+        Ok(Self { half_width, counts: Array2::zeros((n, n)), n_seen: 0, n_kept: 0 })
+    }
+
+    /// Adds samples.
+    ///
+    /// # Shapes
+    /// `samples: [N, 2]`; N may be zero.
+    ///
+    /// # Errors
+    /// Other than two columns; NaN or infinite coordinates (nothing is added then).
+    pub fn add(&mut self, samples: ArrayView2<f64>) -> Result<()> {
+        let (rows, n) = (samples.nrows(), self.counts.nrows());
+        if samples.ncols() != 2 {
+            let (expected, found) = (vec![rows, 2], samples.shape().to_vec());
+            return Err(Error::ShapeMismatch { what: "samples", expected, found });
+        }
+        check_rows("samples", samples, 0)?;
+        let (limit, per_unit) = (self.half_width, (n - 1) as f64 / (2.0 * self.half_width));
+        // Within the grid the quotient rounds to 0..n; the minimum guards against its rounding.
+        let node = |value: f64| (((value + limit) * per_unit).round() as usize).min(n - 1);
+        for sample in samples.rows() {
+            let (x, y) = (sample[0], sample[1]);
+            if x.abs() <= limit && y.abs() <= limit {
+                self.counts[[node(y), node(x)]] += 1;
+                self.n_kept += 1;
+            }
+        }
+        self.n_seen += rows as u64;
+        Ok(())
+    }
+
+    /// Adds what another builder has counted on the same grid.
+    ///
+    /// # Errors
+    /// Another half-width or number of nodes.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        if other.counts.shape() != self.counts.shape() {
+            let (expected, found) = (self.counts.shape().to_vec(), other.counts.shape().to_vec());
+            return Err(Error::ShapeMismatch { what: "histogram to merge", expected, found });
+        }
+        if other.half_width != self.half_width {
+            return Err(Error::InvalidParameter {
+                name: "half-width",
+                expected: "that of the other histogram",
+                value: other.half_width,
+            });
+        }
+        self.counts += &other.counts;
+        self.n_seen += other.n_seen;
+        self.n_kept += other.n_kept;
+        Ok(())
+    }
+
+    /// Samples counted so far, those outside included.
+    #[must_use]
+    pub fn n_seen(&self) -> u64 {
+        self.n_seen
+    }
+
+    /// Samples counted so far that lay on the grid.
+    #[must_use]
+    pub fn n_kept(&self) -> u64 {
+        self.n_kept
+    }
+
+    /// Normalises the counts that were kept.
+    ///
+    /// # Errors
+    /// [`Error::NoMass`] if no sample lay on the grid.
+    pub fn finish(&self) -> Result<Histogram2d> {
+        if self.n_kept == 0 {
+            return Err(Error::NoMass { what: "histogram", total: 0.0 });
+        }
+        Ok(Histogram2d {
+            half_width: self.half_width,
+            weights: self.counts.mapv(|count| count as f64 / self.n_kept as f64),
+            n_seen: self.n_seen,
+            discarded_share: (self.n_seen - self.n_kept) as f64 / self.n_seen as f64,
+        })
+    }
+}
+
+impl Histogram2d {
+    /// A histogram from given masses, which are normalised to one.
+    ///
+    /// # Shapes
+    /// `weights: [n, n]`, row i at y = node i, column j at x = node j.
+    ///
+    /// # Errors
+    /// A table that is not square, weights that are negative, not finite or all zero.
+    pub fn from_weights(half_width: f64, weights: Array2<f64>) -> Result<Self> {
+        check_half_width(half_width)?;
+        let n = weights.nrows();
+        if weights.ncols() != n {
+            let (expected, found) = (vec![n, n], weights.shape().to_vec());
+            return Err(Error::ShapeMismatch { what: "histogram", expected, found });
+        }
+        let total = check_weights("histogram", weights.iter())?;
+        Ok(Self { half_width, weights: weights / total, n_seen: 0, discarded_share: 0.0 })
+    }
+
+    /// Share of the mass at each node, `[n, n]`; sums to one.
+    #[must_use]
+    pub fn weights(&self) -> ArrayView2<'_, f64> {
+        self.weights.view()
+    }
+
+    /// Node positions on either axis, `linspace(-L, L, n)`.
+    #[must_use]
+    pub fn nodes(&self) -> Array1<f64> {
+        Array1::linspace(-self.half_width, self.half_width, self.weights.nrows())
+    }
+
+    /// Half-width L of the grid.
+    #[must_use]
+    pub fn half_width(&self) -> f64 {
+        self.half_width
+    }
+
+    /// Samples that were offered, those outside included; zero if built from weights.
+    #[must_use]
+    pub fn n_seen(&self) -> u64 {
+        self.n_seen
+    }
+
+    /// Share of the samples that lay outside the grid and is missing from the weights.
+    #[must_use]
+    pub fn discarded_share(&self) -> f64 {
+        self.discarded_share
+    }
+
+    /// Exact $W_2$ to another histogram, on this histogram's nodes.
+    ///
+    /// # Errors
+    /// Another number of nodes.
+    pub fn w2(&self, other: &Self) -> Result<GridTransport> {
+        self.w2_on(other, self.nodes().view())
+    }
+
+    /// Exact $W_2$ with the nodes placed at `nodes` on both axes, wherever the samples were binned.
+    ///
+    /// Stretching the nodes by a factor k multiplies $W_2^2$ by k^2.
+    ///
+    /// # Errors
+    /// Another number of nodes.
+    pub fn w2_on(&self, other: &Self, nodes: ArrayView1<f64>) -> Result<GridTransport> {
+        histogram_w2(self.weights(), other.weights(), nodes, nodes)
+    }
+
+    /// Total variation $\frac12 \sum_i |a_i - b_i|$, between 0 and 1.
+    ///
+    /// # Errors
+    /// Another number of nodes.
+    pub fn total_variation(&self, other: &Self) -> Result<f64> {
+        if self.weights.shape() != other.weights.shape() {
+            let (expected, found) = (self.weights.shape().to_vec(), other.weights.shape().to_vec());
+            return Err(Error::ShapeMismatch { what: "second histogram", expected, found });
+        }
+        Ok(0.5 * self.weights.iter().zip(&other.weights).map(|(a, b)| (a - b).abs()).sum::<f64>())
+    }
+}
+
+fn check_half_width(value: f64) -> Result<()> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::InvalidParameter { name: "half-width", expected: "positive and finite", value })
+}

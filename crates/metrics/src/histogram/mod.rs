@@ -1,0 +1,8 @@
+//! Histograms on a regular two-dimensional grid and their distances.
+
+mod binning;
+mod grid;
+mod transport;
+
+pub use binning::{Histogram2d, HistogramBuilder};
+pub use transport::{GridTransport, histogram_w2};

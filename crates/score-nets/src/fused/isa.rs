@@ -1,0 +1,105 @@
+//! The choice of instruction set and activation, made once a call.
+
+use super::Activation;
+use super::activation::{self, Act};
+use super::simd::{self, Simd};
+
+/// An instruction set that the kernels are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Isa {
+    /// AVX-512 F and DQ: registers of 16 numbers.
+    Avx512,
+    /// AVX2 and FMA: registers of 8 numbers.
+    Avx2,
+    /// What every machine of the target has.
+    Portable,
+}
+
+impl Isa {
+    /// All of them, the fastest first.
+    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
+
+    /// The fastest that this machine has.
+    pub fn detect() -> Self {
+        let mut all = Self::ALL.into_iter();
+        all.find(|isa| isa.is_available()).unwrap_or(Self::Portable)
+    }
+
+    /// Whether this machine has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512dq")
+                    && Self::Avx2.is_available()
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Portable => true,
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// Numbers in a register.
+    pub(super) fn lanes(self) -> usize {
+        self.sizes().0
+    }
+
+    /// Registers in the widest tile.
+    pub(super) fn max_vecs(self) -> usize {
+        self.sizes().1
+    }
+
+    fn sizes(self) -> (usize, usize) {
+        fn of<S: Simd>() -> (usize, usize) {
+            (S::LANES, S::MAX_VECS)
+        }
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => of::<simd::Avx512>(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => of::<simd::Avx2>(),
+            _ => of::<simd::Portable>(),
+        }
+    }
+}
+
+/// Work that is compiled for each instruction set and activation.
+pub(super) trait Job {
+    /// What it returns.
+    type Output;
+    /// # Safety
+    /// The processor has the instruction set `S`.
+    unsafe fn run<S: Simd, A: Act>(self, act: A) -> Self::Output;
+}
+
+/// Runs `job` for an instruction set that this machine has and an activation.
+pub(super) fn dispatch<J: Job>(isa: Isa, activation: Activation, job: J) -> J::Output {
+    assert!(isa.is_available(), "{isa:?} is not available here");
+    // SAFETY: it is available.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => with_simd::<simd::Avx512, J>(activation, job),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => with_simd::<simd::Avx2, J>(activation, job),
+            _ => with_simd::<simd::Portable, J>(activation, job),
+        }
+    }
+}
+
+/// # Safety
+/// The processor has the instruction set `S`.
+unsafe fn with_simd<S: Simd, J: Job>(activation: Activation, job: J) -> J::Output {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match activation {
+            Activation::Softplus { beta } => job.run::<S, _>(activation::Softplus::new(beta)),
+            Activation::Silu => job.run::<S, _>(activation::Silu),
+            Activation::Tanh => job.run::<S, _>(activation::Tanh),
+            Activation::Sin => job.run::<S, _>(activation::Sin),
+        }
+    }
+}

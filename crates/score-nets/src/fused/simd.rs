@@ -1,0 +1,102 @@
+//! The vector unit as the kernels see it: a few operations on a register of `f32`, and a way to run
+//! a kernel with the instruction set switched on.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(super) use avx512::Avx512;
+pub(super) use portable::Portable;
+
+/// A register of `LANES` single-precision numbers and the operations on it.
+///
+/// Every method is `#[inline(always)]` and unsafe: the caller is a [`Kernel`] or a [`Tile`], which
+/// [`Simd::invoke`] and [`Simd::tiled`] run inside a function that has the instruction set enabled.
+pub(super) trait Simd: Copy + 'static {
+    /// The register.
+    type V: Copy;
+    /// Numbers in a register.
+    const LANES: usize;
+    /// The widest tile of [`Simd::tiled`], in registers.
+    const MAX_VECS: usize;
+
+    /// Runs `kernel` with the instruction set enabled.
+    ///
+    /// # Safety
+    /// The processor has the instruction set, and the pointers in `kernel` are what it says.
+    unsafe fn invoke<K: Kernel>(kernel: K) -> K::Output;
+    /// The rows of a tile of so many registers.
+    fn rows(vecs: usize) -> usize;
+    /// Runs `tile` on `vecs <= MAX_VECS` registers a row and [`Simd::rows`] rows.
+    ///
+    /// # Safety
+    /// As for [`Simd::invoke`].
+    unsafe fn tiled<T: Tile>(vecs: usize, tile: T);
+
+    unsafe fn splat(x: f32) -> Self::V;
+    unsafe fn load(p: *const f32) -> Self::V;
+    unsafe fn store(p: *mut f32, x: Self::V);
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
+    /// `a b + c`
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `c - a b`
+    unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The smaller; `b` where either is NaN.
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    /// The larger; `b` where either is NaN.
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// `-|a|`
+    unsafe fn neg_abs(a: Self::V) -> Self::V;
+    /// The nearest integer, ties to even.
+    unsafe fn round(a: Self::V) -> Self::V;
+    /// `1/a` to the last bit or two, for `a` in [1, 2] or NaN.
+    unsafe fn recip(a: Self::V) -> Self::V;
+    /// `p 2^n` where `not (y <= floor)`, else exactly zero. `n` is integral, and in [-100, 0]
+    /// wherever `y > floor`.
+    unsafe fn scale_above(y: Self::V, floor: f32, p: Self::V, n: Self::V) -> Self::V;
+    /// `a b` where `z < 0`, else `a`.
+    unsafe fn mul_where_negative(z: Self::V, a: Self::V, b: Self::V) -> Self::V;
+    /// The sum of the lanes, always in the same order.
+    unsafe fn sum(a: Self::V) -> f32;
+}
+
+/// Work without a choice of shape: elementwise passes and dot products.
+pub(super) trait Kernel {
+    /// What it returns.
+    type Output;
+    /// # Safety
+    /// Called by [`Simd::invoke`] only; the pointers of the kernel are valid for what it says.
+    unsafe fn run<S: Simd>(self) -> Self::Output;
+}
+
+/// Work on a register tile of `ROWS` rows of `VECS` registers.
+pub(super) trait Tile {
+    /// # Safety
+    /// Called by [`Simd::tiled`] only; the pointers of the tile are valid for what it says.
+    unsafe fn run<S: Simd, const VECS: usize, const ROWS: usize>(self);
+}
+
+/// The tallest tile of any instruction set: buffers have this many rows to spare.
+pub(super) const MAX_ROWS: usize = 16;
+
+/// Cuts `vecs` registers into groups of at most `max` of nearly equal size, and calls
+/// `f(first, count)` for each.
+#[inline]
+pub(super) fn for_groups(vecs: usize, max: usize, mut f: impl FnMut(usize, usize)) {
+    if vecs <= max {
+        return f(0, vecs);
+    }
+    let count = vecs.div_ceil(max);
+    for i in 0..count {
+        let (first, end) = (i * vecs / count, (i + 1) * vecs / count);
+        f(first, end - first);
+    }
+}

@@ -1,0 +1,213 @@
+//! The weights, packed as the products read them, and the gradients, as the products write them.
+
+use super::memory::Aligned;
+use super::mlp::{Gradients, Layer};
+use super::product::Panels;
+use super::shape::Shape;
+use super::simd::{MAX_ROWS, for_groups};
+
+/// The weights in the layouts of the kernels, all in one piece of memory.
+#[derive(Clone)]
+pub(super) struct Weights {
+    memory: Aligned,
+    at: Offsets,
+    max_vecs: usize,
+    pub(super) output_bias: f32,
+}
+
+/// Where each matrix starts.
+#[derive(Clone)]
+struct Offsets {
+    /// A row of zeros.
+    zero: usize,
+    /// The weights of the output, padded.
+    output: usize,
+    /// The first layer, transposed: `[inputs + 1][width]`, the bias last.
+    columns: usize,
+    /// Each layer's biases (the first layer's are in its matrix: its row here is zero).
+    bias: Vec<usize>,
+    /// Each layer, transposed, in panels.
+    forward: Vec<usize>,
+    /// Each layer in panels.
+    reverse: Vec<usize>,
+}
+
+impl Weights {
+    pub(super) fn new(shape: &Shape, max_vecs: usize) -> Self {
+        let mut len = 0;
+        let mut take = |floats: usize| {
+            let at = len;
+            len += floats.next_multiple_of(16);
+            at
+        };
+        let wide_inputs = shape.inputs.next_multiple_of(shape.lanes);
+        let layers = 0..shape.layers();
+        let at = Offsets {
+            zero: take(shape.widest().max(wide_inputs)),
+            output: take(shape.padded[shape.layers() - 1]),
+            columns: take((shape.inputs + 1) * shape.padded[0]),
+            bias: layers.clone().map(|l| take(shape.padded[l])).collect(),
+            forward: layers.clone().map(|l| take(shape.fan_in(l) * shape.padded[l])).collect(),
+            reverse: layers
+                .map(|l| {
+                    let width = if l == 0 { wide_inputs } else { shape.padded[l - 1] };
+                    take(shape.widths[l] * width)
+                })
+                .collect(),
+        };
+        Self { memory: Aligned::zeroed(len), at, max_vecs, output_bias: 0.0 }
+    }
+
+    /// Packs the layers of a network, the output last.
+    pub(super) fn pack(&mut self, shape: &Shape, layers: &[Layer<'_>]) {
+        let (output, hidden) = layers.split_last().expect("an output layer");
+        self.output_bias = output.bias[0];
+        let memory = self.memory.as_mut_slice();
+        memory[self.at.output..][..output.weight.len()].copy_from_slice(output.weight);
+        let width = shape.padded[0];
+        let first = hidden[0];
+        for o in 0..first.outputs {
+            for i in 0..first.inputs {
+                memory[self.at.columns + i * width + o] = first.weight[o * first.inputs + i];
+            }
+            memory[self.at.columns + first.inputs * width + o] = first.bias[o];
+        }
+        for (l, layer) in hidden.iter().enumerate() {
+            let (k, n) = (layer.inputs, layer.outputs);
+            let weight = |o: usize, i: usize| layer.weight[o * k + i];
+            let panels = Packing { lanes: shape.lanes, max_vecs: self.max_vecs };
+            let forward = &mut memory[self.at.forward[l]..];
+            if l == 0 {
+                let value = |i: usize, o: usize| if i < k { weight(o, i) } else { layer.bias[o] };
+                panels.pack(forward, k + 1, n, value);
+            } else {
+                panels.pack(forward, k, n, |i, o| weight(o, i));
+                memory[self.at.bias[l]..][..n].copy_from_slice(layer.bias);
+            }
+            panels.pack(&mut memory[self.at.reverse[l]..], n, k, weight);
+        }
+    }
+
+    #[inline]
+    fn ptr(&self, at: usize) -> *const f32 {
+        self.memory.as_slice()[at..].as_ptr()
+    }
+    pub(super) fn zero(&self) -> *const f32 {
+        self.ptr(self.at.zero)
+    }
+    pub(super) fn output(&self) -> *const f32 {
+        self.ptr(self.at.output)
+    }
+    pub(super) fn bias(&self, layer: usize) -> *const f32 {
+        self.ptr(self.at.bias[layer])
+    }
+    /// Column `input` of the first layer; all of them follow each other.
+    pub(super) fn column(&self, shape: &Shape, input: usize) -> *const f32 {
+        self.ptr(self.at.columns + input * shape.padded[0])
+    }
+    pub(super) fn forward(&self, shape: &Shape, layer: usize) -> Panels {
+        let data = self.ptr(self.at.forward[layer]);
+        Panels { data, k: shape.fan_in(layer), width: shape.padded[layer] }
+    }
+    /// From the units of `layer` to those below it, or to the inputs.
+    pub(super) fn reverse(&self, shape: &Shape, layer: usize) -> Panels {
+        let below = if layer == 0 { shape.inputs } else { shape.widths[layer - 1] };
+        let data = self.ptr(self.at.reverse[layer]);
+        Panels { data, k: shape.widths[layer], width: below.next_multiple_of(shape.lanes) }
+    }
+}
+
+/// How a matrix is cut into panels.
+struct Packing {
+    lanes: usize,
+    max_vecs: usize,
+}
+
+impl Packing {
+    /// Packs `value(k, column)` for `k` rows and `columns` columns; what pads them is left alone.
+    fn pack(&self, to: &mut [f32], k: usize, columns: usize, value: impl Fn(usize, usize) -> f32) {
+        for_groups(columns.div_ceil(self.lanes), self.max_vecs, |first, vecs| {
+            let (start, panel) = (first * self.lanes, vecs * self.lanes);
+            let to = &mut to[k * start..][..k * panel];
+            let used = panel.min(columns - start);
+            for (row, to) in to.chunks_exact_mut(panel).enumerate() {
+                for (column, to) in to[..used].iter_mut().enumerate() {
+                    *to = value(row, start + column);
+                }
+            }
+        });
+    }
+}
+
+/// Where the gradient of each layer is in an accumulator.
+#[derive(Clone)]
+pub(super) struct GradLayout {
+    /// The first layer, transposed and with its bias: `[inputs + 1][width]`; then `[out][in]`.
+    weight: Vec<usize>,
+    bias: Vec<usize>,
+    output: usize,
+    /// Numbers in an accumulator.
+    pub(super) len: usize,
+}
+
+impl GradLayout {
+    pub(super) fn new(shape: &Shape) -> Self {
+        let mut len = 0;
+        let mut take = |floats: usize| {
+            let at = len;
+            len += floats.next_multiple_of(16);
+            at
+        };
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for l in 0..shape.layers() {
+            // The kernel writes whole tiles: some rows more than there are.
+            let (rows, width) = if l == 0 {
+                (shape.inputs + 1, shape.padded[0])
+            } else {
+                (shape.widths[l], shape.padded[l - 1])
+            };
+            weight.push(take((rows + MAX_ROWS) * width));
+            bias.push(take(shape.padded[l]));
+        }
+        let output = take(shape.padded[shape.layers() - 1]);
+        Self { weight, bias, output, len }
+    }
+
+    pub(super) fn weight(&self, layer: usize) -> usize {
+        self.weight[layer]
+    }
+    pub(super) fn bias(&self, layer: usize) -> usize {
+        self.bias[layer]
+    }
+    pub(super) fn output(&self) -> usize {
+        self.output
+    }
+
+    /// Adds an accumulator to the gradients in the layout of the layers.
+    pub(super) fn unpack(&self, shape: &Shape, from: &[f32], to: &mut Gradients) {
+        let (output, hidden) = to.layers.split_last_mut().expect("an output layer");
+        for (to, from) in output.weight.iter_mut().zip(&from[self.output..]) {
+            *to += from;
+        }
+        for (l, to) in hidden.iter_mut().enumerate() {
+            let weight = &from[self.weight[l]..];
+            if l == 0 {
+                let width = shape.padded[0];
+                for (o, row) in to.weight.chunks_exact_mut(shape.inputs).enumerate() {
+                    for (i, to) in row.iter_mut().enumerate() {
+                        *to += weight[i * width + o];
+                    }
+                }
+                let bias = &weight[shape.inputs * width..];
+                to.bias.iter_mut().zip(bias).for_each(|(to, from)| *to += from);
+            } else {
+                let rows = to.weight.chunks_exact_mut(shape.widths[l - 1]);
+                for (row, from) in rows.zip(weight.chunks_exact(shape.padded[l - 1])) {
+                    row.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+                }
+                let bias = &from[self.bias[l]..];
+                to.bias.iter_mut().zip(bias).for_each(|(to, from)| *to += from);
+            }
+        }
+    }
+}

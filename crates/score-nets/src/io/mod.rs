@@ -1,0 +1,211 @@
+//! Files: this crate's checkpoints, the published safetensors, PyTorch archives.
+
+mod pickle;
+mod torch;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::Write,
+    path::Path,
+};
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::{Activation, Error, NetConfig, Output, Result, train::TrainState};
+
+/// The one metadata entry of our files; a single one, so that equal content is equal bytes.
+const ENTRY: &str = "score-nets";
+
+/// What a file says about its tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Header {
+    format: u32,
+    pub(crate) config: NetConfig,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) train: Option<TrainState>,
+}
+
+impl Header {
+    pub(crate) fn of_net(config: &NetConfig) -> Self {
+        Self { format: 1, config: config.clone(), train: None }
+    }
+
+    pub(crate) fn of_training(config: &NetConfig, train: TrainState) -> Self {
+        Self { format: 1, config: config.clone(), train: Some(train) }
+    }
+}
+
+/// Prefixes of the groups of tensors in a training checkpoint.
+pub(crate) mod group {
+    pub(crate) const NET: &str = "net/";
+    pub(crate) const EMA: &str = "ema/";
+    pub(crate) const FIRST: &str = "adam-m/";
+    pub(crate) const SECOND: &str = "adam-v/";
+}
+
+/// The tensors whose names start with `prefix`, without it.
+pub(crate) fn strip(tensors: &BTreeMap<String, Tensor>, prefix: &str) -> BTreeMap<String, Tensor> {
+    let strip = |(n, t): (&String, &Tensor)| Some((n.strip_prefix(prefix)?.to_string(), t.clone()));
+    tensors.iter().filter_map(strip).collect()
+}
+
+/// Configuration and weights of whatever kind of file this is; the averaged weights of a training
+/// checkpoint that has them.
+pub(crate) fn read_net(path: &Path) -> Result<(NetConfig, BTreeMap<String, Tensor>)> {
+    let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+    if bytes.starts_with(b"PK\x03\x04") {
+        let tensors = torch::read(&bytes).map_err(|reason| Error::file(path, reason))?;
+        return Ok((infer(path, &tensors)?, tensors));
+    }
+    let (header, tensors) = parse(path, &bytes)?;
+    match header {
+        None => Ok((infer(path, &tensors)?, tensors)),
+        Some(Header { config, train: None, .. }) => Ok((config, tensors)),
+        Some(Header { config, train: Some(_), .. }) => {
+            let ema = strip(&tensors, group::EMA);
+            let weights = if ema.is_empty() { strip(&tensors, group::NET) } else { ema };
+            Ok((config, weights))
+        }
+    }
+}
+
+/// Everything in one of our own files.
+pub(crate) fn read_own(path: &Path) -> Result<(Header, BTreeMap<String, Tensor>)> {
+    let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+    match parse(path, &bytes)? {
+        (Some(header), tensors) => Ok((header, tensors)),
+        (None, _) => Err(Error::file(path, "has no `score-nets` metadata: not a checkpoint")),
+    }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<(Option<Header>, BTreeMap<String, Tensor>)> {
+    let broken = |e| Error::file(path, format!("not a complete safetensors file: {e}"));
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    let entry = metadata.metadata().as_ref().and_then(|m| m.get(ENTRY));
+    let header = match entry {
+        None => None,
+        Some(json) => {
+            let header: Header = serde_json::from_str(json)
+                .map_err(|e| Error::file(path, format!("bad `score-nets` metadata: {e}")))?;
+            if header.format != 1 {
+                let reason = format!("format {} is not known to this version", header.format);
+                return Err(Error::file(path, reason));
+            }
+            Some(header)
+        }
+    };
+    let mut tensors = BTreeMap::new();
+    for (name, view) in SafeTensors::deserialize(bytes).map_err(broken)?.iter() {
+        let tensor = match view.dtype() {
+            Dtype::F32 => {
+                let values = floats(view.data(), f32::from_le_bytes);
+                Tensor::from_vec(values, view.shape(), &Device::Cpu)?
+            }
+            Dtype::F64 => {
+                let values = floats(view.data(), f64::from_le_bytes);
+                Tensor::from_vec(values, view.shape(), &Device::Cpu)?
+            }
+            other => {
+                let reason = format!("tensor `{name}` has element type {other:?}, not F32 or F64");
+                return Err(Error::file(path, reason));
+            }
+        };
+        tensors.insert(name.to_string(), tensor);
+    }
+    one_dtype(path, &tensors)?;
+    Ok((header, tensors))
+}
+
+fn one_dtype(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    let Some((first, dtype)) = tensors.iter().next().map(|(n, t)| (n, t.dtype())) else {
+        return Err(Error::file(path, "holds no tensors"));
+    };
+    match tensors.iter().find(|(_, t)| t.dtype() != dtype) {
+        None => Ok(()),
+        Some((name, t)) => {
+            let (a, b) = (dtype.as_str(), t.dtype().as_str());
+            Err(Error::file(path, format!("tensor `{first}` is {a} but `{name}` is {b}")))
+        }
+    }
+}
+
+pub(crate) fn floats<T, const N: usize>(bytes: &[u8], read: fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks::<N>().0.iter().map(|c| read(*c)).collect()
+}
+
+/// Writes tensors, in order of name, to a temporary file that then takes the name.
+pub(crate) fn write(path: &Path, tensors: &[(String, Tensor)], header: &Header) -> Result<()> {
+    let fail = |e: &dyn std::fmt::Display| Error::file(path, format!("cannot write: {e}"));
+    let mut payload = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let flat = tensor.to_device(&Device::Cpu)?.flatten_all()?;
+        let (dtype, bytes) = match tensor.dtype() {
+            DType::F32 => {
+                let values = flat.to_vec1::<f32>()?;
+                (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())
+            }
+            _ => {
+                let values = flat.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+                (Dtype::F64, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            }
+        };
+        payload.push((name.as_str(), dtype, tensor.dims().to_vec(), bytes));
+    }
+    let mut views = Vec::with_capacity(payload.len());
+    for (name, dtype, shape, bytes) in &payload {
+        views.push((*name, TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| fail(&e))?));
+    }
+    let json = serde_json::to_string(header).map_err(|e| fail(&e))?;
+    let metadata = HashMap::from([(ENTRY.to_string(), json)]);
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fail(&e))?;
+
+    let folder = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".writing-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let mut file = builder.tempfile_in(folder).map_err(|e| fail(&e))?;
+    file.write_all(&bytes).map_err(|e| fail(&e))?;
+    file.as_file().sync_all().map_err(|e| fail(&e))?;
+    file.persist(path).map_err(|e| fail(&e.error))?;
+    Ok(())
+}
+
+/// The configuration of published weights, which come without one: an Ornstein-Uhlenbeck process,
+/// softplus with `beta = 100`, inputs `(t, x)`, layers `input`, `hidden1`, ..., `output`.
+fn infer(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<NetConfig> {
+    let dims = |name: &str| match tensors.get(name).map(Tensor::dims) {
+        Some(&[n_out, n_in]) => Ok((n_out, n_in)),
+        Some(found) => {
+            Err(Error::file(path, format!("tensor `{name}`: expected a matrix, found {found:?}")))
+        }
+        None => Err(Error::file(path, format!("tensor `{name}` is missing"))),
+    };
+    let (first, n_in) = dims("input.weight")?;
+    let mut hidden = vec![first];
+    while tensors.contains_key(&format!("hidden{}.weight", hidden.len())) {
+        hidden.push(dims(&format!("hidden{}.weight", hidden.len()))?.0);
+    }
+    let (n_out, _) = dims("output.weight")?;
+    let dim = n_in.saturating_sub(1);
+    let output = match n_out {
+        1 => Output::Potential,
+        n if n == dim => Output::Score,
+        n => {
+            let reason = format!(
+                "tensor `output.weight`: {n} outputs fit neither a potential nor a score in {dim} dimensions"
+            );
+            return Err(Error::file(path, reason));
+        }
+    };
+    let activation = Activation::Softplus { beta: 100.0 };
+    let config = NetConfig { dim, hidden, activation, output, ..NetConfig::published() };
+    config.validate().map_err(|e| Error::file(path, e))?;
+    Ok(config)
+}

@@ -1,0 +1,97 @@
+//! Losses of second-order operators on a potential, with parameter gradients.
+
+use candle_core::{Device, Tensor, backprop::GradStore};
+
+use super::{ScoreNet, to_host};
+use crate::{Error, Output, Result, ScoreBatch, train::Grads};
+
+/// Rows that one graph of tensor operations takes at a time.
+const ROWS_A_GRAPH: usize = 8192;
+
+/// What an operator may depend on at a row.
+#[derive(Clone, Copy, Debug)]
+pub struct OperatorRow<'a> {
+    /// Number of the row in the batch.
+    pub row: usize,
+    /// Its time.
+    pub t: f64,
+    /// The point.
+    pub x: &'a [f64],
+    /// The score there.
+    pub score: &'a [f64],
+}
+
+impl ScoreNet {
+    /// The mean over rows of `R^2` and its gradients, for the residual of a potential
+    ///
+    /// `R = d_t phi + c . grad phi + l Lap phi + r`.
+    ///
+    /// `operator` writes the direction `c` of a row and returns `(l, r)`. All three may depend on
+    /// the score; the gradient is that of the operator frozen there, `dR = d_t dphi + c . grad dphi +
+    /// l Lap dphi`. A residual with `F(grad phi)` in it is given exactly by its linearisation:
+    /// `c = F'`, `r = F - F' grad phi`.
+    ///
+    /// # Shapes
+    /// `x` is `[B, D]` row by row, `t` `[B]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when `x` and `t` do not fit, [`Error::Unsupported`] when the network's output
+    /// is not a potential.
+    pub fn operator_loss_and_grad(
+        &self,
+        x: &[f64],
+        t: &[f64],
+        operator: &(dyn Fn(&OperatorRow<'_>, &mut [f64]) -> (f64, f64) + Sync),
+    ) -> Result<(f64, GradStore)> {
+        let (n, d) = (t.len(), self.dim());
+        self.needs("the loss of an operator", Output::Potential)?;
+        if n == 0 || x.len() != n * d {
+            let (expected, found) = (vec![n.max(1), d], vec![x.len() / d, d]);
+            return Err(Error::Shape { what: "points x".into(), expected, found });
+        }
+        if let Some(fused) = &self.frozen()?.fused {
+            return self.operator_loss_fused(fused, x, t, operator);
+        }
+        let (mut loss, mut grads) = (0.0, Grads::zero(self));
+        let mut direction = vec![0.0; ROWS_A_GRAPH.min(n) * d];
+        for start in (0..n).step_by(ROWS_A_GRAPH) {
+            let end = (start + ROWS_A_GRAPH).min(n);
+            let (rows, points, t) = (end - start, &x[start * d..end * d], &t[start..end]);
+            let tensor = |values: &[f64], shape: &[usize]| -> Result<Tensor> {
+                let t = Tensor::from_slice(values, shape, &Device::Cpu)?;
+                Ok(t.to_dtype(self.dtype)?.to_device(&self.device)?)
+            };
+            let phi = self.derivatives_graph(&tensor(points, &[rows, d])?, t)?;
+            let score = to_host(&phi.score)?;
+            let (mut l, mut remainder) = (vec![0.0; rows], vec![0.0; rows]);
+            for i in 0..rows {
+                let own = i * d..(i + 1) * d;
+                let (x, score) = (&points[own.clone()], &score[own.clone()]);
+                let row = OperatorRow { row: start + i, t: t[i], x, score };
+                (l[i], remainder[i]) = operator(&row, &mut direction[own]);
+            }
+            let advection = (&phi.score * tensor(&direction[..rows * d], &[rows, d])?)?.sum(1)?;
+            let linear = ((&phi.d_t + advection)? + (&phi.laplacian * tensor(&l, &[rows])?)?)?;
+            let mut cotangent = to_host(&linear)?;
+            for (value, remainder) in cotangent.iter_mut().zip(&remainder) {
+                let residual = *value + remainder;
+                loss += residual * residual / n as f64;
+                *value = 2.0 * residual / n as f64;
+            }
+            let frozen = (linear * tensor(&cotangent, &[rows])?)?.sum_all()?;
+            grads.add(self, 1.0, &frozen.backward()?)?;
+        }
+        Ok((loss, grads.into_store(self)?))
+    }
+
+    /// [`ScoreNet::score_loss_and_grad`] on the fused kernels, where they apply.
+    pub(crate) fn score_loss_on_kernels(
+        &self,
+        batch: &ScoreBatch,
+    ) -> Result<Option<(f64, GradStore)>> {
+        match &self.frozen()?.fused {
+            Some(fused) => Ok(Some(self.score_loss_fused(fused, batch)?)),
+            None => Ok(None),
+        }
+    }
+}

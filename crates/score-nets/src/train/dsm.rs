@@ -1,0 +1,228 @@
+//! Denoising score matching.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor, backprop::GradStore};
+use rayon::prelude::*;
+use sde_core::{Key, Sde};
+use serde::{Deserialize, Serialize};
+
+use super::{DataSource, Objective, TimeLaw, grads::Grads};
+use crate::{Error, Result, ScoreNet};
+
+/// Rows that one piece of host work takes at a time; a loss does not depend on it.
+const ROWS_A_TASK: usize = 1024;
+/// Rows that one graph of tensor operations takes at a time.
+const ROWS_A_GRAPH: usize = 16_384;
+
+/// The weight `lambda(t)` of a time in the loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weighting {
+    /// 1.
+    #[default]
+    One,
+    /// `sigma(t)^2`: the squared error of the predicted noise.
+    SigmaSquared,
+    /// `g(t)^2`: a bound on the likelihood.
+    DiffusionSquared,
+}
+
+impl Weighting {
+    /// `lambda(t)`.
+    pub fn at(&self, sde: &dyn Sde, t: f64) -> f64 {
+        match self {
+            Self::One => 1.0,
+            Self::SigmaSquared => sde.marginal(t).sigma.powi(2),
+            Self::DiffusionSquared => sde.diffusion_squared(t),
+        }
+    }
+}
+
+/// A batch of regression targets for the score, on the host.
+///
+/// # Shapes
+/// `x` and `target` are `[B, D]` row by row, `t` and `weight` `[B]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScoreBatch {
+    /// Perturbed points.
+    pub x: Vec<f64>,
+    /// Their times.
+    pub t: Vec<f64>,
+    /// What the score should be there.
+    pub target: Vec<f64>,
+    /// Weight of each row.
+    pub weight: Vec<f64>,
+}
+
+/// Denoising score matching: the mean over rows and coordinates of
+/// `lambda(t) (s(x_t, t) + z / sigma(t))^2`, `x_t = alpha(t) x_0 + sigma(t) z`.
+///
+/// # Reference
+/// Vincent 2011; Song et al. 2021, arXiv 2011.13456, equation 7. The defaults are those of
+/// Deveney et al., arXiv 2311.15996: `lambda = 1` and `t = 1e-4 + T Beta(1, 2)`.
+pub struct Dsm {
+    source: Arc<dyn DataSource>,
+    batch: usize,
+    t_min: f64,
+    time: TimeLaw,
+    weighting: Weighting,
+}
+
+impl Dsm {
+    /// The loss on `batch` rows of `source` a step.
+    pub fn new(source: Arc<dyn DataSource>, batch: usize) -> Self {
+        let time = TimeLaw::Beta { a: 1.0, b: 2.0 };
+        Self { source, batch, t_min: 1e-4, time, weighting: Weighting::One }
+    }
+
+    /// With another law of the times.
+    #[must_use]
+    pub fn time(self, time: TimeLaw) -> Self {
+        Self { time, ..self }
+    }
+
+    /// With another smallest time.
+    #[must_use]
+    pub fn t_min(self, t_min: f64) -> Self {
+        Self { t_min, ..self }
+    }
+
+    /// With another weighting.
+    #[must_use]
+    pub fn weighting(self, weighting: Weighting) -> Self {
+        Self { weighting, ..self }
+    }
+
+    /// The batch under `key`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for an empty batch; [`Error::Shape`] when the data do not fit the network.
+    pub fn batch(&self, net: &ScoreNet, key: Key) -> Result<ScoreBatch> {
+        let (sde, d, n) = (net.sde(), net.dim(), self.batch);
+        if n == 0 {
+            return Err(Error::setting("batch", 0, "must be at least 1"));
+        }
+        if self.source.dim() != d {
+            let (expected, found) = (vec![n, d], vec![n, self.source.dim()]);
+            return Err(Error::Shape { what: "training data".into(), expected, found });
+        }
+        let mut batch = ScoreBatch {
+            x: vec![0.0; n * d],
+            t: vec![0.0; n],
+            target: vec![0.0; n * d],
+            weight: vec![0.0; n],
+        };
+        let (data, times, noise) = (key.fold(0), key.fold(1), key.fold(2));
+        let rows = batch.x.par_chunks_mut(ROWS_A_TASK * d).zip(batch.t.par_chunks_mut(ROWS_A_TASK));
+        let rows = rows.zip(batch.target.par_chunks_mut(ROWS_A_TASK * d));
+        let rows = rows.zip(batch.weight.par_chunks_mut(ROWS_A_TASK)).enumerate();
+        rows.try_for_each(|(i, (((x, t), target), weight))| -> Result<()> {
+            let first = (i * ROWS_A_TASK) as u64;
+            self.source.fill(data, first, x)?;
+            times.fill_uniforms(first, t);
+            noise.fill_normals(first * d as u64, target);
+            for (b, (t, weight)) in t.iter_mut().zip(weight).enumerate() {
+                *t = self.time.time(sde, self.t_min, *t)?;
+                *weight = self.weighting.at(sde, *t);
+                let m = sde.marginal(*t);
+                for j in b * d..(b + 1) * d {
+                    x[j] = m.alpha * x[j] + m.sigma * target[j];
+                    target[j] = -target[j] / m.sigma;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(batch)
+    }
+
+    /// The loss without gradients, on the batch under `key`.
+    ///
+    /// # Errors
+    /// As [`Dsm::batch`].
+    pub fn loss(&self, net: &ScoreNet, key: Key) -> Result<f64> {
+        net.score_loss(&self.batch(net, key)?)
+    }
+}
+
+impl Objective for Dsm {
+    fn name(&self) -> &str {
+        "dsm"
+    }
+
+    fn loss_and_grad(&self, net: &ScoreNet, _: u64, key: Key) -> Result<(f64, GradStore)> {
+        net.score_loss_and_grad(&self.batch(net, key)?)
+    }
+}
+
+impl ScoreNet {
+    /// The mean over rows and coordinates of `weight (s - target)^2` and its gradients.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the batch does not fit.
+    pub fn score_loss_and_grad(&self, batch: &ScoreBatch) -> Result<(f64, GradStore)> {
+        let n = self.check_score_batch(batch)?;
+        if let Some(result) = self.score_loss_on_kernels(batch)? {
+            return Ok(result);
+        }
+        let (mut loss, mut grads) = (0.0, Grads::zero(self));
+        for start in (0..n).step_by(ROWS_A_GRAPH) {
+            let end = (start + ROWS_A_GRAPH).min(n);
+            let part = self.score_loss_graph(batch, start, end, true)?;
+            loss += crate::net::to_host(&part)?[0];
+            grads.add(self, 1.0, &part.backward()?)?;
+        }
+        Ok((loss, grads.into_store(self)?))
+    }
+
+    /// The mean over rows and coordinates of `weight (s - target)^2`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the batch does not fit.
+    pub fn score_loss(&self, batch: &ScoreBatch) -> Result<f64> {
+        let n = self.check_score_batch(batch)?;
+        let mut loss = 0.0;
+        for start in (0..n).step_by(ROWS_A_GRAPH) {
+            let end = (start + ROWS_A_GRAPH).min(n);
+            loss += crate::net::to_host(&self.score_loss_graph(batch, start, end, false)?)?[0];
+        }
+        Ok(loss)
+    }
+
+    fn check_score_batch(&self, batch: &ScoreBatch) -> Result<usize> {
+        let (n, d) = (batch.t.len(), self.dim());
+        let columns = [
+            ("batch x", batch.x.len(), n * d),
+            ("batch target", batch.target.len(), n * d),
+            ("batch weight", batch.weight.len(), n),
+        ];
+        for (what, found, expected) in columns {
+            if found != expected || n == 0 {
+                let (expected, found) = (vec![expected.max(1)], vec![found]);
+                return Err(Error::Shape { what: what.into(), expected, found });
+            }
+        }
+        Ok(n)
+    }
+
+    /// The part of the loss that rows `start..end` contribute.
+    fn score_loss_graph(
+        &self,
+        batch: &ScoreBatch,
+        start: usize,
+        end: usize,
+        live: bool,
+    ) -> Result<Tensor> {
+        let d = self.dim();
+        let tensor = |values: &[f64], width: usize| -> Result<Tensor> {
+            let rows = &values[start * width..end * width];
+            let t = Tensor::from_slice(rows, (end - start, width), &Device::Cpu)?;
+            Ok(t.to_dtype(self.dtype())?.to_device(self.device())?)
+        };
+        let (x, t) = (tensor(&batch.x, d)?, &batch.t[start..end]);
+        let s = if live { self.score_graph(&x, t)? } else { self.score_frozen(&x, t)? };
+        let error = (s - tensor(&batch.target, d)?)?.sqr()?;
+        let share = 1.0 / (batch.t.len() * d) as f64;
+        Ok((error.broadcast_mul(&tensor(&batch.weight, 1)?)?.sum_all()? * share)?)
+    }
+}

@@ -1,0 +1,20 @@
+//! Training: data, losses, optimiser, loop.
+
+mod adam;
+mod data;
+mod dsm;
+mod grads;
+mod objective;
+mod schedule;
+mod time_law;
+mod trainer;
+
+pub use adam::{AdamConfig, EmaConfig};
+pub use data::{DataSource, FnSource};
+pub use dsm::{Dsm, ScoreBatch, Weighting};
+pub(crate) use grads::{Grads, empty_store};
+pub use objective::Objective;
+pub use schedule::{Phase, Schedule};
+pub use time_law::TimeLaw;
+pub(crate) use trainer::TrainState;
+pub use trainer::{Outcome, Progress, TrainConfig, Trainer};

@@ -1,0 +1,365 @@
+//! The training loop, its checkpoints and how it resumes from them.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use candle_core::{Device, Tensor};
+use sde_core::Key;
+use serde::{Deserialize, Serialize};
+
+use super::{AdamConfig, EmaConfig, Objective, Schedule, adam::Adam, grads::Grads};
+use crate::{
+    Error, Kernels, Result, ScoreNet,
+    io::{self, Header, group},
+};
+
+/// Everything about a training run but its network and its loss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Number of steps.
+    pub steps: u64,
+    /// Seed of everything random.
+    #[serde(default)]
+    pub seed: u64,
+    /// Learning rates.
+    pub schedule: Schedule,
+    /// Constants of the optimiser.
+    #[serde(default)]
+    pub adam: AdamConfig,
+    /// Largest norm of the gradient over all parameters; longer ones are shortened to it.
+    #[serde(default)]
+    pub clip: Option<f64>,
+    /// Moving average of the parameters.
+    #[serde(default)]
+    pub ema: Option<EmaConfig>,
+    /// Steps between calls of the observer; 0 for the last step only.
+    #[serde(default)]
+    pub log_every: u64,
+    /// Steps between checkpoints; without it one is written at the end and on interruption.
+    #[serde(default)]
+    pub checkpoint_every: Option<u64>,
+}
+
+impl TrainConfig {
+    /// `steps` steps of a schedule under seed 0 with PyTorch's Adam.
+    pub fn new(steps: u64, schedule: Schedule) -> Self {
+        Self {
+            steps,
+            seed: 0,
+            schedule,
+            adam: AdamConfig::default(),
+            clip: None,
+            ema: None,
+            log_every: 0,
+            checkpoint_every: None,
+        }
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the first that does not work.
+    pub fn validate(&self) -> Result<()> {
+        self.schedule.validate()?;
+        self.adam.validate()?;
+        if let Some(clip) = self.clip
+            && !(clip > 0.0)
+        {
+            return Err(Error::setting("clip", clip, "must be positive"));
+        }
+        match self.ema {
+            Some(EmaConfig { decay, .. }) if !(0.0..1.0).contains(&decay) => {
+                Err(Error::setting("ema.decay", decay, "must be in [0, 1)"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The settings that decide what a step does.
+    fn law(&self) -> Self {
+        Self { steps: 0, log_every: 0, checkpoint_every: None, ..self.clone() }
+    }
+}
+
+/// What a checkpoint says beside its tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct TrainState {
+    step: u64,
+    config: TrainConfig,
+}
+
+/// What the observer of a run is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// Steps done.
+    pub step: u64,
+    /// Steps in all.
+    pub total: u64,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// The loss before the last step, all terms with their weights.
+    pub loss: f64,
+    /// Name and value of every term, without its weight.
+    pub terms: &'a [(String, f64)],
+    /// Norm of the gradient before clipping.
+    pub grad_norm: f64,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done.
+    Finished,
+    /// The flag was raised; the step under way was finished and a checkpoint written.
+    Interrupted,
+}
+
+/// Trains a network.
+///
+/// Everything random at step `k` is a function of the seed and `k`: a run that was interrupted and
+/// resumed ends in the same bits as one that was not.
+pub struct Trainer {
+    net: ScoreNet,
+    config: TrainConfig,
+    terms: Vec<(f64, Box<dyn Objective>)>,
+    adam: Adam,
+    ema: Option<Vec<Tensor>>,
+    step: u64,
+    path: Option<PathBuf>,
+}
+
+impl Trainer {
+    /// A run from step 0 on.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] when the configuration does not work.
+    pub fn new(net: ScoreNet, config: TrainConfig) -> Result<Self> {
+        config.validate()?;
+        let adam = Adam::new(config.adam, &net)?;
+        let ema = match config.ema {
+            None => None,
+            Some(_) => Some(copies(&net)?),
+        };
+        Ok(Self { net, config, terms: Vec::new(), adam, ema, step: 0, path: None })
+    }
+
+    /// A run from a checkpoint on, in the element type of the file.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the file is no checkpoint or was trained under other settings (the
+    /// number of steps and the intervals may differ).
+    pub fn resume(
+        path: impl AsRef<Path>,
+        config: TrainConfig,
+        kernels: Kernels,
+        device: &Device,
+    ) -> Result<Self> {
+        let path = path.as_ref();
+        let (header, tensors) = io::read_own(path)?;
+        let Some(state) = header.train else {
+            return Err(Error::file(path, "holds a network but no state of training"));
+        };
+        if state.config.law() != config.law() {
+            let reason = "was trained with another seed, schedule, optimiser, clip or average";
+            return Err(Error::file(path, reason));
+        }
+        let weights = io::strip(&tensors, group::NET);
+        let dtype = weights.values().next().map_or(candle_core::DType::F32, Tensor::dtype);
+        let net = ScoreNet::from_tensors(header.config, &weights, dtype, device, path)?;
+        let mut trainer = Self::new(net.with_kernels(kernels)?, config)?;
+        trainer.adam.first = trainer.restored(path, &tensors, group::FIRST)?;
+        trainer.adam.second = trainer.restored(path, &tensors, group::SECOND)?;
+        if trainer.ema.is_some() {
+            trainer.ema = Some(trainer.restored(path, &tensors, group::EMA)?);
+        }
+        trainer.step = state.step;
+        Ok(trainer)
+    }
+
+    /// With one more term of the loss.
+    #[must_use]
+    pub fn term(mut self, weight: f64, objective: Box<dyn Objective>) -> Self {
+        self.terms.push((weight, objective));
+        self
+    }
+
+    /// Writing checkpoints to `path`.
+    #[must_use]
+    pub fn checkpoint_to(mut self, path: impl Into<PathBuf>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// The network as it is.
+    pub fn net(&self) -> &ScoreNet {
+        &self.net
+    }
+
+    /// The network as it is, ending the run.
+    pub fn into_net(self) -> ScoreNet {
+        self.net
+    }
+
+    /// The network with averaged parameters, where an average is kept.
+    ///
+    /// # Errors
+    /// Whatever candle fails with.
+    pub fn ema_net(&self) -> Result<Option<ScoreNet>> {
+        let Some(ema) = &self.ema else { return Ok(None) };
+        let net = self.net.duplicate()?;
+        for ((_, var), average) in net.vars().iter().zip(ema) {
+            var.set(average)?;
+        }
+        net.parameters_changed();
+        Ok(Some(net))
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Runs to the last step, or until `stop` is raised.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] when a loss or the gradient is not finite (the parameters are then those
+    /// before the step), [`Error::NoGradient`] when a parameter is not reached by the loss; whatever
+    /// objectives, files and the observer fail with.
+    pub fn run(
+        &mut self,
+        stop: &AtomicBool,
+        observer: &mut dyn FnMut(&Progress<'_>) -> Result<()>,
+    ) -> Result<Outcome> {
+        if self.terms.is_empty() {
+            return Err(Error::setting("terms", 0, "training needs at least one objective"));
+        }
+        while self.step < self.config.steps {
+            let (terms, loss, grad_norm) = self.advance()?;
+            let (done, last) = (self.step, self.step == self.config.steps);
+            let due = |every: u64| every > 0 && done.is_multiple_of(every);
+            if last || due(self.config.log_every) {
+                let lr = self.config.schedule.lr(done - 1);
+                let total = self.config.steps;
+                observer(&Progress { step: done, total, lr, loss, terms: &terms, grad_norm })?;
+            }
+            let stopped = !last && stop.load(Ordering::Relaxed);
+            if last || stopped || due(self.config.checkpoint_every.unwrap_or(0)) {
+                if let Some(path) = &self.path {
+                    self.save_checkpoint(path)?;
+                }
+            }
+            if stopped {
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// One step: terms before it, their weighted sum, the norm of its gradient.
+    fn advance(&mut self) -> Result<(Vec<(String, f64)>, f64, f64)> {
+        let (net, step) = (&self.net, self.step);
+        let (mut values, mut loss) = (Vec::with_capacity(self.terms.len()), 0.0);
+        let mut grads = Grads::zero(net);
+        for (i, (weight, term)) in self.terms.iter().enumerate() {
+            let key = Key::root(self.config.seed).fold(i as u64).fold(step);
+            let (value, store) = term.loss_and_grad(net, step, key)?;
+            if !value.is_finite() {
+                return Err(Error::NonFinite {
+                    what: format!("loss `{}`", term.name()),
+                    value,
+                    step,
+                });
+            }
+            grads.add(net, *weight, &store)?;
+            loss += weight * value;
+            values.push((term.name().to_string(), value));
+        }
+        if step == 0 {
+            grads.check_complete(net)?;
+        }
+        let norm = grads.norm()?;
+        if !norm.is_finite() {
+            return Err(Error::NonFinite {
+                what: "norm of the gradient".into(),
+                value: norm,
+                step,
+            });
+        }
+        if let Some(clip) = self.config.clip
+            && norm > clip
+        {
+            for g in grads.0.iter_mut().flatten() {
+                *g = (&*g * (clip / norm))?;
+            }
+        }
+        let created = self.config.schedule.created_at(step);
+        if step == created && step > 0 {
+            self.adam = Adam::new(self.config.adam, net)?;
+        }
+        self.adam.step(net, &grads, self.config.schedule.lr(step), step - created + 1)?;
+        if let (Some(ema), Some(config)) = (&mut self.ema, self.config.ema) {
+            let decay = config.at(step);
+            for (average, (_, var)) in ema.iter_mut().zip(net.vars()) {
+                let current = var.as_detached_tensor();
+                *average = ((&*average * decay)? + (current * (1.0 - decay))?)?;
+            }
+        }
+        self.step += 1;
+        Ok((values, loss, norm))
+    }
+
+    /// Writes network, moments, average, step and settings, through a temporary name.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the file cannot be written.
+    pub fn save_checkpoint(&self, path: impl AsRef<Path>) -> Result<()> {
+        let mut tensors = Vec::new();
+        let weights = copies(&self.net)?;
+        let empty = Vec::new();
+        let groups = [
+            (group::NET, &weights),
+            (group::EMA, self.ema.as_ref().unwrap_or(&empty)),
+            (group::FIRST, &self.adam.first),
+            (group::SECOND, &self.adam.second),
+        ];
+        for (prefix, values) in groups {
+            for (value, (name, _)) in values.iter().zip(self.net.vars()) {
+                tensors.push((format!("{prefix}{name}"), value.clone()));
+            }
+        }
+        let state = TrainState { step: self.step, config: self.config.clone() };
+        let header = Header::of_training(self.net.config(), state);
+        io::write(path.as_ref(), &tensors, &header)
+    }
+
+    fn restored(
+        &self,
+        path: &Path,
+        tensors: &BTreeMap<String, Tensor>,
+        prefix: &str,
+    ) -> Result<Vec<Tensor>> {
+        let mut restored = Vec::new();
+        for (name, var) in self.net.vars() {
+            let name = format!("{prefix}{name}");
+            let Some(tensor) = tensors.get(&name) else {
+                return Err(Error::file(path, format!("tensor `{name}` is missing")));
+            };
+            if tensor.dims() != var.dims() {
+                let (e, f) = (var.dims(), tensor.dims());
+                let reason = format!("tensor `{name}`: expected shape {e:?}, found {f:?}");
+                return Err(Error::file(path, reason));
+            }
+            restored.push(tensor.to_device(self.net.device())?);
+        }
+        Ok(restored)
+    }
+}
+
+fn copies(net: &ScoreNet) -> Result<Vec<Tensor>> {
+    net.vars().iter().map(|(_, v)| Ok(v.as_detached_tensor().copy()?)).collect()
+}

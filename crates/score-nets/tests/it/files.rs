@@ -1,0 +1,169 @@
+//! Files: round trips, and one clear line for everything that can be wrong with one.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+use score_nets::{Error, NetConfig, ScoreNet};
+use sde_core::Key;
+
+use crate::common::{Outcome, host, net, shared, zoo};
+
+fn weights(net: &ScoreNet) -> Vec<(String, Vec<f64>)> {
+    net.vars().iter().map(|(n, v)| (n.clone(), host(v.as_tensor()))).collect()
+}
+
+#[test]
+fn networks_survive_a_file() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    for (i, config) in zoo().iter().enumerate() {
+        for dtype in [DType::F32, DType::F64] {
+            let net = net(config, dtype);
+            let path = folder.path().join(format!("{i}.safetensors"));
+            net.save(&path)?;
+            let back = ScoreNet::open(&path)?;
+            assert_eq!(back.config(), config);
+            assert_eq!(back.dtype(), dtype);
+            assert_eq!(weights(&back), weights(&net));
+            let bytes = std::fs::read(&path)?;
+            net.save(&path)?;
+            assert_eq!(bytes, std::fs::read(&path)?, "equal content is equal bytes");
+            let other = ScoreNet::new(config.clone(), Key::root(99), dtype, &Device::Cpu)?;
+            assert_ne!(weights(&other), weights(&net));
+            other.load(&path)?;
+            assert_eq!(weights(&other), weights(&net));
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path())?.count(), zoo().len(), "no temporary files left");
+    Ok(())
+}
+
+#[track_caller]
+fn refused(path: &Path, part: &str) {
+    let error = ScoreNet::open(path).err().unwrap_or_else(|| panic!("{part}: opened"));
+    let line = error.to_string();
+    assert!(line.contains(part) && !line.contains('\n'), "{line:?} lacks {part:?}");
+    assert!(line.contains(&path.display().to_string()), "{line:?} lacks the path");
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+    count: std::cell::Cell<usize>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), count: 0.into() }
+    }
+
+    fn file(&self, bytes: &[u8]) -> PathBuf {
+        self.count.set(self.count.get() + 1);
+        let path = self.folder.path().join(format!("{}.bin", self.count.get()));
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// A plain safetensors file of zeros, each tensor a name, a type, a shape.
+    fn tensors(&self, tensors: &[(&str, &str, &[usize])]) -> PathBuf {
+        let (mut header, mut at) = (serde_json::Map::new(), 0);
+        for (name, dtype, shape) in tensors {
+            let size = match *dtype {
+                "F64" => 8,
+                "F16" => 2,
+                _ => 4,
+            };
+            let n = shape.iter().product::<usize>() * size;
+            header.insert(
+                name.to_string(),
+                serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": [at, at + n]}),
+            );
+            at += n;
+        }
+        let json = serde_json::to_vec(&header).unwrap();
+        let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(json);
+        bytes.resize(bytes.len() + at, 0);
+        self.file(&bytes)
+    }
+}
+
+const TINY: [(&str, &str, &[usize]); 4] = [
+    ("input.bias", "F32", &[4]),
+    ("input.weight", "F32", &[4, 3]),
+    ("output.bias", "F32", &[1]),
+    ("output.weight", "F32", &[1, 4]),
+];
+
+#[test]
+fn broken_files_are_named() {
+    let bench = Bench::new();
+    refused(&bench.folder.path().join("absent"), "cannot read");
+    refused(&bench.file(b""), "not a complete safetensors file");
+    refused(&bench.file(b"PK\x03\x04 and no zip"), "not a complete PyTorch archive");
+    let with = |i: usize, entry: (&'static str, &'static str, &'static [usize])| {
+        let mut all = TINY;
+        all[i] = entry;
+        bench.tensors(&all)
+    };
+    assert!(ScoreNet::open(bench.tensors(&TINY)).is_ok());
+    refused(&bench.tensors(&[]), "no tensors");
+    refused(&bench.tensors(&TINY[1..]), "tensor `input.bias` is missing");
+    refused(
+        &with(0, ("input.bias", "F32", &[5])),
+        "tensor `input.bias`: expected shape [4], found [5]",
+    );
+    refused(&with(1, ("input.weight", "F32", &[12])), "tensor `input.weight`: expected a matrix");
+    refused(&with(3, ("output.weight", "F32", &[3, 4])), "tensor `output.weight`: 3 outputs");
+    refused(&with(0, ("input.bias", "F16", &[4])), "tensor `input.bias` has element type F16");
+    refused(&with(0, ("input.bias", "F64", &[4])), "but `input.weight` is f32");
+    refused(&with(0, ("other", "F32", &[4])), "unexpected tensor `other`");
+}
+
+#[test]
+fn damaged_checkpoints_are_named() -> Outcome {
+    let bench = Bench::new();
+    let good = bench.folder.path().join("good");
+    let net = net(&NetConfig::published(), DType::F32);
+    net.save(&good)?;
+    let bytes = std::fs::read(&good)?;
+    for keep in [4, 100, bytes.len() / 2, bytes.len() - 1] {
+        refused(&bench.file(&bytes[..keep]), "not a complete safetensors file");
+    }
+    let mut poisoned = bytes.clone();
+    let n = poisoned.len();
+    poisoned[n - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    refused(&bench.file(&poisoned), "tensor `output.weight` has the value NaN at element 79");
+    let text = String::from_utf8_lossy(&bytes[..400]).into_owned();
+    let at = text.find("\\\"format\\\":1").expect("the format is in the header") + 11;
+    let mut newer = bytes.clone();
+    newer[at] = b'7';
+    refused(&bench.file(&newer), "format 7 is not known");
+
+    let wider = NetConfig { hidden: vec![80, 81, 80], ..NetConfig::published() };
+    let wider = crate::common::net(&wider, DType::F32);
+    let before = weights(&wider);
+    let error = wider.load(&good).unwrap_err();
+    assert!(matches!(error, Error::File { .. }), "{error}");
+    assert!(
+        error.to_string().contains("`hidden1.bias`: expected shape [81], found [80]"),
+        "{error}"
+    );
+    assert_eq!(weights(&wider), before, "a failed load changes nothing");
+    let nowhere = bench.folder.path().join("no/such/folder/net");
+    assert!(net.save(nowhere).unwrap_err().to_string().contains("cannot write"));
+    Ok(())
+}
+
+#[test]
+fn damaged_archives_are_named() -> Outcome {
+    let Some(folder) = shared("odesdegap/raw") else { return Ok(()) };
+    let bytes = std::fs::read(folder.join("blob_net__FP_weight_0.0__iteration_100000"))?;
+    let bench = Bench::new();
+    for keep in [10, 2000, bytes.len() / 2, bytes.len() - 30] {
+        refused(&bench.file(&bytes[..keep]), "not a complete PyTorch archive");
+    }
+    // One byte of the largest storage: the checksum of the zip member finds it.
+    let mut flipped = bytes.clone();
+    flipped[20_000] ^= 0x40;
+    refused(&bench.file(&flipped), "member `");
+    Ok(())
+}

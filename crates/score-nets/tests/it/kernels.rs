@@ -1,0 +1,155 @@
+//! The fused kernels against the composite operations that define what they compute.
+
+use candle_core::{DType, backprop::GradStore};
+use score_nets::{Activation, Kernels, NetConfig, OperatorRow, Output, ScoreBatch, ScoreNet};
+use sde_core::{Potential, Score, ScoreJvp};
+
+use crate::common::{Outcome, check, deviation, host, net, points, rows, zoo};
+
+fn potentials() -> Vec<NetConfig> {
+    let mut configs: Vec<_> = zoo().into_iter().filter(|c| c.output == Output::Potential).collect();
+    configs.push(NetConfig::published());
+    let silu = Activation::Silu;
+    configs.push(NetConfig::with_gaussian_base(2, vec![33, 80, 17, 5], silu, 2.3, "ou"));
+    configs
+}
+
+/// Composite in f64 (the same weights), composite in f32, fused in f32.
+fn three(config: &NetConfig) -> [ScoreNet; 3] {
+    let fused = net(config, DType::F32).with_kernels(Kernels::Fused).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net");
+    fused.save(&path).unwrap();
+    let exact = ScoreNet::open_as(&path, DType::F64, &candle_core::Device::Cpu).unwrap();
+    let single = ScoreNet::open(&path).unwrap().with_kernels(Kernels::Composite).unwrap();
+    [exact, single, fused]
+}
+
+fn batch(net: &ScoreNet, n: usize) -> ScoreBatch {
+    let d = net.dim();
+    let horizon = net.sde().horizon();
+    let t = (0..n).map(|i| horizon * (0.02 + 0.97 * i as f64 / n as f64)).collect();
+    let weight = (0..n).map(|i| 0.5 + (i % 3) as f64).collect();
+    // Points that f32 holds exactly, so that the three networks see the same ones.
+    let x = points(11, n, d).iter().map(|x| f64::from(*x as f32)).collect();
+    ScoreBatch { x, t, target: points(12, n, d), weight }
+}
+
+#[test]
+fn evaluations_agree() -> Outcome {
+    for config in potentials() {
+        let [exact, single, fused] = three(&config);
+        assert!(fused.uses_fused()? && !single.uses_fused()? && !exact.uses_fused()?);
+        // More rows than one block of any kernel, and some left over.
+        let ScoreBatch { x, t, .. } = batch(&exact, 403);
+        let (wide, narrow) = (rows(&x, config.dim, DType::F64), rows(&x, config.dim, DType::F32));
+        let (a, b) = (exact.derivatives(&wide, &t)?, fused.derivatives(&narrow, &t)?);
+        let what = format!("{config:?}");
+        check(&format!("potential {what}"), &b.potential, &a.potential, 3e-6);
+        check(&format!("score {what}"), &host(&b.score), &host(&a.score), 1e-5);
+        check(&format!("d_t {what}"), &b.d_t, &a.d_t, 1e-5);
+        check(&format!("laplacian {what}"), &b.laplacian, &a.laplacian, 2e-5);
+        for (t, n) in [(t[1], 403), (t[399], 1)] {
+            let narrow = narrow.narrow(0, 0, n)?;
+            let (a, b) = (single.score(&narrow, t)?, fused.score(&narrow, t)?);
+            check(&format!("common time {what}"), &host(&b), &host(&a), 1e-5);
+        }
+        let lap = fused.divergence(&narrow, t[5])?;
+        check(&format!("divergence {what}"), &lap, &exact.divergence(&wide, t[5])?, 2e-5);
+    }
+    Ok(())
+}
+
+fn operator(row: &OperatorRow<'_>, direction: &mut [f64]) -> (f64, f64) {
+    // Any operator will do; this one has every part depend on what it may depend on.
+    let square: f64 = row.score.iter().map(|s| s * s).sum();
+    for ((c, x), s) in direction.iter_mut().zip(row.x).zip(row.score) {
+        *c = 0.3 * x - 0.8 * s;
+    }
+    (-0.4 - 0.1 * (row.row % 2) as f64, 0.4 * square + 0.2 * row.t)
+}
+
+fn same_gradients(
+    what: &str,
+    nets: [&ScoreNet; 2],
+    results: [&(f64, GradStore); 2],
+    tolerance: f64,
+) {
+    let [(loss, grads), (other_loss, other_grads)] = results;
+    check(&format!("loss {what}"), &[*other_loss], &[*loss], tolerance);
+    for ((name, var), (_, other)) in nets[0].vars().iter().zip(nets[1].vars()) {
+        match (grads.get(var.as_tensor()), other_grads.get(other.as_tensor())) {
+            (Some(a), Some(b)) => {
+                assert_eq!(a.dims(), b.dims(), "{name}");
+                let error = deviation(&host(b), &host(a));
+                assert!(error <= tolerance, "gradient of {name}, {what}: {error:e}");
+                assert!(host(b).iter().any(|g| *g != 0.0), "gradient of {name} is zero, {what}");
+            }
+            (None, None) => assert_eq!(nets[0].gauge_parameter(), Some(name.as_str())),
+            _ => panic!("{name} has a gradient on one path only"),
+        }
+    }
+}
+
+#[test]
+fn losses_and_every_gradient_agree() -> Outcome {
+    for config in potentials() {
+        let [exact, single, fused] = three(&config);
+        let batch = batch(&exact, 403);
+        let what = format!("{config:?}");
+        let run = |net: &ScoreNet| net.score_loss_and_grad(&batch);
+        let (a, b, c) = (run(&exact)?, run(&single)?, run(&fused)?);
+        same_gradients(&format!("score, fused {what}"), [&exact, &fused], [&a, &c], 3e-5);
+        same_gradients(&format!("score, composite {what}"), [&exact, &single], [&a, &b], 3e-5);
+        check(&format!("loss alone {what}"), &[fused.score_loss(&batch)?], &[a.0], 1e-5);
+        let run = |net: &ScoreNet| net.operator_loss_and_grad(&batch.x, &batch.t, &operator);
+        let (a, b, c) = (run(&exact)?, run(&single)?, run(&fused)?);
+        same_gradients(&format!("operator, fused {what}"), [&exact, &fused], [&a, &c], 2e-4);
+        same_gradients(&format!("operator, composite {what}"), [&exact, &single], [&a, &b], 2e-4);
+    }
+    Ok(())
+}
+
+/// The cutting of a large batch into graphs does not show.
+#[test]
+fn large_batches_are_sums_of_small_ones() -> Outcome {
+    let config = &zoo()[1];
+    let net = net(config, DType::F64);
+    let n = 20_000;
+    let whole = batch(&net, n);
+    let part = |from: usize, to: usize| ScoreBatch {
+        x: whole.x[2 * from..2 * to].to_vec(),
+        t: whole.t[from..to].to_vec(),
+        target: whole.target[2 * from..2 * to].to_vec(),
+        weight: whole.weight[from..to].to_vec(),
+    };
+    let (all, grads) = net.score_loss_and_grad(&whole)?;
+    let (a, b) =
+        (net.score_loss_and_grad(&part(0, 5000))?, net.score_loss_and_grad(&part(5000, n))?);
+    check("loss", &[0.25 * a.0 + 0.75 * b.0], &[all], 1e-12);
+    for (name, var) in net.vars().iter().filter(|(n, _)| net.gauge_parameter() != Some(n)) {
+        let get = |g: &GradStore| host(g.get(var.as_tensor()).unwrap());
+        let (a, b) = (get(&a.1), get(&b.1));
+        let sum: Vec<f64> = a.iter().zip(&b).map(|(a, b)| 0.25 * a + 0.75 * b).collect();
+        check(name, &sum, &get(&grads), 1e-11);
+    }
+    Ok(())
+}
+
+/// New weights reach the kernels.
+#[test]
+fn kernels_follow_the_weights() -> Outcome {
+    let [_, single, fused] = three(&NetConfig::published());
+    let x = rows(&points(1, 50, 2), 2, DType::F32);
+    let before = host(&fused.score(&x, 0.5)?);
+    for net in [&single, &fused] {
+        for (_, var) in net.vars() {
+            var.set(&(var.as_tensor() * 1.1)?)?;
+        }
+        net.parameters_changed();
+    }
+    let after = host(&fused.score(&x, 0.5)?);
+    assert!(deviation(&after, &before) > 1e-2);
+    check("score", &after, &host(&single.score(&x, 0.5)?), 1e-5);
+    Ok(())
+}

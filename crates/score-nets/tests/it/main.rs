@@ -1,0 +1,9 @@
+//! Integration tests of the networks, their files and their training.
+
+mod common;
+mod derivatives;
+mod files;
+mod kernels;
+mod published;
+mod settings;
+mod training;

@@ -1,0 +1,131 @@
+//! Settings and batches that no network can have.
+
+use candle_core::{DType, Device, Tensor};
+use score_nets::{
+    Activation, Base, Error, Kernels, NetConfig, Schedule, ScoreNet, TimeEmbedding, TimeFeature,
+    TimeLaw, TrainConfig,
+};
+use sde_core::{Key, Potential, Score, Sde, Vp};
+
+use crate::common::{Outcome, net, rows, zoo};
+
+#[track_caller]
+fn refused<T>(result: Result<T, impl std::fmt::Display>, part: &str) {
+    let line = result.err().map(|e| e.to_string()).unwrap_or_else(|| "accepted".into());
+    assert!(line.contains(part) && !line.contains('\n'), "{line:?} lacks {part:?}");
+}
+
+#[test]
+fn impossible_networks() {
+    let good = NetConfig::published;
+    let make = |c| ScoreNet::new(c, Key::root(0), DType::F32, &Device::Cpu);
+    refused(make(NetConfig { dim: 0, ..good() }), "dim = 0");
+    refused(make(NetConfig { hidden: vec![], ..good() }), "hidden = []");
+    refused(make(NetConfig { hidden: vec![8, 0], ..good() }), "hidden = [8, 0]");
+    refused(make(NetConfig { sde: "ve-ou".into(), ..good() }), "ve-ou");
+    let softplus = Activation::Softplus { beta: -1.0 };
+    refused(make(NetConfig { activation: softplus, ..good() }), "activation.beta = -1");
+    let base = Base::Gaussian { variance: f64::NAN };
+    refused(make(NetConfig { base, ..good() }), "base.variance = NaN");
+    let time = TimeFeature::LogVariance { floor: 0.0 };
+    refused(make(NetConfig { time, ..good() }), "time.floor = 0");
+    let embedding = TimeEmbedding::Fourier { bands: 0, max_frequency: 1.0 };
+    refused(make(NetConfig { embedding, ..good() }), "embedding.bands = 0");
+    refused(ScoreNet::new(good(), Key::root(0), DType::F16, &Device::Cpu), "f16");
+    refused(net(&good(), DType::F64).with_kernels(Kernels::Fused), "f64");
+    refused(net(&zoo()[5], DType::F32).with_kernels(Kernels::Fused), "potential");
+}
+
+#[test]
+fn impossible_batches() -> Outcome {
+    for kernels in [Kernels::Composite, Kernels::Fused] {
+        let net = net(&NetConfig::published(), DType::F32).with_kernels(kernels)?;
+        let x = rows(&[0.0; 6], 2, DType::F32);
+        refused(
+            net.score(&rows(&[0.0; 6], 3, DType::F32), 0.1),
+            "expected shape [2, 2], found [2, 3]",
+        );
+        refused(net.score(&Tensor::zeros(6, DType::F32, &Device::Cpu)?, 0.1), "found [6]");
+        refused(net.score(&rows(&[0.0; 6], 2, DType::F64), 0.1), "batches of f32, not f64");
+        refused(net.score(&x, f64::NAN), "t = NaN");
+        refused(net.derivatives(&x, &[0.1; 2]), "times t: expected shape [3], found [2]");
+        refused(net.derivatives(&x, &[0.1, f64::INFINITY, 0.2]), "t = inf");
+        let empty = Tensor::zeros((0, 2), DType::F32, &Device::Cpu)?;
+        assert_eq!(net.score(&empty, 0.1)?.dims(), &[0, 2]);
+    }
+    Ok(())
+}
+
+#[test]
+fn impossible_runs() {
+    let config = |schedule| TrainConfig::new(3, schedule);
+    refused(config(Schedule::Constant { lr: f64::NAN }).validate(), "schedule.lr = NaN");
+    refused(config(Schedule::Phases { phases: vec![] }).validate(), "schedule.steps = 0");
+    let constant = || config(Schedule::Constant { lr: 1e-3 });
+    refused(TrainConfig { clip: Some(0.0), ..constant() }.validate(), "clip = 0");
+    let ema = Some(score_nets::EmaConfig { decay: 1.0, warmup: false });
+    refused(TrainConfig { ema, ..constant() }.validate(), "ema.decay = 1");
+    refused(TimeLaw::Beta { a: 0.0, b: 1.0 }.time(&Vp::default(), 0.0, 0.5), "time.a = 0");
+    let net = net(&zoo()[5], DType::F32);
+    let result = net.operator_loss_and_grad(&[0.0; 3], &[0.5], &|_, _| (0.0, 0.0));
+    assert!(matches!(result, Err(Error::Unsupported { .. })));
+}
+
+#[test]
+fn schedules() {
+    let official = Schedule::official();
+    assert_eq!(official.steps(), Some(100_000));
+    for (step, lr, created) in [
+        (0, 1e-3, 0),
+        (24_999, 1e-3, 0),
+        (25_000, 1e-4, 25_000),
+        (90_000, 1e-5, 90_000),
+        (200_000, 1e-5, 90_000),
+    ] {
+        assert_eq!((official.lr(step), official.created_at(step)), (lr, created), "step {step}");
+    }
+    let short = official.scaled(1000);
+    assert_eq!((short.steps(), short.created_at(249), short.created_at(250)), (Some(1000), 0, 250));
+    let cosine = Schedule::Cosine { lr: 2.0, lr_end: 0.5, warmup: 4, steps: 104 };
+    let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+    [(0, 0.5), (3, 2.0), (4, 2.0), (54, 1.25), (104, 0.5), (500, 0.5)]
+        .into_iter()
+        .for_each(|(step, lr)| close(cosine.lr(step), lr));
+}
+
+/// Quantiles of every law of the times, by their distribution functions.
+#[test]
+fn time_laws() -> Outcome {
+    let sde = Vp::default();
+    let lambda = |t| sde.half_log_snr(t);
+    for u in [1e-6, 0.1, 0.37, 0.5, 0.93, 1.0 - 1e-6] {
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9 * b.abs().max(1e-3), "{a} {b}");
+        let at = |law: TimeLaw| law.time(&sde, 0.01, u);
+        close(at(TimeLaw::Uniform)?, 0.01 + 0.99 * u);
+        close(at(TimeLaw::Beta { a: 1.0, b: 2.0 })?, 0.01 + (1.0 - (1.0 - u).sqrt()));
+        // P(B <= b) = 1 - (1 - b)^3; b^2; 3 b^2 - 2 b^3.
+        let b = at(TimeLaw::Beta { a: 1.0, b: 3.0 })? - 0.01;
+        close(1.0 - (1.0 - b).powi(3), u);
+        let b = at(TimeLaw::Beta { a: 2.0, b: 1.0 })? - 0.01;
+        close(b * b, u);
+        let b = at(TimeLaw::Beta { a: 2.0, b: 2.0 })? - 0.01;
+        close(b * b * (3.0 - 2.0 * b), u);
+        let share = (lambda(at(TimeLaw::LogSnr)?) - lambda(0.01)) / (lambda(1.0) - lambda(0.01));
+        close(share, u);
+    }
+    Ok(())
+}
+
+#[test]
+fn configurations_are_kebab_case_json() -> Outcome {
+    for config in zoo() {
+        let json = serde_json::to_string(&config)?;
+        assert!(!json.contains('_'), "{json}");
+        assert_eq!(serde_json::from_str::<NetConfig>(&json)?, config);
+    }
+    let short = r#"{"dim":2,"hidden":[8],"activation":{"kind":"silu"},"sde":"vp"}"#;
+    assert_eq!(serde_json::from_str::<NetConfig>(short)?.base, Base::None);
+    let typo = r#"{"dim":2,"hiden":[8],"activation":{"kind":"silu"},"sde":"vp"}"#;
+    refused(serde_json::from_str::<NetConfig>(typo), "hiden");
+    Ok(())
+}

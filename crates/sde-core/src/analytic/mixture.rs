@@ -1,0 +1,252 @@
+//! Mixtures of Gaussians with full covariances.
+
+use faer::{Mat, Side};
+use ndarray::Array2;
+
+use super::score::{AnalyticScore, At, Components, Parts, Target, Want};
+use crate::{Error, Key, Result, Sde};
+
+/// A mixture of Gaussians, `sum_k w_k N(m_k, S_k)`; a covariance may be rank-deficient.
+///
+/// Under a linear SDE it stays one, with means `alpha m_k` and covariances
+/// `alpha^2 S_k + sigma^2 I`.
+///
+/// # Shapes
+/// `K` weights, means `[K, D]`, `K` covariances `[D, D]`.
+///
+/// ```
+/// use ndarray::array;
+/// use sde_core::{Key, analytic::GaussianMixture};
+/// let target = GaussianMixture::new(
+///     &[0.5, 0.5],
+///     &array![[-1.0, 0.0], [1.0, 0.0]],
+///     &[array![[0.1, 0.05], [0.05, 0.1]], array![[0.2, 0.0], [0.0, 0.2]]],
+/// )?;
+/// assert_eq!(target.sample(Key::root(0), 0, 5).dim(), (5, 2));
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct GaussianMixture {
+    dim: usize,
+    weights: Vec<f64>,
+    /// `[K, D]`.
+    means: Vec<f64>,
+    /// `[K, D]`, the eigenvalues of the covariances.
+    eigenvalues: Vec<f64>,
+    /// `[K, D, D]`, eigenvectors as rows; `None` when every covariance is diagonal.
+    axes: Option<Vec<f64>>,
+}
+
+impl GaussianMixture {
+    /// The mixture of the given weights (normalised here), means and covariances.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the arguments do not fit each other; [`Error::Parameter`] for a weight
+    /// that is not positive, an element that is not finite, or a covariance that is not symmetric
+    /// and positive semi-definite.
+    pub fn new(weights: &[f64], means: &Array2<f64>, covs: &[Array2<f64>]) -> Result<Self> {
+        let (k, dim) = means.dim();
+        if weights.len() != k || covs.len() != k || k == 0 || dim == 0 {
+            let found = vec![weights.len(), covs.len(), k, dim];
+            return Err(Error::Shape { expected: vec![k.max(1), k.max(1), k.max(1), dim.max(1)], found });
+        }
+        let refuse = |name: &str, value: String, reason: &str| Error::Parameter {
+            name: name.into(),
+            value,
+            reason: reason.into(),
+        };
+        if let Some(w) = weights.iter().find(|w| !(w.is_finite() && **w > 0.0)) {
+            return Err(refuse("weight", w.to_string(), "must be finite and positive"));
+        }
+        if let Some(m) = means.iter().find(|m| !m.is_finite()) {
+            return Err(refuse("mean", m.to_string(), "must be finite"));
+        }
+        let total: f64 = weights.iter().sum();
+        let (mut eigenvalues, mut axes) = (vec![], vec![]);
+        let mut diagonal = true;
+        for cov in covs {
+            if cov.dim() != (dim, dim) {
+                return Err(Error::Shape { expected: vec![dim, dim], found: cov.shape().to_vec() });
+            }
+            let size = cov.iter().fold(0.0_f64, |s, c| s.max(c.abs()));
+            let skew = cov.indexed_iter().find(|((i, j), c)| {
+                !c.is_finite() || (*c - cov[[*j, *i]]).abs() > 1e-12 * size
+            });
+            if let Some(((i, j), c)) = skew {
+                let name = format!("covariance[{i},{j}]");
+                return Err(refuse(&name, c.to_string(), "must be finite and symmetric"));
+            }
+            diagonal &= cov.indexed_iter().all(|((i, j), c)| i == j || *c == 0.0);
+            let (values, vectors) = eigen(cov)?;
+            if let Some(l) = values.iter().find(|l| **l < -1e-12 * size) {
+                return Err(refuse("eigenvalue", l.to_string(), "must not be negative"));
+            }
+            // Rounding is no variance: a direction without any stays without.
+            eigenvalues.extend(values.iter().map(|l| if *l > 1e-14 * size { *l } else { 0.0 }));
+            axes.extend(vectors);
+        }
+        if diagonal {
+            eigenvalues = covs.iter().flat_map(|c| c.diag().to_vec()).collect();
+        }
+        Ok(Self {
+            dim,
+            weights: weights.iter().map(|w| w / total).collect(),
+            means: means.iter().copied().collect(),
+            eigenvalues,
+            axes: (!diagonal).then_some(axes),
+        })
+    }
+
+    /// The mixture of isotropic Gaussians with standard deviations `stds`.
+    ///
+    /// # Errors
+    /// As [`GaussianMixture::new`].
+    pub fn isotropic(weights: &[f64], means: &Array2<f64>, stds: &[f64]) -> Result<Self> {
+        let covs: Vec<_> = stds.iter().map(|s| Array2::eye(means.ncols()) * (s * s)).collect();
+        Self::new(weights, means, &covs)
+    }
+
+    /// The dimension `D`.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Particles number `first_row` to `first_row + n` of the key, as `[n, D]`.
+    pub fn sample(&self, key: Key, first_row: u64, n: usize) -> Array2<f64> {
+        let d = self.dim;
+        let (mut u, mut z) = (vec![0.0; n], vec![0.0; n * d]);
+        key.fold(0).fill_uniforms(first_row, &mut u);
+        key.fold(1).fill_normals(first_row * d as u64, &mut z);
+        let mut out = vec![0.0; n * d];
+        for ((u, z), x) in u.iter().zip(z.chunks(d)).zip(out.chunks_mut(d)) {
+            let k = self.component(*u);
+            for (i, z) in z.iter().enumerate() {
+                let z = z * self.eigenvalues[k * d + i].sqrt();
+                match &self.axes {
+                    None => x[i] += z,
+                    Some(axes) => {
+                        for (x, q) in x.iter_mut().zip(&axes[(k * d + i) * d..][..d]) {
+                            *x += z * q;
+                        }
+                    }
+                }
+            }
+            for (x, m) in x.iter_mut().zip(&self.means[k * d..]) {
+                *x += m;
+            }
+        }
+        Array2::from_shape_vec((n, d), out).expect("n rows of d")
+    }
+
+    fn component(&self, u: f64) -> usize {
+        let mut left = u;
+        for (k, w) in self.weights.iter().enumerate() {
+            left -= w;
+            if left < 0.0 {
+                return k;
+            }
+        }
+        self.weights.len() - 1
+    }
+
+    /// Its density at every time of `sde`.
+    pub fn under<'a>(&self, sde: &'a dyn Sde) -> AnalyticScore<'a> {
+        AnalyticScore::new(Target::Mixture(self.clone()), sde)
+    }
+}
+
+/// Eigenvalues of a symmetric matrix, and its eigenvectors as rows.
+fn eigen(cov: &Array2<f64>) -> Result<(Vec<f64>, Vec<f64>)> {
+    let d = cov.nrows();
+    let matrix = Mat::from_fn(d, d, |i, j| 0.5 * (cov[[i, j]] + cov[[j, i]]));
+    let found = matrix.self_adjoint_eigen(Side::Lower).map_err(|e| Error::Parameter {
+        name: "covariance".into(),
+        value: format!("{cov}"),
+        reason: format!("no eigendecomposition: {e:?}"),
+    })?;
+    let values = (0..d).map(|i| found.S()[i]).collect();
+    let vectors = (0..d).flat_map(|i| (0..d).map(move |j| (i, j)));
+    Ok((values, vectors.map(|(i, j)| found.U()[(j, i)]).collect()))
+}
+
+/// What of a mixture depends on the time only.
+pub(super) struct Prepared {
+    at: At,
+    /// `[K, D]`, `1 / (alpha^2 l + sigma^2)`.
+    precision: Vec<f64>,
+    /// `[K]`, `log w - (1/2) sum log(2 pi v)`.
+    log_scale: Vec<f64>,
+}
+
+impl Components for GaussianMixture {
+    type Prepared = Prepared;
+
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn count(&self) -> usize {
+        self.weights.len()
+    }
+
+    fn prepare(&self, at: At) -> Result<Prepared> {
+        let vars: Vec<f64> =
+            self.eigenvalues.iter().map(|l| at.alpha * at.alpha * l + at.var).collect();
+        if vars.contains(&0.0) {
+            return Err(Error::Parameter {
+                name: "t".into(),
+                value: at.t.to_string(),
+                reason: "the density of a rank-deficient Gaussian needs sigma(t) > 0".into(),
+            });
+        }
+        let log_scale = self.weights.iter().zip(vars.chunks(self.dim)).map(|(w, v)| {
+            w.ln() - 0.5 * v.iter().map(|v| (std::f64::consts::TAU * v).ln()).sum::<f64>()
+        });
+        let log_scale = log_scale.collect();
+        Ok(Prepared { at, precision: vars.iter().map(|v| 1.0 / v).collect(), log_scale })
+    }
+
+    fn parts(&self, p: &Prepared, x: &[f64], want: Want<'_>, out: &mut Parts) {
+        let (d, at) = (self.dim, p.at);
+        out.grad.fill(0.0);
+        out.hv.fill(0.0);
+        for k in 0..self.count() {
+            let mean = &self.means[k * d..][..d];
+            let (mut square, mut trace, mut d_t) = (0.0, 0.0, 0.0);
+            for i in 0..d {
+                let axis = self.axes.as_ref().map(|a| &a[(k * d + i) * d..][..d]);
+                // Coordinates along the i-th axis of the component.
+                let along = |f: &dyn Fn(usize) -> f64| match axis {
+                    None => f(i),
+                    Some(q) => q.iter().enumerate().map(|(j, q)| q * f(j)).sum(),
+                };
+                let y = along(&|j| x[j] - at.alpha * mean[j]);
+                let precision = p.precision[k * d + i];
+                let z = y * precision;
+                square += y * z;
+                let add = |c: f64, to: &mut [f64]| match axis {
+                    None => to[i] += c,
+                    Some(q) => to.iter_mut().zip(q).for_each(|(t, q)| *t += c * q),
+                };
+                add(-z, &mut out.grad[k * d..][..d]);
+                match want {
+                    Want::Score => {}
+                    Want::Jvp(v) => {
+                        let c = -precision * along(&|j| v[j]);
+                        add(c, &mut out.hv[k * d..][..d]);
+                    }
+                    Want::Everything => {
+                        trace -= precision;
+                        // y' = -alpha' m and v' = 2 a v + g^2.
+                        let dy = -at.a * at.alpha * along(&|j| mean[j]);
+                        let half_dv = at.a + 0.5 * at.g2 * precision; // v' / (2 v)
+                        d_t += -z * dy + (y * z - 1.0) * half_dv;
+                    }
+                }
+            }
+            out.log[k] = p.log_scale[k] - 0.5 * square;
+            out.trace[k] = trace;
+            out.d_t[k] = d_t;
+        }
+    }
+}

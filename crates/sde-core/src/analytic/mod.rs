@@ -1,0 +1,11 @@
+//! Targets whose densities, scores and derivatives are known in closed form at every time.
+
+mod checker;
+mod data;
+mod mixture;
+mod score;
+mod tail;
+
+pub use data::DataSet;
+pub use mixture::GaussianMixture;
+pub use score::AnalyticScore;

@@ -1,0 +1,153 @@
+//! Where on `[0, T]` a fixed-step solver evaluates.
+
+use crate::sde::{check_time, parse::constants};
+use crate::{Error, Result, Sde};
+
+/// A rule that places `n` steps between two times.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TimeGrid {
+    /// Equal steps in `t`.
+    Uniform,
+    /// Equal steps in `sqrt(t)`.
+    Quadratic,
+    /// Equal steps in `(sigma / alpha)^(1 / rho)`.
+    ///
+    /// # Reference
+    /// Karras et al. 2022, arXiv 2206.00364, equation 5.
+    Karras {
+        /// The exponent; 7 in the paper.
+        rho: f64,
+    },
+    /// Equal steps in `log(alpha / sigma)`; needs `sigma > 0` at both ends.
+    LogSnr,
+    /// The grid of the ODE-SDE-gap experiments: `n - 100` equal steps, the last 100 a tenth as
+    /// long. Their 800 "function evaluations" are `n = 890` here.
+    ///
+    /// # Reference
+    /// Deveney et al. 2025, arXiv 2311.15996, public code.
+    OdeSdeGap,
+}
+
+impl TimeGrid {
+    /// One of each kind, with the usual constants.
+    pub const ALL: &'static [Self] =
+        &[Self::Uniform, Self::Quadratic, Self::Karras { rho: 7.0 }, Self::LogSnr, Self::OdeSdeGap];
+
+    /// The names [`TimeGrid::parse`] knows.
+    pub const NAMES: &'static [&'static str] =
+        &["uniform", "quadratic", "karras", "log-snr", "ode-sde-gap"];
+
+    /// The name with its constants (`karras:rho=7`).
+    pub fn name(&self) -> String {
+        match self {
+            Self::Uniform => "uniform".into(),
+            Self::Quadratic => "quadratic".into(),
+            Self::Karras { rho } => format!("karras:rho={rho}"),
+            Self::LogSnr => "log-snr".into(),
+            Self::OdeSdeGap => "ode-sde-gap".into(),
+        }
+    }
+
+    /// The grid of a name (`karras:rho=7`).
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a name or constant that does not exist, [`Error::Parameter`] for a
+    /// value that is not allowed.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+        let plain = |grid| constants(rest, []).map(|[]| grid);
+        match name.trim() {
+            "uniform" => plain(Self::Uniform),
+            "quadratic" => plain(Self::Quadratic),
+            "karras" => {
+                let [rho] = constants(rest, [("rho", 7.0)])?;
+                Ok(Self::Karras { rho: crate::sde::positive("rho", rho)? })
+            }
+            "log-snr" => plain(Self::LogSnr),
+            "ode-sde-gap" => plain(Self::OdeSdeGap),
+            other => Err(Error::Unknown {
+                what: "time grid",
+                name: other.into(),
+                expected: Self::NAMES.iter().map(|n| (*n).into()).collect(),
+            }),
+        }
+    }
+
+    /// The `n_steps + 1` times from `t_start` down to `t_end`, both included exactly.
+    ///
+    /// # Errors
+    /// [`Error::Time`] for an end outside `[0, T]`; [`Error::Parameter`] when `t_end >= t_start`,
+    /// when there are too few steps, or when the rule needs `sigma > 0` where it is zero.
+    ///
+    /// ```
+    /// use sde_core::{Ou, TimeGrid};
+    /// let t = TimeGrid::OdeSdeGap.times(&Ou::default(), 890, 10.0, 0.0)?;
+    /// assert_eq!((t.len(), t[890]), (891, 0.0));
+    /// assert!((t[0] - t[1] - 0.0125).abs() < 1e-12 && (t[889] - 0.00125).abs() < 1e-12);
+    /// # Ok::<(), sde_core::Error>(())
+    /// ```
+    pub fn times(
+        &self,
+        sde: &dyn Sde,
+        n_steps: usize,
+        t_start: f64,
+        t_end: f64,
+    ) -> Result<Vec<f64>> {
+        check_time(sde, t_start)?;
+        check_time(sde, t_end)?;
+        let refuse = |name: &str, value: String, reason: &str| {
+            Err(Error::Parameter { name: name.into(), value, reason: reason.into() })
+        };
+        if t_end >= t_start {
+            return refuse("t_end", t_end.to_string(), &format!("must be below {t_start}"));
+        }
+        let least = if *self == Self::OdeSdeGap { 100 } else { 1 };
+        if n_steps < least {
+            let reason = format!("the grid {} needs at least {least}", self.name());
+            return refuse("n_steps", n_steps.to_string(), &reason);
+        }
+        let (a, b) = (t_start, t_end);
+        let at = |i: usize| i as f64 / n_steps as f64;
+        let noise_level = |t: f64| {
+            let m = sde.marginal(t);
+            m.sigma / m.alpha
+        };
+        let time: Box<dyn Fn(usize) -> Result<f64>> = match *self {
+            Self::Uniform => Box::new(|i| Ok(a + (b - a) * at(i))),
+            Self::Quadratic => {
+                Box::new(|i| Ok((a.sqrt() + (b.sqrt() - a.sqrt()) * at(i)).powi(2)))
+            }
+            Self::Karras { rho } => {
+                let (p, q) = (noise_level(a).powf(1.0 / rho), noise_level(b).powf(1.0 / rho));
+                Box::new(move |i| {
+                    sde.time_of_half_log_snr(-rho * (p + (q - p) * at(i)).ln())
+                })
+            }
+            Self::LogSnr => {
+                let (p, q) = (sde.half_log_snr(a), sde.half_log_snr(b));
+                if q.is_infinite() {
+                    return refuse("t_end", b.to_string(), "log-snr needs sigma > 0 there");
+                }
+                Box::new(move |i| sde.time_of_half_log_snr(p + (q - p) * at(i)))
+            }
+            Self::OdeSdeGap => {
+                // n - 100 steps of span / (n - 90), then a hundred tenths of one.
+                let (coarse, h) = (n_steps - 100, (a - b) / (n_steps - 90) as f64);
+                Box::new(move |i| {
+                    let left = if i <= coarse { 10 * (n_steps - 90 - i) } else { n_steps - i };
+                    Ok(b + 0.1 * h * left as f64)
+                })
+            }
+        };
+        let mut times = vec![a];
+        for i in 1..n_steps {
+            times.push(time(i)?);
+        }
+        times.push(b);
+        if let Some(w) = times.windows(2).find(|w| w[1] >= w[0]) {
+            let reason = format!("steps of {} vanish at t = {}", self.name(), w[0]);
+            return refuse("n_steps", n_steps.to_string(), &reason);
+        }
+        Ok(times)
+    }
+}

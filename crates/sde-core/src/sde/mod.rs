@@ -1,0 +1,149 @@
+//! Linear forward processes `dX = a(t) X dt + g(t) dW`: everything about them is scalars in `t`.
+
+mod ou;
+pub(crate) mod parse;
+mod subvp;
+mod ve;
+mod vp;
+
+pub use ou::Ou;
+pub use parse::{NAMES, parse};
+pub use subvp::SubVp;
+pub use ve::Ve;
+pub use vp::Vp;
+
+use crate::{Error, Result};
+
+/// The Gaussian `X_t | X_s ~ N(alpha X_s, sigma^2 I)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Marginal {
+    /// Scale of the mean.
+    pub alpha: f64,
+    /// Standard deviation of the noise.
+    pub sigma: f64,
+}
+
+/// A linear forward SDE `dX = a(t) X dt + g(t) dW` on `[0, T]`, data at `t = 0`, noise at `t = T`.
+pub trait Sde: Send + Sync {
+    /// The name it is constructed by, with its constants (`vp:beta0=0.1,beta1=20`).
+    fn name(&self) -> String;
+
+    /// The horizon `T`.
+    fn horizon(&self) -> f64;
+
+    /// The drift coefficient `a(t)`.
+    fn drift_coef(&self, t: f64) -> f64;
+
+    /// `g(t)^2`.
+    fn diffusion_squared(&self, t: f64) -> f64;
+
+    /// The noise amplitude `g(t)`.
+    fn diffusion(&self, t: f64) -> f64 {
+        self.diffusion_squared(t).sqrt()
+    }
+
+    /// `alpha(t)` and `sigma(t)` of `X_t | X_0`.
+    fn marginal(&self, t: f64) -> Marginal;
+
+    /// The transition kernel `X_t | X_s` for `s <= t`; its `sigma` is NaN for `s > t`.
+    fn transition(&self, s: f64, t: f64) -> Marginal {
+        let (a, b) = (self.marginal(s), self.marginal(t));
+        let alpha = b.alpha / a.alpha;
+        let var = b.sigma * b.sigma - alpha * alpha * a.sigma * a.sigma;
+        Marginal { alpha, sigma: var.sqrt() }
+    }
+
+    /// Half the log signal-to-noise ratio, `lambda(t) = log(alpha / sigma)`; infinite where
+    /// `sigma` is zero.
+    fn half_log_snr(&self, t: f64) -> f64 {
+        let m = self.marginal(t);
+        (m.alpha / m.sigma).ln()
+    }
+
+    /// The time at which [`Sde::half_log_snr`] has the value `lambda`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when no time in `[0, T]` has it.
+    fn time_of_half_log_snr(&self, lambda: f64) -> Result<f64>;
+
+    /// Standard deviation of the prior `N(0, prior_std^2 I)` that samplers start from at `T`.
+    fn prior_std(&self) -> f64;
+}
+
+/// Checks that a time lies in `[0, T]`.
+///
+/// # Errors
+/// [`Error::Time`] when it does not, or is not a number.
+pub fn check_time(sde: &dyn Sde, t: f64) -> Result<()> {
+    let horizon = sde.horizon();
+    if t >= 0.0 && t <= horizon { Ok(()) } else { Err(Error::Time { t, horizon }) }
+}
+
+impl std::fmt::Debug for dyn Sde + '_ {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+impl<T: Sde + ?Sized> Sde for &T {
+    fn name(&self) -> String {
+        (**self).name()
+    }
+    fn horizon(&self) -> f64 {
+        (**self).horizon()
+    }
+    fn drift_coef(&self, t: f64) -> f64 {
+        (**self).drift_coef(t)
+    }
+    fn diffusion_squared(&self, t: f64) -> f64 {
+        (**self).diffusion_squared(t)
+    }
+    fn diffusion(&self, t: f64) -> f64 {
+        (**self).diffusion(t)
+    }
+    fn marginal(&self, t: f64) -> Marginal {
+        (**self).marginal(t)
+    }
+    fn transition(&self, s: f64, t: f64) -> Marginal {
+        (**self).transition(s, t)
+    }
+    fn half_log_snr(&self, t: f64) -> f64 {
+        (**self).half_log_snr(t)
+    }
+    fn time_of_half_log_snr(&self, lambda: f64) -> Result<f64> {
+        (**self).time_of_half_log_snr(lambda)
+    }
+    fn prior_std(&self) -> f64 {
+        (**self).prior_std()
+    }
+}
+
+/// A constant that must be finite and positive.
+pub(crate) fn positive(name: &str, value: f64) -> Result<f64> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(value);
+    }
+    Err(Error::Parameter {
+        name: name.into(),
+        value: value.to_string(),
+        reason: "must be finite and positive".into(),
+    })
+}
+
+/// Accepts the inverse `t` of `lambda` when it lies in `[0, T]` up to rounding.
+fn inverse_in_range(lambda: f64, t: f64, horizon: f64) -> Result<f64> {
+    let slack = 1e-12 * horizon;
+    if t >= -slack && t <= horizon + slack {
+        return Ok(t.clamp(0.0, horizon));
+    }
+    Err(Error::Parameter {
+        name: "lambda".into(),
+        value: lambda.to_string(),
+        reason: format!("its time {t} is outside [0, {horizon}]"),
+    })
+}
+
+/// `log(1 + e^y)`, accurate for every `y`.
+fn softplus(y: f64) -> f64 {
+    y.max(0.0) + (-y.abs()).exp().ln_1p()
+}

@@ -1,0 +1,119 @@
+//! What both states do to plain slices of elements, in one fixed order.
+
+use super::Tolerance;
+use crate::{Error, Result};
+
+/// An element of a state.
+pub(super) trait Element: Copy + Default + Send + Sync {
+    fn wide(self) -> f64;
+    fn narrow(x: f64) -> Self;
+}
+
+impl Element for f64 {
+    fn wide(self) -> f64 {
+        self
+    }
+    fn narrow(x: f64) -> Self {
+        x
+    }
+}
+
+#[cfg(feature = "candle")]
+impl Element for f32 {
+    fn wide(self) -> f64 {
+        f64::from(self)
+    }
+    fn narrow(x: f64) -> Self {
+        x as f32
+    }
+}
+
+/// Elements accumulated at a time: a chunk of every term stays in the first-level cache.
+const CHUNK: usize = 128;
+
+/// `sum_i a_i x_i` for terms of equal length, accumulated in `f64` and rounded once.
+#[multiversion::multiversion(
+    targets("x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2", "x86_64+avx2"),
+    dispatcher = "direct"
+)]
+pub(super) fn lincomb<T: Element>(terms: &[(f64, &[T])]) -> Vec<T> {
+    let n = terms[0].1.len();
+    let mut out = vec![T::default(); n];
+    for (c, out) in out.chunks_mut(CHUNK).enumerate() {
+        let mut sum = [0.0; CHUNK];
+        let sum = &mut sum[..out.len()];
+        let (start, end) = (c * CHUNK, c * CHUNK + out.len());
+        for (i, (a, x)) in terms.iter().enumerate() {
+            let x = &x[start..end];
+            if i == 0 {
+                for (s, x) in sum.iter_mut().zip(x) {
+                    *s = a * x.wide();
+                }
+            } else {
+                for (s, x) in sum.iter_mut().zip(x) {
+                    *s += a * x.wide();
+                }
+            }
+        }
+        for (o, s) in out.iter_mut().zip(sum.iter()) {
+            *o = T::narrow(*s);
+        }
+    }
+    out
+}
+
+/// Each row of `width` elements times its own factor.
+pub(super) fn scale_rows<T: Element>(x: &[T], width: usize, factors: &[f64]) -> Vec<T> {
+    let mut out = Vec::with_capacity(x.len());
+    if width > 0 {
+        for (row, c) in x.chunks(width).zip(factors) {
+            out.extend(row.iter().map(|v| T::narrow(c * v.wide())));
+        }
+    }
+    out
+}
+
+/// See [`super::State::weighted_rms`]; zero for an empty state.
+pub(super) fn weighted_rms<T: Element>(e: &[T], a: &[T], b: &[T], tol: Tolerance) -> f64 {
+    if e.is_empty() {
+        return 0.0;
+    }
+    let sum: f64 = e
+        .iter()
+        .zip(a.iter().zip(b))
+        .map(|(e, (a, b))| {
+            let (a, b) = (a.wide().abs(), b.wide().abs());
+            // Unlike f64::max this keeps a NaN of either side.
+            let larger = if a > b || a.is_nan() { a } else { b };
+            let w = tol.abs + tol.rel * larger;
+            let r = e.wide() / w;
+            r * r
+        })
+        .sum();
+    (sum / e.len() as f64).sqrt()
+}
+
+/// Dot products of rows of `width` elements.
+pub(super) fn row_dot<T: Element>(x: &[T], y: &[T], rows: usize, width: usize) -> Vec<f64> {
+    if width == 0 {
+        return vec![0.0; rows];
+    }
+    x.chunks(width)
+        .zip(y.chunks(width))
+        .map(|(x, y)| x.iter().zip(y).map(|(x, y)| x.wide() * y.wide()).sum())
+        .collect()
+}
+
+/// Whether no element is infinite or NaN.
+pub(super) fn all_finite<T: Element>(x: &[T]) -> bool {
+    // A product with zero is NaN exactly for what is not finite; the sum vectorises.
+    x.chunks(CHUNK).all(|c| c.iter().fold(0.0, |s, v| s + v.wide() * 0.0) == 0.0)
+}
+
+/// The error of two shapes that differ.
+pub(super) fn same_shape(expected: &[usize], found: &[usize]) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::Shape { expected: expected.to_vec(), found: found.to_vec() })
+}

@@ -1,0 +1,8 @@
+//! Laws and oracles of `sde-core`. One binary; `RUN_SLOW=1` adds the tests named `slow_*`.
+
+mod analytic;
+mod grid;
+mod key;
+mod sde;
+mod shared;
+mod state;

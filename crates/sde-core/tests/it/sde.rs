@@ -1,0 +1,180 @@
+//! Schedules against 50-digit tables, kernels against their composition law, inverses.
+
+use proptest::prelude::*;
+use sde_core::{Error, Ou, Sde, SubVp, Ve, Vp, sde};
+
+use crate::shared::{fixture, json, number, numbers, shared};
+
+const REL: f64 = 1e-12;
+
+fn close(what: &str, t: f64, found: f64, expected: f64) -> Result<(), String> {
+    let same_infinity = found == expected;
+    if same_infinity || (found - expected).abs() <= REL * expected.abs().max(1e-300) {
+        return Ok(());
+    }
+    Err(format!("{what} at t = {t}: {found} instead of {expected}"))
+}
+
+/// Every column of one table of `schedules.json` that an SDE has.
+fn check_table(sde: &dyn Sde, table: &serde_json::Value) -> Result<usize, String> {
+    let ts = numbers(&table["t"]);
+    let mut checked = 0;
+    for (column, values) in table.as_object().unwrap() {
+        for (t, v) in ts.iter().zip(values.as_array().unwrap()) {
+            let (t, v) = (*t, number(v));
+            let m = sde.marginal(t);
+            let found = match column.as_str() {
+                "alpha" => m.alpha,
+                "sigma" => m.sigma,
+                "sigma2" => m.sigma * m.sigma,
+                "f" => sde.drift_coef(t),
+                "g2" => sde.diffusion_squared(t),
+                "g" => sde.diffusion(t),
+                "lambda_half_logsnr" => sde.half_log_snr(t),
+                "sigma2_minus_sigma0_2" => sde.transition(0.0, t).sigma.powi(2),
+                "t" | "beta" | "int_beta" | "log_alpha" => continue,
+                other => return Err(format!("unknown column {other}")),
+            };
+            close(column, t, found, v)?;
+            checked += 1;
+        }
+    }
+    Ok(checked)
+}
+
+fn tables() -> Vec<(&'static str, Box<dyn Sde>)> {
+    vec![
+        ("vp_beta0.1_20", Box::new(Vp::default())),
+        ("subvp_beta0.1_20", Box::new(SubVp::default())),
+        ("ve_0.01_50", Box::new(Ve::default())),
+        ("ve_0.01_1348", Box::new(Ve::new(0.01, 1348.0).unwrap())),
+        ("ou_T10", Box::new(Ou::default())),
+    ]
+}
+
+#[test]
+fn schedules_match_the_fixture() {
+    let all = fixture("schedules.json");
+    for (name, sde) in tables() {
+        let checked = check_table(&*sde, &all[name]).unwrap();
+        assert!(checked >= 40, "{name}: {checked}");
+    }
+}
+
+#[test]
+fn schedules_match_the_full_tables() {
+    let Some(path) = shared("refs/schedules/schedules.json") else { return };
+    let all = json(&path);
+    for (name, sde) in tables() {
+        let checked = check_table(&*sde, &all[name]).unwrap();
+        assert!(checked >= 150, "{name}: {checked}");
+    }
+    let inverse = &all["vp_inverse_lambda"];
+    for (l, t) in numbers(&inverse["lam"]).into_iter().zip(numbers(&inverse["t"])) {
+        close("time", l, Vp::default().time_of_half_log_snr(l).unwrap(), t).unwrap();
+    }
+}
+
+#[test]
+fn a_changed_table_is_caught() {
+    let mut all = fixture("schedules.json");
+    for (name, sde) in tables() {
+        for column in ["alpha", "sigma", "g2", "lambda_half_logsnr"] {
+            let Some(cell) = all[name].get_mut(column).map(|c| &mut c[5]) else { continue };
+            let old = cell.clone();
+            *cell = (number(&old) * 1.001).into();
+            assert!(check_table(&*sde, &all[name]).is_err(), "{name} {column}");
+            all[name][column][5] = old;
+        }
+    }
+}
+
+fn any_sde() -> impl Strategy<Value = Box<dyn Sde>> {
+    let schedule = (0.01..5.0_f64, 0.01..40.0_f64);
+    prop_oneof![
+        (0.5..20.0_f64).prop_map(|t| Box::new(Ou::new(t).unwrap()) as Box<dyn Sde>),
+        schedule.clone().prop_map(|(a, b)| Box::new(Vp::new(a, b).unwrap()) as Box<dyn Sde>),
+        schedule.prop_map(|(a, b)| Box::new(SubVp::new(a, b).unwrap()) as Box<dyn Sde>),
+        (1e-3..0.5_f64, 1.0..200.0_f64)
+            .prop_map(|(a, b)| Box::new(Ve::new(a, b).unwrap()) as Box<dyn Sde>),
+    ]
+}
+
+proptest! {
+    /// `X_t | X_0` is `X_t | X_s` after `X_s | X_0`.
+    #[test]
+    fn kernels_compose(sde in any_sde(), u in 0.0..1.0_f64, v in 0.0..1.0_f64) {
+        let (s, t) = (u.min(v) * sde.horizon(), u.max(v) * sde.horizon());
+        let (a, k, b) = (sde.marginal(s), sde.transition(s, t), sde.marginal(t));
+        prop_assert!((a.alpha * k.alpha - b.alpha).abs() <= 1e-13 * b.alpha);
+        let var = (k.alpha * a.sigma).powi(2) + k.sigma.powi(2);
+        prop_assert!((var - b.sigma * b.sigma).abs() <= 1e-12 * var, "{} {}", var, b.sigma);
+    }
+
+    /// `d log alpha / dt = a` and `d sigma^2 / dt = 2 a sigma^2 + g^2`.
+    #[test]
+    fn coefficients_are_the_derivatives(sde in any_sde(), u in 0.01..0.99_f64) {
+        let (t, h) = (u * sde.horizon(), 1e-5 * sde.horizon());
+        let (m, p) = (sde.marginal(t - h), sde.marginal(t + h));
+        let a = (p.alpha.ln() - m.alpha.ln()) / (2.0 * h);
+        let v = (p.sigma.powi(2) - m.sigma.powi(2)) / (2.0 * h);
+        let (a1, g2) = (sde.drift_coef(t), sde.diffusion_squared(t));
+        prop_assert!((a - a1).abs() < 1e-7 * (1.0 + a1.abs()), "{} {}", a, a1);
+        let v1 = 2.0 * a1 * sde.marginal(t).sigma.powi(2) + g2;
+        prop_assert!((v - v1).abs() < 1e-6 * (1.0 + g2 + v1.abs()), "{} {}", v, v1);
+    }
+
+    /// The inverse of the log-SNR, through its own definition.
+    #[test]
+    fn log_snr_inverts(sde in any_sde(), u in 0.0..1.0_f64) {
+        let t = (1e-9_f64).powf(u) * sde.horizon();
+        let lambda = sde.half_log_snr(t);
+        let m = sde.marginal(t);
+        prop_assert!((lambda - (m.alpha / m.sigma).ln()).abs() < 1e-12 * (1.0 + lambda.abs()));
+        let back = sde.time_of_half_log_snr(lambda).unwrap();
+        prop_assert!((sde.half_log_snr(back) - lambda).abs() < 1e-11 * (1.0 + lambda.abs()));
+    }
+
+    /// A name rebuilds its SDE.
+    #[test]
+    fn names_parse_back(sde in any_sde(), u in 0.0..1.0_f64) {
+        let again = sde::parse(&sde.name()).unwrap();
+        prop_assert_eq!(again.name(), sde.name());
+        prop_assert_eq!(again.marginal(u * sde.horizon()), sde.marginal(u * sde.horizon()));
+    }
+}
+
+#[test]
+fn inverse_outside_the_horizon_is_refused() {
+    for (_, sde) in tables() {
+        let low = sde.half_log_snr(sde.horizon()) - 1.0;
+        assert!(matches!(sde.time_of_half_log_snr(low), Err(Error::Parameter { .. })));
+        assert!(sde.time_of_half_log_snr(f64::NAN).is_err());
+    }
+    assert!(Ve::default().time_of_half_log_snr(5.0).is_err());
+    assert_eq!(Vp::default().time_of_half_log_snr(f64::INFINITY).unwrap(), 0.0);
+    assert_eq!(SubVp::default().time_of_half_log_snr(f64::INFINITY).unwrap(), 0.0);
+}
+
+#[test]
+fn bad_names_and_constants_are_refused() {
+    let message = |text: &str| sde::parse(text).err().expect(text).to_string();
+    assert_eq!(message("vq"), "unknown sde `vq`: expected one of ou, vp, sub-vp, ve");
+    assert_eq!(message("vp:beta=1"), "unknown constant `beta`: expected one of beta0, beta1");
+    assert_eq!(message("vp:beta0=x"), "beta0 = x: is not a number");
+    assert_eq!(message("vp:beta0=-1"), "beta0 = -1: must be finite and positive");
+    assert_eq!(message("ve:sigma-max=0.001"), "sigma-max = 0.001: must be above sigma-min = 0.01");
+    assert_eq!(message("ou:horizon=inf"), "horizon = inf: must be finite and positive");
+    for name in sde::NAMES {
+        assert!(sde::parse(name).is_ok());
+    }
+}
+
+#[test]
+fn times_outside_the_horizon_are_refused() {
+    let ou = Ou::default();
+    for t in [-1e-9, 10.1, f64::NAN, f64::INFINITY] {
+        assert!(matches!(sde::check_time(&ou, t), Err(Error::Time { .. })), "{t}");
+    }
+    assert!(sde::check_time(&ou, 0.0).is_ok() && sde::check_time(&ou, 10.0).is_ok());
+}

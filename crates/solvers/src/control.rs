@@ -1,0 +1,217 @@
+//! Who chooses the steps.
+
+use sde_core::{Error, Tolerance};
+
+use crate::{Result, SolveError};
+
+/// What becomes of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its end becomes the present.
+    Accept,
+    /// It is tried again, shorter.
+    Reject,
+    /// It was as short as it may be.
+    TooSmall,
+}
+
+/// Proposes the end of the next step and judges what came of it.
+pub trait Controller: Send {
+    /// The end of the next step from `t`; `None` when `t` is the end of the solve.
+    ///
+    /// # Errors
+    /// [`SolveError::BadGrid`] when the solve is not where the controller expects it.
+    fn propose(&mut self, t: f64) -> Result<Option<f64>>;
+
+    /// Judges a step by its error in units of the tolerance; an error that is not finite says that
+    /// the step left the domain. Controllers that adapt nothing accept.
+    fn judge(&mut self, error: Option<f64>) -> Verdict {
+        let _ = error;
+        Verdict::Accept
+    }
+
+    /// The tolerance of an adaptive controller, with the order of the stepper's error estimate.
+    fn adaptive(&mut self, error_order: Option<f64>) -> Option<Tolerance> {
+        let _ = error_order;
+        None
+    }
+
+    /// How many steps, rejected ones included, are allowed.
+    fn max_steps(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+/// Fixed steps from one time of a list to the next.
+#[derive(Clone, Debug)]
+pub struct Grid {
+    times: Vec<f64>,
+    next: usize,
+}
+
+impl Grid {
+    /// The steps between consecutive `times`, both ends included.
+    ///
+    /// # Errors
+    /// [`SolveError::BadGrid`] unless the times are finite and strictly monotone, at least one.
+    pub fn new(times: Vec<f64>) -> Result<Self> {
+        let bad = |index: usize, reason| {
+            let at = |i: usize| times.get(i).copied().unwrap_or(f64::NAN);
+            let previous = at(index.saturating_sub(1));
+            Err(SolveError::BadGrid { index, t: at(index), previous, reason })
+        };
+        if let Some(i) = times.iter().position(|t| !t.is_finite()) {
+            return bad(i, "must be finite");
+        }
+        if times.is_empty() {
+            return bad(0, "the grid is empty");
+        }
+        let down = times.len() > 1 && times[1] < times[0];
+        for i in 1..times.len() {
+            if times[i] == times[i - 1] || (times[i] < times[i - 1]) != down {
+                return bad(i, "the grid must be strictly monotone");
+            }
+        }
+        Ok(Self { times, next: 0 })
+    }
+
+    /// The last time.
+    pub fn end(&self) -> f64 {
+        self.times[self.times.len() - 1]
+    }
+}
+
+impl Controller for Grid {
+    fn propose(&mut self, t: f64) -> Result<Option<f64>> {
+        if t != self.times[self.next] {
+            let (index, at) = (self.next, self.times[self.next]);
+            let reason = "the solve is at another time";
+            return Err(SolveError::BadGrid { index, t: at, previous: t, reason });
+        }
+        self.next += 1;
+        Ok(self.times.get(self.next).copied())
+    }
+}
+
+/// Steps as long as a tolerance allows, by proportional-integral control of the error estimate.
+///
+/// The error norm is taken over the whole state, so that a state of several rows shares its steps;
+/// [`crate::sample`] solves one row at a time instead, which gives every row the tolerance and no
+/// row an influence on another.
+///
+/// # Reference
+/// Hairer, Wanner 1996, Solving ODEs II, section IV.2 (PI control, beta = 0.04).
+#[derive(Clone, Debug)]
+pub struct Adaptive {
+    end: f64,
+    tol: Tolerance,
+    h: f64,
+    h_min: f64,
+    max_steps: u64,
+    order: f64,
+    previous_error: f64,
+    proposed: f64,
+    rejected: bool,
+}
+
+impl Adaptive {
+    /// Control of a solve from `start` to `end`, in either direction.
+    ///
+    /// # Errors
+    /// [`SolveError::Setup`] unless the times are finite and differ and the tolerances are finite,
+    /// not negative and not both zero.
+    pub fn new(start: f64, end: f64, tol: Tolerance) -> Result<Self> {
+        let refuse = |name: &str, value: String, reason: &str| {
+            let (name, reason) = (name.into(), reason.into());
+            Err(SolveError::Setup(Error::Parameter { name, value, reason }))
+        };
+        if !((end - start).is_finite() && end != start) {
+            return refuse("end", end.to_string(), &format!("must be finite and not {start}"));
+        }
+        let fine = |x: f64| x.is_finite() && x >= 0.0;
+        if !(fine(tol.abs) && fine(tol.rel) && tol.abs + tol.rel > 0.0) {
+            let reason = "must be finite, not negative and not both zero";
+            return refuse("tolerance", format!("{tol:?}"), reason);
+        }
+        let span = end - start;
+        Ok(Self {
+            end,
+            tol,
+            h: 0.01 * span,
+            h_min: 1e-14 * span.abs(),
+            max_steps: 100_000,
+            order: 1.0,
+            previous_error: 1e-4,
+            proposed: 0.0,
+            rejected: false,
+        })
+    }
+
+    /// The length of the first attempt (default: a hundredth of the interval).
+    #[must_use]
+    pub fn with_first_step(mut self, h: f64) -> Self {
+        self.h = h.abs().max(self.h_min).copysign(self.h);
+        self
+    }
+
+    /// The number of steps allowed, rejected ones included (default: 100 000).
+    #[must_use]
+    pub fn with_max_steps(mut self, limit: u64) -> Self {
+        self.max_steps = limit;
+        self
+    }
+}
+
+impl Controller for Adaptive {
+    fn propose(&mut self, t: f64) -> Result<Option<f64>> {
+        let left = self.end - t;
+        if left == 0.0 || (left > 0.0) != (self.h > 0.0) {
+            return Ok(None);
+        }
+        // A remainder just above one step is halved rather than left as a sliver.
+        let t1 = if left.abs() <= 1.000_001 * self.h.abs() {
+            self.end
+        } else if left.abs() < 2.0 * self.h.abs() {
+            t + 0.5 * left
+        } else {
+            t + self.h
+        };
+        self.proposed = t1 - t;
+        Ok(Some(t1))
+    }
+
+    fn judge(&mut self, error: Option<f64>) -> Verdict {
+        const BETA: f64 = 0.04;
+        let h = self.proposed;
+        let error = error.unwrap_or(f64::INFINITY);
+        if error <= 1.0 {
+            let error = error.max(1e-10);
+            let alpha = 1.0 / self.order - 0.75 * BETA;
+            let factor = 0.9 * error.powf(-alpha) * self.previous_error.powf(BETA);
+            let most = if self.rejected { 1.0 } else { 5.0 };
+            // A step cut short by the end or halved says little about longer ones.
+            let grown = h * factor.clamp(0.2, most);
+            self.h = if grown.abs() < self.h.abs() && h.abs() < self.h.abs() && factor >= 1.0 {
+                self.h
+            } else {
+                grown
+            };
+            self.previous_error = error.max(1e-4);
+            self.rejected = false;
+            return Verdict::Accept;
+        }
+        let factor = if error.is_finite() { 0.9 * error.powf(-1.0 / self.order) } else { 0.1 };
+        self.h = h * factor.clamp(0.1, 0.9);
+        self.rejected = true;
+        if h.abs() <= self.h_min { Verdict::TooSmall } else { Verdict::Reject }
+    }
+
+    fn adaptive(&mut self, error_order: Option<f64>) -> Option<Tolerance> {
+        self.order = error_order.unwrap_or(1.0);
+        Some(self.tol)
+    }
+
+    fn max_steps(&self) -> u64 {
+        self.max_steps
+    }
+}

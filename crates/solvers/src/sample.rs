@@ -1,0 +1,143 @@
+//! From noise to samples.
+
+use sde_core::sde::check_time;
+use sde_core::{Error, Key, Reverse, Score, Sde, State, Tolerance};
+
+use crate::{
+    Adaptive, BrownianTree, Controller, End, Fresh, Grid, Method, Noise, QuietEnd, Result,
+    SolveError, Summary, denoise, solve, solve_blocks,
+};
+
+/// How a sampler chooses its steps.
+#[derive(Clone, Debug)]
+pub enum Control {
+    /// Fixed steps between these times, from `times[0]` down.
+    Grid(Vec<f64>),
+    /// Steps as long as the tolerance allows, for each particle on its own.
+    Adaptive {
+        /// Where the solve begins.
+        t_start: f64,
+        /// Where it ends.
+        t_end: f64,
+        /// The tolerance every particle is held to.
+        tol: Tolerance,
+    },
+}
+
+/// A sampler: a method, its steps and its end.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    /// The method.
+    pub method: Method,
+    /// Stochasticity: 0 for the flow ODE, 1 for the reverse SDE.
+    pub eta: f64,
+    /// The steps.
+    pub control: Control,
+    /// What happens at the end.
+    pub end: End,
+    /// Particles in a block: a few hundred, so that a block stays in the cache. Adaptive control
+    /// uses blocks of one.
+    pub block_rows: u64,
+}
+
+/// Levels of the Brownian tree behind adaptive steps with noise.
+const DEPTH: u32 = 40;
+
+/// Draws `n_rows` particles from the prior and takes them through the reverse dynamics of `sde`
+/// under `score`; every finished block goes to `sink(first_row, x)`, in the order of rows.
+///
+/// Particle `i` is a function of `key` and `i` alone: `block_rows` and the number of threads change
+/// nothing, bit for bit, if the score computes its rows independently. The prior is
+/// `N(0, prior_std^2 I)`, drawn from `key.fold(0)`; the noise comes from `key.fold(1)`.
+///
+/// # Shapes
+/// `like` has at least one row, of the shape (and device) of a particle; its values are not used.
+///
+/// # Errors
+/// [`SolveError::Setup`] for a sampler that makes no sense (a time outside `[0, T]`, blocks of zero
+/// rows, `like` without rows); otherwise as [`solve`], or what `sink` fails with.
+///
+/// ```
+/// use ndarray::Array2;
+/// use sde_core::{Key, TimeGrid, Vp, analytic::DataSet};
+/// use solvers::{Control, End, Method, Sampler, sample};
+///
+/// let vp = Vp::default();
+/// let score = DataSet::Blob.under(&vp).expect("a mixture");
+/// let times = TimeGrid::Uniform.times(&vp, 50, 1.0, 1e-3)?;
+/// let sampler = Sampler {
+///     method: Method::EulerMaruyama,
+///     eta: 1.0,
+///     control: Control::Grid(times),
+///     end: End::NoNoise,
+///     block_rows: 256,
+/// };
+/// let mut inside = 0;
+/// let summary = sample(&sampler, &vp, &score, 1000, Key::root(1), &Array2::zeros((1, 2)), &mut |_, x| {
+///     inside += x.rows().into_iter().filter(|x| x.iter().all(|x| x.abs() < 4.0)).count();
+///     Ok(())
+/// })?;
+/// assert_eq!((summary.rows, summary.nfe), (1000, 50));
+/// assert!(inside > 980);
+/// # Ok::<(), solvers::SolveError>(())
+/// ```
+pub fn sample<S: State>(
+    sampler: &Sampler,
+    sde: &dyn Sde,
+    score: &dyn Score<S>,
+    n_rows: u64,
+    key: Key,
+    like: &S,
+    sink: &mut (dyn FnMut(u64, S) -> Result<()> + Send),
+) -> Result<Summary> {
+    let refuse = |name: &str, value: u64, reason: &str| {
+        let (name, value, reason) = (name.into(), value.to_string(), reason.into());
+        Err(SolveError::Setup(Error::Parameter { name, value, reason }))
+    };
+    if sampler.block_rows == 0 {
+        return refuse("block-rows", 0, "a block needs at least one row");
+    }
+    if like.rows() == 0 {
+        return refuse("like", 0, "needs at least one row");
+    }
+    let problem = Reverse::new(sde, score, sampler.eta)?;
+    let stepper = sampler.method.stepper::<S, Reverse<'_, S>>();
+    let (t_start, t_end, block_rows) = match &sampler.control {
+        Control::Grid(times) => {
+            let grid = Grid::new(times.clone())?;
+            (times[0], grid.end(), sampler.block_rows)
+        }
+        Control::Adaptive { t_start, t_end, .. } => (*t_start, *t_end, 1),
+    };
+    check_time(sde, t_start)?;
+    check_time(sde, t_end)?;
+    let row = like.slice_rows(0, 1)?;
+    let whole = S::concat_rows(&vec![row; block_rows.min(n_rows.max(1)) as usize])?;
+    let solve_block = |first_row: u64, len: usize| {
+        let z = whole.slice_rows(0, len)?.normals_like(key.fold(0), first_row)?;
+        let x = S::lincomb(&[(sde.prior_std(), &z)])?;
+        let mut controller: Box<dyn Controller> = match &sampler.control {
+            Control::Grid(times) => Box::new(Grid::new(times.clone())?),
+            Control::Adaptive { tol, .. } => Box::new(Adaptive::new(t_start, t_end, *tol)?),
+        };
+        let noise: Box<dyn Noise<S>> = match &sampler.control {
+            Control::Grid(_) => Box::new(Fresh::new(key.fold(1), first_row)),
+            Control::Adaptive { .. } => {
+                Box::new(BrownianTree::new(key.fold(1), first_row, t_start, t_end, DEPTH)?)
+            }
+        };
+        let quiet = QuietEnd::new(&*noise, t_end);
+        let noise: &dyn Noise<S> = if sampler.end == End::Plain { &*noise } else { &quiet };
+        let mut done = solve(&*stepper, &problem, x, t_start, &mut *controller, noise, &mut ())?;
+        if sampler.end == End::Denoise {
+            let model = |source| SolveError::Model { t: t_end, h: 0.0, source };
+            done.x = denoise(&problem, &done.x, t_end).map_err(model)?;
+            if !done.x.all_finite().map_err(model)? {
+                return Err(SolveError::NonFinite { t: t_end, h: 0.0 });
+            }
+            done.stats.nfe += 1;
+        }
+        Ok(done)
+    };
+    solve_blocks(n_rows, block_rows, &solve_block, sink)
+}

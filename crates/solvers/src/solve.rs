@@ -1,0 +1,98 @@
+//! The only loop.
+
+use sde_core::{Dynamics, State};
+
+use crate::{Controller, Event, Noise, Observer, Past, Result, SolveError, Stepper, Verdict};
+
+/// What a solve cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Evaluations of the score, each of all rows at once.
+    pub nfe: u64,
+    /// Accepted steps.
+    pub accepted: u64,
+    /// Rejected steps.
+    pub rejected: u64,
+}
+
+/// Where a solve ended.
+#[derive(Clone, Debug)]
+pub struct Solution<S> {
+    /// The time reached: the controller's end, unless the observer stopped earlier.
+    pub t: f64,
+    /// The state there.
+    pub x: S,
+    /// What it cost.
+    pub stats: Stats,
+}
+
+/// Integrates `problem` from `x0` at `t0` to the end of `controller`.
+///
+/// # Shapes
+/// Any [`State`]; rows are particles and share their steps.
+///
+/// # Errors
+/// [`SolveError::NonFinite`] when the state stops being finite; [`SolveError::StepTooSmall`] and
+/// [`SolveError::TooManySteps`] from adaptive control; [`SolveError::NotAPath`],
+/// [`SolveError::NotAnOde`] and [`SolveError::NoErrorEstimate`] for a method, noise and controller
+/// that do not go together; [`SolveError::Model`] for whatever the problem fails with, such as a
+/// time outside `[0, T]`.
+pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
+    stepper: &dyn Stepper<S, P>,
+    problem: &P,
+    x0: S,
+    t0: f64,
+    controller: &mut dyn Controller,
+    noise: &dyn Noise<S>,
+    observer: &mut dyn Observer<S>,
+) -> Result<Solution<S>> {
+    let error_order = stepper.error_order();
+    let tolerance = controller.adaptive(error_order);
+    if tolerance.is_some() && error_order.is_none() {
+        return Err(SolveError::NoErrorEstimate { t: t0 });
+    }
+    let (mut x, mut t, mut past, mut stats) = (x0, t0, Past::default(), Stats::default());
+    while let Some(t1) = controller.propose(t)? {
+        let h = t1 - t;
+        let amplitude = problem.diffusion(t);
+        if amplitude != 0.0 && !stepper.takes_noise() {
+            return Err(SolveError::NotAnOde { t, amplitude });
+        }
+        if amplitude != 0.0 && tolerance.is_some() && !noise.is_path() {
+            return Err(SolveError::NotAPath { t });
+        }
+        if stats.accepted + stats.rejected >= controller.max_steps() {
+            return Err(SolveError::TooManySteps { limit: controller.max_steps(), t, h });
+        }
+        let model = |source| SolveError::Model { t, h, source };
+        let step = stepper.step(problem, &x, t, t1, &past, noise).map_err(model)?;
+        stats.nfe += step.nfe;
+        let finite = step.x.all_finite().map_err(model)?;
+        let error = match (tolerance, &step.error) {
+            (Some(tol), Some(e)) if finite => Some(e.weighted_rms(&x, &step.x, tol).map_err(model)?),
+            (Some(_), _) => Some(f64::NAN),
+            (None, _) if finite => None,
+            (None, _) => return Err(SolveError::NonFinite { t, h }),
+        };
+        match controller.judge(error) {
+            Verdict::Accept => {
+                (x, t, past) = (step.x, t1, step.past);
+                stats.accepted += 1;
+                let event = Event { index: stats.accepted, t, h, x: &x, nfe: stats.nfe };
+                if observer.on_step(event).is_break() {
+                    break;
+                }
+            }
+            Verdict::Reject => stats.rejected += 1,
+            Verdict::TooSmall => {
+                return Err(match (error, tolerance) {
+                    (Some(e), Some(tol)) if e.is_finite() => {
+                        SolveError::StepTooSmall { t, h, abs: tol.abs, rel: tol.rel }
+                    }
+                    _ => SolveError::NonFinite { t, h },
+                });
+            }
+        }
+    }
+    Ok(Solution { t, x, stats })
+}

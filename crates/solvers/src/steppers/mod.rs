@@ -1,0 +1,11 @@
+//! One file a method.
+
+mod dpm_solver_pp;
+mod euler_maruyama;
+mod heun;
+mod runge_kutta;
+
+pub use dpm_solver_pp::DpmSolverPP2M;
+pub use euler_maruyama::EulerMaruyama;
+pub use heun::Heun;
+pub use runge_kutta::RungeKutta;
