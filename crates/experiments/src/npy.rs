@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ndarray::{Array1, Array2, ArrayD, ArrayView2, Ix1, Ix2, IxDyn, OwnedRepr};
-use ndarray_npy::header::{Header, Layout};
+use ndarray_npy::npy::header::{Header, Layout};
 use ndarray_npy::{
     NpzReader, ReadNpyError, ReadNpyExt, ReadNpzError, ReadableElement, WritableElement,
 };

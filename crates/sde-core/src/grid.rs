@@ -114,14 +114,10 @@ impl TimeGrid {
         };
         let time: Box<dyn Fn(usize) -> Result<f64>> = match *self {
             Self::Uniform => Box::new(|i| Ok(a + (b - a) * at(i))),
-            Self::Quadratic => {
-                Box::new(|i| Ok((a.sqrt() + (b.sqrt() - a.sqrt()) * at(i)).powi(2)))
-            }
+            Self::Quadratic => Box::new(|i| Ok((a.sqrt() + (b.sqrt() - a.sqrt()) * at(i)).powi(2))),
             Self::Karras { rho } => {
                 let (p, q) = (noise_level(a).powf(1.0 / rho), noise_level(b).powf(1.0 / rho));
-                Box::new(move |i| {
-                    sde.time_of_half_log_snr(-rho * (p + (q - p) * at(i)).ln())
-                })
+                Box::new(move |i| sde.time_of_half_log_snr(-rho * (p + (q - p) * at(i)).ln()))
             }
             Self::LogSnr => {
                 let (p, q) = (sde.half_log_snr(a), sde.half_log_snr(b));

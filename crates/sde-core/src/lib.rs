@@ -18,6 +18,7 @@ mod dynamics;
 mod error;
 mod grid;
 mod key;
+pub mod schedule;
 mod score;
 pub mod sde;
 mod state;

@@ -11,7 +11,9 @@ pub enum SolveError {
         h: f64,
     },
     /// Step-size control asks for steps below the resolution of time.
-    #[error("the step size h = {h} at t = {t} is too small: the problem is too stiff for tolerances abs = {abs}, rel = {rel}")]
+    #[error(
+        "the step size h = {h} at t = {t} is too small: the problem is too stiff for tolerances abs = {abs}, rel = {rel}"
+    )]
     StepTooSmall {
         /// Where the step began.
         t: f64,
@@ -48,7 +50,9 @@ pub enum SolveError {
         amplitude: f64,
     },
     /// Step-size control of a method that estimates no error.
-    #[error("the method estimates no error: it cannot choose steps at t = {t}; give it a time grid")]
+    #[error(
+        "the method estimates no error: it cannot choose steps at t = {t}; give it a time grid"
+    )]
     NoErrorEstimate {
         /// Where it was found.
         t: f64,

@@ -43,7 +43,7 @@ pub use error::{Result, SolveError};
 pub use method::{Method, Order};
 pub use noise::{BrownianGrid, Fresh, Noise, QuietEnd};
 pub use observe::{Event, Observer, Trajectory};
-pub use sample::{Control, Sampler, sample};
+pub use sample::{Control, Sampler, sample, sample_from};
 pub use solve::{Solution, Stats, solve};
 pub use stepper::{Past, Step, Stepper};
 pub use tree::BrownianTree;

@@ -79,7 +79,8 @@ impl BrownianGrid {
         if (at - node).abs() < 1e-6 && node >= 0.0 && node <= self.cells as f64 {
             return Ok(node as u64);
         }
-        let reason = format!("is not one of the {} nodes from {} to {}", self.cells + 1, self.t0, self.t1);
+        let reason =
+            format!("is not one of the {} nodes from {} to {}", self.cells + 1, self.t0, self.t1);
         Err(Error::Parameter { name: "t".into(), value: t.to_string(), reason })
     }
 }

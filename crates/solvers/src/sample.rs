@@ -40,6 +40,15 @@ pub struct Sampler {
     pub block_rows: u64,
 }
 
+impl Sampler {
+    fn rows_in_a_block(&self) -> u64 {
+        match self.control {
+            Control::Grid(_) => self.block_rows,
+            Control::Adaptive { .. } => self.block_rows.min(1),
+        }
+    }
+}
+
 /// Levels of the Brownian tree behind adaptive steps with noise.
 const DEPTH: u32 = 40;
 
@@ -90,32 +99,52 @@ pub fn sample<S: State>(
     like: &S,
     sink: &mut (dyn FnMut(u64, S) -> Result<()> + Send),
 ) -> Result<Summary> {
-    let refuse = |name: &str, value: u64, reason: &str| {
-        let (name, value, reason) = (name.into(), value.to_string(), reason.into());
-        Err(SolveError::Setup(Error::Parameter { name, value, reason }))
-    };
-    if sampler.block_rows == 0 {
-        return refuse("block-rows", 0, "a block needs at least one row");
-    }
     if like.rows() == 0 {
         return refuse("like", 0, "needs at least one row");
     }
+    if sampler.block_rows == 0 {
+        return refuse("block-rows", 0, "a block needs at least one row");
+    }
+    let row = like.slice_rows(0, 1)?;
+    let rows = sampler.rows_in_a_block().min(n_rows.max(1));
+    let block = S::concat_rows(&vec![row; rows as usize])?;
+    let start = |first_row: u64, len: usize| {
+        let z = block.slice_rows(0, len)?.normals_like(key.fold(0), first_row)?;
+        S::lincomb(&[(sde.prior_std(), &z)])
+    };
+    sample_from(sampler, sde, score, n_rows, key, &start, sink)
+}
+
+/// As [`sample`], from given states: `start(first_row, len)` is the block of those rows at the
+/// first time.
+///
+/// # Errors
+/// As [`sample`], or what `start` fails with.
+pub fn sample_from<S: State>(
+    sampler: &Sampler,
+    sde: &dyn Sde,
+    score: &dyn Score<S>,
+    n_rows: u64,
+    key: Key,
+    start: &(dyn Fn(u64, usize) -> sde_core::Result<S> + Sync),
+    sink: &mut (dyn FnMut(u64, S) -> Result<()> + Send),
+) -> Result<Summary> {
+    let block_rows = sampler.rows_in_a_block();
+    if block_rows == 0 {
+        return refuse("block-rows", 0, "a block needs at least one row");
+    }
     let problem = Reverse::new(sde, score, sampler.eta)?;
     let stepper = sampler.method.stepper::<S, Reverse<'_, S>>();
-    let (t_start, t_end, block_rows) = match &sampler.control {
+    let (t_start, t_end) = match &sampler.control {
         Control::Grid(times) => {
-            let grid = Grid::new(times.clone())?;
-            (times[0], grid.end(), sampler.block_rows)
+            (times.first().copied().unwrap_or(f64::NAN), Grid::new(times.clone())?.end())
         }
-        Control::Adaptive { t_start, t_end, .. } => (*t_start, *t_end, 1),
+        Control::Adaptive { t_start, t_end, .. } => (*t_start, *t_end),
     };
     check_time(sde, t_start)?;
     check_time(sde, t_end)?;
-    let row = like.slice_rows(0, 1)?;
-    let whole = S::concat_rows(&vec![row; block_rows.min(n_rows.max(1)) as usize])?;
     let solve_block = |first_row: u64, len: usize| {
-        let z = whole.slice_rows(0, len)?.normals_like(key.fold(0), first_row)?;
-        let x = S::lincomb(&[(sde.prior_std(), &z)])?;
+        let x = start(first_row, len)?;
         let mut controller: Box<dyn Controller> = match &sampler.control {
             Control::Grid(times) => Box::new(Grid::new(times.clone())?),
             Control::Adaptive { tol, .. } => Box::new(Adaptive::new(t_start, t_end, *tol)?),
@@ -140,4 +169,9 @@ pub fn sample<S: State>(
         Ok(done)
     };
     solve_blocks(n_rows, block_rows, &solve_block, sink)
+}
+
+fn refuse<T>(name: &str, value: u64, reason: &str) -> Result<T> {
+    let (name, value, reason) = (name.into(), value.to_string(), reason.into());
+    Err(SolveError::Setup(Error::Parameter { name, value, reason }))
 }

@@ -69,7 +69,9 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
         stats.nfe += step.nfe;
         let finite = step.x.all_finite().map_err(model)?;
         let error = match (tolerance, &step.error) {
-            (Some(tol), Some(e)) if finite => Some(e.weighted_rms(&x, &step.x, tol).map_err(model)?),
+            (Some(tol), Some(e)) if finite => {
+                Some(e.weighted_rms(&x, &step.x, tol).map_err(model)?)
+            }
             (Some(_), _) => Some(f64::NAN),
             (None, _) if finite => None,
             (None, _) => return Err(SolveError::NonFinite { t, h }),

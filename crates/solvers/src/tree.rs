@@ -52,7 +52,8 @@ impl BrownianTree {
             if rest == 0.0 || rest == 1.0 {
                 break;
             }
-            let middle = S::lincomb(&[(0.5, &left), (0.5, &right), (0.5 * width.sqrt(), &z(node)?)])?;
+            let middle =
+                S::lincomb(&[(0.5, &left), (0.5, &right), (0.5 * width.sqrt(), &z(node)?)])?;
             width *= 0.5;
             rest *= 2.0;
             if rest < 1.0 {

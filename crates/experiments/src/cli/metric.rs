@@ -133,7 +133,7 @@ fn cloud_w2(args: &Args, report: &mut Map<String, Value>) -> Result<()> {
     let right = wb.or_else(|| other(&wa, b.nrows()));
     let solver = ExactTransport::new(GroundCost::SquaredEuclidean);
     let transport = timed(report, || {
-        let (left, right) = (left.as_ref().map(Array1::view), right.as_ref().map(Array1::view));
+        let (left, right) = (left.as_ref().map(|w| w.view()), right.as_ref().map(|w| w.view()));
         solver.solve(a.view(), left, b.view(), right)
     })?;
     let (value, primal, dual) = (transport.distance(), transport.primal, transport.dual);

@@ -8,12 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{Array2, s};
 use sde_core::sde::check_time;
-use sde_core::{Key, Reverse, Score, Sde, State, TimeGrid, Tolerance};
+use sde_core::{Key, Score, Sde, State, TimeGrid, Tolerance};
 use serde_json::json;
-use solvers::{
-    Adaptive, BrownianTree, Control, Controller, End, Fresh, Grid, Method, Noise, QuietEnd,
-    Sampler, Summary, denoise, solve, solve_blocks,
-};
+use solvers::{Control, End, Method, Sampler, SolveError, Summary, sample_from};
 
 use super::Output;
 use super::options::{Dtype, ModelOptions};
@@ -223,9 +220,6 @@ struct Job<'a> {
     bar: ProgressBar,
 }
 
-/// Levels of the Brownian tree behind adaptive steps with noise.
-const TREE_DEPTH: u32 = 40;
-
 impl Job<'_> {
     /// Solves all blocks; `to_state` and `to_rows` convert between rows and the model's states.
     fn run<S: State>(
@@ -235,56 +229,28 @@ impl Job<'_> {
         to_rows: &(dyn Fn(S) -> Result<Array2<f64>> + Sync),
     ) -> Result<Summary> {
         let Self { sampler, sde, key, x0, n, dim, writer, bar } = self;
-        let (sampler, sde, key, dim) = (*sampler, *sde, *key, *dim);
-        let problem = Reverse::new(sde, score, sampler.eta)?;
-        let stepper = sampler.method.stepper::<S, Reverse<'_, S>>();
-        let (t_start, t_end, block_rows) = match &sampler.control {
-            Control::Grid(times) => (times[0], times[times.len() - 1], sampler.block_rows),
-            Control::Adaptive { t_start, t_end, .. } => (*t_start, *t_end, 1),
-        };
-        let solve_block = |first: u64, len: usize| {
-            let x = match &x0 {
-                Some(x0) => {
-                    let first = usize::try_from(first)?;
-                    to_state(x0.slice(s![first..first + len, ..]).to_owned())?
-                }
-                None => {
-                    let like = to_state(Array2::zeros((len, dim)))?;
-                    let z = like.normals_like(key.fold(0), first)?;
-                    S::lincomb(&[(sde.prior_std(), &z)])?
-                }
-            };
-            let (mut control, noise): (Box<dyn Controller>, Box<dyn Noise<S>>) =
-                match &sampler.control {
-                    Control::Grid(times) => {
-                        let noise = Fresh::new(key.fold(1), first);
-                        (Box::new(Grid::new(times.clone())?), Box::new(noise))
-                    }
-                    Control::Adaptive { tol, .. } => {
-                        let control = Adaptive::new(t_start, t_end, *tol)?;
-                        let tree =
-                            BrownianTree::new(key.fold(1), first, t_start, t_end, TREE_DEPTH)?;
-                        (Box::new(control), Box::new(tree))
-                    }
-                };
-            let quiet = QuietEnd::new(noise.as_ref(), t_end);
-            let noise: &dyn Noise<S> =
-                if sampler.end == End::Plain { noise.as_ref() } else { &quiet };
-            let mut done =
-                solve(stepper.as_ref(), &problem, x, t_start, control.as_mut(), noise, &mut ())?;
-            if sampler.end == End::Denoise {
-                done.x = denoise(&problem, &done.x, t_end)?;
-                done.stats.nfe += 1;
-            }
-            Ok(done)
-        };
-        let mut sink = |_first: u64, x: S| -> Result<()> {
+        // The solver carries errors of ours through unchanged.
+        let ours = |e: anyhow::Error| sde_core::Error::Model(e.into());
+        let mut write = |x: S| -> Result<()> {
             let rows = to_rows(x)?;
-            npy::check_finite(rows.view()).context("the samples")?;
             writer.push(rows.view())?;
             bar.inc(rows.nrows() as u64);
             Ok(())
         };
-        solve_blocks::<S, anyhow::Error>(*n, block_rows, &solve_block, &mut sink)
+        let mut sink = |_: u64, x: S| write(x).map_err(|e| SolveError::Setup(ours(e)));
+        let summary = match x0 {
+            Some(x0) => {
+                let start = |first: u64, len: usize| {
+                    let first = usize::try_from(first).unwrap_or(usize::MAX);
+                    to_state(x0.slice(s![first..first + len, ..]).to_owned()).map_err(ours)
+                };
+                sample_from(sampler, *sde, score, *n, *key, &start, &mut sink)
+            }
+            None => {
+                let like = to_state(Array2::zeros((1, *dim)))?;
+                solvers::sample(sampler, *sde, score, *n, *key, &like, &mut sink)
+            }
+        };
+        Ok(summary?)
     }
 }

@@ -25,7 +25,11 @@ pub(super) fn cells(config: &Config) -> Result<Vec<Cell>> {
             }
         }
     }
-    ensure!(!cells.is_empty(), "{} has no checkpoint to evaluate", config.models.as_deref().unwrap_or("the run"));
+    ensure!(
+        !cells.is_empty(),
+        "{} has no checkpoint to evaluate",
+        config.models.as_deref().unwrap_or("the run")
+    );
     Ok(cells)
 }
 
@@ -50,7 +54,10 @@ impl Cell {
             .ok()?
             .filter_map(|e| e.ok().map(|e| e.path()))
             .filter(|p| {
-                let stem = p.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".safetensors"));
+                let stem = p
+                    .file_name()
+                    .and_then(|n| n.to_str())
+                    .and_then(|n| n.strip_suffix(".safetensors"));
                 let parts = stem.and_then(|s| s.rsplit_once("_w"));
                 parts.is_some_and(|(d, w)| d == self.dataset && w.parse() == Ok(self.w_r))
             })
@@ -92,6 +99,7 @@ pub(super) enum Purpose {
 /// The key of a purpose and data set. Networks of one data set share all of them: their figures
 /// differ by their weights alone, not by the luck of the draw.
 pub(super) fn key(config: &Config, purpose: Purpose, dataset: &str) -> Key {
-    let number = DataSet::ALL.iter().position(|d| d.name() == dataset).unwrap_or(DataSet::ALL.len());
+    let number =
+        DataSet::ALL.iter().position(|d| d.name() == dataset).unwrap_or(DataSet::ALL.len());
     Key::root(config.seed).fold(purpose as u64).fold(number as u64)
 }

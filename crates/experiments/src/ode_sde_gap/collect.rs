@@ -14,7 +14,12 @@ use crate::report::data::{Cell, Difference, Loss, Paths, ReportData, Truth};
 use crate::run::{Record, RunFolder, read_log};
 
 /// Reads everything a report needs.
-pub(super) fn collect(folder: &RunFolder, config: &Config, results: Results, record: &Record) -> Result<ReportData> {
+pub(super) fn collect(
+    folder: &RunFolder,
+    config: &Config,
+    results: Results,
+    record: &Record,
+) -> Result<ReportData> {
     let log_path = folder.path("metrics.jsonl");
     let log = if log_path.is_file() { read_log(&log_path)? } else { Vec::new() };
     let array = |name: String| npy::read_rows(&folder.path(&format!("samples/{name}")));
@@ -37,7 +42,9 @@ pub(super) fn collect(folder: &RunFolder, config: &Config, results: Results, rec
             ode: array(format!("{name}_ode_counts.npy"))?,
             sde: array(format!("{name}_sde_counts.npy"))?,
             paths: read_paths(folder, &cell)?,
-            losses: losses.map(|l| Loss { step: l.step, dsm: l.dsm, residual: l.residual }).collect(),
+            losses: losses
+                .map(|l| Loss { step: l.step, dsm: l.dsm, residual: l.residual })
+                .collect(),
         });
     }
     for floor in &results.floors {
@@ -73,7 +80,11 @@ fn read_paths(folder: &RunFolder, cell: &Name) -> Result<Option<Paths>> {
     let states = |what: &str| -> Result<Array3<f64>> {
         let rows = npy::read_rows(&file(what))?;
         let (n, columns) = rows.dim();
-        ensure!(n == times.len() && columns % 2 == 0, "{}: unexpected shape [{n}, {columns}]", file(what).display());
+        ensure!(
+            n == times.len() && columns % 2 == 0,
+            "{}: unexpected shape [{n}, {columns}]",
+            file(what).display()
+        );
         Ok(rows.into_shape_with_order((n, columns / 2, 2))?)
     };
     let (ode, sde) = (states("ode_paths")?, states("sde_paths")?);
@@ -85,7 +96,10 @@ fn command(root: &Path, config: &Config) -> String {
     let as_is = preset_text(&config.preset).ok().and_then(|t| Config::from_toml(t).ok());
     let (seed, models) = (config.seed, config.models.clone());
     match as_is {
-        Some(preset) if Config { seed, models: models.clone(), ..preset.clone() } == *config && models.is_none() => {
+        Some(preset)
+            if Config { seed, models: models.clone(), ..preset.clone() } == *config
+                && models.is_none() =>
+        {
             format!("cargo xtask run ode-sde-gap --preset {} --seed {seed}", config.preset)
         }
         _ => format!("cargo xtask run {}/config.toml --out runs/again", root.display()),
@@ -145,8 +159,16 @@ fn differences(config: &Config) -> Result<Vec<Difference>> {
         .iter()
         .filter(|(key, _)| !skip(key))
         .filter_map(|(key, value)| {
-            let old = published.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone()).unwrap_or_default();
-            (old != *value).then(|| Difference { key: key.clone(), published: old, here: value.clone() })
+            let old = published
+                .iter()
+                .find(|(k, _)| k == key)
+                .map(|(_, v)| v.clone())
+                .unwrap_or_default();
+            (old != *value).then(|| Difference {
+                key: key.clone(),
+                published: old,
+                here: value.clone(),
+            })
         })
         .collect();
     found.sort_by(|a, b| a.key.cmp(&b.key));
@@ -159,7 +181,8 @@ fn flatten(text: &str) -> Result<Vec<(String, String)>> {
         match value {
             Value::Table(t) if prefix.is_empty() || !t.contains_key("kind") => {
                 for (key, v) in t {
-                    let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                    let name =
+                        if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
                     walk(&name, v, out);
                 }
             }
@@ -181,8 +204,11 @@ fn shown(value: &Value) -> String {
         }
         Value::Table(t) => {
             let kind = t.get("kind").map(shown).unwrap_or_default();
-            let rest: Vec<String> =
-                t.iter().filter(|(k, _)| *k != "kind").map(|(k, v)| format!("{k} {}", shown(v))).collect();
+            let rest: Vec<String> = t
+                .iter()
+                .filter(|(k, _)| *k != "kind")
+                .map(|(k, v)| format!("{k} {}", shown(v)))
+                .collect();
             if rest.is_empty() { kind } else { format!("{kind} ({})", rest.join(", ")) }
         }
         other => other.to_string(),

@@ -5,6 +5,7 @@ use score_nets::{Activation, Phase, TimeEmbedding, TimeFeature, TimeLaw, Weighti
 use sde_core::{TimeGrid, analytic::DataSet};
 use serde::{Deserialize, Serialize};
 use solvers::{End, Method};
+use toml::{Table, Value};
 
 /// The name of the experiment.
 pub const NAME: &str = "ode-sde-gap";
@@ -105,7 +106,12 @@ pub struct Residual {
 
 /// Where the residual is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(
+    tag = "kind",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case",
+    deny_unknown_fields
+)]
 pub enum Collocation {
     /// Uniformly in `[t-min, T]` times a box.
     UniformBox {
@@ -171,6 +177,11 @@ impl Config {
     /// One line that names the place and the offending value.
     pub fn from_toml(text: &str) -> Result<Self> {
         let config: Self = toml::from_str(text).map_err(|e| one_line(&e))?;
+        // Variants without fields accept any in serde: what does not come back was not understood.
+        let (given, read): (Table, Table) = (text.parse()?, config.to_toml()?.parse()?);
+        if let Some(key) = lost_key(&given, &read) {
+            bail!("unknown key `{key}`");
+        }
         config.validate()?;
         Ok(config)
     }
@@ -201,7 +212,10 @@ impl Config {
             ensure!(!self.data_sets[..k].contains(name), "data-sets: {name:?} occurs twice");
         }
         for (k, w) in self.weights.iter().enumerate() {
-            ensure!(w.is_finite() && *w >= 0.0, "weights[{k}] = {w}: must be finite and non-negative");
+            ensure!(
+                w.is_finite() && *w >= 0.0,
+                "weights[{k}] = {w}: must be finite and non-negative"
+            );
             ensure!(!self.weights[..k].contains(w), "weights: {w} occurs twice");
         }
         let sde = sde_core::sde::parse(&self.sde).context("sde")?;
@@ -238,18 +252,41 @@ impl Config {
             ),
         ];
         for (key, value) in positive {
-            ensure!(value.is_finite() && value > 0.0, "{key} = {value}: must be finite and positive");
+            ensure!(
+                value.is_finite() && value > 0.0,
+                "{key} = {value}: must be finite and positive"
+            );
         }
-        ensure!(t.t_min < sde.horizon(), "training.t-min = {}: must be below {}", t.t_min, sde.horizon());
+        ensure!(
+            t.t_min < sde.horizon(),
+            "training.t-min = {}: must be below {}",
+            t.t_min,
+            sde.horizon()
+        );
         if let TimeLaw::Beta { a, b } = t.time_law {
-            ensure!(a > 0.0 && b > 0.0, "training.time-law: Beta({a}, {b}) needs positive exponents");
+            ensure!(
+                a > 0.0 && b > 0.0,
+                "training.time-law: Beta({a}, {b}) needs positive exponents"
+            );
         }
         for (k, p) in t.phases.iter().enumerate() {
-            ensure!(p.lr.is_finite() && p.lr > 0.0, "training.phases[{k}].lr = {}: must be positive", p.lr);
+            ensure!(
+                p.lr.is_finite() && p.lr > 0.0,
+                "training.phases[{k}].lr = {}: must be positive",
+                p.lr
+            );
             ensure!(p.steps > 0, "training.phases[{k}].steps = 0: must be at least 1");
         }
-        ensure!(t.clip.is_finite() && t.clip >= 0.0, "training.clip = {}: must not be negative", t.clip);
-        ensure!((0.0..1.0).contains(&t.ema_decay), "training.ema-decay = {}: must be in [0, 1)", t.ema_decay);
+        ensure!(
+            t.clip.is_finite() && t.clip >= 0.0,
+            "training.clip = {}: must not be negative",
+            t.clip
+        );
+        ensure!(
+            (0.0..1.0).contains(&t.ema_decay),
+            "training.ema-decay = {}: must be in [0, 1)",
+            t.ema_decay
+        );
         self.times()?;
         Method::parse(&s.ode_method).context("sampling.ode-method")?;
         let method = Method::parse(&s.sde_method).context("sampling.sde-method")?;
@@ -287,6 +324,17 @@ pub fn preset_text(name: &str) -> Result<&'static str> {
         "quick" => include_str!("../../configs/quick.toml"),
         "paper" => include_str!("../../configs/paper.toml"),
         _ => bail!("unknown preset `{name}`: expected one of {}", PRESETS.join(", ")),
+    })
+}
+
+/// The first key of `given` that is not in `read`.
+fn lost_key(given: &Table, read: &Table) -> Option<String> {
+    given.iter().find_map(|(key, value)| match (value, read.get(key)) {
+        (_, None) => Some(key.clone()),
+        (Value::Table(a), Some(Value::Table(b))) => {
+            lost_key(a, b).map(|inner| format!("{key}.{inner}"))
+        }
+        _ => None,
     })
 }
 

@@ -43,7 +43,13 @@ pub(super) fn truth(config: &Config, dataset: &str) -> Result<Truth> {
 }
 
 /// All distances between what ODE and SDE of a network sample and the truth.
-pub(super) fn distances(config: &Config, truth: &Truth, ode: &Sampled, sde: &Sampled, row: &mut Row) -> Result<()> {
+pub(super) fn distances(
+    config: &Config,
+    truth: &Truth,
+    ode: &Sampled,
+    sde: &Sampled,
+    row: &mut Row,
+) -> Result<()> {
     let name = format!("{}, w_R = {}", row.dataset, row.w_r);
     let inside = |s: &Sampled, who: &str| -> Result<metrics::Histogram2d> {
         ensure!(s.kept > 0, "{name}: all {} samples of the {who} lie outside the window", s.seen);
@@ -80,7 +86,10 @@ pub(super) fn network(config: &Config, cell: &Cell, net: &ScoreNet, row: &mut Ro
         Collocation::UniformBox { half_width } => half_width,
         Collocation::OnPath => m.half_width,
     };
-    let places = [Where::UniformBox { half_width }, Where::OnMarginal { source: source.clone(), time: t.time_law }];
+    let places = [
+        Where::UniformBox { half_width },
+        Where::OnMarginal { source: source.clone(), time: t.time_law },
+    ];
     let points = key(config, Purpose::Residual, &cell.dataset);
     let mut residuals = [0.0; 2];
     for (k, (place, mean)) in places.into_iter().zip(&mut residuals).enumerate() {
@@ -89,10 +98,12 @@ pub(super) fn network(config: &Config, cell: &Cell, net: &ScoreNet, row: &mut Ro
         })?;
     }
     [row.residual, row.residual_on_path] = residuals;
-    row.dsm_loss = average(m.dsm_points, key(config, Purpose::HeldOut, &cell.dataset), |n, key| {
-        let dsm = Dsm::new(source.clone(), n).time(t.time_law).t_min(t.t_min).weighting(t.weighting);
-        Ok(dsm.loss(net, key)?)
-    })?;
+    row.dsm_loss =
+        average(m.dsm_points, key(config, Purpose::HeldOut, &cell.dataset), |n, key| {
+            let dsm =
+                Dsm::new(source.clone(), n).time(t.time_law).t_min(t.t_min).weighting(t.weighting);
+            Ok(dsm.loss(net, key)?)
+        })?;
     Ok(())
 }
 
@@ -110,6 +121,12 @@ fn average(n: usize, key: Key, loss: impl Fn(usize, Key) -> Result<f64>) -> Resu
 pub(super) fn check(row: &Row) -> Result<()> {
     let figures = serde_json::to_value(row)?;
     let bad = figures.as_object().into_iter().flatten().find(|(_, v)| v.is_null());
-    ensure!(bad.is_none(), "{}, w_R = {}: {} is not finite", row.dataset, row.w_r, bad.map_or("", |(k, _)| k));
+    ensure!(
+        bad.is_none(),
+        "{}, w_R = {}: {} is not finite",
+        row.dataset,
+        row.w_r,
+        bad.map_or("", |(k, _)| k)
+    );
     Ok(())
 }

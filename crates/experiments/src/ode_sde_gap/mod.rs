@@ -65,8 +65,14 @@ pub fn run(args: &RunArgs, until: Until) -> Result<Outcome> {
         record.begin();
         record.write(&folder.path("record.json"))?;
         let stop = stop_flag();
-        let mut session =
-            Session { config: &resolved.config, hash: &resolved.hash, folder: &folder, record, start, stop };
+        let mut session = Session {
+            config: &resolved.config,
+            hash: &resolved.hash,
+            folder: &folder,
+            record,
+            start,
+            stop,
+        };
         let ended = session.work(until);
         let (status, end, error) = match &ended {
             Ok(Some(())) if until == Until::Trained => (Status::Trained, End::Trained, None),
@@ -109,10 +115,12 @@ fn complete(outcome: &mut Outcome, folder: &RunFolder, config: &Config) -> Resul
 pub fn rebuild_report(dir: &Path) -> Result<Outcome> {
     let start = Instant::now();
     let folder = RunFolder::existing(dir)?;
-    let config = Config::from_toml(&folder.config()?).with_context(|| format!("{}/config.toml", dir.display()))?;
+    let config = Config::from_toml(&folder.config()?)
+        .with_context(|| format!("{}/config.toml", dir.display()))?;
     let path = folder.path("results.json");
     ensure!(path.is_file(), "{} is not finished: there is no results.json", dir.display());
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     let results: Results =
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
     let record = Record::read(&folder.path("record.json"))?;
@@ -132,7 +140,12 @@ pub fn rebuild_report(dir: &Path) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn write_report(folder: &RunFolder, config: &Config, results: Results, record: &Record) -> Result<PathBuf> {
+fn write_report(
+    folder: &RunFolder,
+    config: &Config,
+    results: Results,
+    record: &Record,
+) -> Result<PathBuf> {
     let data = collect::collect(folder, config, results, record)?;
     let built = report::build(&data)?;
     for figure in &built.figures {
@@ -172,7 +185,12 @@ impl Session<'_> {
         Ok(Some(()))
     }
 
-    fn cells(&mut self, cells: &[Cell], until: Until, progress: &Progress) -> Result<Option<Results>> {
+    fn cells(
+        &mut self,
+        cells: &[Cell],
+        until: Until,
+        progress: &Progress,
+    ) -> Result<Option<Results>> {
         let mut results = Results {
             experiment: config::NAME.into(),
             preset: self.config.preset.clone(),
@@ -184,7 +202,9 @@ impl Session<'_> {
         };
         let mut truths: BTreeMap<String, Truth> = BTreeMap::new();
         for cell in cells {
-            let Some(trained) = training::network(self.config, cell, self.folder, progress, self.stop)? else {
+            let Some(trained) =
+                training::network(self.config, cell, self.folder, progress, self.stop)?
+            else {
                 return Ok(None);
             };
             if until == Until::Trained {
@@ -208,18 +228,29 @@ impl Session<'_> {
     }
 
     /// Samples and measures one network, or reads what an earlier session measured.
-    fn row(&mut self, cell: &Cell, trained: &training::Trained, truth: &Truth, progress: &Progress) -> Result<Option<Row>> {
+    fn row(
+        &mut self,
+        cell: &Cell,
+        trained: &training::Trained,
+        truth: &Truth,
+        progress: &Progress,
+    ) -> Result<Option<Row>> {
         let name = cell.name();
         let path = self.folder.path(&format!("samples/{name}.json"));
         if let Ok(text) = std::fs::read_to_string(&path) {
-            let row: Row = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+            let row: Row = serde_json::from_str(&text)
+                .with_context(|| format!("{} is damaged", path.display()))?;
             return Ok(Some(row));
         }
         let job = |who: Who| Job {
             config: self.config,
             net: &trained.net,
             who,
-            key: key(self.config, if who == Who::Ode { Purpose::Ode } else { Purpose::Sde }, &cell.dataset),
+            key: key(
+                self.config,
+                if who == Who::Ode { Purpose::Ode } else { Purpose::Sde },
+                &cell.dataset,
+            ),
             name: &name,
             folder: self.folder,
             progress,

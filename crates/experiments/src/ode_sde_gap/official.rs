@@ -54,7 +54,13 @@ pub fn find(dataset: &str, w_r: f64) -> Option<&'static Official> {
     TABLE.iter().find(|o| o.dataset == dataset && o.w_r == w_r)
 }
 
-const fn row(dataset: &'static str, w_r: f64, w2: [f64; 3], tv: [f64; 3], discarded_percent: [f64; 2]) -> Official {
+const fn row(
+    dataset: &'static str,
+    w_r: f64,
+    w2: [f64; 3],
+    tv: [f64; 3],
+    discarded_percent: [f64; 2],
+) -> Official {
     Official {
         dataset,
         w_r,

@@ -8,10 +8,10 @@ use toml::{Table, Value};
 ///
 /// # Errors
 /// When the text has no `=`, or the key is not in the configuration.
-pub fn apply(table: &mut Table, assignment: &str) -> Result<()> {
-    let (path, text) = assignment
-        .split_once('=')
-        .with_context(|| format!("--set {assignment}: expected KEY=VALUE, as in sampling.n=1000"))?;
+pub(super) fn apply(table: &mut Table, assignment: &str) -> Result<()> {
+    let (path, text) = assignment.split_once('=').with_context(|| {
+        format!("--set {assignment}: expected KEY=VALUE, as in sampling.n=1000")
+    })?;
     let (path, text) = (path.trim(), text.trim());
     ensure!(!path.is_empty(), "--set {assignment}: the key is empty");
     let keys: Vec<&str> = path.split('.').collect();
@@ -19,10 +19,11 @@ pub fn apply(table: &mut Table, assignment: &str) -> Result<()> {
     for (depth, key) in keys.iter().enumerate() {
         if depth + 1 == keys.len() {
             // `models` is the one key that may be absent.
-            let Some(old) = at.get(*key).or((path == "models").then_some(&Value::Boolean(false))) else {
-                return Err(unknown(at, &keys, depth));
+            let value = match at.get(*key) {
+                Some(old) => coerce(read(text), old),
+                None if path == "models" => Value::String(text.to_string()),
+                None => return Err(unknown(at, &keys, depth)),
             };
-            let value = coerce(read(text), old);
             at.insert((*key).to_string(), value);
             return Ok(());
         }
@@ -39,8 +40,13 @@ pub fn apply(table: &mut Table, assignment: &str) -> Result<()> {
 
 fn unknown(table: &Table, keys: &[&str], depth: usize) -> anyhow::Error {
     let names: Vec<&str> = table.keys().map(String::as_str).collect();
-    let place = if depth == 0 { String::new() } else { format!(" in `{}`", keys[..depth].join(".")) };
-    anyhow::anyhow!("--set: unknown key `{}`{place}: expected one of {}", keys[depth], names.join(", "))
+    let place =
+        if depth == 0 { String::new() } else { format!(" in `{}`", keys[..depth].join(".")) };
+    anyhow::anyhow!(
+        "--set: unknown key `{}`{place}: expected one of {}",
+        keys[depth],
+        names.join(", ")
+    )
 }
 
 /// A whole number where a float stood is a float; a single item where a list stood is a list of it.
@@ -67,7 +73,11 @@ fn coerce(new: Value, old: &Value) -> Value {
 
 fn read(text: &str) -> Value {
     let wrapped = format!("v = {text}");
-    match wrapped.parse::<Table>().ok().and_then(|mut t| if t.len() == 1 { t.remove("v") } else { None }) {
+    match wrapped
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut t| if t.len() == 1 { t.remove("v") } else { None })
+    {
         Some(value) => value,
         None => Value::String(text.to_string()),
     }

@@ -27,7 +27,10 @@ pub(super) struct Resolved {
 /// # Errors
 /// One line with the offending key, value or file.
 pub(super) fn resolve(args: &RunArgs) -> Result<Resolved> {
-    let plain = args.preset.is_none() && args.set.is_empty() && args.seed.is_none() && args.models.is_none();
+    let plain = args.preset.is_none()
+        && args.set.is_empty()
+        && args.seed.is_none()
+        && args.models.is_none();
     let config = match &args.out {
         // `--resume --out DIR` goes on with whatever DIR was made with.
         Some(dir) if args.resume && plain && args.experiment == NAME => {
@@ -50,7 +53,8 @@ pub(super) fn hash(config: &Config, text: &str) -> Result<String> {
     if config.models.is_some() {
         for cell in super::cell::cells(config)? {
             let path = cell.given(config).context("a folder of models")?;
-            let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let bytes =
+                std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             hasher.update(cell.name().as_bytes()).update(blake3::hash(&bytes).as_bytes());
         }
     }
@@ -63,18 +67,25 @@ fn assemble(args: &RunArgs) -> Result<Config> {
     } else if args.experiment == NAME {
         preset_text(args.preset.as_deref().unwrap_or("quick"))?.parse::<Table>()?
     } else {
-        bail!("unknown experiment `{}`: expected {NAME} or a file ending in .toml", args.experiment);
+        bail!(
+            "unknown experiment `{}`: expected {NAME} or a file ending in .toml",
+            args.experiment
+        );
     };
     for assignment in &args.set {
         overrides::apply(&mut table, assignment)?;
     }
     if let Some(seed) = args.seed {
-        let seed = i64::try_from(seed).ok().with_context(|| format!("--seed {seed}: must be at most {}", i64::MAX))?;
+        let seed = i64::try_from(seed)
+            .ok()
+            .with_context(|| format!("--seed {seed}: must be at most {}", i64::MAX))?;
         table.insert("seed".into(), Value::Integer(seed));
     }
     if let Some(models) = &args.models {
-        let path = models.canonicalize().with_context(|| format!("--models {}", models.display()))?;
-        let path = path.to_str().with_context(|| format!("--models {}: not UTF-8", models.display()))?;
+        let path =
+            models.canonicalize().with_context(|| format!("--models {}", models.display()))?;
+        let path =
+            path.to_str().with_context(|| format!("--models {}: not UTF-8", models.display()))?;
         table.insert("models".into(), Value::String(path.into()));
         narrow(&mut table, Path::new(path))?;
     }
@@ -87,7 +98,10 @@ fn from_file(path: &Path, preset: Option<&str>) -> Result<Table> {
     let text = read(path)?;
     let file: Table = text.parse().map_err(|e: toml::de::Error| {
         let line = e.span().map_or(0, |s| text[..s.start].lines().count().max(1));
-        anyhow::anyhow!("{shown}, line {line}: {}", e.message().split_whitespace().collect::<Vec<_>>().join(" "))
+        anyhow::anyhow!(
+            "{shown}, line {line}: {}",
+            e.message().split_whitespace().collect::<Vec<_>>().join(" ")
+        )
     })?;
     let named = file.get("preset").and_then(Value::as_str).filter(|n| PRESETS.contains(n));
     let mut table = preset_text(preset.or(named).unwrap_or("quick"))?.parse::<Table>()?;
@@ -130,7 +144,8 @@ fn narrow(table: &mut Table, dir: &Path) -> Result<()> {
         Cell { dataset: set.into(), w_r: w }.find_in(dir).is_some()
     };
     let sets: Vec<Value> = sets.into_iter().filter(|s| weights.iter().any(|w| has(s, w))).collect();
-    let weights: Vec<Value> = weights.into_iter().filter(|w| sets.iter().any(|s| has(s, w))).collect();
+    let weights: Vec<Value> =
+        weights.into_iter().filter(|w| sets.iter().any(|s| has(s, w))).collect();
     ensure!(
         !sets.is_empty(),
         "--models {}: no checkpoint named <data set>_w<weight>.safetensors for the data sets and weights asked for",

@@ -10,7 +10,9 @@ use ndarray::{Array2, Array3, ArrayView2, s};
 use score_nets::ScoreNet;
 use sde_core::{Key, Reverse, State as _};
 use serde::{Deserialize, Serialize};
-use solvers::{Control, End, Fresh, Grid, Method, QuietEnd, Sampler, SolveError, Trajectory, sample, solve};
+use solvers::{
+    Control, End, Fresh, Grid, Method, QuietEnd, Sampler, SolveError, Trajectory, sample, solve,
+};
 
 use super::config::Config;
 use crate::report::data::Paths;
@@ -100,7 +102,11 @@ impl Sampled {
 }
 
 /// Samples the truth.
-pub(super) fn truth(config: &Config, data: sde_core::analytic::DataSet, key: Key) -> Result<Sampled> {
+pub(super) fn truth(
+    config: &Config,
+    data: sde_core::analytic::DataSet,
+    key: Key,
+) -> Result<Sampled> {
     let mut sampled = Sampled::new(config);
     let n = config.sampling.n;
     let mut first = 0;
@@ -168,20 +174,30 @@ impl Job<'_> {
             let rows = (n - sampled.seen).min(CHUNK);
             let start = Instant::now();
             let mut next = sampled.clone();
-            let done = sample(&sampler, self.net.sde(), self.net, rows, self.key.fold(chunk), &like, &mut |_, x| {
-                if self.stop.load(Ordering::Relaxed) {
-                    return Err(refuse("interrupted"));
-                }
-                let x = to_rows(&x).map_err(refuse)?;
-                next.add(config, x.view()).map_err(refuse)?;
-                bar.advance(x.nrows() as u64);
-                Ok(())
-            });
+            let done = sample(
+                &sampler,
+                self.net.sde(),
+                self.net,
+                rows,
+                self.key.fold(chunk),
+                &like,
+                &mut |_, x| {
+                    if self.stop.load(Ordering::Relaxed) {
+                        return Err(refuse("interrupted"));
+                    }
+                    let x = to_rows(&x).map_err(refuse)?;
+                    next.add(config, x.view()).map_err(refuse)?;
+                    bar.advance(x.nrows() as u64);
+                    Ok(())
+                },
+            );
             let done = match done {
                 Ok(done) => done,
                 Err(_) if self.stop.load(Ordering::Relaxed) => return Ok(None),
                 Err(error) => {
-                    return Err(error).with_context(|| format!("sampling the {} of {}", self.who.name().to_uppercase(), self.name));
+                    return Err(error).with_context(|| {
+                        format!("sampling the {} of {}", self.who.name().to_uppercase(), self.name)
+                    });
                 }
             };
             next.seconds += start.elapsed().as_secs_f64();
@@ -213,13 +229,18 @@ impl Job<'_> {
     /// What an earlier session has drawn; nothing when its files do not agree.
     fn restore(&self) -> Result<Sampled> {
         let fresh = Sampled::new(self.config);
-        let (path, counts, cloud) = (self.file("state.json"), self.file("counts.npy"), self.file("cloud.npy"));
+        let (path, counts, cloud) =
+            (self.file("state.json"), self.file("counts.npy"), self.file("cloud.npy"));
         let Ok(text) = std::fs::read_to_string(&path) else { return Ok(fresh) };
-        let saved: State = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+        let saved: State = serde_json::from_str(&text)
+            .with_context(|| format!("{} is damaged", path.display()))?;
         let (counts, cloud) = (npy::read_rows(&counts)?, npy::read_rows(&cloud)?);
         let wanted = (self.config.measuring.cloud as u64).min(saved.seen);
         // A process killed between two of the three files leaves counts of another moment.
-        if counts.dim() != fresh.counts.dim() || counts.sum() != saved.kept as f64 || cloud.nrows() as u64 != wanted {
+        if counts.dim() != fresh.counts.dim()
+            || counts.sum() != saved.kept as f64
+            || cloud.nrows() as u64 != wanted
+        {
             return Ok(fresh);
         }
         let State { seen, kept, seconds, nfe } = saved;
@@ -230,7 +251,10 @@ impl Job<'_> {
         npy::write(&self.file("counts.npy"), sampled.counts.view())?;
         npy::write(&self.file("cloud.npy"), sampled.cloud.view())?;
         let Sampled { seen, kept, seconds, nfe, .. } = *sampled;
-        atomic::write(&self.file("state.json"), &serde_json::to_vec(&State { seen, kept, seconds, nfe })?)
+        atomic::write(
+            &self.file("state.json"),
+            &serde_json::to_vec(&State { seen, kept, seconds, nfe })?,
+        )
     }
 }
 

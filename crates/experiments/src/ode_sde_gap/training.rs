@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 use candle_core::{DType, Device};
 use fp_residual::{Collocation as Where, FokkerPlanckPenalty};
 use score_nets::{
-    AdamConfig, Base as NetBase, Dsm, EmaConfig, Kernels, NetConfig, Outcome, Output, Schedule, ScoreNet,
-    TrainConfig, Trainer,
+    AdamConfig, Base as NetBase, Dsm, EmaConfig, Kernels, NetConfig, Outcome, Output, Schedule,
+    ScoreNet, TrainConfig, Trainer,
 };
 
 use super::cell::{Cell, Purpose, key};
@@ -35,7 +35,8 @@ pub(super) fn network(
     stop: &AtomicBool,
 ) -> Result<Option<Trained>> {
     if let Some(path) = cell.given(config) {
-        let net = ScoreNet::open_as(&path, DType::F32, &Device::Cpu).with_context(|| format!("{}", path.display()))?;
+        let net = ScoreNet::open_as(&path, DType::F32, &Device::Cpu)
+            .with_context(|| format!("{}", path.display()))?;
         return Ok(Some(Trained { net, steps: 0, seconds: 0.0 }));
     }
     let name = cell.name();
@@ -44,14 +45,16 @@ pub(super) fn network(
     let log_path = folder.path("metrics.jsonl");
     let steps = config.steps();
     if done.is_file() {
-        let net = ScoreNet::open_as(&done, DType::F32, &Device::Cpu).with_context(|| format!("{}", done.display()))?;
+        let net = ScoreNet::open_as(&done, DType::F32, &Device::Cpu)
+            .with_context(|| format!("{}", done.display()))?;
         let (_, seconds) = Log::open(&log_path, &name, steps)?;
         return Ok(Some(Trained { net, steps, seconds }));
     }
     let mut trainer = trainer(config, cell, &state)?.checkpoint_to(&state);
     let (mut log, before) = Log::open(&log_path, &name, trainer.step())?;
     let (units, _) = config.cost();
-    let mut bar = progress.part(&format!("train {name}"), steps, trainer.step(), units as f64 / steps as f64);
+    let mut bar =
+        progress.part(&format!("train {name}"), steps, trainer.step(), units as f64 / steps as f64);
     let (start, mut last) = (Instant::now(), trainer.step());
     let mut failed = None;
     let outcome = trainer.run(stop, &mut |p| {
@@ -123,7 +126,8 @@ fn trainer(config: &Config, cell: &Cell, state: &std::path::Path) -> Result<Trai
         Trainer::new(net.with_kernels(Kernels::Auto)?, train)?
     };
     let source = Arc::new(data);
-    let dsm = Dsm::new(source.clone(), t.batch).time(t.time_law).t_min(t.t_min).weighting(t.weighting);
+    let dsm =
+        Dsm::new(source.clone(), t.batch).time(t.time_law).t_min(t.t_min).weighting(t.weighting);
     let trainer = trainer.term(1.0, Box::new(dsm));
     if cell.w_r == 0.0 {
         return Ok(trainer);

@@ -5,7 +5,7 @@ use super::svg::{Anchor, Svg, Text};
 
 /// How data become lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
+pub(crate) enum Scale {
     /// Proportional.
     Linear,
     /// Logarithmic.
@@ -26,26 +26,27 @@ impl Scale {
 
 /// One axis: its scale, range, ticks and name.
 #[derive(Clone, Debug)]
-pub struct Axis {
+pub(crate) struct Axis {
     /// Scale.
-    pub scale: Scale,
+    pub(crate) scale: Scale,
     /// The value at the left or bottom end (may be the larger one).
-    pub lo: f64,
+    pub(crate) lo: f64,
     /// The value at the other end.
-    pub hi: f64,
+    pub(crate) hi: f64,
     /// Ticks: value and label (empty: a grid line only).
-    pub ticks: Vec<(f64, String)>,
+    pub(crate) ticks: Vec<(f64, String)>,
     /// Name.
-    pub label: String,
+    pub(crate) label: String,
 }
 
 impl Axis {
     /// A linear axis with ticks at round numbers.
-    pub fn linear(lo: f64, hi: f64, label: &str) -> Self {
+    pub(crate) fn linear(lo: f64, hi: f64, label: &str) -> Self {
         let (lo, hi) = if hi > lo { (lo, hi) } else { (lo - 0.5, lo + 0.5) };
         let raw = (hi - lo) / 4.6;
         let mag = 10f64.powf(raw.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * mag).find(|s| *s >= raw).unwrap_or(raw);
+        let step =
+            [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * mag).find(|s| *s >= raw).unwrap_or(raw);
         let mut ticks = Vec::new();
         let mut k = (lo / step - 1e-9).ceil();
         while k * step <= hi + 1e-9 * step {
@@ -56,7 +57,7 @@ impl Axis {
     }
 
     /// A logarithmic axis that holds every positive value of `values`, with room at both ends.
-    pub fn log_around(values: impl IntoIterator<Item = f64>, label: &str) -> Self {
+    pub(crate) fn log_around(values: impl IntoIterator<Item = f64>, label: &str) -> Self {
         let (mut lo, mut hi) = (f64::INFINITY, 0.0_f64);
         for v in values.into_iter().filter(|v| v.is_finite() && *v > 0.0) {
             lo = lo.min(v);
@@ -70,7 +71,7 @@ impl Axis {
     }
 
     /// A logarithmic axis from `lo` to `hi`.
-    pub fn log(lo: f64, hi: f64, label: &str) -> Self {
+    pub(crate) fn log(lo: f64, hi: f64, label: &str) -> Self {
         let decades = (hi / lo).log10();
         if decades < 0.75 {
             // Too short for powers of ten: ticks as on a linear axis.
@@ -91,7 +92,7 @@ impl Axis {
     }
 
     /// An axis of named places `0, 1, ..`, with half a place of room at both ends.
-    pub fn places(names: &[String], label: &str) -> Self {
+    pub(crate) fn places(names: &[String], label: &str) -> Self {
         let ticks = names.iter().enumerate().map(|(k, n)| (k as f64, n.clone())).collect();
         let hi = names.len() as f64 - 1.0;
         Self { scale: Scale::Linear, lo: -0.35, hi: hi + 0.35, ticks, label: label.into() }
@@ -104,7 +105,7 @@ impl Axis {
 }
 
 /// A number as short as it can be said: `0.002`, `20`, `1e-6`.
-pub fn short(v: f64) -> String {
+pub(crate) fn short(v: f64) -> String {
     let v = if v.abs() < 1e-12 { 0.0 } else { v };
     if v != 0.0 && !(1e-3..1e5).contains(&v.abs()) {
         let s = format!("{v:.1e}").replace(".0e", "e");
@@ -117,42 +118,56 @@ pub fn short(v: f64) -> String {
 
 /// A rectangle of a drawing with axes.
 #[derive(Clone, Debug)]
-pub struct Panel {
+pub(crate) struct Panel {
     /// Left edge.
-    pub x: f64,
+    pub(crate) x: f64,
     /// Top edge.
-    pub y: f64,
+    pub(crate) y: f64,
     /// Width.
-    pub w: f64,
+    pub(crate) w: f64,
     /// Height.
-    pub h: f64,
+    pub(crate) h: f64,
     /// Horizontal axis.
-    pub across: Axis,
+    pub(crate) across: Axis,
     /// Vertical axis.
-    pub up: Axis,
+    pub(crate) up: Axis,
 }
 
 impl Panel {
     /// The pixel of a point.
-    pub fn at(&self, x: f64, y: f64) -> (f64, f64) {
+    pub(crate) fn at(&self, x: f64, y: f64) -> (f64, f64) {
         (self.x + self.w * self.across.fraction(x), self.y + self.h * (1.0 - self.up.fraction(y)))
     }
 
     /// Grid, ticks and names; `name_up` false leaves out the vertical labels (inner panels).
-    pub fn draw_axes(&self, svg: &mut Svg, name_up: bool) {
+    pub(crate) fn draw_axes(&self, svg: &mut Svg, name_up: bool) {
         let small = Text { size: 11.5, fill: GREY, ..Text::default() };
         for (v, name) in &self.up.ticks {
             let (_, y) = self.at(self.across.lo, *v);
-            svg.line((self.x, y), (self.x + self.w, y), GRID, if name.is_empty() { 0.5 } else { 1.0 });
+            svg.line(
+                (self.x, y),
+                (self.x + self.w, y),
+                GRID,
+                if name.is_empty() { 0.5 } else { 1.0 },
+            );
             if name_up {
-                svg.text((self.x - 8.0, y + 4.0), name, &Text { anchor: Anchor::End, ..small.clone() });
+                svg.text(
+                    (self.x - 8.0, y + 4.0),
+                    name,
+                    &Text { anchor: Anchor::End, ..small.clone() },
+                );
             }
         }
         let base = self.y + self.h;
         svg.line((self.x, base), (self.x + self.w, base), "#9ca3af", 1.0);
         for (v, name) in &self.across.ticks {
             let (x, _) = self.at(*v, self.up.lo);
-            svg.line((x, base), (x, base + if name.is_empty() { 3.0 } else { 5.0 }), "#9ca3af", 1.0);
+            svg.line(
+                (x, base),
+                (x, base + if name.is_empty() { 3.0 } else { 5.0 }),
+                "#9ca3af",
+                1.0,
+            );
             svg.text((x, base + 18.0), name, &Text { anchor: Anchor::Middle, ..small.clone() });
         }
         let name = Text { size: 12.0, fill: INK, anchor: Anchor::Middle, ..Text::default() };
@@ -164,25 +179,47 @@ impl Panel {
     }
 
     /// The heading above the panel.
-    pub fn title(&self, svg: &mut Svg, text: &str) {
+    pub(crate) fn title(&self, svg: &mut Svg, text: &str) {
         let style = Text { size: 13.5, fill: INK, weight: 600, ..Text::default() };
         svg.text((self.x, self.y - 12.0), text, &style);
     }
 
     /// A line through data points.
-    pub fn line(&self, svg: &mut Svg, points: &[(f64, f64)], stroke: &str, width: f64, dash: &str, opacity: f64) {
+    pub(crate) fn line(
+        &self,
+        svg: &mut Svg,
+        points: &[(f64, f64)],
+        stroke: &str,
+        width: f64,
+        dash: &str,
+        opacity: f64,
+    ) {
         let pixels: Vec<_> = points.iter().map(|(x, y)| self.at(*x, *y)).collect();
         svg.polyline(&pixels, stroke, width, dash, opacity);
     }
 }
 
 /// Draws marker number `kind` (disc, square, triangle, diamond, ...).
-pub fn marker(svg: &mut Svg, kind: usize, (x, y): (f64, f64), r: f64, fill: &str, stroke: &str, title: &str) {
+pub(crate) fn marker(
+    svg: &mut Svg,
+    kind: usize,
+    (x, y): (f64, f64),
+    r: f64,
+    fill: &str,
+    stroke: &str,
+    title: &str,
+) {
     match kind % 4 {
         0 => svg.circle((x, y), r, fill, stroke, 1.6, title),
         1 => {
             let a = 0.88 * r;
-            svg.shape(&[(x - a, y - a), (x + a, y - a), (x + a, y + a), (x - a, y + a)], fill, stroke, 1.6, title);
+            svg.shape(
+                &[(x - a, y - a), (x + a, y - a), (x + a, y + a), (x - a, y + a)],
+                fill,
+                stroke,
+                1.6,
+                title,
+            );
         }
         2 => {
             let (a, b) = (1.1 * r, 0.95 * r);

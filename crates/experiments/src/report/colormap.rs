@@ -32,7 +32,7 @@ const RED_BLUE: [[u8; 3]; 11] = [
 
 /// A colour map on `[0, 1]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Map {
+pub(crate) enum Map {
     /// Dark to bright.
     Sequential,
     /// Blue below the middle, red above it.
@@ -41,7 +41,7 @@ pub enum Map {
 
 impl Map {
     /// The colour of `v`, clamped to `[0, 1]`.
-    pub fn rgb(self, v: f64) -> [u8; 3] {
+    pub(crate) fn rgb(self, v: f64) -> [u8; 3] {
         let table = match self {
             Self::Sequential => &VIRIDIS,
             Self::Diverging => &RED_BLUE,
@@ -57,32 +57,33 @@ impl Map {
 }
 
 /// ODE to truth.
-pub const OT: &str = "#c2410c";
+pub(crate) const OT: &str = "#c2410c";
 /// SDE to truth.
-pub const ST: &str = "#0d9488";
+pub(crate) const ST: &str = "#0d9488";
 /// ODE to SDE.
-pub const OS: &str = "#4338ca";
+pub(crate) const OS: &str = "#4338ca";
 /// The ODE's own colour.
-pub const ODE: &str = OT;
+pub(crate) const ODE: &str = OT;
 /// The SDE's own colour.
-pub const SDE: &str = ST;
+pub(crate) const SDE: &str = ST;
 /// Text.
-pub const INK: &str = "#1f2937";
+pub(crate) const INK: &str = "#1f2937";
 /// Secondary text.
-pub const GREY: &str = "#6b7280";
+pub(crate) const GREY: &str = "#6b7280";
 /// Grid lines.
-pub const GRID: &str = "#e5e7eb";
+pub(crate) const GRID: &str = "#e5e7eb";
 
 /// Colours of the data sets, in order.
-pub const SETS: [&str; 5] = ["#2563eb", "#db2777", "#65a30d", "#9333ea", "#0891b2"];
+pub(crate) const SETS: [&str; 5] = ["#2563eb", "#db2777", "#65a30d", "#9333ea", "#0891b2"];
 
 /// The colour of weight number `k` of `n`: from grey-blue (none) to deep violet (largest).
-pub fn weight(k: usize, n: usize) -> String {
+pub(crate) fn weight(k: usize, n: usize) -> String {
     const RAMP: [[f64; 3]; 4] =
         [[148.0, 163.0, 184.0], [245.0, 158.0, 11.0], [225.0, 29.0, 72.0], [88.0, 28.0, 135.0]];
     let at = if n < 2 { 0.0 } else { 3.0 * k as f64 / (n - 1) as f64 };
     let i = (at as usize).min(2);
     let f = at - i as f64;
-    let c: Vec<u8> = (0..3).map(|j| (RAMP[i][j] + f * (RAMP[i + 1][j] - RAMP[i][j])).round() as u8).collect();
+    let c: Vec<u8> =
+        (0..3).map(|j| (RAMP[i][j] + f * (RAMP[i + 1][j] - RAMP[i][j])).round() as u8).collect();
     format!("#{:02x}{:02x}{:02x}", c[0], c[1], c[2])
 }

@@ -7,7 +7,7 @@ use crate::ode_sde_gap::results::{Results, Row};
 
 /// How a figure changed between two networks, given the noise it is measured with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// Smaller by more than the noise.
     Falls,
     /// Larger by more than the noise.
@@ -17,7 +17,7 @@ pub enum Change {
 }
 
 /// Compares two squared distances, each uncertain by `noise`.
-pub fn change(from: f64, to: f64, noise: f64) -> Change {
+pub(crate) fn change(from: f64, to: f64, noise: f64) -> Change {
     if to < from - noise {
         Change::Falls
     } else if to > from + noise {
@@ -29,25 +29,25 @@ pub fn change(from: f64, to: f64, noise: f64) -> Change {
 
 /// The finding of one data set.
 #[derive(Clone, Debug)]
-pub struct Finding<'a> {
+pub(crate) struct Finding<'a> {
     /// Data set.
-    pub dataset: &'a str,
+    pub(crate) dataset: &'a str,
     /// The row of the smallest weight.
-    pub first: &'a Row,
+    pub(crate) first: &'a Row,
     /// The row of the largest weight.
-    pub last: &'a Row,
+    pub(crate) last: &'a Row,
     /// What the ODE-SDE distance does between them.
-    pub gap: Change,
+    pub(crate) gap: Change,
     /// What the SDE-truth distance does between them.
-    pub sde: Change,
+    pub(crate) sde: Change,
     /// The row in which the ODE is closest to the truth.
-    pub best_ode: &'a Row,
+    pub(crate) best_ode: &'a Row,
     /// Noise floor of squared W2.
-    pub noise: f64,
+    pub(crate) noise: f64,
 }
 
 /// One finding for each data set.
-pub fn findings(results: &Results) -> Vec<Finding<'_>> {
+pub(crate) fn findings(results: &Results) -> Vec<Finding<'_>> {
     results
         .datasets()
         .into_iter()
@@ -70,7 +70,7 @@ pub fn findings(results: &Results) -> Vec<Finding<'_>> {
 }
 
 /// The headline and the sentence under it (HTML).
-pub fn headline(results: &Results) -> (String, String) {
+pub(crate) fn headline(results: &Results) -> (String, String) {
     let found = findings(results);
     let weights = results.weights();
     let (Some(lo), Some(hi)) = (weights.first(), weights.last()) else {
@@ -80,7 +80,10 @@ pub fn headline(results: &Results) -> (String, String) {
         let list: Vec<String> =
             found.iter().map(|f| format!("{:.4} on {}", f.first.ode_sde, f.dataset)).collect();
         return (
-            format!("How far apart the ODE and the SDE of one score are, at w<sub>R</sub> = {}", weight_name(*lo)),
+            format!(
+                "How far apart the ODE and the SDE of one score are, at w<sub>R</sub> = {}",
+                weight_name(*lo)
+            ),
             format!("Squared W<sub>2</sub> between ODE and SDE samples: {}.", join(&list)),
         );
     }
@@ -91,13 +94,20 @@ pub fn headline(results: &Results) -> (String, String) {
     let all = |list: &[String]| list.len() == found.len();
     let title = if all(&falls) {
         match found.len() {
-            1 => format!("The ODE\u{2013}SDE gap closes as the Fokker\u{2013}Planck residual is penalised, on {}", join(&falls)),
-            _ => "The ODE\u{2013}SDE gap closes as the Fokker\u{2013}Planck residual is penalised".into(),
+            1 => format!(
+                "The ODE\u{2013}SDE gap closes as the Fokker\u{2013}Planck residual is penalised, on {}",
+                join(&falls)
+            ),
+            _ => "The ODE\u{2013}SDE gap closes as the Fokker\u{2013}Planck residual is penalised"
+                .into(),
         }
     } else if falls.is_empty() {
         "Penalising the Fokker\u{2013}Planck residual did not narrow the ODE\u{2013}SDE gap in this run".into()
     } else {
-        format!("Penalising the Fokker\u{2013}Planck residual narrows the ODE\u{2013}SDE gap on {}", join(&falls))
+        format!(
+            "Penalising the Fokker\u{2013}Planck residual narrows the ODE\u{2013}SDE gap on {}",
+            join(&falls)
+        )
     };
     let mut text = format!(
         "From w<sub>R</sub> = {} to w<sub>R</sub> = {}, the squared W<sub>2</sub> distance between the samples of the probability-flow ODE and of the reverse SDE ",
@@ -130,7 +140,7 @@ pub fn headline(results: &Results) -> (String, String) {
 }
 
 /// The cards under the headline, one a data set (HTML).
-pub fn cards(results: &Results) -> String {
+pub(crate) fn cards(results: &Results) -> String {
     let mut html = String::from("<div class=\"cards\">\n");
     for f in findings(results) {
         let (a, b) = (f.first.ode_sde, f.last.ode_sde);
@@ -139,12 +149,23 @@ pub fn cards(results: &Results) -> String {
             format!("{a:.4} <small>squared W<sub>2</sub><br>ODE to SDE</small>")
         } else {
             match f.gap {
-                Change::Falls => format!("{:.1}\u{d7} <small>smaller gap<br>{a:.4} \u{2192} {b:.4}</small>", a / b),
-                Change::Rises => format!("{:.1}\u{d7} <small>wider gap<br>{a:.4} \u{2192} {b:.4}</small>", b / a),
-                Change::Holds => format!("\u{2248} <small>no change beyond the noise<br>{a:.4} \u{2192} {b:.4}</small>"),
+                Change::Falls => format!(
+                    "{:.1}\u{d7} <small>smaller gap<br>{a:.4} \u{2192} {b:.4}</small>",
+                    a / b
+                ),
+                Change::Rises => {
+                    format!("{:.1}\u{d7} <small>wider gap<br>{a:.4} \u{2192} {b:.4}</small>", b / a)
+                }
+                Change::Holds => format!(
+                    "\u{2248} <small>no change beyond the noise<br>{a:.4} \u{2192} {b:.4}</small>"
+                ),
             }
         };
-        let _ = write!(html, "<div class=\"card\"><div class=\"name\">{}</div><div class=\"big\">{big}</div><ul>", f.dataset);
+        let _ = write!(
+            html,
+            "<div class=\"card\"><div class=\"name\">{}</div><div class=\"big\">{big}</div><ul>",
+            f.dataset
+        );
         if several {
             let _ = write!(
                 html,

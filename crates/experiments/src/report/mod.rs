@@ -1,7 +1,7 @@
 //! The report: figures, tables and one self-contained page, from the files of a run.
 
 mod axes;
-pub mod colormap;
+mod colormap;
 pub mod data;
 mod figures;
 mod headline;

@@ -9,7 +9,7 @@ use super::tables::grouped;
 use super::{headline, tables};
 
 /// The report as HTML; `figures` are placed by name.
-pub fn html(data: &ReportData, figures: &[Figure]) -> String {
+pub(crate) fn html(data: &ReportData, figures: &[Figure]) -> String {
     let r = &data.results;
     let (title, lead) = headline::headline(r);
     let n = r.rows.iter().map(|row| row.n).max().unwrap_or(0);
@@ -92,7 +92,11 @@ impl Page<'_> {
     fn densities(&mut self, data: &ReportData, n: u64) {
         let text = format!(
             "What the SDE and the ODE of each network sample, on one colour scale, and the ODE's density minus the SDE's. The first column shows two independent samples of the target and, below, what their difference looks like: pure sampling noise. {}",
-            if n < 100_000 { "Bins are shown four at a time, for this number of samples." } else { "" }
+            if n < 100_000 {
+                "Bins are shown four at a time, for this number of samples."
+            } else {
+                ""
+            }
         );
         self.section("Densities", &text);
         for dataset in data.results.datasets() {

@@ -13,7 +13,7 @@ use super::colormap::Map;
 ///
 /// # Errors
 /// When the encoder fails.
-pub fn heat_png(values: &Array2<f64>, map: Map, lo: f64, hi: f64) -> Result<Vec<u8>> {
+pub(crate) fn heat_png(values: &Array2<f64>, map: Map, lo: f64, hi: f64) -> Result<Vec<u8>> {
     let (h, w) = values.dim();
     let mut pixels = Vec::with_capacity(3 * w * h);
     for row in values.rows().into_iter().rev() {
@@ -28,7 +28,7 @@ pub fn heat_png(values: &Array2<f64>, map: Map, lo: f64, hi: f64) -> Result<Vec<
 ///
 /// # Errors
 /// When the encoder fails.
-pub fn bar_png(map: Map) -> Result<Vec<u8>> {
+pub(crate) fn bar_png(map: Map) -> Result<Vec<u8>> {
     let pixels: Vec<u8> = (0..128).rev().flat_map(|k| map.rgb(f64::from(k) / 127.0)).collect();
     encode(&pixels, 1, 128)
 }
@@ -46,7 +46,7 @@ fn encode(rgb: &[u8], w: usize, h: usize) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// When the drawing is not valid SVG.
-pub fn render_png(svg: &str, zoom: f32) -> Result<Vec<u8>> {
+pub(crate) fn render_png(svg: &str, zoom: f32) -> Result<Vec<u8>> {
     static FONTS: OnceLock<Arc<usvg::fontdb::Database>> = OnceLock::new();
     let fonts = FONTS.get_or_init(|| {
         let mut db = usvg::fontdb::Database::new();
@@ -62,7 +62,8 @@ pub fn render_png(svg: &str, zoom: f32) -> Result<Vec<u8>> {
     };
     let tree = usvg::Tree::from_str(svg, &options).context("reading a figure back")?;
     let size = tree.size().to_int_size().scale_by(zoom).context("a figure of no size")?;
-    let mut pixels = tiny_skia::Pixmap::new(size.width(), size.height()).context("a figure of no size")?;
+    let mut pixels =
+        tiny_skia::Pixmap::new(size.width(), size.height()).context("a figure of no size")?;
     pixels.fill(tiny_skia::Color::WHITE);
     resvg::render(&tree, tiny_skia::Transform::from_scale(zoom, zoom), &mut pixels.as_mut());
     pixels.encode_png().context("encoding a figure")

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 /// The typefaces of every figure: the reader's own in a browser, the embedded one in a PNG.
-pub const FONT: &str = "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
+pub(crate) const FONT: &str =
+    "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
 
 /// Where a text is anchored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Anchor {
+pub(crate) enum Anchor {
     /// The point is the text's left end.
     Start,
     /// The point is its middle.
@@ -18,17 +19,17 @@ pub enum Anchor {
 
 /// How a text looks.
 #[derive(Clone, Debug)]
-pub struct Text<'a> {
+pub(crate) struct Text<'a> {
     /// Height of the letters in pixels.
-    pub size: f64,
+    pub(crate) size: f64,
     /// Colour.
-    pub fill: &'a str,
+    pub(crate) fill: &'a str,
     /// Anchor.
-    pub anchor: Anchor,
+    pub(crate) anchor: Anchor,
     /// Weight (400 regular, 600 semibold).
-    pub weight: u32,
+    pub(crate) weight: u32,
     /// Rotation about the anchor, in degrees.
-    pub rotate: f64,
+    pub(crate) rotate: f64,
 }
 
 impl Default for Text<'_> {
@@ -39,14 +40,14 @@ impl Default for Text<'_> {
 
 /// A drawing of a fixed size.
 #[derive(Clone, Debug)]
-pub struct Svg {
+pub(crate) struct Svg {
     width: f64,
     height: f64,
     body: String,
 }
 
 /// Escapes text for XML and HTML.
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -58,12 +59,18 @@ fn num(v: f64) -> String {
 
 impl Svg {
     /// An empty drawing.
-    pub fn new(width: f64, height: f64) -> Self {
+    pub(crate) fn new(width: f64, height: f64) -> Self {
         Self { width, height, body: String::new() }
     }
 
     /// A straight line.
-    pub fn line(&mut self, (x0, y0): (f64, f64), (x1, y1): (f64, f64), stroke: &str, width: f64) {
+    pub(crate) fn line(
+        &mut self,
+        (x0, y0): (f64, f64),
+        (x1, y1): (f64, f64),
+        stroke: &str,
+        width: f64,
+    ) {
         let _ = writeln!(
             self.body,
             r#"<line x1="{}" y1="{}" x2="{}" y2="{}" stroke="{stroke}" stroke-width="{}"/>"#,
@@ -76,7 +83,14 @@ impl Svg {
     }
 
     /// A line through `points`; `dash` as in `stroke-dasharray`, empty for a solid one.
-    pub fn polyline(&mut self, points: &[(f64, f64)], stroke: &str, width: f64, dash: &str, opacity: f64) {
+    pub(crate) fn polyline(
+        &mut self,
+        points: &[(f64, f64)],
+        stroke: &str,
+        width: f64,
+        dash: &str,
+        opacity: f64,
+    ) {
         if points.len() < 2 {
             return;
         }
@@ -84,7 +98,8 @@ impl Svg {
         for (k, (x, y)) in points.iter().enumerate() {
             let _ = write!(d, "{}{} {}", if k == 0 { "M" } else { "L" }, num(*x), num(*y));
         }
-        let dash = if dash.is_empty() { String::new() } else { format!(r#" stroke-dasharray="{dash}""#) };
+        let dash =
+            if dash.is_empty() { String::new() } else { format!(r#" stroke-dasharray="{dash}""#) };
         let _ = writeln!(
             self.body,
             r#"<path d="{d}" fill="none" stroke="{stroke}" stroke-width="{}" stroke-opacity="{}" stroke-linejoin="round" stroke-linecap="round"{dash}/>"#,
@@ -94,7 +109,15 @@ impl Svg {
     }
 
     /// A disc with an outline and a tooltip.
-    pub fn circle(&mut self, (x, y): (f64, f64), r: f64, fill: &str, stroke: &str, width: f64, title: &str) {
+    pub(crate) fn circle(
+        &mut self,
+        (x, y): (f64, f64),
+        r: f64,
+        fill: &str,
+        stroke: &str,
+        width: f64,
+        title: &str,
+    ) {
         let _ = writeln!(
             self.body,
             r#"<circle cx="{}" cy="{}" r="{}" fill="{fill}" stroke="{stroke}" stroke-width="{}">{}</circle>"#,
@@ -107,8 +130,16 @@ impl Svg {
     }
 
     /// A polygonal marker with an outline and a tooltip.
-    pub fn shape(&mut self, points: &[(f64, f64)], fill: &str, stroke: &str, width: f64, title: &str) {
-        let list: Vec<String> = points.iter().map(|(x, y)| format!("{},{}", num(*x), num(*y))).collect();
+    pub(crate) fn shape(
+        &mut self,
+        points: &[(f64, f64)],
+        fill: &str,
+        stroke: &str,
+        width: f64,
+        title: &str,
+    ) {
+        let list: Vec<String> =
+            points.iter().map(|(x, y)| format!("{},{}", num(*x), num(*y))).collect();
         let _ = writeln!(
             self.body,
             r#"<polygon points="{}" fill="{fill}" stroke="{stroke}" stroke-width="{}" stroke-linejoin="round">{}</polygon>"#,
@@ -119,7 +150,14 @@ impl Svg {
     }
 
     /// A filled rectangle with a tooltip.
-    pub fn rect(&mut self, (x, y): (f64, f64), (w, h): (f64, f64), fill: &str, radius: f64, title: &str) {
+    pub(crate) fn rect(
+        &mut self,
+        (x, y): (f64, f64),
+        (w, h): (f64, f64),
+        fill: &str,
+        radius: f64,
+        title: &str,
+    ) {
         let _ = writeln!(
             self.body,
             r#"<rect x="{}" y="{}" width="{}" height="{}" rx="{}" fill="{fill}">{}</rect>"#,
@@ -133,7 +171,13 @@ impl Svg {
     }
 
     /// The outline of a rectangle.
-    pub fn frame(&mut self, (x, y): (f64, f64), (w, h): (f64, f64), stroke: &str, width: f64) {
+    pub(crate) fn frame(
+        &mut self,
+        (x, y): (f64, f64),
+        (w, h): (f64, f64),
+        stroke: &str,
+        width: f64,
+    ) {
         let _ = writeln!(
             self.body,
             r#"<rect x="{}" y="{}" width="{}" height="{}" fill="none" stroke="{stroke}" stroke-width="{}"/>"#,
@@ -146,7 +190,7 @@ impl Svg {
     }
 
     /// A text on one line.
-    pub fn text(&mut self, (x, y): (f64, f64), text: &str, style: &Text<'_>) {
+    pub(crate) fn text(&mut self, (x, y): (f64, f64), text: &str, style: &Text<'_>) {
         let anchor = match style.anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",
@@ -157,8 +201,11 @@ impl Svg {
         } else {
             format!(r#" transform="rotate({} {} {})""#, num(style.rotate), num(x), num(y))
         };
-        let weight =
-            if style.weight == 400 { String::new() } else { format!(r#" font-weight="{}""#, style.weight) };
+        let weight = if style.weight == 400 {
+            String::new()
+        } else {
+            format!(r#" font-weight="{}""#, style.weight)
+        };
         let _ = writeln!(
             self.body,
             r#"<text x="{}" y="{}" font-size="{}" fill="{}" text-anchor="{anchor}"{weight}{rotate}>{}</text>"#,
@@ -171,7 +218,13 @@ impl Svg {
     }
 
     /// A PNG, drawn with hard pixel edges.
-    pub fn image(&mut self, (x, y): (f64, f64), (w, h): (f64, f64), png: &[u8], title: &str) {
+    pub(crate) fn image(
+        &mut self,
+        (x, y): (f64, f64),
+        (w, h): (f64, f64),
+        png: &[u8],
+        title: &str,
+    ) {
         let _ = writeln!(
             self.body,
             r#"<image x="{}" y="{}" width="{}" height="{}" preserveAspectRatio="none" image-rendering="optimizeSpeed" style="image-rendering:pixelated" href="{}">{}</image>"#,
@@ -185,7 +238,7 @@ impl Svg {
     }
 
     /// Opens a group that shows only what lies in the rectangle; close it with [`Svg::end_clip`].
-    pub fn begin_clip(&mut self, (x, y): (f64, f64), (w, h): (f64, f64)) {
+    pub(crate) fn begin_clip(&mut self, (x, y): (f64, f64), (w, h): (f64, f64)) {
         let id = format!("c{}-{}-{}-{}", num(x), num(y), num(w), self.body.len()).replace('.', "_");
         let _ = writeln!(
             self.body,
@@ -198,15 +251,18 @@ impl Svg {
     }
 
     /// Closes the group of [`Svg::begin_clip`].
-    pub fn end_clip(&mut self) {
+    pub(crate) fn end_clip(&mut self) {
         self.body.push_str("</g>\n");
     }
 
     /// The drawing as an element; `label` is what a screen reader says.
-    pub fn finish(&self, label: &str) -> String {
+    pub(crate) fn finish(&self, label: &str) -> String {
         // Clip ids are made unique on a page by the drawing's own digest.
         let tag = blake3::hash(self.body.as_bytes()).to_hex()[..8].to_string();
-        let body = self.body.replace("id=\"c", &format!("id=\"{tag}c")).replace("url(#c", &format!("url(#{tag}c"));
+        let body = self
+            .body
+            .replace("id=\"c", &format!("id=\"{tag}c"))
+            .replace("url(#c", &format!("url(#{tag}c"));
         format!(
             r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}" font-family="{FONT}" role="img" aria-label="{}">
 {body}</svg>"#,
@@ -257,7 +313,7 @@ fn rich(text: &str) -> String {
 }
 
 /// A PNG as a data URI.
-pub fn data_uri(png: &[u8]) -> String {
+pub(crate) fn data_uri(png: &[u8]) -> String {
     use base64::Engine as _;
     format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(png))
 }

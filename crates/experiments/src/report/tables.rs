@@ -8,14 +8,15 @@ use crate::ode_sde_gap::official::{self, Official};
 use crate::ode_sde_gap::results::Row;
 
 /// Squared W2 on the true nodes, TV and discarded mass, each beside the published figure.
-pub fn main_table(data: &ReportData) -> String {
+pub(crate) fn main_table(data: &ReportData) -> String {
     let mut html = String::from(
         "<div class=\"scroll\"><table><thead><tr><th class=\"group\" colspan=\"2\"></th><th class=\"group\" colspan=\"3\">squared W<sub>2</sub>, true nodes</th><th class=\"group\" colspan=\"3\">total variation</th><th class=\"group\" colspan=\"2\">discarded, %</th></tr>\
          <tr><th class=\"l\">data</th><th>w<sub>R</sub></th><th>ODE\u{2013}truth</th><th>SDE\u{2013}truth</th><th>ODE\u{2013}SDE</th><th>ODE\u{2013}truth</th><th>SDE\u{2013}truth</th><th>ODE\u{2013}SDE</th><th>ODE</th><th>SDE</th></tr></thead>\n",
     );
     for dataset in data.results.datasets() {
         let rows = data.results.rows_of(dataset);
-        let best = |pick: fn(&Row) -> f64| rows.iter().map(|r| pick(r)).fold(f64::INFINITY, f64::min);
+        let best =
+            |pick: fn(&Row) -> f64| rows.iter().map(|r| pick(r)).fold(f64::INFINITY, f64::min);
         html.push_str("<tbody class=\"set\">\n");
         for (k, row) in rows.iter().enumerate() {
             let o = official::find(dataset, row.w_r).map(|o| o.on_true_nodes());
@@ -26,7 +27,12 @@ pub fn main_table(data: &ReportData) -> String {
                 (|r| r.ode_sde, |o| o.ode_sde),
             ];
             for (here, there) in w2 {
-                html.push_str(&pair(here(row), o.as_ref().map(there), 4, rows.len() > 1 && here(row) == best(here)));
+                html.push_str(&pair(
+                    here(row),
+                    o.as_ref().map(there),
+                    4,
+                    rows.len() > 1 && here(row) == best(here),
+                ));
             }
             let tv: [(fn(&Row) -> f64, fn(&Official) -> f64); 3] = [
                 (|r| r.tv_ode_truth, |o| o.tv_ode_truth),
@@ -36,8 +42,18 @@ pub fn main_table(data: &ReportData) -> String {
             for (here, there) in tv {
                 html.push_str(&pair(here(row), o.as_ref().map(there), 3, false));
             }
-            html.push_str(&pair(100.0 * row.discarded_ode, o.map(|o| 100.0 * o.discarded_ode), 2, false));
-            html.push_str(&pair(100.0 * row.discarded_sde, o.map(|o| 100.0 * o.discarded_sde), 2, false));
+            html.push_str(&pair(
+                100.0 * row.discarded_ode,
+                o.map(|o| 100.0 * o.discarded_ode),
+                2,
+                false,
+            ));
+            html.push_str(&pair(
+                100.0 * row.discarded_sde,
+                o.map(|o| 100.0 * o.discarded_sde),
+                2,
+                false,
+            ));
             html.push_str("</tr>\n");
         }
         if let Some(f) = data.results.floor_of(dataset) {
@@ -56,7 +72,7 @@ pub fn main_table(data: &ReportData) -> String {
 }
 
 /// The published node convention, point clouds with nothing dropped, MMD^2.
-pub fn other_distances(data: &ReportData) -> String {
+pub(crate) fn other_distances(data: &ReportData) -> String {
     let script = (4.0 / data.results.half_width).powi(2);
     let mut html = String::from(
         "<div class=\"scroll\"><table><thead><tr><th class=\"group\" colspan=\"2\"></th><th class=\"group\" colspan=\"3\">squared W<sub>2</sub>, nodes of [\u{2212}4, 4]\u{b2}</th><th class=\"group\" colspan=\"3\">squared W<sub>2</sub>, point clouds</th><th class=\"group\" colspan=\"3\">MMD\u{b2} \u{d7} 1000</th></tr>\
@@ -99,7 +115,7 @@ pub fn other_distances(data: &ReportData) -> String {
 }
 
 /// Residuals, denoising loss and training of every network.
-pub fn networks(data: &ReportData) -> String {
+pub(crate) fn networks(data: &ReportData) -> String {
     let mut html = String::from(
         "<div class=\"scroll\"><table><thead><tr><th class=\"l\">data</th><th>w<sub>R</sub></th><th>mean R\u{b2}, box</th><th>mean R\u{b2}, on p<sub>t</sub></th><th>held-out DSM loss</th><th>training steps</th><th>training, s</th><th>sampling, s</th><th>measuring, s</th></tr></thead>\n",
     );
@@ -126,7 +142,7 @@ pub fn networks(data: &ReportData) -> String {
 }
 
 /// A whole number with thin spaces between the thousands.
-pub fn grouped(n: u64) -> String {
+pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (k, c) in digits.chars().enumerate() {

@@ -36,7 +36,9 @@ impl RunFolder {
                 first_difference(old, config)
             ),
             None if resume => bail!("nothing to resume in {shown}"),
-            None if fs::read_dir(root).is_ok_and(|mut d| d.any(|e| e.is_ok_and(|e| e.file_name() != LOCK))) => {
+            None if fs::read_dir(root)
+                .is_ok_and(|mut d| d.any(|e| e.is_ok_and(|e| e.file_name() != LOCK))) =>
+            {
                 bail!("{shown} is not empty and holds no run: choose another --out")
             }
             _ => {}
@@ -60,7 +62,8 @@ impl RunFolder {
         }
         for sub in ["checkpoints", "samples", "plots"] {
             let path = root.join(sub);
-            fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+            fs::create_dir_all(&path)
+                .with_context(|| format!("cannot create {}", path.display()))?;
         }
         Ok(folder)
     }
@@ -89,12 +92,21 @@ impl RunFolder {
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();
                 let _ = file.read_to_string(&mut pid);
-                let by = pid.trim().parse::<u32>().map(|p| format!(" (process {p})")).unwrap_or_default();
+                let by = pid
+                    .trim()
+                    .parse::<u32>()
+                    .map(|p| format!(" (process {p})"))
+                    .unwrap_or_default();
                 return Err(anyhow!("{shown} is being written by another run{by}"));
             }
-            Err(TryLockError::Error(e)) => return Err(e).with_context(|| format!("cannot lock {shown}")),
+            Err(TryLockError::Error(e)) => {
+                return Err(e).with_context(|| format!("cannot lock {shown}"));
+            }
         }
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
         written.with_context(|| format!("cannot write to {shown}"))?;
         Ok(Self { root: root.to_path_buf(), _lock: file })
     }
@@ -131,5 +143,7 @@ impl RunFolder {
 /// The first line in which two configurations differ.
 fn first_difference(old: &str, new: &str) -> String {
     let line = old.lines().zip(new.lines()).find(|(a, b)| a != b);
-    line.map_or("of another length".into(), |(a, b)| format!("{} there, {} here", a.trim(), b.trim()))
+    line.map_or("of another length".into(), |(a, b)| {
+        format!("{} there, {} here", a.trim(), b.trim())
+    })
 }

@@ -77,10 +77,17 @@ impl Log {
 pub(crate) fn read_log(path: &Path) -> Result<Vec<Line>> {
     let shown = path.display();
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    let whole = if text.ends_with('\n') { &text[..] } else { &text[..text.rfind('\n').map_or(0, |k| k + 1)] };
+    let whole = if text.ends_with('\n') {
+        &text[..]
+    } else {
+        &text[..text.rfind('\n').map_or(0, |k| k + 1)]
+    };
     whole
         .lines()
         .enumerate()
-        .map(|(k, line)| serde_json::from_str(line).with_context(|| format!("{shown}: line {} is damaged", k + 1)))
+        .map(|(k, line)| {
+            serde_json::from_str(line)
+                .with_context(|| format!("{shown}: line {} is damaged", k + 1))
+        })
         .collect()
 }

@@ -102,7 +102,11 @@ impl fmt::Display for Outcome {
         match self.status {
             Status::Finished => write!(f, "finished in {took}")?,
             Status::AlreadyFinished => write!(f, "this run was finished before: nothing to do")?,
-            Status::Trained => write!(f, "{} networks trained in {took}: {dir}/checkpoints", self.checkpoints.len())?,
+            Status::Trained => write!(
+                f,
+                "{} networks trained in {took}: {dir}/checkpoints",
+                self.checkpoints.len()
+            )?,
             Status::Interrupted => write!(f, "interrupted after {took}: {dir}")?,
         }
         if let Some(report) = &self.report {

@@ -97,7 +97,12 @@ impl Record {
         self.status = End::Running;
         self.revision = revision();
         self.threads = rayon::current_num_threads();
-        self.sessions.push(Session { started: now(), seconds: 0.0, ended: End::Running, error: None });
+        self.sessions.push(Session {
+            started: now(),
+            seconds: 0.0,
+            ended: End::Running,
+            error: None,
+        });
     }
 
     /// Ends the session that is under way.
@@ -169,5 +174,10 @@ fn now() -> String {
     let day = doy - (153 * mp + 2) / 5 + 1;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
     let year = yoe + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
 }

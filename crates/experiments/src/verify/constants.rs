@@ -60,8 +60,11 @@ impl Common {
                     .collect()),
             }
         };
-        let common = (|| Ok(Self { targets: read("targets")?, sdes: read("sdes")? }))();
-        common.with_context(|| "common/targets.json".to_string())
+        let named = "common/targets.json";
+        Ok(Self {
+            targets: read("targets").context(named)?,
+            sdes: read("sdes").context(named)?,
+        })
     }
 
     /// The names of the targets, longest first (one may begin like another).
@@ -77,7 +80,7 @@ impl Common {
             .targets
             .get(name)
             .with_context(|| format!("target `{name}` is not in common/targets.json"))?;
-        let mixture = (|| {
+        let mixture = (|| -> Result<GaussianMixture> {
             let covs = json::member(target, "covs")?.as_array().context("`covs` is no list")?;
             let covs = covs.iter().map(|cov| json::rows(cov).context("`covs`"));
             model::mixture(

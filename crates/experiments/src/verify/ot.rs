@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use metrics::{ExactTransport, GroundCost, Histogram2d, Kernel, Mmd2};
-use ndarray::{Array1, Array2, s};
+use ndarray::{Array1, Array2, ArrayView1};
 use serde_json::Value;
 
 use super::case::{Case, Deviation, mixed, relative};
@@ -41,6 +41,12 @@ struct Pair {
     y: Array2<f64>,
     a: Option<Array1<f64>>,
     b: Option<Array1<f64>>,
+}
+
+impl Pair {
+    fn weights(&self) -> (Option<ArrayView1<'_, f64>>, Option<ArrayView1<'_, f64>>) {
+        (self.a.as_ref().map(|w| w.view()), self.b.as_ref().map(|w| w.view()))
+    }
 }
 
 impl Arrays {
@@ -108,7 +114,7 @@ fn entry(arrays: &mut Arrays, key: &str, values: &Value, cases: &mut Vec<Case>) 
 /// Exact distances; the same value by other solvers is held against the same tolerance.
 fn transport(key: &str, pair: &Pair, entries: &[(&str, &Value)]) -> Vec<Case> {
     let solve = |cost: GroundCost| {
-        let (a, b) = (pair.a.as_ref().map(Array1::view), pair.b.as_ref().map(Array1::view));
+        let (a, b) = pair.weights();
         ExactTransport::new(cost).solve(pair.x.view(), a, pair.y.view(), b)
     };
     let (squared, plain) = (solve(GroundCost::SquaredEuclidean), solve(GroundCost::Euclidean));
@@ -163,7 +169,7 @@ fn sliced(arrays: &mut Arrays, key: &str, cloud: &str, pair: &Pair, values: &Val
     };
     let mut cases = Vec::new();
     for p in [1.0, 2.0] {
-        let (a, b) = (pair.a.as_ref().map(Array1::view), pair.b.as_ref().map(Array1::view));
+        let (a, b) = pair.weights();
         let found =
             metrics::sliced_w(pair.x.view(), a, pair.y.view(), b, directions.view(), p);
         let compared = found.map_err(Into::into).and_then(|found| {
@@ -300,12 +306,10 @@ fn histogram_case(folder: &Path, net: &str, pair: &str, values: &Value) -> Resul
         ensure!(n * n == weights.len(), "{}: {} weights are no square", path.display(), weights.len());
         sides.push(weights.into_shape_with_order((n, n))?);
     }
-    let (a, b) = (&sides[0], &sides[1]);
-    ensure!(a.dim() == b.dim(), "{:?} against {:?} nodes", a.dim(), b.dim());
-    let a = Histogram2d::from_weights(1.0, a.slice(s![.., ..]).to_owned())?;
-    let b = Histogram2d::from_weights(1.0, b.slice(s![.., ..]).to_owned())?;
+    let sides = sides.into_iter().map(|side| Histogram2d::from_weights(1.0, side));
+    let sides = sides.collect::<metrics::Result<Vec<_>>>()?;
     // On [-1, 1]; a grid of half-width L is that, L times as wide.
-    let unit = a.w2(&b)?.squared;
+    let unit = sides[0].w2(&sides[1])?.squared;
     let mut worst: Option<Deviation> = None;
     for (name, value) in json::entries(values, pair)? {
         let (quantity, width) = name.rsplit_once("_L").with_context(|| format!("`{name}`"))?;

@@ -20,8 +20,18 @@ fn results(dir: &Path) -> Results {
 
 /// A run of seconds, made smaller still.
 const TINY: [&str; 12] = [
-    "--preset", "smoke", "--set", "data-sets=blob", "--set", "sampling.n=300", "--set", "sampling.steps=120",
-    "--set", "measuring.cloud=60", "--set", "measuring.dsm-points=200",
+    "--preset",
+    "smoke",
+    "--set",
+    "data-sets=blob",
+    "--set",
+    "sampling.n=300",
+    "--set",
+    "sampling.steps=120",
+    "--set",
+    "measuring.cloud=60",
+    "--set",
+    "measuring.dsm-points=200",
 ];
 
 fn tiny<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -41,7 +51,10 @@ fn presets_are_whole_and_survive_a_round_trip() {
         assert_eq!(Config::from_toml(&text).expect(name), config);
     }
     let paper = Config::preset("paper").expect("paper");
-    assert_eq!((paper.steps(), paper.training.batch, paper.sampling.n), (100_000, 200_000, 3_000_000));
+    assert_eq!(
+        (paper.steps(), paper.training.batch, paper.sampling.n),
+        (100_000, 200_000, 3_000_000)
+    );
     let times = paper.times().expect("times");
     assert_eq!(times.len(), 891);
     assert!((times[0] - times[1] - 0.0125).abs() < 1e-12 && (times[889] - 0.00125).abs() < 1e-12);
@@ -55,37 +68,73 @@ fn smoke_runs_end_to_end() {
     let outcome = json(&words);
     assert_eq!(outcome["status"], "finished");
     assert_eq!(outcome["report"], text(&out.join("report.html")));
-    for file in ["config.toml", "record.json", "metrics.jsonl", "results.json", "report.html", "plots/gap.svg", "plots/gap.png",
-        "plots/densities-checker.png", "plots/losses.svg", "plots/trajectories-blob.svg", "checkpoints/blob_w1.0.safetensors",
-        "samples/checker_w0.0_ode_counts.npy", "samples/blob_truth_counts.npy"]
-    {
+    for file in [
+        "config.toml",
+        "record.json",
+        "metrics.jsonl",
+        "results.json",
+        "report.html",
+        "plots/gap.svg",
+        "plots/gap.png",
+        "plots/densities-checker.png",
+        "plots/losses.svg",
+        "plots/trajectories-blob.svg",
+        "checkpoints/blob_w1.0.safetensors",
+        "samples/checker_w0.0_ode_counts.npy",
+        "samples/blob_truth_counts.npy",
+    ] {
         assert!(out.join(file).is_file(), "{file}");
     }
-    let raw: Value = serde_json::from_slice(&fs::read(out.join("results.json")).expect("results")).expect("json");
+    let raw: Value = serde_json::from_slice(&fs::read(out.join("results.json")).expect("results"))
+        .expect("json");
     let rows = raw["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), 4);
     for row in rows {
         assert!(row["dataset"].is_string());
-        for key in ["w_r", "n", "ode_truth", "sde_truth", "ode_sde", "tv_ode_truth", "tv_sde_truth", "tv_ode_sde", "discarded_ode",
-            "discarded_sde", "residual", "dsm_loss", "train_seconds", "sample_seconds"]
-        {
+        for key in [
+            "w_r",
+            "n",
+            "ode_truth",
+            "sde_truth",
+            "ode_sde",
+            "tv_ode_truth",
+            "tv_sde_truth",
+            "tv_ode_sde",
+            "discarded_ode",
+            "discarded_sde",
+            "residual",
+            "dsm_loss",
+            "train_seconds",
+            "sample_seconds",
+        ] {
             assert!(row[key].as_f64().is_some_and(f64::is_finite), "{key}: {}", row[key]);
         }
         assert!(row["ode_sde"].as_f64() > Some(0.0) && row["residual"].as_f64() > Some(0.0));
         assert_eq!(row["n"], 1000);
     }
     assert!(raw["total_seconds"].as_f64() > Some(0.0));
-    let record: Value = serde_json::from_slice(&fs::read(out.join("record.json")).expect("record")).expect("json");
-    assert_eq!((&record["status"], &record["nfe"][0]), (&Value::from("finished"), &Value::from(150)));
+    let record: Value =
+        serde_json::from_slice(&fs::read(out.join("record.json")).expect("record")).expect("json");
+    assert_eq!(
+        (&record["status"], &record["nfe"][0]),
+        (&Value::from("finished"), &Value::from(150))
+    );
     // Everything is written out: the folder's own configuration is the run.
-    let config = Config::from_toml(&fs::read_to_string(out.join("config.toml")).expect("config")).expect("config");
+    let config = Config::from_toml(&fs::read_to_string(out.join("config.toml")).expect("config"))
+        .expect("config");
     assert_eq!(config, Config { seed: 3, ..Config::preset("smoke").expect("smoke") });
 
     // The same command again does nothing, and says where the report is.
     let before = fs::metadata(out.join("report.html")).expect("report").modified().expect("a time");
     let again = json(&words);
-    assert_eq!((&again["status"], &again["report"]), (&Value::from("already-finished"), &outcome["report"]));
-    assert_eq!(fs::metadata(out.join("report.html")).expect("report").modified().expect("a time"), before);
+    assert_eq!(
+        (&again["status"], &again["report"]),
+        (&Value::from("already-finished"), &outcome["report"])
+    );
+    assert_eq!(
+        fs::metadata(out.join("report.html")).expect("report").modified().expect("a time"),
+        before
+    );
 
     // The page can be rebuilt from the files, and is the same.
     let page = fs::read(out.join("report.html")).expect("report");
@@ -98,11 +147,13 @@ fn smoke_runs_end_to_end() {
 fn unusable_configurations_are_refused_in_one_line() {
     let dir = tempfile::tempdir().expect("a folder");
     let at = dir.path();
-    fs::write(at.join("unknown.toml"), "experiment = \"ode-sde-gap\"\n[training]\nbatchsize = 3\n").expect("a file");
+    fs::write(at.join("unknown.toml"), "experiment = \"ode-sde-gap\"\n[training]\nbatchsize = 3\n")
+        .expect("a file");
     fs::write(at.join("broken.toml"), "seed = = 3\n").expect("a file");
     fs::write(at.join("zero.toml"), "[sampling]\nn = 0\n").expect("a file");
     fs::write(at.join("method.toml"), "[sampling]\nsde-method = \"eulr\"\n").expect("a file");
-    fs::write(at.join("kind.toml"), "[training]\ntime-law = { kind = \"uniform\", a = 3 }\n").expect("a file");
+    fs::write(at.join("kind.toml"), "[training]\ntime-law = { kind = \"uniform\", a = 3 }\n")
+        .expect("a file");
     fs::create_dir(at.join("empty")).expect("a folder");
     fs::create_dir(at.join("other")).expect("a folder");
     fs::write(at.join("other/thesis.txt"), "precious").expect("a file");
@@ -111,7 +162,7 @@ fn unusable_configurations_are_refused_in_one_line() {
         (vec!["run", "broken.toml"], vec!["broken.toml", "line 1"]),
         (vec!["run", "zero.toml"], vec!["sampling.n = 0"]),
         (vec!["run", "method.toml"], vec!["sde-method", "eulr", "euler-maruyama"]),
-        (vec!["run", "kind.toml"], vec!["time-law"]),
+        (vec!["run", "kind.toml"], vec!["training.time-law.a"]),
         (vec!["run", "missing.toml"], vec!["missing.toml"]),
         (vec!["run", "other-gap"], vec!["other-gap", "ode-sde-gap"]),
         (vec!["run", "ode-sde-gap", "--preset", "huge"], vec!["huge", "smoke, quick, paper"]),
@@ -138,11 +189,18 @@ fn a_folder_belongs_to_one_run() {
     // A training far too long: it is stopped below.
     let long = tiny(out, &["--set", "training.phases=[{ lr = 1e-3, steps = 1000000 }]"]);
     let mut first = start(&long);
-    wait_for(&mut first, || fs::read_to_string(Path::new(out).join("metrics.jsonl")).is_ok_and(|t| t.lines().count() > 3));
+    wait_for(&mut first, || {
+        fs::read_to_string(Path::new(out).join("metrics.jsonl"))
+            .is_ok_and(|t| t.lines().count() > 3)
+    });
     let second = experiment(&long).output().expect("the binary starts");
     let message = String::from_utf8_lossy(&second.stderr);
     assert!(!second.status.success() && message.lines().count() == 1, "{message}");
-    assert!(message.contains("being written by another run") && message.contains(&first.id().to_string()), "{message}");
+    assert!(
+        message.contains("being written by another run")
+            && message.contains(&first.id().to_string()),
+        "{message}"
+    );
     stop(&mut first);
     // Another configuration may not go into the same folder.
     let other = experiment(&tiny(out, &["--seed", "5"])).output().expect("the binary starts");
@@ -158,16 +216,24 @@ fn an_interrupted_run_goes_on_as_if_nothing_had_happened() {
     json(&tiny(text(&whole), &["--set", phases]));
     let words = tiny(text(&cut), &["--set", phases]);
     let mut child = start(&words);
-    wait_for(&mut child, || fs::read_to_string(cut.join("metrics.jsonl")).is_ok_and(|t| t.lines().count() > 10));
+    wait_for(&mut child, || {
+        fs::read_to_string(cut.join("metrics.jsonl")).is_ok_and(|t| t.lines().count() > 10)
+    });
     let said = stop(&mut child);
     assert!(!cut.join("results.json").exists(), "it was stopped in time");
     assert!(said.contains("--resume"), "{said}");
-    let record: Value = serde_json::from_slice(&fs::read(cut.join("record.json")).expect("record")).expect("json");
+    let record: Value =
+        serde_json::from_slice(&fs::read(cut.join("record.json")).expect("record")).expect("json");
     assert_eq!(record["status"], "interrupted");
     let outcome = json(&["run", "ode-sde-gap", "--resume", "--out", text(&cut)]);
     assert_eq!(outcome["status"], "finished");
 
-    let timeless = |row: &Row| Row { train_seconds: 0.0, sample_seconds: 0.0, measure_seconds: 0.0, ..row.clone() };
+    let timeless = |row: &Row| Row {
+        train_seconds: 0.0,
+        sample_seconds: 0.0,
+        measure_seconds: 0.0,
+        ..row.clone()
+    };
     let (a, b) = (results(&whole), results(&cut));
     assert_eq!(a.rows.len(), 2);
     for (x, y) in a.rows.iter().zip(&b.rows) {
@@ -176,12 +242,19 @@ fn an_interrupted_run_goes_on_as_if_nothing_had_happened() {
     assert_eq!(a.floors, b.floors);
     for name in ["blob_w0.0", "blob_w1.0"] {
         let file = format!("checkpoints/{name}.safetensors");
-        assert!(fs::read(whole.join(&file)).expect("weights") == fs::read(cut.join(&file)).expect("weights"), "{name}");
+        assert!(
+            fs::read(whole.join(&file)).expect("weights")
+                == fs::read(cut.join(&file)).expect("weights"),
+            "{name}"
+        );
     }
     let steps = |dir: &Path| -> Vec<(String, u64)> {
         let log = fs::read_to_string(dir.join("metrics.jsonl")).expect("a log");
         let line = |l: &str| serde_json::from_str::<Value>(l).expect("a line");
-        log.lines().map(line).map(|l| (l["network"].to_string(), l["step"].as_u64().expect("a step"))).collect()
+        log.lines()
+            .map(line)
+            .map(|l| (l["network"].to_string(), l["step"].as_u64().expect("a step")))
+            .collect()
     };
     assert_eq!(steps(&whole), steps(&cut));
 }
@@ -215,10 +288,14 @@ fn train_stops_after_training_and_run_goes_on() {
 
     // Its checkpoints are given networks like any others.
     let models = dir.path().join("again");
-    let words = ["run", text(&file), "--models", text(&out.join("checkpoints")), "--out", text(&models)];
+    let words =
+        ["run", text(&file), "--models", text(&out.join("checkpoints")), "--out", text(&models)];
     assert_eq!(json(&words)["status"], "finished");
     let (x, y) = (&results(&out).rows[0], &results(&models).rows[0]);
-    assert_eq!((x.ode_truth, x.sde_truth, x.ode_sde, x.residual), (y.ode_truth, y.sde_truth, y.ode_sde, y.residual));
+    assert_eq!(
+        (x.ode_truth, x.sde_truth, x.ode_sde, x.residual),
+        (y.ode_truth, y.sde_truth, y.ode_sde, y.residual)
+    );
 }
 
 /// The published networks at `n` samples: `allowed` is how far a figure may be from the table.
@@ -229,8 +306,24 @@ fn published(n: u64, cells: &[(&str, f64)], allowed: &dyn Fn(f64, f64) -> f64) {
         let out = dir.path().join(format!("{dataset}{w_r}"));
         let (models, n) = (shared.join("odesdegap"), format!("sampling.n={n}"));
         let (sets, weights) = (format!("data-sets={dataset}"), format!("weights={w_r}"));
-        json(&["run", "ode-sde-gap", "--models", text(&models), "--set", &n, "--set", &sets, "--set", &weights,
-            "--set", "sampling.paths=0", "--set", "measuring.cloud=100", "--out", text(&out)]);
+        json(&[
+            "run",
+            "ode-sde-gap",
+            "--models",
+            text(&models),
+            "--set",
+            &n,
+            "--set",
+            &sets,
+            "--set",
+            &weights,
+            "--set",
+            "sampling.paths=0",
+            "--set",
+            "measuring.cloud=100",
+            "--out",
+            text(&out),
+        ]);
         let found = results(&out);
         let (row, floor) = (&found.rows[0], found.floors[0].w2);
         let table = official::find(dataset, *w_r).expect("published").on_true_nodes();
@@ -240,8 +333,14 @@ fn published(n: u64, cells: &[(&str, f64)], allowed: &dyn Fn(f64, f64) -> f64) {
             ("ODE-SDE", row.ode_sde, table.ode_sde),
         ] {
             let (difference, allowed) = (here - there, allowed(there, floor));
-            eprintln!("{dataset} w_R = {w_r}, n = {}: {what} {here:.5}, published {there:.5}, floor {floor:.5}", row.n);
-            assert!(difference.abs() <= allowed, "{dataset} w_R = {w_r}: {what} {here} against {there}, allowed {allowed}");
+            eprintln!(
+                "{dataset} w_R = {w_r}, n = {}: {what} {here:.5}, published {there:.5}, floor {floor:.5}",
+                row.n
+            );
+            assert!(
+                difference.abs() <= allowed,
+                "{dataset} w_R = {w_r}: {what} {here} against {there}, allowed {allowed}"
+            );
         }
     }
 }

@@ -52,7 +52,8 @@ fn made_up() -> ReportData {
                 ..Row::default()
             });
             let times = vec![10.0, 5.0, 1.0, 0.0];
-            let paths = Array3::from_shape_fn((4, 3, 2), |(t, p, d)| (t + p) as f64 * 0.3 - d as f64);
+            let paths =
+                Array3::from_shape_fn((4, 3, 2), |(t, p, d)| (t + p) as f64 * 0.3 - d as f64);
             data.cells.push(Cell {
                 dataset: dataset.into(),
                 w_r,
@@ -60,11 +61,20 @@ fn made_up() -> ReportData {
                 sde: counts(k + 1),
                 paths: Some(Paths { times, ode: paths.clone(), sde: paths }),
                 losses: (1..=30)
-                    .map(|s| Loss { step: s, dsm: 2.0 + 1.0 / s as f64, residual: (k > 0).then_some(1.0 / s as f64) })
+                    .map(|s| Loss {
+                        step: s,
+                        dsm: 2.0 + 1.0 / s as f64,
+                        residual: (k > 0).then_some(1.0 / s as f64),
+                    })
                     .collect(),
             });
         }
-        data.results.floors.push(Floor { dataset: dataset.into(), n: 1000, w2: 0.001, ..Floor::default() });
+        data.results.floors.push(Floor {
+            dataset: dataset.into(),
+            n: 1000,
+            w2: 0.001,
+            ..Floor::default()
+        });
         data.truths.push(Truth { dataset: dataset.into(), first: counts(0), second: counts(2) });
     }
     data
@@ -83,7 +93,16 @@ fn the_page_needs_nothing_beside_it() {
     assert!(page.contains("&lt;&amp;&gt;"), "the configuration is escaped");
     assert!(page.contains("data:image/png;base64,"));
     assert!(!page.contains("NaN") && !page.contains("inf<"));
-    for name in ["gap", "densities-blob", "densities-checker", "residual-w2", "residual-dsm", "losses", "trajectories-blob", "timings"] {
+    for name in [
+        "gap",
+        "densities-blob",
+        "densities-checker",
+        "residual-w2",
+        "residual-dsm",
+        "losses",
+        "trajectories-blob",
+        "timings",
+    ] {
         assert!(page.contains(&format!("<figure id=\"{name}\">")), "{name}");
     }
 }
@@ -127,10 +146,15 @@ fn every_figure_is_svg_and_png_without_a_system_font() {
         let image = image::load_from_memory(&png).expect("a PNG").to_rgb8();
         assert!(image.width() >= 700, "{}", figure.name);
         let ink = image.pixels().filter(|p| p.0 != [255; 3]).count();
-        assert!(ink * 100 > (image.width() * image.height()) as usize / 2, "{} is blank", figure.name);
+        assert!(
+            ink * 100 > (image.width() * image.height()) as usize / 2,
+            "{} is blank",
+            figure.name
+        );
     }
     // Heat maps are in the PNG too: viridis has a yellow that nothing else has.
     let map = report.figures.iter().find(|f| f.name == "densities-blob").expect("a heat map");
-    let image = image::load_from_memory(&report::png(map).expect("a picture")).expect("a PNG").to_rgb8();
+    let image =
+        image::load_from_memory(&report::png(map).expect("a picture")).expect("a PNG").to_rgb8();
     assert!(image.pixels().filter(|p| p.0 == [253, 231, 37]).count() > 1000);
 }

@@ -245,9 +245,9 @@ fn over_chunks(
     let len = mlp.layout.len;
     let n = u.len() / k;
     let blocks = n.div_ceil(rows);
-    // At least two blocks a chunk, and no more than 256 MiB of accumulators.
+    // Four blocks a chunk where there are many, and no more than 256 MiB of accumulators.
     let most = ((64 << 20) / len).clamp(4, 32);
-    let chunks = blocks.div_ceil(4).clamp(blocks.min(4).max(1), most);
+    let chunks = blocks.div_ceil(4).clamp(blocks.clamp(1, 4), most);
     let bound = |chunk: usize| (chunk * blocks / chunks * rows).min(n);
 
     let lock = || mlp.scratch.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,8 @@
 //! Matrix products on register tiles: layers, weight gradients, column sums, dot products.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops over a tile run over rows and registers of several arrays at once"
+)]
 
 use super::simd::{Kernel, Simd, Tile, for_groups};
 

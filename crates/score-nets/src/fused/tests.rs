@@ -1,5 +1,6 @@
 //! The kernels against their definition in double precision, and the promises about order.
 
+mod published;
 mod tape;
 
 use super::{Activation, FusedMlp, Gradients, Isa, Layer, Samples};
@@ -389,8 +390,7 @@ fn activations_over_the_whole_line() {
             let mlp = FusedMlp::with_isa(&[one, one], activation, isa).expect("qualifies");
             let n = 4001;
             let u: Vec<f32> = (0..n).map(|i| (i as f32 - 2000.0) * 0.01).collect();
-            let [mut value, mut grad, mut lap, mut product] = [const { Vec::new() }; 4];
-            [&mut value, &mut grad, &mut lap, &mut product].map(|x| x.resize(n, 0.0));
+            let [mut value, mut grad, mut lap, mut product] = std::array::from_fn(|_| vec![0.0; n]);
             mlp.laplacian(&u, &[0], Some(&mut value), &mut grad, &mut lap);
             mlp.hessian_product(&u, &vec![1.0; n], &mut grad, &mut product);
             assert!(lap.iter().zip(&product).all(|(a, b)| (a - b).abs() < 1e-5 * sharp as f32));

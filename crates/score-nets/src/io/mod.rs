@@ -1,5 +1,6 @@
 //! Files: this crate's checkpoints, the published safetensors, PyTorch archives.
 
+mod archive;
 mod pickle;
 mod torch;
 

@@ -1,13 +1,11 @@
 //! PyTorch archives: a zip with a pickled description and the raw storages beside it.
 
-use std::{
-    collections::BTreeMap,
-    io::{Cursor, Read},
-};
+use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
 use super::{
+    archive::Archive,
     floats,
     pickle::{TensorRef, Value, parse},
 };
@@ -16,35 +14,26 @@ type Result<T> = std::result::Result<T, String>;
 
 /// The parameters of a pickled module, or the tensors of a `state_dict`, by dotted name.
 pub(super) fn read(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
-    let broken = |e: &dyn std::fmt::Display| format!("not a complete PyTorch archive: {e}");
-    let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| broken(&e))?;
-    let mut names = zip.file_names().filter_map(std::result::Result::ok);
-    let description = names.find(|n| n.ends_with("/data.pkl")).map(|n| n.into_owned());
-    drop(names);
+    let archive = Archive::open(bytes)?;
+    let description = archive.find("/data.pkl");
     let description = description.ok_or("not a PyTorch archive: no member `data.pkl`")?;
-    let folder = description.trim_end_matches("data.pkl").to_string();
-    let mut member = |name: &str| -> Result<Vec<u8>> {
-        let mut file = zip.by_name(name).map_err(|e| format!("member `{name}`: {e}"))?;
-        let mut content = Vec::new();
-        file.read_to_end(&mut content).map_err(|e| format!("member `{name}`: {e}"))?;
-        Ok(content)
-    };
-    if let Ok(order) = member(&format!("{folder}byteorder"))
+    let folder = description.trim_end_matches("data.pkl");
+    if let Ok(order) = archive.read(&format!("{folder}byteorder"))
         && order != b"little"
     {
         return Err("the archive's numbers are not little-endian".into());
     }
     let mut refs = Vec::new();
-    collect(&parse(&member(&description)?)?, "", &mut refs);
+    collect(&parse(archive.read(description)?)?, "", &mut refs);
     if refs.is_empty() {
         return Err("the archive describes no tensors".into());
     }
     let mut tensors = BTreeMap::new();
     for (name, r) in refs {
-        let raw = member(&format!("{folder}data/{}", r.key))?;
+        let raw = archive.read(&format!("{folder}data/{}", r.key))?;
         let tensor = match r.kind.as_str() {
-            "torch.FloatStorage" => view(&name, &r, &floats(&raw, f32::from_le_bytes))?,
-            "torch.DoubleStorage" => view(&name, &r, &floats(&raw, f64::from_le_bytes))?,
+            "torch.FloatStorage" => view(&name, &r, &floats(raw, f32::from_le_bytes))?,
+            "torch.DoubleStorage" => view(&name, &r, &floats(raw, f64::from_le_bytes))?,
             kind => return Err(format!("tensor `{name}` is a {kind}, not f32 or f64")),
         };
         tensors.insert(name, tensor);

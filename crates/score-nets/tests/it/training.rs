@@ -13,7 +13,7 @@ use score_nets::{
     AdamConfig, Dsm, EmaConfig, Error, Kernels, NetConfig, Objective, Outcome as End, Phase,
     Schedule, ScoreBatch, ScoreNet, TimeLaw, TrainConfig, Trainer, Weighting,
 };
-use sde_core::{Key, analytic::DataSet};
+use sde_core::{Key, Potential, analytic::DataSet};
 
 use crate::common::{Npz, Outcome, check, host, net, shared, zoo};
 
@@ -375,25 +375,28 @@ fn training_does_not_depend_on_threads() -> Outcome {
     Ok(())
 }
 
-/// A short training lowers the loss, averaged over times, to near that of the exact score.
+/// A short training halves what the loss has above that of the exact score.
 #[test]
 fn training_learns() -> Outcome {
-    let config = NetConfig::with_gaussian_base(
-        2,
-        vec![32, 32],
-        score_nets::Activation::Silu,
-        DataSet::Blob.variance(),
-        "ou",
-    );
+    let variance = DataSet::Blob.variance();
+    let silu = score_nets::Activation::Silu;
+    let config = NetConfig::with_gaussian_base(2, vec![48, 48], silu, variance, "ou");
     let net = net(&config, DType::F32);
-    let held_out = Dsm::new(Arc::new(DataSet::Blob), 20_000).weighting(Weighting::SigmaSquared);
-    let before = held_out.loss(&net, Key::root(77))?;
-    let schedule = Schedule::Cosine { lr: 5e-3, lr_end: 0.0, warmup: 20, steps: 400 };
-    let dsm = Dsm::new(Arc::new(DataSet::Blob), 1000).weighting(Weighting::SigmaSquared);
-    let mut trainer = Trainer::new(net, TrainConfig::new(400, schedule))?.term(1.0, Box::new(dsm));
+    let dsm = |n| Dsm::new(Arc::new(DataSet::Blob), n).weighting(Weighting::SigmaSquared);
+    let held_out = dsm(20_000).batch(&net, Key::root(77))?;
+    let x = ndarray::Array2::from_shape_vec((20_000, 2), held_out.x.clone())?;
+    let exact = DataSet::Blob.under(net.sde()).expect("a mixture").derivatives(&x, &held_out.t)?;
+    let terms = exact.score.iter().zip(&held_out.target).enumerate();
+    let floor: f64 = terms.map(|(i, (s, t))| held_out.weight[i / 2] * (s - t).powi(2)).sum();
+    let floor = floor / 40_000.0;
+
+    let before = net.score_loss(&held_out)? - floor;
+    let schedule = Schedule::Cosine { lr: 1e-2, lr_end: 0.0, warmup: 20, steps: 500 };
+    let mut trainer =
+        Trainer::new(net, TrainConfig::new(500, schedule))?.term(1.0, Box::new(dsm(1000)));
     trainer.run(&AtomicBool::new(false), &mut no_observer)?;
-    let after = held_out.loss(trainer.net(), Key::root(77))?;
-    println!("held-out loss {before} -> {after}");
-    assert!(after < 0.9 * before, "{before} -> {after}");
+    let after = trainer.net().score_loss(&held_out)? - floor;
+    println!("above the exact score's {floor}: {before} -> {after}");
+    assert!(after > 0.0 && after < 0.5 * before, "{floor}: {before} -> {after}");
     Ok(())
 }

@@ -48,7 +48,10 @@ impl GaussianMixture {
         let (k, dim) = means.dim();
         if weights.len() != k || covs.len() != k || k == 0 || dim == 0 {
             let found = vec![weights.len(), covs.len(), k, dim];
-            return Err(Error::Shape { expected: vec![k.max(1), k.max(1), k.max(1), dim.max(1)], found });
+            return Err(Error::Shape {
+                expected: vec![k.max(1), k.max(1), k.max(1), dim.max(1)],
+                found,
+            });
         }
         let refuse = |name: &str, value: String, reason: &str| Error::Parameter {
             name: name.into(),
@@ -69,9 +72,9 @@ impl GaussianMixture {
                 return Err(Error::Shape { expected: vec![dim, dim], found: cov.shape().to_vec() });
             }
             let size = cov.iter().fold(0.0_f64, |s, c| s.max(c.abs()));
-            let skew = cov.indexed_iter().find(|((i, j), c)| {
-                !c.is_finite() || (*c - cov[[*j, *i]]).abs() > 1e-12 * size
-            });
+            let skew = cov
+                .indexed_iter()
+                .find(|((i, j), c)| !c.is_finite() || (*c - cov[[*j, *i]]).abs() > 1e-12 * size);
             if let Some(((i, j), c)) = skew {
                 let name = format!("covariance[{i},{j}]");
                 return Err(refuse(&name, c.to_string(), "must be finite and symmetric"));
@@ -169,6 +172,24 @@ fn eigen(cov: &Array2<f64>) -> Result<(Vec<f64>, Vec<f64>)> {
     Ok((values, vectors.map(|(i, j)| found.U()[(j, i)]).collect()))
 }
 
+/// The coordinate along the `i`-th axis of a component; `None` for the axes of the space.
+#[inline(always)]
+fn along(axis: Option<&[f64]>, i: usize, f: impl Fn(usize) -> f64) -> f64 {
+    match axis {
+        None => f(i),
+        Some(q) => q.iter().enumerate().map(|(j, q)| q * f(j)).sum(),
+    }
+}
+
+/// Adds `c` times the `i`-th axis.
+#[inline(always)]
+fn add(axis: Option<&[f64]>, i: usize, c: f64, to: &mut [f64]) {
+    match axis {
+        None => to[i] += c,
+        Some(q) => to.iter_mut().zip(q).for_each(|(t, q)| *t += c * q),
+    }
+}
+
 /// What of a mixture depends on the time only.
 pub(super) struct Prepared {
     at: At,
@@ -215,30 +236,21 @@ impl Components for GaussianMixture {
             let (mut square, mut trace, mut d_t) = (0.0, 0.0, 0.0);
             for i in 0..d {
                 let axis = self.axes.as_ref().map(|a| &a[(k * d + i) * d..][..d]);
-                // Coordinates along the i-th axis of the component.
-                let along = |f: &dyn Fn(usize) -> f64| match axis {
-                    None => f(i),
-                    Some(q) => q.iter().enumerate().map(|(j, q)| q * f(j)).sum(),
-                };
-                let y = along(&|j| x[j] - at.alpha * mean[j]);
+                let y = along(axis, i, |j| x[j] - at.alpha * mean[j]);
                 let precision = p.precision[k * d + i];
                 let z = y * precision;
                 square += y * z;
-                let add = |c: f64, to: &mut [f64]| match axis {
-                    None => to[i] += c,
-                    Some(q) => to.iter_mut().zip(q).for_each(|(t, q)| *t += c * q),
-                };
-                add(-z, &mut out.grad[k * d..][..d]);
+                add(axis, i, -z, &mut out.grad[k * d..][..d]);
                 match want {
                     Want::Score => {}
                     Want::Jvp(v) => {
-                        let c = -precision * along(&|j| v[j]);
-                        add(c, &mut out.hv[k * d..][..d]);
+                        let c = -precision * along(axis, i, |j| v[j]);
+                        add(axis, i, c, &mut out.hv[k * d..][..d]);
                     }
                     Want::Everything => {
                         trace -= precision;
                         // y' = -alpha' m and v' = 2 a v + g^2.
-                        let dy = -at.a * at.alpha * along(&|j| mean[j]);
+                        let dy = -at.a * at.alpha * along(axis, i, |j| mean[j]);
                         let half_dv = at.a + 0.5 * at.g2 * precision; // v' / (2 v)
                         d_t += -z * dy + (y * z - 1.0) * half_dv;
                     }

@@ -11,8 +11,10 @@ pub(super) fn mills(z: f64) -> f64 {
     if z < 4.0 {
         return 0.5 * erfc(z * SQRT_HALF) * (0.5 * z * z + LOG_SQRT_TAU).exp();
     }
-    // Laplace's continued fraction 1/(z + 1/(z + 2/(z + 3/(z + ...)))), from the inside.
-    (1..=60).rev().fold(z, |f, k| z + f64::from(k) / f).recip()
+    // Laplace's continued fraction 1/(z + 1/(z + 2/(z + 3/(z + ...)))), from the inside; this many
+    // terms give full precision.
+    let terms = (8.0 + 420.0 / (z * z)) as i32;
+    (1..=terms).rev().fold(z, |f, k| z + f64::from(k) / f).recip()
 }
 
 /// The interval mass `M = Phi(a) - Phi(b)`, `a > b`, as `log M`, `phi(a) / M` and `phi(b) / M`.

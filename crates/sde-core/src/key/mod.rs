@@ -2,6 +2,7 @@
 
 mod normal;
 mod philox;
+mod uniform;
 
 use philox::philox4x32;
 
@@ -69,12 +70,7 @@ impl Key {
     /// assert!(u.iter().all(|u| *u > 0.0 && *u < 1.0));
     /// ```
     pub fn fill_uniforms(self, first: u64, out: &mut [f64]) {
-        in_blocks(first, out, |block, out| {
-            for (i, out) in out.iter_mut().enumerate() {
-                let [a, b, c, d] = self.block(UNIFORMS, block + i as u64);
-                *out = [uniform(a, b), uniform(c, d)];
-            }
-        });
+        in_blocks(first, out, |block, out| uniform::fill_uniforms(self.0, UNIFORMS, block, out));
     }
 
     /// Writes random signs (+1 or -1), number `first` onward.
@@ -86,25 +82,8 @@ impl Key {
     /// assert!(s.iter().all(|s| s.abs() == 1.0));
     /// ```
     pub fn fill_signs(self, first: u64, out: &mut [f64]) {
-        in_blocks(first, out, |block, out: &mut [[f64; 128]]| {
-            for (i, out) in out.iter_mut().enumerate() {
-                let words = self.block(SIGNS, block + i as u64);
-                for (j, s) in out.iter_mut().enumerate() {
-                    *s = if words[j / 32] >> (j % 32) & 1 == 0 { 1.0 } else { -1.0 };
-                }
-            }
-        });
+        in_blocks(first, out, |block, out| uniform::fill_signs(self.0, SIGNS, block, out));
     }
-
-    fn block(self, kind: u32, index: u64) -> [u32; 4] {
-        philox4x32([index as u32, (index >> 32) as u32, kind, 0], self.0)
-    }
-}
-
-/// The midpoint of one of `2^52` cells of (0, 1).
-fn uniform(a: u32, b: u32) -> f64 {
-    let k = (u64::from(a) << 32 | u64::from(b)) >> 12;
-    (k as f64 + 0.5) * (1.0 / (1_u64 << 52) as f64)
 }
 
 /// Fills numbers `first ..` of a stream that comes in blocks of `N`.

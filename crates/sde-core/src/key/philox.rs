@@ -15,6 +15,7 @@ pub(super) fn philox4x32(c: [u32; 4], k: [u32; 2]) -> [u32; 4] {
 /// Ten rounds on `L` counters side by side. Words live in the low halves of their lanes; what the
 /// high halves hold is never used.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "four arrays of lanes, side by side")]
 pub(super) fn rounds<const L: usize>(c: &mut [[u64; L]; 4], k: [u32; 2]) {
     let [mut k0, mut k1] = k;
     for _ in 0..10 {
@@ -33,6 +34,7 @@ pub(super) fn rounds<const L: usize>(c: &mut [[u64; L]; 4], k: [u32; 2]) {
 
 /// The outputs of blocks `first .. first + L` of the stream `kind`.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "four arrays of lanes, side by side")]
 pub(super) fn blocks<const L: usize>(k: [u32; 2], kind: u32, first: u64) -> [[u64; L]; 4] {
     let mut c = [[0; L]; 4];
     for l in 0..L {

@@ -29,7 +29,7 @@ pub fn parse(text: &str) -> Result<Box<dyn Sde>> {
             let [b0, b1] = constants(rest, [("beta0", 0.1), ("beta1", 20.0)])?;
             Box::new(Vp::new(b0, b1)?)
         }
-        "sub-vp" => {
+        "sub-vp" | "subvp" => {
             let [b0, b1] = constants(rest, [("beta0", 0.1), ("beta1", 20.0)])?;
             Box::new(SubVp::new(b0, b1)?)
         }

@@ -44,9 +44,8 @@ fn rules_hold() {
 
 #[test]
 fn nonsense_is_refused() {
-    let message = |grid: TimeGrid, n, a, b| {
-        grid.times(&Vp::default(), n, a, b).unwrap_err().to_string()
-    };
+    let message =
+        |grid: TimeGrid, n, a, b| grid.times(&Vp::default(), n, a, b).unwrap_err().to_string();
     assert_eq!(message(TimeGrid::Uniform, 10, 1.5, 0.0), "time t = 1.5 is outside [0, 1]");
     assert_eq!(message(TimeGrid::Uniform, 10, 1.0, f64::NAN), "time t = NaN is outside [0, 1]");
     assert_eq!(message(TimeGrid::Uniform, 10, 0.5, 0.5), "t_end = 0.5: must be below 0.5");
@@ -58,10 +57,7 @@ fn nonsense_is_refused() {
         message(TimeGrid::OdeSdeGap, 99, 1.0, 0.0),
         "n_steps = 99: the grid ode-sde-gap needs at least 100"
     );
-    assert_eq!(
-        message(TimeGrid::LogSnr, 10, 1.0, 0.0),
-        "t_end = 0: log-snr needs sigma > 0 there"
-    );
+    assert_eq!(message(TimeGrid::LogSnr, 10, 1.0, 0.0), "t_end = 0: log-snr needs sigma > 0 there");
     assert!(TimeGrid::parse("karras:rho=0").is_err() && TimeGrid::parse("uniform:n=1").is_err());
     assert!(TimeGrid::parse("cosine").unwrap_err().to_string().starts_with("unknown time grid"));
     for (grid, name) in TimeGrid::ALL.iter().zip(TimeGrid::NAMES) {

@@ -68,7 +68,10 @@ fn normals_are_normal() {
 /// Correlation of two independent samples of `n` has standard deviation `1 / sqrt(n)`.
 fn check_independent(what: &str, x: &[f64], y: &[f64]) {
     let n = x.len() as f64;
-    for (what2, f) in [("", (|z| z) as fn(f64) -> f64), (" squares", |z| (z * z - 1.0) / 1.414_214)] {
+    for (what2, f) in [
+        ("", (|z| z) as fn(f64) -> f64),
+        (" squares", |z| (z * z - 1.0) / std::f64::consts::SQRT_2),
+    ] {
         let c = x.iter().zip(y).map(|(x, y)| f(*x) * f(*y)).sum::<f64>() / n.sqrt();
         assert!(c.abs() < NORMAL + 1.0, "{what}{what2}: {c}");
     }
@@ -86,7 +89,11 @@ fn streams_are_independent() {
         check_independent("seeds", &z, &normals(Key::root(4), n));
         check_independent("children", &z, &normals(key.fold(0), n));
         check_independent("siblings", &normals(key.fold(0), n), &normals(key.fold(1), n));
-        check_independent("order", &normals(key.fold(0).fold(1), n), &normals(key.fold(1).fold(0), n));
+        check_independent(
+            "order",
+            &normals(key.fold(0).fold(1), n),
+            &normals(key.fold(1).fold(0), n),
+        );
     }
     let mut u = vec![0.0; n];
     Key::root(3).fill_uniforms(0, &mut u);

@@ -1,7 +1,7 @@
 //! Schedules against 50-digit tables, kernels against their composition law, inverses.
 
 use proptest::prelude::*;
-use sde_core::{Error, Ou, Sde, SubVp, Ve, Vp, sde};
+use sde_core::{Error, Ou, Sde, SubVp, Ve, Vp, schedule, sde};
 
 use crate::shared::{fixture, json, number, numbers, shared};
 
@@ -158,7 +158,7 @@ fn inverse_outside_the_horizon_is_refused() {
 
 #[test]
 fn bad_names_and_constants_are_refused() {
-    let message = |text: &str| sde::parse(text).err().expect(text).to_string();
+    let message = |text: &str| sde::parse(text).expect_err(text).to_string();
     assert_eq!(message("vq"), "unknown sde `vq`: expected one of ou, vp, sub-vp, ve");
     assert_eq!(message("vp:beta=1"), "unknown constant `beta`: expected one of beta0, beta1");
     assert_eq!(message("vp:beta0=x"), "beta0 = x: is not a number");
@@ -177,4 +177,44 @@ fn times_outside_the_horizon_are_refused() {
         assert!(matches!(sde::check_time(&ou, t), Err(Error::Time { .. })), "{t}");
     }
     assert!(sde::check_time(&ou, 0.0).is_ok() && sde::check_time(&ou, 10.0).is_ok());
+}
+
+fn all_close(what: &str, found: impl IntoIterator<Item = f64>, expected: &serde_json::Value) {
+    let expected = numbers(expected);
+    let found: Vec<f64> = found.into_iter().collect();
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
+        close(what, i as f64, *f, *e).unwrap();
+    }
+}
+
+#[test]
+fn published_schedules_match_the_full_tables() {
+    let Some(path) = shared("refs/schedules/schedules.json") else { return };
+    let all = json(&path);
+    let table = &all["cosine_s0.008"];
+    let cosine = schedule::Cosine { s: 0.008 };
+    let ts = numbers(&table["t"]);
+    all_close("alpha", ts.iter().map(|t| cosine.alpha(*t)), &table["alpha"]);
+    all_close("log alpha", ts.iter().map(|t| cosine.log_alpha(*t)), &table["log_alpha"]);
+    all_close("sigma2", ts.iter().map(|t| cosine.sigma2(*t)), &table["sigma2"]);
+    all_close("beta", ts.iter().map(|t| cosine.beta(*t)), &table["beta"]);
+    for n in [10, 18, 20, 40] {
+        let expected = &all["karras_rho7_0.002_80"][n.to_string()];
+        all_close("karras", schedule::karras_sigmas(n, 0.002, 80.0, 7.0), expected);
+    }
+    let table = &all["edm_precond_sigma_data_0.5"];
+    let edm = schedule::EdmPreconditioning { sigma_data: 0.5 };
+    let sigmas = numbers(&table["sigma"]);
+    all_close("c_skip", sigmas.iter().map(|s| edm.c_skip(*s)), &table["c_skip"]);
+    all_close("c_out", sigmas.iter().map(|s| edm.c_out(*s)), &table["c_out"]);
+    all_close("c_in", sigmas.iter().map(|s| edm.c_in(*s)), &table["c_in"]);
+    all_close("c_noise", sigmas.iter().map(|s| edm.c_noise(*s)), &table["c_noise"]);
+    all_close("weight", sigmas.iter().map(|s| edm.loss_weight(*s)), &table["loss_weight"]);
+    let betas = schedule::ddpm_betas(1000, 0.1, 20.0);
+    let table = &all["ddpm_N1000"];
+    all_close("products", schedule::alphas_cumprod(&betas), &table["alphas_cumprod"]);
+    all_close("betas", betas, &table["betas"]);
+    let sigmas = schedule::smld_sigmas(1000, 0.01, 50.0);
+    all_close("smld", sigmas, &all["smld_N1000_0.01_50_discrete_sigmas"]);
 }

@@ -56,6 +56,7 @@ impl<S: State, P: Dynamics<S> + ?Sized> Stepper<S, P> for RungeKutta {
 /// `x + h sum_i w_i k_i`, over the weights that are not zero.
 fn combination<S: State>(x: Option<&S>, h: f64, weights: &[f64], stages: &[S]) -> Result<S> {
     let used = weights.iter().zip(stages).filter(|(w, _)| **w != 0.0);
-    let terms: Vec<_> = x.map(|x| (1.0, x)).into_iter().chain(used.map(|(w, k)| (h * w, k))).collect();
+    let terms: Vec<_> =
+        x.map(|x| (1.0, x)).into_iter().chain(used.map(|(w, k)| (h * w, k))).collect();
     S::lincomb(&terms)
 }

@@ -37,7 +37,11 @@ pub(super) fn figure(data: &ReportData, dataset: &str) -> Result<Figure> {
                 title: format!("w_{{R}} = {}", weight_name(row.w_r)),
                 top: density(&cell.sde),
                 bottom: density(&cell.ode),
-                note: format!("W_{{2}}^{{2}} {} \u{b7} TV {}", digits(row.ode_sde), short3(row.tv_ode_sde)),
+                note: format!(
+                    "W_{{2}}^{{2}} {} \u{b7} TV {}",
+                    digits(row.ode_sde),
+                    short3(row.tv_ode_sde)
+                ),
             });
         }
     }
@@ -49,12 +53,14 @@ pub(super) fn figure(data: &ReportData, dataset: &str) -> Result<Figure> {
     let (label, bar) = (64.0, 62.0);
     let (left, side) = columns(label, 1080.0 - bar, 10.0, cols.len().max(1));
     let side = side.min(220.0);
-    let left: Vec<f64> = left.iter().enumerate().map(|(k, _)| label + k as f64 * (side + 10.0)).collect();
+    let left: Vec<f64> =
+        left.iter().enumerate().map(|(k, _)| label + k as f64 * (side + 10.0)).collect();
     let (head, gap) = (34.0, 10.0);
     let y = |r: usize| head + r as f64 * (side + gap);
     let mut svg = Svg::new(1080.0, y(2) + side + 30.0);
 
-    let name = Text { size: 12.5, fill: INK, anchor: Anchor::Middle, weight: 600, ..Text::default() };
+    let name =
+        Text { size: 12.5, fill: INK, anchor: Anchor::Middle, weight: 600, ..Text::default() };
     for (r, text) in ["SDE", "ODE", "ODE \u{2212} SDE"].iter().enumerate() {
         svg.text((label - 40.0, y(r) + side / 2.0), text, &Text { rotate: -90.0, ..name.clone() });
     }
@@ -62,7 +68,14 @@ pub(super) fn figure(data: &ReportData, dataset: &str) -> Result<Figure> {
     for r in 0..3 {
         for v in [-1.0_f64, 0.0, 1.0] {
             let py = y(r) + side * (0.5 - 0.5 * v);
-            let py = py + if v > 0.0 { 8.0 } else if v < 0.0 { 0.0 } else { 4.0 };
+            let py = py
+                + if v > 0.0 {
+                    8.0
+                } else if v < 0.0 {
+                    0.0
+                } else {
+                    4.0
+                };
             svg.text((label - 6.0, py), &short(v * results.half_width), &nodes);
         }
     }
@@ -71,7 +84,15 @@ pub(super) fn figure(data: &ReportData, dataset: &str) -> Result<Figure> {
         if c == 0 && truth.is_some() {
             let style = Text { size: 11.0, fill: "#fff", ..Text::default() };
             for (r, text) in ["sample 1", "sample 2"].iter().enumerate() {
-                picture(&mut svg, [&col.top, &col.bottom][r], Map::Sequential, 0.0, top_density, (left[c], y(r)), side)?;
+                picture(
+                    &mut svg,
+                    [&col.top, &col.bottom][r],
+                    Map::Sequential,
+                    0.0,
+                    top_density,
+                    (left[c], y(r)),
+                    side,
+                )?;
                 svg.text((left[c] + 8.0, y(r) + 17.0), text, &style);
             }
         } else {
@@ -132,7 +153,8 @@ fn to_density(counts: &Array2<f64>, merge: usize, spacing: f64) -> Array2<f64> {
     let (h, w) = (counts.nrows() / merge, counts.ncols() / merge);
     let area = (merge as f64 * spacing).powi(2);
     Array2::from_shape_fn((h, w), |(i, j)| {
-        let block = counts.slice(ndarray::s![i * merge..(i + 1) * merge, j * merge..(j + 1) * merge]);
+        let block =
+            counts.slice(ndarray::s![i * merge..(i + 1) * merge, j * merge..(j + 1) * merge]);
         block.sum() / (total * area)
     })
 }

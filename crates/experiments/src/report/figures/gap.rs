@@ -61,7 +61,13 @@ pub(super) fn figure(data: &ReportData) -> Figure {
         };
         if let Some(floor) = results.floor_of(dataset).filter(|f| f.w2 > 0.0) {
             let (x0, y0) = panel.at(panel.across.lo, floor.w2);
-            svg.rect((x0, y0), (panel.w, panel.y + panel.h - y0), "#eef0f3", 0.0, &format!("noise floor {:.5}", floor.w2));
+            svg.rect(
+                (x0, y0),
+                (panel.w, panel.y + panel.h - y0),
+                "#eef0f3",
+                0.0,
+                &format!("noise floor {:.5}", floor.w2),
+            );
         }
         panel.draw_axes(&mut svg, s == 0);
         panel.title(&mut svg, dataset);
@@ -82,7 +88,15 @@ pub(super) fn figure(data: &ReportData) -> Figure {
             let points: Vec<_> = rows.iter().map(|r| (place(r.w_r), pick(r))).collect();
             panel.line(&mut svg, &points, colour, 2.4, "", 1.0);
             for (px, v) in points {
-                marker(&mut svg, 0, panel.at(px, v), 4.6, colour, "#fff", &format!("{name}: {v:.5}"));
+                marker(
+                    &mut svg,
+                    0,
+                    panel.at(px, v),
+                    4.6,
+                    colour,
+                    "#fff",
+                    &format!("{name}: {v:.5}"),
+                );
             }
         }
         if rows.is_empty() {
@@ -90,5 +104,8 @@ pub(super) fn figure(data: &ReportData) -> Figure {
             svg.text(middle, "no networks", &Text { anchor: Anchor::Middle, ..key.clone() });
         }
     }
-    Figure::new("gap", svg.finish("Squared Wasserstein-2 distances against the weight of the residual"))
+    Figure::new(
+        "gap",
+        svg.finish("Squared Wasserstein-2 distances against the weight of the residual"),
+    )
 }

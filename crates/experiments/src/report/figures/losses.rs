@@ -55,7 +55,8 @@ pub(super) fn figure(data: &ReportData) -> Option<Figure> {
                 if name != dataset {
                     continue;
                 }
-                let colour = weight(weights.iter().position(|w| w == w_r).unwrap_or(0), weights.len());
+                let colour =
+                    weight(weights.iter().position(|w| w == w_r).unwrap_or(0), weights.len());
                 let points: Vec<(f64, f64)> = losses
                     .iter()
                     .filter_map(|l| Some((l.step as f64, if r == 0 { l.dsm } else { l.residual? })))
@@ -65,7 +66,10 @@ pub(super) fn figure(data: &ReportData) -> Option<Figure> {
             svg.end_clip();
         }
     }
-    Some(Figure::new("losses", svg.finish("Denoising loss and mean squared residual over training")))
+    Some(Figure::new(
+        "losses",
+        svg.finish("Denoising loss and mean squared residual over training"),
+    ))
 }
 
 /// A running mean (in the logarithm) over a thirtieth of the curve, thinned to 300 points.
@@ -74,7 +78,8 @@ fn smoothed(losses: &[Loss]) -> Vec<Loss> {
     let stride = losses.len().div_ceil(300).max(1);
     let mean = |at: usize, pick: &dyn Fn(&Loss) -> Option<f64>| -> Option<f64> {
         let window = &losses[at.saturating_sub(half)..(at + half + 1).min(losses.len())];
-        let logs: Vec<f64> = window.iter().filter_map(pick).filter(|v| *v > 0.0).map(f64::ln).collect();
+        let logs: Vec<f64> =
+            window.iter().filter_map(pick).filter(|v| *v > 0.0).map(f64::ln).collect();
         (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
     };
     (0..losses.len())

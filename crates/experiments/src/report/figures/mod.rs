@@ -30,7 +30,7 @@ impl Figure {
 ///
 /// # Errors
 /// When a picture cannot be encoded.
-pub fn all(data: &ReportData) -> Result<Vec<Figure>> {
+pub(crate) fn all(data: &ReportData) -> Result<Vec<Figure>> {
     let mut figures = vec![gap::figure(data)];
     for dataset in data.results.datasets() {
         figures.push(densities::figure(data, dataset)?);
@@ -46,7 +46,7 @@ pub fn all(data: &ReportData) -> Result<Vec<Figure>> {
 }
 
 /// A weight as it is written in text: `0`, `0.1`, `10`.
-pub fn weight_name(w_r: f64) -> String {
+pub(crate) fn weight_name(w_r: f64) -> String {
     super::axes::short(w_r)
 }
 

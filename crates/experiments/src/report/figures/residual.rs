@@ -11,18 +11,8 @@ type Pick = fn(&Row) -> f64;
 
 pub(super) fn against_w2(data: &ReportData) -> Figure {
     let panels: [(&str, Pick, &str, Pick); 2] = [
-        (
-            "On points of p_{t}",
-            |r| r.residual_on_path,
-            "mean squared residual",
-            |r| r.ode_sde,
-        ),
-        (
-            "Over the collocation box",
-            |r| r.residual,
-            "mean squared residual",
-            |r| r.ode_sde,
-        ),
+        ("On points of p_{t}", |r| r.residual_on_path, "mean squared residual", |r| r.ode_sde),
+        ("Over the collocation box", |r| r.residual, "mean squared residual", |r| r.ode_sde),
     ];
     let mut svg = Svg::new(710.0, 390.0);
     let (left, width) = columns(66.0, 700.0, 30.0, 2);
@@ -31,7 +21,10 @@ pub(super) fn against_w2(data: &ReportData) -> Figure {
         scatter(&mut svg, data, (left[k], width), title, (*x, x_name), (*y, name));
     }
     legend(&mut svg, data, 66.0);
-    Figure::new("residual-w2", svg.finish("Mean squared Fokker-Planck residual against squared W2 of ODE and SDE"))
+    Figure::new(
+        "residual-w2",
+        svg.finish("Mean squared Fokker-Planck residual against squared W2 of ODE and SDE"),
+    )
 }
 
 pub(super) fn against_dsm(data: &ReportData) -> Figure {
@@ -45,7 +38,10 @@ pub(super) fn against_dsm(data: &ReportData) -> Figure {
         (|r| r.dsm_loss, "held-out DSM loss"),
         (|r| r.residual_on_path, y),
     );
-    Figure::new("residual-dsm", svg.finish("Mean squared Fokker-Planck residual against the denoising loss"))
+    Figure::new(
+        "residual-dsm",
+        svg.finish("Mean squared Fokker-Planck residual against the denoising loss"),
+    )
 }
 
 fn legend(svg: &mut Svg, data: &ReportData, mut x: f64) {
@@ -92,11 +88,24 @@ fn scatter(
         for (a, b, w) in points {
             let (px, py) = panel.at(a, b);
             let w = weight_name(w);
-            marker(svg, s, (px, py), 5.0, colour, "#fff", &format!("{dataset}, w_R = {w}: {a:.4} / {b:.5}"));
+            marker(
+                svg,
+                s,
+                (px, py),
+                5.0,
+                colour,
+                "#fff",
+                &format!("{dataset}, w_R = {w}: {a:.4} / {b:.5}"),
+            );
             // A number that would lie on another is left out; the tooltip has it.
-            let free = taken.iter().all(|(qx, qy)| (px - qx).abs() > 20.0 || (py - qy).abs() > 11.0);
+            let free =
+                taken.iter().all(|(qx, qy)| (px - qx).abs() > 20.0 || (py - qy).abs() > 11.0);
             if free {
-                svg.text((px + 7.5, py - 6.0), &w, &Text { size: 10.5, fill: GREY, ..Text::default() });
+                svg.text(
+                    (px + 7.5, py - 6.0),
+                    &w,
+                    &Text { size: 10.5, fill: GREY, ..Text::default() },
+                );
                 taken.push((px, py));
             }
         }

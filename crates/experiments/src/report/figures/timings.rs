@@ -6,7 +6,8 @@ use crate::report::colormap::{GREY, INK};
 use crate::report::data::ReportData;
 use crate::report::svg::{Anchor, Svg, Text};
 
-const PARTS: [(&str, &str); 3] = [("training", "#4338ca"), ("sampling", "#0d9488"), ("measuring", "#f59e0b")];
+const PARTS: [(&str, &str); 3] =
+    [("training", "#4338ca"), ("sampling", "#0d9488"), ("measuring", "#f59e0b")];
 
 pub(super) fn figure(data: &ReportData) -> Figure {
     let rows = &data.results.rows;
@@ -34,18 +35,35 @@ pub(super) fn figure(data: &ReportData) -> Figure {
     for (k, row) in rows.iter().enumerate() {
         let y = top + bar * k as f64;
         let name = format!("{}  w_{{R}} = {}", row.dataset, weight_name(row.w_r));
-        svg.text((140.0, y + 12.0), &name, &Text { size: 11.5, fill: INK, anchor: Anchor::End, ..Text::default() });
+        svg.text(
+            (140.0, y + 12.0),
+            &name,
+            &Text { size: 11.5, fill: INK, anchor: Anchor::End, ..Text::default() },
+        );
         let mut from = 0.0;
         for (seconds, (what, colour)) in parts(k).into_iter().zip(PARTS) {
             let (x0, _) = panel.at(from, 0.0);
             let (x1, _) = panel.at(from + seconds, 0.0);
             if x1 - x0 > 0.2 {
-                svg.rect((x0, y + 1.0), (x1 - x0, bar - 5.0), colour, 1.5, &format!("{what} {seconds:.1} s"));
+                svg.rect(
+                    (x0, y + 1.0),
+                    (x1 - x0, bar - 5.0),
+                    colour,
+                    1.5,
+                    &format!("{what} {seconds:.1} s"),
+                );
             }
             from += seconds;
         }
         let (end, _) = panel.at(from, 0.0);
-        svg.text((end + 6.0, y + 12.0), &format!("{from:.1} s"), &Text { size: 11.0, fill: GREY, ..Text::default() });
+        svg.text(
+            (end + 6.0, y + 12.0),
+            &format!("{from:.1} s"),
+            &Text { size: 11.0, fill: GREY, ..Text::default() },
+        );
     }
-    Figure::new("timings", svg.finish("Seconds of training, sampling and measuring of every network"))
+    Figure::new(
+        "timings",
+        svg.finish("Seconds of training, sampling and measuring of every network"),
+    )
 }

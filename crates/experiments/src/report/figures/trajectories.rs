@@ -26,14 +26,22 @@ pub(super) fn figure(data: &ReportData, dataset: &str) -> Result<Option<Figure>>
     let width = width.min(330.0);
     for (c, (w_r, paths)) in cells.iter().enumerate() {
         let t_max = paths.times[0];
-        let ticks = [0.0, 0.01, 0.05, 0.2, 0.5, 1.0].map(|f| (f * t_max, short(f * t_max))).to_vec();
-        for (r, (who, states)) in [("SDE", &paths.sde), ("ODE", &paths.ode)].into_iter().enumerate() {
+        let ticks =
+            [0.0, 0.01, 0.05, 0.2, 0.5, 1.0].map(|f| (f * t_max, short(f * t_max))).to_vec();
+        for (r, (who, states)) in [("SDE", &paths.sde), ("ODE", &paths.ode)].into_iter().enumerate()
+        {
             let mut up = Axis::linear(-reach, reach, &format!("{who}: x_{{1}}"));
             up.ticks.retain(|(v, _)| v.abs() <= reach);
             let label = if r == 1 { "time t (noise on the left)" } else { "" };
-            let across =
-                Axis { scale: Scale::Sqrt, lo: t_max, hi: 0.0, ticks: if r == 1 { ticks.clone() } else { vec![] }, label: label.into() };
-            let panel = Panel { x: left[c], y: 36.0 + 202.0 * r as f64, w: width, h: 182.0, across, up };
+            let across = Axis {
+                scale: Scale::Sqrt,
+                lo: t_max,
+                hi: 0.0,
+                ticks: if r == 1 { ticks.clone() } else { vec![] },
+                label: label.into(),
+            };
+            let panel =
+                Panel { x: left[c], y: 36.0 + 202.0 * r as f64, w: width, h: 182.0, across, up };
             panel.draw_axes(&mut svg, c == 0);
             if r == 0 {
                 panel.title(&mut svg, &format!("w_{{R}} = {}", weight_name(*w_r)));
@@ -43,7 +51,8 @@ pub(super) fn figure(data: &ReportData, dataset: &str) -> Result<Option<Figure>>
             svg.end_clip();
         }
     }
-    let label = format!("First coordinate of particles of {dataset} over time, SDE above, ODE below");
+    let label =
+        format!("First coordinate of particles of {dataset} over time, SDE above, ODE below");
     Ok(Some(Figure::new(format!("trajectories-{dataset}"), svg.finish(&label))))
 }
 
@@ -58,7 +67,8 @@ fn draw(svg: &mut Svg, panel: &Panel, times: &[f64], states: &Array3<f64>) {
         for (k, t) in times.iter().enumerate() {
             let at = panel.at(*t, states[[k, p, 0]]);
             // Points closer than half a pixel across are left out of the drawing.
-            let far = points.last().is_none_or(|q| (at.0 - q.0).abs() > 0.5 || (at.1 - q.1).abs() > 1.5);
+            let far =
+                points.last().is_none_or(|q| (at.0 - q.0).abs() > 0.5 || (at.1 - q.1).abs() > 1.5);
             if far || k + 1 == times.len() {
                 points.push(at);
             }

@@ -1,0 +1,7 @@
+//! Integration tests of residuals, estimators and the penalty.
+
+mod common;
+mod estimators;
+mod identities;
+mod penalties;
+mod residuals;

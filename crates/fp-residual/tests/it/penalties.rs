@@ -1,0 +1,219 @@
+//! The penalty: reference losses and gradients, ten steps of Adam, collocation.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use candle_core::{DType, Device, backprop::GradStore};
+use fp_residual::{
+    Collocation, FokkerPlanckPenalty, ScoreFormPenalty, residual_graph, residual_loss_and_grad,
+};
+use score_nets::{
+    DataSource, Dsm, Kernels, NetConfig, Objective, Output, Schedule, ScoreBatch, ScoreNet,
+    TimeLaw, TrainConfig, Trainer,
+};
+use sde_core::{Key, analytic::DataSet};
+
+use crate::common::{Npz, Outcome, check, host, net, points, shared, times, zoo};
+
+const CASES: [(DType, Kernels, f64); 3] = [
+    (DType::F64, Kernels::Composite, 1e-9),
+    (DType::F32, Kernels::Composite, 1e-4),
+    (DType::F32, Kernels::Fused, 1e-4),
+];
+
+struct Fixed {
+    name: &'static str,
+    batch: ScoreBatch,
+}
+
+/// The two reference losses on their fixed batch.
+impl Objective for Fixed {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn loss_and_grad(
+        &self,
+        net: &ScoreNet,
+        _: u64,
+        _: Key,
+    ) -> score_nets::Result<(f64, GradStore)> {
+        match self.name {
+            "dsm" => net.score_loss_and_grad(&self.batch),
+            _ => residual_loss_and_grad(net, &self.batch.x, &self.batch.t),
+        }
+    }
+}
+
+fn reference(npz: &mut Npz) -> Result<(Fixed, Fixed), Box<dyn std::error::Error>> {
+    let (x, t, target) = (npz.flat("xt")?, npz.flat("t")?, npz.flat("target")?);
+    let weight = vec![1.0; t.len()];
+    let dsm = Fixed { name: "dsm", batch: ScoreBatch { x, t, target, weight } };
+    let points = npz.flat("collocation")?;
+    let batch = ScoreBatch {
+        t: points.chunks(3).map(|p| p[0]).collect(),
+        x: points.chunks(3).flat_map(|p| [p[1], p[2]]).collect(),
+        ..ScoreBatch::default()
+    };
+    Ok((dsm, Fixed { name: "residual", batch }))
+}
+
+/// Losses, residuals and every gradient. The reference has `grad_pinn/output.bias` = 0: a constant
+/// added to the potential changes no derivative, so it gets no gradient and is not trained.
+#[test]
+fn reference_losses_and_gradients() -> Outcome {
+    let Some(folder) = shared("refs/pinn") else { return Ok(()) };
+    let Some(nets) = shared("odesdegap") else { return Ok(()) };
+    let meta: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("meta.json"))?)?;
+    for name in ["blob_w0.0", "circles2_w1.0"] {
+        let mut npz = Npz::open(folder.join(format!("losses_{name}.npz")))?;
+        let (dsm, pinn) = reference(&mut npz)?;
+        for (dtype, kernels, tolerance) in CASES {
+            let file = nets.join(format!("{name}.safetensors"));
+            let net = ScoreNet::open_as(file, dtype, &Device::Cpu)?.with_kernels(kernels)?;
+            let x = crate::common::rows(&pinn.batch.x, 2, dtype);
+            let residual = residual_graph(&net, &x, &pinn.batch.t)?;
+            check(&format!("{name} residual"), &host(&residual), &npz.flat("residual")?, tolerance);
+            for (objective, key, loss_key) in
+                [(&dsm, "grad_dsm", "dsm_loss"), (&pinn, "grad_pinn", "pinn_loss")]
+            {
+                let what = format!("{name} {key} {dtype:?} {kernels:?}");
+                let (loss, grads) = objective.loss_and_grad(&net, 0, Key::root(0))?;
+                let expected = meta[name][loss_key].as_f64().expect("a number");
+                check(&format!("{what} loss"), &[loss], &[expected], tolerance);
+                for (var_name, var) in net.vars() {
+                    let expected = npz.flat(&format!("{key}/{var_name}"))?;
+                    match grads.get(var.as_tensor()).map(host) {
+                        Some(g) => {
+                            check(&format!("{what} {var_name}"), &g, &expected, tolerance);
+                            assert!(g.iter().any(|g| *g != 0.0), "{var_name}");
+                        }
+                        None => {
+                            assert_eq!(var_name, "output.bias");
+                            assert_eq!(expected, [0.0]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ten steps of Adam on the sum of both losses, through the trainer.
+#[test]
+fn ten_reference_steps() -> Outcome {
+    let Some(folder) = shared("refs/pinn") else { return Ok(()) };
+    let Some(nets) = shared("odesdegap") else { return Ok(()) };
+    for name in ["blob_w0.0", "circles2_w1.0"] {
+        for (dtype, kernels, tolerance) in CASES {
+            let mut npz = Npz::open(folder.join(format!("losses_{name}.npz")))?;
+            let (dsm, pinn) = reference(&mut npz)?;
+            let file = nets.join(format!("{name}.safetensors"));
+            let net = ScoreNet::open_as(file, dtype, &Device::Cpu)?.with_kernels(kernels)?;
+            let config = TrainConfig::new(10, Schedule::Constant { lr: 1e-3 });
+            let mut trainer = Trainer::new(net, TrainConfig { log_every: 1, ..config })?
+                .term(1.0, Box::new(dsm))
+                .term(1.0, Box::new(pinn));
+            let mut losses = Vec::new();
+            trainer.run(&AtomicBool::new(false), &mut |p| {
+                losses.extend(p.terms.iter().map(|(_, loss)| *loss));
+                Ok(())
+            })?;
+            let what = format!("{name} {dtype:?} {kernels:?}");
+            let expected = npz.flat("adam_losses_dsm_pinn")?;
+            for (step, (found, expected)) in losses.chunks(2).zip(expected.chunks(2)).enumerate() {
+                let limit = if dtype == DType::F64 { 1e-8 } else { 1e-3 };
+                check(&format!("{what} step {step} dsm"), &found[..1], &expected[..1], limit);
+                check(&format!("{what} step {step} residual"), &found[1..], &expected[1..], limit);
+            }
+            for (var_name, var) in trainer.net().vars() {
+                let expected = npz.flat(&format!("adam10/{var_name}"))?;
+                let limit = if dtype == DType::F64 { 1e-8 } else { 10.0 * tolerance };
+                check(&format!("{what} {var_name}"), &host(var.as_tensor()), &expected, limit);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The frozen-operator gradient is that of the mean square of the residual graph.
+#[test]
+fn linearised_loss_is_the_loss() -> Outcome {
+    for config in zoo().iter().filter(|c| c.output == Output::Potential) {
+        let net = net(config, DType::F64);
+        let (x, t) = (points(7, 30, config.dim), times(&net, 30));
+        let (loss, grads) = residual_loss_and_grad(&net, &x, &t)?;
+        let at = crate::common::rows(&x, config.dim, DType::F64);
+        let direct = residual_graph(&net, &at, &t)?.sqr()?.mean_all()?;
+        check("loss", &[loss], &host(&direct), 1e-12);
+        let expected = direct.backward()?;
+        for (name, var) in net.vars() {
+            match (grads.get(var.as_tensor()), expected.get(var.as_tensor())) {
+                (Some(a), Some(b)) => check(name, &host(a), &host(b), 1e-11),
+                (None, None) => assert_eq!(net.gauge_parameter(), Some(name.as_str())),
+                _ => panic!("{name} has a gradient on one path only"),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn collocation_is_keyed_and_inside() -> Outcome {
+    let net = net(&NetConfig::published(), DType::F32);
+    let box_ = |n| FokkerPlanckPenalty::uniform(n);
+    let (x, t) = box_(5000).points(&net, Key::root(1))?;
+    let (x_short, t_short) = box_(1500).points(&net, Key::root(1))?;
+    assert_eq!((&x[..3000], &t[..1500]), (&x_short[..], &t_short[..]));
+    assert!(x.iter().all(|x| x.abs() <= 3.5) && t.iter().all(|t| (1e-4..=10.0).contains(t)));
+    // Means of 10 000 and 5 000 uniforms, at 4.9 standard errors.
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+    assert!(mean(&x).abs() < 4.9 * 3.5 / 3_f64.sqrt() / 100.0);
+    assert!((mean(&t) - 5.0).abs() < 4.9 * 5.0 / 3_f64.sqrt() / 5000_f64.sqrt());
+
+    let source: Arc<dyn DataSource> = Arc::new(DataSet::Blob);
+    let law = TimeLaw::Beta { a: 1.0, b: 2.0 };
+    let marginal = FokkerPlanckPenalty::on_marginal(2000, source.clone(), law);
+    let (x, t) = marginal.points(&net, Key::root(4))?;
+    let batch = Dsm::new(source, 2000).batch(&net, Key::root(4))?;
+    assert_eq!((x, t), (batch.x, batch.t), "the points of denoising score matching");
+
+    let narrow =
+        FokkerPlanckPenalty::new(40, Collocation::UniformBox { half_width: 0.1 }).t_min(9.0);
+    let (x, t) = narrow.points(&net, Key::root(1))?;
+    assert!(x.iter().all(|x| x.abs() <= 0.1) && t.iter().all(|t| *t >= 9.0));
+    let error = box_(0).points(&net, Key::root(1)).unwrap_err().to_string();
+    assert_eq!(error, "points = 0: must be at least 1");
+    Ok(())
+}
+
+/// Value with and without gradients, and every parameter reached, for both penalties.
+#[test]
+fn penalties_reach_every_parameter() -> Outcome {
+    for config in zoo() {
+        let net = net(&config, DType::F32);
+        let penalty = FokkerPlanckPenalty::uniform(300).t_min(0.05);
+        let mut objectives: Vec<Box<dyn Objective>> =
+            vec![Box::new(ScoreFormPenalty(penalty.clone()))];
+        if config.output == Output::Potential {
+            let (loss, _) = penalty.loss_and_grad(&net, 0, Key::root(2))?;
+            check("loss alone", &[penalty.loss(&net, Key::root(2))?], &[loss], 1e-4);
+            objectives.push(Box::new(penalty));
+        }
+        for objective in objectives {
+            let (loss, grads) = objective.loss_and_grad(&net, 0, Key::root(2))?;
+            assert!(loss.is_finite() && loss > 0.0, "{} {loss}", objective.name());
+            for (name, var) in net.vars() {
+                let Some(g) = grads.get(var.as_tensor()).map(host) else {
+                    // A constant added to a potential, or to a score under a constant base.
+                    assert_eq!(net.gauge_parameter(), Some(name.as_str()), "{config:?}");
+                    continue;
+                };
+                assert!(g.iter().all(|g| g.is_finite()), "{name} {config:?}");
+                assert!(g.iter().any(|g| *g != 0.0), "{name} {config:?}");
+            }
+        }
+    }
+    Ok(())
+}

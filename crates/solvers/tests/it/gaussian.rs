@@ -1,0 +1,194 @@
+//! Gaussian data: every sampler is affine there, so the mean and covariance of its samples follow
+//! exactly from what single steps do to basis vectors. Held against independent recursions.
+
+use ndarray::{Array1, Array2, Axis};
+use sde_core::analytic::GaussianMixture;
+use sde_core::{Result, Reverse, TimeGrid};
+use serde_json::Value;
+use solvers::{End, Method, Noise, Past, QuietEnd, Stepper};
+
+use crate::common::{fixture, json, matrix, numbers, sde_of, shared};
+
+/// Mean and covariance of a Gaussian.
+#[derive(Clone, Debug)]
+pub(crate) struct Moments {
+    pub(crate) mean: Array1<f64>,
+    pub(crate) cov: Array2<f64>,
+}
+
+/// Noise that is one basis vector in each of the last `D` of `2 D + 1` rows.
+struct Unit;
+
+impl Noise<Array2<f64>> for Unit {
+    fn increment(&self, like: &Array2<f64>, t0: f64, t1: f64) -> Result<Array2<f64>> {
+        let d = like.ncols();
+        let one = (t1 - t0).abs().sqrt();
+        Ok(Array2::from_shape_fn(like.dim(), |(i, j)| if i == d + 1 + j { one } else { 0.0 }))
+    }
+
+    fn first_row(&self) -> u64 {
+        0
+    }
+}
+
+/// Takes moments through the steps of a one-step method: row 0 of the batch shows where a step
+/// sends the origin, rows 1 to D what it does to basis vectors, the others what noise does.
+pub(crate) fn push<P: ?Sized>(
+    stepper: &dyn Stepper<Array2<f64>, P>,
+    problem: &P,
+    times: &[f64],
+    mut now: Moments,
+    end: End,
+) -> Moments {
+    let d = now.mean.len();
+    let batch = Array2::from_shape_fn((2 * d + 1, d), |(i, j)| f64::from(u8::from(i == j + 1)));
+    let quiet = QuietEnd::new(&Unit, times[times.len() - 1]);
+    let noise: &dyn Noise<_> = if end == End::Plain { &Unit } else { &quiet };
+    for w in times.windows(2) {
+        let x = stepper.step(problem, &batch, w[0], w[1], &Past::default(), noise).unwrap().x;
+        let origin = x.row(0).to_owned();
+        let columns = |from: usize| {
+            (&x.slice(ndarray::s![from..from + d, ..]) - &origin.view().insert_axis(Axis(0)))
+                .reversed_axes()
+        };
+        let (a, l) = (columns(1), columns(d + 1));
+        now = Moments {
+            mean: a.dot(&now.mean) + &origin,
+            cov: a.dot(&now.cov).dot(&a.t()) + l.dot(&l.t()),
+        };
+    }
+    now
+}
+
+/// A Gaussian of the reference file.
+fn data(all: &Value, name: &str) -> (GaussianMixture, Moments) {
+    let t = &all["targets"][name];
+    let (mean, cov) = (Array1::from(numbers(&t["mean"])), matrix(&t["cov"]));
+    let means = mean.clone().insert_axis(Axis(0));
+    (
+        GaussianMixture::new(&[1.0], &means, std::slice::from_ref(&cov)).unwrap(),
+        Moments { mean, cov },
+    )
+}
+
+/// The largest error in units of the size of the entry's moments.
+fn error(found: &Moments, case: &Value) -> f64 {
+    let (mean, cov) = (Array1::from(numbers(&case["mean"])), matrix(&case["cov"]));
+    let size = |it: &mut dyn Iterator<Item = &f64>| it.fold(1.0_f64, |m, v| m.max(v.abs()));
+    let (sm, sc) = (size(&mut mean.iter()), size(&mut cov.iter()));
+    let gap = |a: f64, b: f64, s: f64| {
+        let e = (a - b).abs() / s;
+        if e.is_nan() { f64::INFINITY } else { e }
+    };
+    let m = found.mean.iter().zip(&mean).map(|(a, b)| gap(*a, *b, sm));
+    m.chain(found.cov.iter().zip(&cov).map(|(a, b)| gap(*a, *b, sc))).fold(0.0, f64::max)
+}
+
+/// One recursion by the method it belongs to; `None` for a scheme that has no method here.
+fn check_recursion(all: &Value, case: &Value) -> Option<f64> {
+    let text = |k: &str| case[k].as_str().unwrap();
+    let (method, eta, end) = match text("scheme") {
+        "em" => (Method::EulerMaruyama, 1.0, End::Plain),
+        "em_nonoise" => (Method::EulerMaruyama, 1.0, End::NoNoise),
+        "em_lam" => (Method::EulerMaruyama, 0.5, End::Plain),
+        "euler_ode" => (Method::EulerMaruyama, 0.0, End::Plain),
+        "heun_ode" => (Method::Heun, 0.0, End::Plain),
+        _ => return None,
+    };
+    let (target, exact) = data(all, text("target"));
+    let sde = sde_of(text("sde"));
+    let score = target.under(&*sde);
+    let problem = Reverse::new(&*sde, &score, eta).unwrap();
+    let (n, eps) = (case["N"].as_u64().unwrap() as usize, case["eps"].as_f64().unwrap());
+    let times = TimeGrid::Uniform.times(&*sde, n, sde.horizon(), eps).unwrap();
+    let m = sde.marginal(sde.horizon());
+    let eye = Array2::<f64>::eye(exact.mean.len());
+    let start = if text("init") == "prior" {
+        Moments { mean: exact.mean * 0.0, cov: eye * sde.prior_std().powi(2) }
+    } else {
+        let cov = exact.cov * (m.alpha * m.alpha) + eye * (m.sigma * m.sigma);
+        Moments { mean: exact.mean * m.alpha, cov }
+    };
+    Some(error(&push(&*method.stepper(), &problem, &times, start, end), case))
+}
+
+/// The sampler of the ODE-SDE-gap experiments.
+fn check_gap(all: &Value, case: &Value) -> f64 {
+    let (target, exact) = data(all, case["target"].as_str().unwrap());
+    let sde = sde_of("ou");
+    let score = target.under(&*sde);
+    let eta = if case["kind"] == "sde" { 1.0 } else { 0.0 };
+    let problem = Reverse::new(&*sde, &score, eta).unwrap();
+    let steps = case["nfe"].as_u64().unwrap() as usize + 90;
+    let times = TimeGrid::OdeSdeGap.times(&*sde, steps, 10.0, 0.0).unwrap();
+    let cov = Array2::<f64>::eye(exact.mean.len()) * sde.prior_std().powi(2);
+    let start = Moments { mean: exact.mean * 0.0, cov };
+    let stepper = Method::EulerMaruyama.stepper();
+    error(&push(&*stepper, &problem, &times, start, End::NoNoise), case)
+}
+
+/// The error that the reference itself may have. Its recursions invert `alpha^2 C + sigma^2 I` in
+/// double precision; where `C` is rank-deficient and a scheme evaluates at the very end, one unit in
+/// the last place of `C` moves the result by this much. (`precise` has such cases to 60 digits.)
+fn reference_error(all: &Value, case: &Value) -> f64 {
+    if case["scheme"] != "heun_ode" || case["target"] != "g3" {
+        return 1e-10;
+    }
+    let sigma = sde_of(case["sde"].as_str().unwrap()).marginal(case["eps"].as_f64().unwrap()).sigma;
+    let size = matrix(&all["targets"]["g3"]["cov"]).iter().fold(0.0_f64, |m, c| m.max(c.abs()));
+    (f64::EPSILON * size / (sigma * sigma)).max(1e-10)
+}
+
+fn check_all(all: &Value, at_least: usize) {
+    let (mut checked, mut worst) = (0, 0.0_f64);
+    for case in all["recursions"].as_array().unwrap() {
+        let Some(e) = check_recursion(all, case) else { continue };
+        let limit = reference_error(all, case);
+        assert!(e < limit, "{e:e} above {limit:e}: {case}");
+        (checked, worst) = (checked + 1, worst.max(e * 1e-10 / limit));
+    }
+    for case in all["gap_sampler"].as_array().unwrap() {
+        let e = check_gap(all, case);
+        assert!(e < 1e-10, "{e:e}: {case}");
+        (checked, worst) = (checked + 1, worst.max(e));
+    }
+    eprintln!("{checked} Gaussian recursions, worst error {worst:e}");
+    assert!(checked >= at_least, "{checked}");
+}
+
+#[test]
+fn recursions_of_the_fixture() {
+    check_all(&fixture("gaussian.json"), 100);
+}
+
+/// Recursions to 60 digits, ill-conditioned ones among them.
+#[test]
+fn precise_recursions() {
+    let all = fixture("gaussian.json");
+    let mut worst = 0.0_f64;
+    for case in all["precise"].as_array().unwrap() {
+        let e = check_recursion(&all, case).unwrap();
+        assert!(e < 1e-10, "{e:e}: {case}");
+        worst = worst.max(e);
+    }
+    eprintln!("precise Gaussian recursions: worst error {worst:e}");
+}
+
+#[test]
+fn recursions_of_the_full_set() {
+    let Some(path) = shared("refs/gaussian/gaussian_refs.json") else { return };
+    check_all(&json(&path), 738);
+}
+
+#[test]
+fn a_changed_recursion_is_caught() {
+    let all = fixture("gaussian.json");
+    for case in all["recursions"].as_array().unwrap().iter().step_by(9) {
+        let mut case = case.clone();
+        case["cov"][0][0] = (case["cov"][0][0].as_f64().unwrap() * 1.001).into();
+        assert!(check_recursion(&all, &case).unwrap() > 1e-8, "{case}");
+    }
+    let mut case = all["gap_sampler"][0].clone();
+    case["mean"][0] = (case["mean"][0].as_f64().unwrap() * 1.001).into();
+    assert!(check_gap(&all, &case) > 1e-8);
+}

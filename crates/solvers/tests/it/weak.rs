@@ -1,0 +1,76 @@
+//! Weak orders: exactly on Gaussian data, where every method is affine, and by coupled sampling on
+//! a target that is not.
+
+use ndarray::{Array1, Array2, array};
+use sde_core::analytic::GaussianMixture;
+use sde_core::{Key, Reverse, TimeGrid, Vp};
+use solvers::{BrownianGrid, End, Grid, Method, solve};
+
+use crate::common::{normals, slope, slow};
+use crate::gaussian::{Moments, push};
+
+/// Mean and covariance converge at the weak order.
+#[test]
+fn every_method_has_its_weak_order_on_gaussian_data() {
+    let sde = Vp::new(0.1, 4.0).unwrap();
+    let (mean, cov) = (array![1.0, -0.5], array![[0.5, 0.3], [0.3, 0.4]]);
+    let data = GaussianMixture::new(
+        &[1.0],
+        &mean.clone().insert_axis(ndarray::Axis(0)),
+        std::slice::from_ref(&cov),
+    )
+    .unwrap();
+    let score = data.under(&sde);
+    let problem = Reverse::sde(&sde, &score);
+    let at = |t: f64| {
+        let m = sde_core::Sde::marginal(&sde, t);
+        let cov = &cov * (m.alpha * m.alpha) + Array2::<f64>::eye(2) * (m.sigma * m.sigma);
+        Moments { mean: &mean * m.alpha, cov }
+    };
+    for &method in Method::ALL.iter().filter(|m| m.stochastic()) {
+        let levels = [20, 40, 80, 160, 320];
+        let errors = levels.map(|n| {
+            let times = TimeGrid::Uniform.times(&sde, n, 1.0, 0.05).unwrap();
+            let found = push(&*method.stepper(), &problem, &times, at(1.0), End::Plain);
+            let e: Array1<f64> = found.mean - at(0.05).mean;
+            (e.dot(&e) + (found.cov - at(0.05).cov).mapv(|d| d * d).sum()).sqrt()
+        });
+        let (found, claimed) = (slope(&levels, &errors), method.order().weak.unwrap());
+        eprintln!("{}: weak order {found:.3}, claimed {claimed}, {errors:?}", method.name());
+        assert!((found - claimed).abs() < 0.15, "{}: {found} {errors:?}", method.name());
+    }
+}
+
+/// `E f(X)` on a bimodal target: levels share their paths, so that their differences are small and
+/// so is the noise in them.
+#[test]
+fn slow_weak_order_on_a_bimodal_target() {
+    if !slow("slow_weak_order_on_a_bimodal_target") {
+        return;
+    }
+    let sde = Vp::new(0.1, 4.0).unwrap();
+    let data =
+        GaussianMixture::isotropic(&[0.3, 0.7], &array![[-1.0], [1.0]], &[0.7, 0.7]).unwrap();
+    let score = data.under(&sde);
+    let problem = Reverse::sde(&sde, &score);
+    let (rows, blocks) = (1 << 14, 128_u64);
+    for &method in Method::ALL.iter().filter(|m| m.stochastic()) {
+        let levels = [4, 8, 16, 32];
+        let mut means = [0.0; 5];
+        for b in 0..blocks {
+            let path = BrownianGrid::new(Key::root(5), b * rows as u64, 1.0, 0.05, 64).unwrap();
+            let x = normals(100 + b, rows, 1);
+            for (mean, n) in means.iter_mut().zip([4, 8, 16, 32, 64]) {
+                let times = TimeGrid::Uniform.times(&sde, n, 1.0, 0.05).unwrap();
+                let mut grid = Grid::new(times).unwrap();
+                let stepper = method.stepper();
+                let x = solve(&*stepper, &problem, x.clone(), 1.0, &mut grid, &path, &mut ());
+                *mean += x.unwrap().x.mapv(|x| x * x).sum() / (rows as f64 * blocks as f64);
+            }
+        }
+        let gaps: Vec<f64> = means.windows(2).map(|w| (w[1] - w[0]).abs()).collect();
+        let (found, claimed) = (slope(&levels, &gaps), method.order().weak.unwrap());
+        eprintln!("{}: weak order {found:.3}, claimed {claimed}, {means:?}", method.name());
+        assert!((found - claimed).abs() < 0.3, "{}: {found} {gaps:?}", method.name());
+    }
+}
