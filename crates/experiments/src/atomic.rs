@@ -66,13 +66,13 @@ impl AtomicFile {
         let Self { path, out } = self;
         let written = match out {
             Out::InPlace(mut file) => file.flush(),
-            Out::Renamed(file) => file.into_inner().map_err(io::IntoInnerError::into_error).and_then(
-                |file| {
+            Out::Renamed(file) => {
+                file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| {
                     file.as_file().sync_all()?;
                     file.persist(&path).map_err(|e| e.error)?;
                     Ok(())
-                },
-            ),
+                })
+            }
         };
         written.with_context(|| format!("cannot write {}", path.display()))
     }

@@ -46,9 +46,15 @@ impl Default for Precision {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 enum File {
-    GaussianMixture { weights: Vec<f64>, means: Vec<Vec<f64>>, covs: Vec<Vec<Vec<f64>>> },
+    GaussianMixture {
+        weights: Vec<f64>,
+        means: Vec<Vec<f64>>,
+        covs: Vec<Vec<Vec<f64>>>,
+    },
     #[serde(rename = "dataset")]
-    DataSet { name: String },
+    DataSet {
+        name: String,
+    },
 }
 
 impl Model {
@@ -62,7 +68,8 @@ impl Model {
         }
         ensure!(path.exists(), "cannot read {}: no such file", path.display());
         let net = ScoreNet::open_as(path, precision.dtype, &Device::Cpu)?;
-        let net = net.with_kernels(precision.kernels).with_context(|| path.display().to_string())?;
+        let net =
+            net.with_kernels(precision.kernels).with_context(|| path.display().to_string())?;
         Ok(Self::Network(Box::new(net)))
     }
 

@@ -98,13 +98,15 @@ pub enum Base {
     #[default]
     None,
     /// The exactly evolving centred Gaussian of variance `v(t) = alpha^2 variance + sigma^2`, and a
-    /// network on inputs of unit variance:
+    /// network on inputs of variance `input_scale^2`: with `k(t) = input_scale / sqrt(v)`,
     ///
-    /// `phi = -|x|^2 / (2 v) - (D/2) log v + N(tau(t), x / sqrt(v))`,
-    /// or `s = -x / v + N(tau(t), x / sqrt(v)) / sqrt(v)`.
+    /// `phi = -|x|^2 / (2 v) - (D/2) log v + N(tau(t), k x)`, or `s = -x / v + k N(tau(t), k x)`.
     Gaussian {
         /// Variance of a coordinate of the data.
         variance: f64,
+        /// Standard deviation of the network's inputs: the larger, the finer what it learns first.
+        #[serde(default = "one")]
+        input_scale: f64,
     },
 }
 
@@ -170,7 +172,7 @@ impl NetConfig {
             time: TimeFeature::default(),
             embedding: TimeEmbedding::Plain,
             output: Output::Potential,
-            base: Base::Gaussian { variance },
+            base: Base::Gaussian { variance, input_scale: 1.0 },
             sde: sde.into(),
         }
     }
@@ -240,10 +242,15 @@ impl NetConfig {
             }
             positive("embedding.max-frequency", max_frequency)?;
         }
-        if let Base::Gaussian { variance } = self.base {
+        if let Base::Gaussian { variance, input_scale } = self.base {
             positive("base.variance", variance)?;
+            positive("base.input-scale", input_scale)?;
         }
         sde_core::sde::parse(&self.sde)?;
         Ok(())
     }
+}
+
+fn one() -> f64 {
+    1.0
 }

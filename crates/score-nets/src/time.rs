@@ -26,14 +26,15 @@ pub(crate) struct Scales {
 pub(crate) struct TimeMap {
     feature: TimeFeature,
     embedding: TimeEmbedding,
-    base: Option<f64>,
+    /// Variance of the data, scale of the inputs.
+    base: Option<(f64, f64)>,
 }
 
 impl TimeMap {
     pub(crate) fn new(config: &NetConfig) -> Self {
         let base = match config.base {
             Base::None => None,
-            Base::Gaussian { variance } => Some(variance),
+            Base::Gaussian { variance, input_scale } => Some((variance, input_scale)),
         };
         Self { feature: config.time, embedding: config.embedding, base }
     }
@@ -47,7 +48,7 @@ impl TimeMap {
     }
 
     pub(crate) fn scales(&self, sde: &dyn Sde, t: f64) -> Scales {
-        let Some(variance) = self.base else {
+        let Some((variance, input_scale)) = self.base else {
             return Scales { k: 1.0, dlogk: 0.0, precision: 0.0, log_v: 0.0, dlog_v: 0.0 };
         };
         let m = sde.marginal(t);
@@ -55,7 +56,7 @@ impl TimeMap {
         // A linear SDE moves variances by v' = 2 a v + g^2.
         let dlog_v = 2.0 * sde.drift_coef(t) + sde.diffusion_squared(t) / v;
         Scales {
-            k: v.sqrt().recip(),
+            k: input_scale / v.sqrt(),
             dlogk: -0.5 * dlog_v,
             precision: v.recip(),
             log_v: v.ln(),
@@ -90,7 +91,7 @@ impl TimeMap {
     /// `r = sigma^2 / v` and `r' = g^2 alpha^2 V / v^2`.
     fn ratio(&self, sde: &dyn Sde, t: f64) -> (f64, f64) {
         let m = sde.marginal(t);
-        let signal = m.alpha * m.alpha * self.base.unwrap_or(1.0);
+        let signal = m.alpha * m.alpha * self.base.map_or(1.0, |(variance, _)| variance);
         let v = signal + m.sigma * m.sigma;
         (m.sigma * m.sigma / v, sde.diffusion_squared(t) * signal / (v * v))
     }

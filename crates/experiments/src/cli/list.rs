@@ -92,7 +92,8 @@ pub(super) fn list(args: &Args, output: &Output) -> Result<()> {
 
 fn as_table(rows: &[Value]) -> String {
     let Some(Value::Object(first)) = rows.first() else { return String::new() };
-    let keys: Vec<&String> = first.keys().collect();
+    let mut keys: Vec<&String> = first.keys().collect();
+    keys.sort_by_key(|k| (*k != "name", *k == "about" || *k == "reference"));
     let mut cells: Vec<Vec<String>> = vec![keys.iter().map(|k| format!("  {k}")).collect()];
     for row in rows {
         let cell = |k: &&String| match &row[k.as_str()] {

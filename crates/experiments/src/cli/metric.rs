@@ -102,7 +102,10 @@ pub(super) fn metric(args: &Args, output: &Output) -> Result<()> {
 }
 
 /// Runs the metric itself under a clock.
-fn timed<T>(report: &mut Map<String, Value>, compute: impl FnOnce() -> metrics::Result<T>) -> Result<T> {
+fn timed<T>(
+    report: &mut Map<String, Value>,
+    compute: impl FnOnce() -> metrics::Result<T>,
+) -> Result<T> {
     let start = Instant::now();
     let value = compute()?;
     report.insert("seconds".into(), json!(start.elapsed().as_secs_f64()));
@@ -116,7 +119,10 @@ fn put(report: &mut Map<String, Value>, entries: &[(&str, f64)]) {
 }
 
 fn no_weights(args: &Args, why: &str) -> Result<()> {
-    ensure!(args.weights_a.is_none() && args.weights_b.is_none(), "--weights-a and --weights-b {why}");
+    ensure!(
+        args.weights_a.is_none() && args.weights_b.is_none(),
+        "--weights-a and --weights-b {why}"
+    );
     Ok(())
 }
 
@@ -160,7 +166,8 @@ fn mmd(args: &Args, report: &mut Map<String, Value>) -> Result<()> {
 
 /// The two histograms of `--grid`.
 fn histograms(args: &Args, report: &mut Map<String, Value>) -> Result<[Histogram2d; 2]> {
-    let half_width = args.grid.context("two histograms, or samples to be counted, need --grid L")?;
+    let half_width =
+        args.grid.context("two histograms, or samples to be counted, need --grid L")?;
     no_weights(args, "do not go with --grid: the arrays are the weights")?;
     let (a, mass_a) = histogram(&args.a, half_width, args.nodes)?;
     let (b, mass_b) = histogram(&args.b, half_width, args.nodes)?;
@@ -168,7 +175,12 @@ fn histograms(args: &Args, report: &mut Map<String, Value>) -> Result<[Histogram
         bail!(metrics::Error::UnequalMass { left: mass_a, right: mass_b });
     }
     let nodes = (a.nodes().len(), b.nodes().len());
-    ensure!(nodes.0 == nodes.1, "{} nodes an axis in the first, {} in the second", nodes.0, nodes.1);
+    ensure!(
+        nodes.0 == nodes.1,
+        "{} nodes an axis in the first, {} in the second",
+        nodes.0,
+        nodes.1
+    );
     report.insert("nodes".into(), json!(nodes.0));
     report.insert("discarded".into(), json!([a.discarded_share(), b.discarded_share()]));
     Ok([a, b])

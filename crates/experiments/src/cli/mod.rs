@@ -64,8 +64,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {
-    let mut pool = rayon::ThreadPoolBuilder::new()
-        .start_handler(|_| score_nets::fused::flush_denormals());
+    let mut pool =
+        rayon::ThreadPoolBuilder::new().start_handler(|_| score_nets::fused::flush_denormals());
     if let Some(n) = cli.threads {
         pool = pool.num_threads(n.into());
     }

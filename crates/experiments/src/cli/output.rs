@@ -33,9 +33,12 @@ impl Output {
     /// # Errors
     /// When standard output is closed or full.
     pub fn emit(self, value: &impl Serialize, text: &str) -> Result<()> {
-        let line = if self.json { serde_json::to_string(value)? } else { text.trim_end().to_owned() };
+        let line =
+            if self.json { serde_json::to_string(value)? } else { text.trim_end().to_owned() };
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{line}").and_then(|()| out.flush()).context("cannot write to standard output")
+        writeln!(out, "{line}")
+            .and_then(|()| out.flush())
+            .context("cannot write to standard output")
     }
 }
 

@@ -13,7 +13,9 @@ use crate::run::{self, Outcome, RunArgs};
 /// The run's folder holds its configuration, checkpoints, plots, `results.json` and `report.html`.
 /// A finished run is not repeated; an interrupted one continues with the same command.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  experiment run ode-sde-gap --preset smoke --seed 1 --out runs/first")]
+#[command(
+    after_help = "Example:\n  experiment run ode-sde-gap --preset smoke --seed 1 --out runs/first"
+)]
 pub(super) struct RunCommand {
     /// A registered experiment, or a configuration file ending in .toml
     #[arg(value_name = "EXPERIMENT|FILE.toml")]

@@ -135,7 +135,11 @@ pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
     });
     let text = format!(
         "{n} samples in {}: {} on {} with eta = {}, {} evaluations a particle at most, {seconds:.2} s",
-        args.out.display(), sampler.method.name(), sde.name(), sampler.eta, summary.nfe
+        args.out.display(),
+        sampler.method.name(),
+        sde.name(),
+        sampler.eta,
+        summary.nfe
     );
     output.emit(&report, &text)
 }

@@ -1,7 +1,9 @@
 //! The configuration: one TOML table in which every default is written out.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use score_nets::{Activation, Phase, TimeEmbedding, TimeFeature, TimeLaw, Weighting};
+use score_nets::{
+    Activation, Optimiser, Schedule, TimeEmbedding, TimeFeature, TimeLaw, TrainConfig, Weighting,
+};
 use sde_core::{TimeGrid, analytic::DataSet};
 use serde::{Deserialize, Serialize};
 use solvers::{End, Method};
@@ -56,6 +58,8 @@ pub struct Network {
     pub embedding: TimeEmbedding,
     /// What the network is added to.
     pub base: Base,
+    /// Standard deviation of its inputs, with a base.
+    pub input_scale: f64,
 }
 
 /// What the network is added to.
@@ -80,8 +84,10 @@ pub struct Training {
     pub time_law: TimeLaw,
     /// Weight of the denoising loss by time.
     pub weighting: Weighting,
-    /// Learning rates, one after the other; Adam starts anew at each.
-    pub phases: Vec<Phase>,
+    /// The optimiser and its constants.
+    pub optimiser: Optimiser,
+    /// Learning rates by step: `phases` (the optimiser starts anew at each) or `cosine`.
+    pub schedule: Schedule,
     /// Largest norm of the gradient; 0 for no clipping.
     pub clip: f64,
     /// Decay of the moving average of the weights that is sampled from; 0 for none.
@@ -126,7 +132,7 @@ pub enum Collocation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Sampling {
-    /// Particles of each of ODE, SDE and truth.
+    /// Particles of each of ODE and SDE.
     pub n: u64,
     /// Time grid, by name.
     pub grid: String,
@@ -154,6 +160,8 @@ pub struct Measuring {
     pub grid: usize,
     /// Half the width of their window.
     pub half_width: f64,
+    /// Samples of the truth; the noise floor holds as many as a sampler draws against them.
+    pub truth: u64,
     /// Points of each cloud for W2 without dropping, and MMD.
     pub cloud: usize,
     /// Points at which the residual is averaged.
@@ -196,7 +204,7 @@ impl Config {
 
     /// Steps of training.
     pub fn steps(&self) -> u64 {
-        self.training.phases.iter().map(|p| p.steps).sum()
+        self.training.schedule.steps().unwrap_or(0)
     }
 
     /// Checks every value.
@@ -224,13 +232,14 @@ impl Config {
             ("network.hidden", self.network.hidden.len()),
             ("network.hidden", self.network.hidden.iter().copied().min().unwrap_or(0)),
             ("training.batch", t.batch),
-            ("training.phases", t.phases.len()),
+            ("training.schedule.steps", self.steps() as usize),
             ("training.log-every", t.log_every as usize),
             ("training.checkpoint-every", t.checkpoint_every as usize),
             ("training.residual.points", t.residual.points),
             ("sampling.n", s.n as usize),
             ("sampling.steps", s.steps),
             ("sampling.block", s.block),
+            ("measuring.truth", m.truth as usize),
             ("measuring.cloud", m.cloud),
             ("measuring.residual-points", m.residual_points),
             ("measuring.dsm-points", m.dsm_points),
@@ -243,6 +252,7 @@ impl Config {
         let positive = [
             ("measuring.half-width", m.half_width),
             ("training.t-min", t.t_min),
+            ("network.input-scale", self.network.input_scale),
             (
                 "training.residual.collocation.half-width",
                 match t.residual.collocation {
@@ -269,14 +279,11 @@ impl Config {
                 "training.time-law: Beta({a}, {b}) needs positive exponents"
             );
         }
-        for (k, p) in t.phases.iter().enumerate() {
-            ensure!(
-                p.lr.is_finite() && p.lr > 0.0,
-                "training.phases[{k}].lr = {}: must be positive",
-                p.lr
-            );
-            ensure!(p.steps > 0, "training.phases[{k}].steps = 0: must be at least 1");
-        }
+        let train = TrainConfig {
+            optimiser: t.optimiser,
+            ..TrainConfig::new(self.steps(), t.schedule.clone())
+        };
+        train.validate().context("training")?;
         ensure!(
             t.clip.is_finite() && t.clip >= 0.0,
             "training.clip = {}: must not be negative",

@@ -21,17 +21,19 @@ pub(super) struct Truth {
     kernel: Kernel,
 }
 
-/// Samples the truth of a data set twice and measures the noise floor of every distance.
+/// Samples the truth of a data set, and again as many times as a sampler does: what a perfect sampler
+/// would measure is the noise floor of every distance.
 pub(super) fn truth(config: &Config, dataset: &str) -> Result<Truth> {
     let data = DataSet::parse(dataset)?;
-    let first = sampling::truth(config, data, key(config, Purpose::Truth, dataset))?;
-    let second = sampling::truth(config, data, key(config, Purpose::SecondTruth, dataset))?;
+    let (large, n) = (config.measuring.truth, config.sampling.n);
+    let first = sampling::truth(config, data, key(config, Purpose::Truth, dataset), large)?;
+    let second = sampling::truth(config, data, key(config, Purpose::SecondTruth, dataset), n)?;
     let (a, b) = (first.histogram(config)?, second.histogram(config)?);
     let (x, y) = (first.cloud.view(), second.cloud.view());
     let kernel = Kernel::rbf_median(x, y)?;
     let floor = Floor {
         dataset: dataset.into(),
-        n: first.seen,
+        n: second.seen,
         w2: a.w2(&b)?.squared,
         tv: a.total_variation(&b)?,
         discarded: first.discarded(),

@@ -106,9 +106,9 @@ pub(super) fn truth(
     config: &Config,
     data: sde_core::analytic::DataSet,
     key: Key,
+    n: u64,
 ) -> Result<Sampled> {
     let mut sampled = Sampled::new(config);
-    let n = config.sampling.n;
     let mut first = 0;
     while first < n {
         let rows = (n - first).min(CHUNK);

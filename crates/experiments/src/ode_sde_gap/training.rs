@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 use candle_core::{DType, Device};
 use fp_residual::{Collocation as Where, FokkerPlanckPenalty};
 use score_nets::{
-    AdamConfig, Base as NetBase, Dsm, EmaConfig, Kernels, NetConfig, Outcome, Output, Schedule,
-    ScoreNet, TrainConfig, Trainer,
+    Base as NetBase, Dsm, EmaConfig, Kernels, NetConfig, Outcome, Output, ScoreNet, TrainConfig,
+    Trainer,
 };
 
 use super::cell::{Cell, Purpose, key};
@@ -107,8 +107,8 @@ fn trainer(config: &Config, cell: &Cell, state: &std::path::Path) -> Result<Trai
     let train = TrainConfig {
         steps: config.steps(),
         seed,
-        schedule: Schedule::Phases { phases: t.phases.clone() },
-        adam: AdamConfig::default(),
+        schedule: t.schedule.clone(),
+        optimiser: t.optimiser,
         clip: (t.clip > 0.0).then_some(t.clip),
         ema: (t.ema_decay > 0.0).then_some(EmaConfig { decay: t.ema_decay, warmup: true }),
         log_every: t.log_every,
@@ -152,7 +152,10 @@ fn net_config(config: &Config, cell: &Cell) -> Result<NetConfig> {
         output: Output::Potential,
         base: match n.base {
             Base::None => NetBase::None,
-            Base::Gaussian => NetBase::Gaussian { variance: cell.data()?.variance() },
+            Base::Gaussian => NetBase::Gaussian {
+                variance: cell.data()?.variance(),
+                input_scale: config.network.input_scale,
+            },
         },
         sde: config.sde.clone(),
     })

@@ -107,11 +107,11 @@ impl Axis {
 /// A number as short as it can be said: `0.002`, `20`, `1e-6`.
 pub(crate) fn short(v: f64) -> String {
     let v = if v.abs() < 1e-12 { 0.0 } else { v };
-    if v != 0.0 && !(1e-3..1e5).contains(&v.abs()) {
+    if v != 0.0 && !(1e-4..1e5).contains(&v.abs()) {
         let s = format!("{v:.1e}").replace(".0e", "e");
         return s.replace('-', "\u{2212}");
     }
-    let s = format!("{v:.4}");
+    let s = format!("{v:.5}");
     let s = if s.contains('.') { s.trim_end_matches('0').trim_end_matches('.') } else { &s };
     s.replace('-', "\u{2212}")
 }
@@ -173,7 +173,7 @@ impl Panel {
         let name = Text { size: 12.0, fill: INK, anchor: Anchor::Middle, ..Text::default() };
         svg.text((self.x + self.w / 2.0, base + 36.0), &self.across.label, &name);
         if name_up {
-            let at = (self.x - 46.0, self.y + self.h / 2.0);
+            let at = (self.x - 52.0, self.y + self.h / 2.0);
             svg.text(at, &self.up.label, &Text { rotate: -90.0, ..name });
         }
     }

@@ -62,10 +62,6 @@ pub(crate) const OT: &str = "#c2410c";
 pub(crate) const ST: &str = "#0d9488";
 /// ODE to SDE.
 pub(crate) const OS: &str = "#4338ca";
-/// The ODE's own colour.
-pub(crate) const ODE: &str = OT;
-/// The SDE's own colour.
-pub(crate) const SDE: &str = ST;
 /// Text.
 pub(crate) const INK: &str = "#1f2937";
 /// Secondary text.

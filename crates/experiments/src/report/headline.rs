@@ -101,6 +101,8 @@ pub(crate) fn headline(results: &Results) -> (String, String) {
             _ => "The ODE\u{2013}SDE gap closes as the Fokker\u{2013}Planck residual is penalised"
                 .into(),
         }
+    } else if all(&holds) {
+        "The ODE\u{2013}SDE gap shows no change beyond the noise in this run".into()
     } else if falls.is_empty() {
         "Penalising the Fokker\u{2013}Planck residual did not narrow the ODE\u{2013}SDE gap in this run".into()
     } else {

@@ -136,7 +136,8 @@ impl Family {
                 }
             }
         }
-        family.worst = worst.map(|(case, d)| Worst { case, error: d.error, tolerance: d.tolerance });
+        family.worst =
+            worst.map(|(case, d)| Worst { case, error: d.error, tolerance: d.tolerance });
         family
     }
 
@@ -161,9 +162,10 @@ fn largest(found: &[f64], expected: &[f64], scale: impl Fn(f64) -> f64) -> Resul
         expected.len(),
         found.len()
     );
-    let errors = found.iter().zip(expected).map(|(&a, &b)| {
-        if a == b { 0.0 } else { (a - b).abs() / scale(b) }
-    });
+    let errors = found
+        .iter()
+        .zip(expected)
+        .map(|(&a, &b)| if a == b { 0.0 } else { (a - b).abs() / scale(b) });
     // `f64::max` would drop a NaN.
     Ok(errors.fold(0.0, |w, e| if e.is_nan() || e > w { e } else { w }))
 }

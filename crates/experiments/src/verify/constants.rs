@@ -61,10 +61,7 @@ impl Common {
             }
         };
         let named = "common/targets.json";
-        Ok(Self {
-            targets: read("targets").context(named)?,
-            sdes: read("sdes").context(named)?,
-        })
+        Ok(Self { targets: read("targets").context(named)?, sdes: read("sdes").context(named)? })
     }
 
     /// The names of the targets, longest first (one may begin like another).
@@ -148,5 +145,8 @@ fn number_after(text: &str, mark: &str) -> Result<f64> {
     let start = text.find(mark).with_context(|| format!("no `{mark}` in `{text}`"))? + mark.len();
     let rest = text[start..].trim_start();
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-    rest[..end].trim_end_matches('.').parse().map_err(|_| anyhow!("no number after `{mark}` in `{text}`"))
+    rest[..end]
+        .trim_end_matches('.')
+        .parse()
+        .map_err(|_| anyhow!("no number after `{mark}` in `{text}`"))
 }

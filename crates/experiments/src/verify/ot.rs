@@ -131,9 +131,9 @@ fn transport(key: &str, pair: &Pair, entries: &[(&str, &Value)]) -> Vec<Case> {
         } else if name.starts_with("energy_distance") {
             let energy = metrics::energy_distance(pair.x.view(), pair.y.view());
             let case = format!("{key}/{name}");
-            let compared = energy.map_err(Into::into).and_then(|e| {
-                relative(&[e.biased.sqrt()], &[json::one(value)?], TOLERANCE)
-            });
+            let compared = energy
+                .map_err(Into::into)
+                .and_then(|e| relative(&[e.biased.sqrt()], &[json::one(value)?], TOLERANCE));
             cases.push(Case::of(case, compared));
             continue;
         } else {
@@ -143,9 +143,7 @@ fn transport(key: &str, pair: &Pair, entries: &[(&str, &Value)]) -> Vec<Case> {
         let power = if name.starts_with("W2_squared") { size * size } else { size };
         let compared = match found {
             Err(error) => Err(anyhow::anyhow!("{error}")),
-            Ok(found) => {
-                json::one(value).and_then(|v| relative(&[found], &[v / power], TOLERANCE))
-            }
+            Ok(found) => json::one(value).and_then(|v| relative(&[found], &[v / power], TOLERANCE)),
         };
         cases.push(Case::of(format!("{key}/{name}"), compared));
     }
@@ -170,8 +168,7 @@ fn sliced(arrays: &mut Arrays, key: &str, cloud: &str, pair: &Pair, values: &Val
     let mut cases = Vec::new();
     for p in [1.0, 2.0] {
         let (a, b) = pair.weights();
-        let found =
-            metrics::sliced_w(pair.x.view(), a, pair.y.view(), b, directions.view(), p);
+        let found = metrics::sliced_w(pair.x.view(), a, pair.y.view(), b, directions.view(), p);
         let compared = found.map_err(Into::into).and_then(|found| {
             let mut pairs = vec![(found.mean, format!("SW{p}")), (found.max, format!("maxSW{p}"))];
             if p == 2.0 {
@@ -267,7 +264,8 @@ fn histograms(dir: &Path, path: &Path) -> Result<Vec<Case>> {
     let nets = json::entries(&refs, "hist_w2.json")?;
     let folder = published(dir).map(|d| d.join("hist")).filter(|d| d.is_dir());
     let Some(folder) = folder else {
-        let skip = |(net, _): &(&str, &Value)| Case::skip(net, "no odesdegap/hist beside the references");
+        let skip =
+            |(net, _): &(&str, &Value)| Case::skip(net, "no odesdegap/hist beside the references");
         return Ok(nets.iter().map(skip).collect());
     };
     let mut cases = Vec::new();
@@ -285,12 +283,19 @@ fn histograms(dir: &Path, path: &Path) -> Result<Vec<Case>> {
 }
 
 /// One pair of histograms, at every half-width of the nodes that the reference has.
-fn histogram_case(folder: &Path, net: &str, pair: &str, values: &Value) -> Result<Option<Deviation>> {
-    let (set, weight) = net.split_once("_w").with_context(|| format!("`{net}` names no network"))?;
+fn histogram_case(
+    folder: &Path,
+    net: &str,
+    pair: &str,
+    values: &Value,
+) -> Result<Option<Deviation>> {
+    let (set, weight) =
+        net.split_once("_w").with_context(|| format!("`{net}` names no network"))?;
     let (a, b) = pair.split_once('_').with_context(|| format!("`{pair}` names no pair"))?;
     let mut sides = Vec::new();
     for side in [a, b] {
-        let suffix = if side == "truth" { format!("_{set}.npy") } else { format!("_{set}_{weight}.npy") };
+        let suffix =
+            if side == "truth" { format!("_{set}.npy") } else { format!("_{set}_{weight}.npy") };
         let prefix = format!("weights_{side}_");
         let mut found = None;
         for entry in std::fs::read_dir(folder)? {
@@ -303,7 +308,12 @@ fn histogram_case(folder: &Path, net: &str, pair: &str, values: &Value) -> Resul
         let Some(path) = found else { return Ok(None) };
         let weights = npy::read_vector(&path)?;
         let n = weights.len().isqrt();
-        ensure!(n * n == weights.len(), "{}: {} weights are no square", path.display(), weights.len());
+        ensure!(
+            n * n == weights.len(),
+            "{}: {} weights are no square",
+            path.display(),
+            weights.len()
+        );
         sides.push(weights.into_shape_with_order((n, n))?);
     }
     let sides = sides.into_iter().map(|side| Histogram2d::from_weights(1.0, side));

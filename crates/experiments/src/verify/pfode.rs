@@ -37,9 +37,10 @@ pub(super) fn cases(dir: &Path) -> Vec<Case> {
 fn file(path: &Path, common: &Common) -> Result<Vec<Case>> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let stem = stem.strip_prefix("pfode_").unwrap_or(&stem);
-    let named = common.target_names().into_iter().find_map(|target| {
-        Some((target, stem.strip_prefix(target)?.strip_prefix('_')?))
-    });
+    let named = common
+        .target_names()
+        .into_iter()
+        .find_map(|target| Some((target, stem.strip_prefix(target)?.strip_prefix('_')?)));
     let Some((target, sde)) = named else {
         bail!("no target of common/targets.json in the name");
     };
@@ -116,7 +117,8 @@ fn likelihood(
         Ok(found) => found,
         Err(error) => return vec![Case::failed(&format!("{stem}/{prefix}"), error)],
     };
-    let names: Vec<String> = npz.names().iter().filter(|n| n.starts_with(&prefix)).cloned().collect();
+    let names: Vec<String> =
+        npz.names().iter().filter(|n| n.starts_with(&prefix)).cloned().collect();
     let compare = |name: &String| {
         let case = format!("{stem}/{name}");
         let found = match &name[prefix.len()..] {

@@ -77,7 +77,8 @@ fn multistep(common: &Common, npz: &mut Npz, name: &str, case: &Value) -> Result
     let noise = Fresh::new(sde_core::Key::root(0), 0);
     let mut trajectory = Trajectory::default();
     let mut control = Grid::new(times)?;
-    let solution = solve(&stepper, &problem, x.clone(), start, &mut control, &noise, &mut trajectory)?;
+    let solution =
+        solve(&stepper, &problem, x.clone(), start, &mut control, &noise, &mut trajectory)?;
     let (mut nfe, mut states) = (solution.stats.nfe, vec![x]);
     states.append(&mut trajectory.states);
     if flag("denoise_to_zero")? {

@@ -222,7 +222,8 @@ fn masses_and_weights() {
     weights("grid.npy", &[0.25; 16]);
     weights("heavy.npy", &[0.5; 16]);
     let unit = ["--weights-a", "one.npy", "--weights-b"];
-    let w2 = |extra: &[&'static str]| [&["metric", "w2", "a.npy", "a.npy"], &unit[..], extra].concat();
+    let w2 =
+        |extra: &[&'static str]| [&["metric", "w2", "a.npy", "a.npy"], &unit[..], extra].concat();
     fails(dir.path(), &w2(&["two.npy"]), &["1", "2", "mass"]);
     fails(dir.path(), &w2(&["negative.npy"]), &["-0.5"]);
     fails(dir.path(), &w2(&["nan.npy"]), &["nan.npy", "NaN"]);
@@ -255,7 +256,8 @@ fn outputs_that_cannot_be_written() {
     for out in outs {
         fails(dir.path(), &sample(&["--out", out]), &[out]);
         for command in ["residual", "logp"] {
-            let words = [command, "--model", "mixture.json", "--sde", "vp", "--points", "points.npy"];
+            let words =
+                [command, "--model", "mixture.json", "--sde", "vp", "--points", "points.npy"];
             fails(dir.path(), &[&words[..], &["--out", out]].concat(), &[out]);
         }
     }

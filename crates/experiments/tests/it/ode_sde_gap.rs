@@ -187,7 +187,13 @@ fn a_folder_belongs_to_one_run() {
     let out = dir.path().join("run");
     let out = text(&out);
     // A training far too long: it is stopped below.
-    let long = tiny(out, &["--set", "training.phases=[{ lr = 1e-3, steps = 1000000 }]"]);
+    let long = tiny(
+        out,
+        &[
+            "--set",
+            "training.schedule={ kind = 'phases', phases = [{ lr = 1e-3, steps = 1000000 }] }",
+        ],
+    );
     let mut first = start(&long);
     wait_for(&mut first, || {
         fs::read_to_string(Path::new(out).join("metrics.jsonl"))
@@ -212,7 +218,7 @@ fn a_folder_belongs_to_one_run() {
 fn an_interrupted_run_goes_on_as_if_nothing_had_happened() {
     let dir = tempfile::tempdir().expect("a folder");
     let (whole, cut) = (dir.path().join("whole"), dir.path().join("cut"));
-    let phases = "training.phases=[{ lr = 3e-3, steps = 400 }, { lr = 1e-3, steps = 200 }]";
+    let phases = "training.schedule={ kind = 'phases', phases = [{ lr = 3e-3, steps = 400 }, { lr = 1e-3, steps = 200 }] }";
     json(&tiny(text(&whole), &["--set", phases]));
     let words = tiny(text(&cut), &["--set", phases]);
     let mut child = start(&words);

@@ -55,7 +55,12 @@ fn published_networks_meet_their_references() {
             let table = load(&out);
             let columns = [(0, "potential"), (3, "dphi_dt"), (4, "laplacian"), (5, "residual")];
             for (column, name) in columns {
-                close(&table.slice(s![.., column..=column]).to_owned(), &open(name), tolerance, name);
+                close(
+                    &table.slice(s![.., column..=column]).to_owned(),
+                    &open(name),
+                    tolerance,
+                    name,
+                );
             }
             close(&table.slice(s![.., 1..3]).to_owned(), &open("score"), tolerance, "score");
         }
@@ -74,7 +79,8 @@ fn the_log_density_of_a_mixture_is_normalised() {
     let dir = folder();
     let (model, points) = (dir.path().join("one.json"), dir.path().join("points.npy"));
     let out = dir.path().join("out.npy");
-    let json = r#"{"kind": "gaussian-mixture", "weights": [2], "means": [[1]], "covs": [[[0.25]]]}"#;
+    let json =
+        r#"{"kind": "gaussian-mixture", "weights": [2], "means": [[1]], "covs": [[[0.25]]]}"#;
     std::fs::write(&model, json).expect("a file");
     save_rows(&points, &array![[0.0, 1.5], [1.0, 0.0]]);
     let words = ["logp", "--model", text(&model), "--sde", "ou", "--points", text(&points)];

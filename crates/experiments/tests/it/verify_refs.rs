@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{ArrayD, OwnedRepr, IxDyn};
+use ndarray::{ArrayD, IxDyn, OwnedRepr};
 use ndarray_npy::{NpzReader, NpzWriter};
 use serde_json::{Value, json};
 
@@ -233,7 +233,8 @@ fn pinn() {
     let file = "pinn/losses_blob_w0.0.npz";
     let copy = Copy::of(&shared, &[file, "pinn/meta.json"]);
     copy.holds("pinn");
-    for name in ["residual", "grad_dsm/hidden1.weight", "grad_pinn/input.bias", "adam10/hidden2.weight"]
+    for name in
+        ["residual", "grad_dsm/hidden1.weight", "grad_pinn/input.bias", "adam10/hidden2.weight"]
     {
         let copy = Copy::of(&shared, &[file]);
         copy.scale(file, name, 1.001);
@@ -261,8 +262,7 @@ fn damaged_files_are_failures_with_a_reason() {
             "diffusers_tests/loops.json",
         ],
     );
-    let families =
-        ["schedules", "gaussian", "pfode", "ot", "solvers", "pinn", "diffusers_tests"];
+    let families = ["schedules", "gaussian", "pfode", "ot", "solvers", "pinn", "diffusers_tests"];
     for entry in families.iter().flat_map(|f| std::fs::read_dir(copy.path(f)).expect("a folder")) {
         let path = entry.expect("an entry").path();
         let whole = std::fs::read(&path).expect("a file");

@@ -51,6 +51,9 @@ pub(crate) fn deviation(found: &[f64], expected: &[f64]) -> f64 {
 pub(crate) fn check(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     let error = deviation(found, expected);
     println!("{what}: {error:.1e}");
+    if std::env::var_os("LOOK").is_some() {
+        return;
+    }
     assert!(error <= tolerance, "{what}: deviation {error:e} > {tolerance:e}");
 }
 
@@ -77,7 +80,7 @@ pub(crate) fn times(net: &ScoreNet, n: usize) -> Vec<f64> {
 
 /// Networks of both outputs, with and without a base, under all SDEs.
 pub(crate) fn zoo() -> Vec<NetConfig> {
-    let gaussian = Base::Gaussian { variance: 1.7 };
+    let gaussian = Base::Gaussian { variance: 1.7, input_scale: 1.3 };
     let net = |dim, activation, time, output, base, sde: &str| NetConfig {
         dim,
         hidden: vec![9, 7],

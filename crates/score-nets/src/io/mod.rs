@@ -43,8 +43,11 @@ impl Header {
 pub(crate) mod group {
     pub(crate) const NET: &str = "net/";
     pub(crate) const EMA: &str = "ema/";
-    pub(crate) const FIRST: &str = "adam-m/";
-    pub(crate) const SECOND: &str = "adam-v/";
+    pub(crate) const FIRST: &str = "first-moment/";
+    pub(crate) const SECOND: &str = "second-moment/";
+    /// SOAP's two factors, then their eigenbases.
+    pub(crate) const TURNED: [&str; 4] =
+        ["factor-left/", "factor-right/", "basis-left/", "basis-right/"];
 }
 
 /// The tensors whose names start with `prefix`, without it.

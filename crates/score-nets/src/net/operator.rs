@@ -62,22 +62,22 @@ impl ScoreNet {
                 Ok(t.to_dtype(self.dtype)?.to_device(&self.device)?)
             };
             let phi = self.derivatives_graph(&tensor(points, &[rows, d])?, t)?;
-            let score = to_host(&phi.score)?;
-            let (mut l, mut remainder) = (vec![0.0; rows], vec![0.0; rows]);
+            let (score, d_t) = (to_host(&phi.score)?, to_host(&phi.d_t)?);
+            let laplacian = to_host(&phi.laplacian)?;
+            let (mut l, mut cotangent) = (vec![0.0; rows], vec![0.0; rows]);
             for i in 0..rows {
                 let own = i * d..(i + 1) * d;
                 let (x, score) = (&points[own.clone()], &score[own.clone()]);
                 let row = OperatorRow { row: start + i, t: t[i], x, score };
-                (l[i], remainder[i]) = operator(&row, &mut direction[own]);
+                let c = &mut direction[own];
+                let (coefficient, remainder) = operator(&row, c);
+                let along: f64 = c.iter().zip(score).map(|(c, s)| c * s).sum();
+                let residual = d_t[i] + along + coefficient * laplacian[i] + remainder;
+                loss += residual * residual / n as f64;
+                (l[i], cotangent[i]) = (coefficient, 2.0 * residual / n as f64);
             }
             let advection = (&phi.score * tensor(&direction[..rows * d], &[rows, d])?)?.sum(1)?;
             let linear = ((&phi.d_t + advection)? + (&phi.laplacian * tensor(&l, &[rows])?)?)?;
-            let mut cotangent = to_host(&linear)?;
-            for (value, remainder) in cotangent.iter_mut().zip(&remainder) {
-                let residual = *value + remainder;
-                loss += residual * residual / n as f64;
-                *value = 2.0 * residual / n as f64;
-            }
             let frozen = (linear * tensor(&cotangent, &[rows])?)?.sum_all()?;
             grads.add(self, 1.0, &frozen.backward()?)?;
         }

@@ -107,7 +107,9 @@ pub(crate) struct Soap {
 
 impl Soap {
     pub(crate) fn new(config: SoapConfig, net: &ScoreNet) -> Result<Self> {
-        let zeros = || net.vars().iter().map(|(_, v)| Ok(v.as_tensor().zeros_like()?)).collect();
+        let zeros = || -> Result<Vec<Tensor>> {
+            net.vars().iter().map(|(_, v)| Ok(v.as_tensor().zeros_like()?)).collect()
+        };
         let turned = vec![None; net.vars().len()];
         Ok(Self { config, first: zeros()?, second: zeros()?, turned })
     }
@@ -116,8 +118,7 @@ impl Soap {
     /// gradient stay.
     pub(crate) fn step(&mut self, net: &ScoreNet, grads: &Grads, lr: f64, n: u64) -> Result<()> {
         let SoapConfig { beta1, beta2, eps, refresh } = self.config;
-        let (m_correction, v_correction) =
-            (1.0 - beta1.powf(n as f64), 1.0 - beta2.powf(n as f64));
+        let (m_correction, v_correction) = (1.0 - beta1.powf(n as f64), 1.0 - beta2.powf(n as f64));
         for (i, (g, (_, var))) in grads.0.iter().zip(net.vars()).enumerate() {
             let Some(g) = g else { continue };
             let m = ((&self.first[i] * beta1)? + (g * (1.0 - beta1))?)?.detach();

@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
-use super::{AdamConfig, EmaConfig, Objective, Schedule, adam::Adam, grads::Grads};
+use super::{EmaConfig, Objective, Optimiser, Schedule, grads::Grads, optimiser::OptimiserState};
 use crate::{
     Error, Kernels, Result, ScoreNet,
     io::{self, Header, group},
@@ -27,9 +27,9 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Learning rates.
     pub schedule: Schedule,
-    /// Constants of the optimiser.
+    /// The optimiser.
     #[serde(default)]
-    pub adam: AdamConfig,
+    pub optimiser: Optimiser,
     /// Largest norm of the gradient over all parameters; longer ones are shortened to it.
     #[serde(default)]
     pub clip: Option<f64>,
@@ -51,7 +51,7 @@ impl TrainConfig {
             steps,
             seed: 0,
             schedule,
-            adam: AdamConfig::default(),
+            optimiser: Optimiser::default(),
             clip: None,
             ema: None,
             log_every: 0,
@@ -65,7 +65,7 @@ impl TrainConfig {
     /// [`Error::Setting`] naming the first that does not work.
     pub fn validate(&self) -> Result<()> {
         self.schedule.validate()?;
-        self.adam.validate()?;
+        self.optimiser.validate()?;
         if let Some(clip) = self.clip
             && !(clip > 0.0)
         {
@@ -127,7 +127,7 @@ pub struct Trainer {
     net: ScoreNet,
     config: TrainConfig,
     terms: Vec<(f64, Box<dyn Objective>)>,
-    adam: Adam,
+    optimiser: OptimiserState,
     ema: Option<Vec<Tensor>>,
     step: u64,
     path: Option<PathBuf>,
@@ -140,12 +140,12 @@ impl Trainer {
     /// [`Error::Setting`] when the configuration does not work.
     pub fn new(net: ScoreNet, config: TrainConfig) -> Result<Self> {
         config.validate()?;
-        let adam = Adam::new(config.adam, &net)?;
+        let optimiser = OptimiserState::new(config.optimiser, &net)?;
         let ema = match config.ema {
             None => None,
             Some(_) => Some(copies(&net)?),
         };
-        Ok(Self { net, config, terms: Vec::new(), adam, ema, step: 0, path: None })
+        Ok(Self { net, config, terms: Vec::new(), optimiser, ema, step: 0, path: None })
     }
 
     /// A run from a checkpoint on, in the element type of the file.
@@ -172,8 +172,11 @@ impl Trainer {
         let dtype = weights.values().next().map_or(candle_core::DType::F32, Tensor::dtype);
         let net = ScoreNet::from_tensors(header.config, &weights, dtype, device, path)?;
         let mut trainer = Self::new(net.with_kernels(kernels)?, config)?;
-        trainer.adam.first = trainer.restored(path, &tensors, group::FIRST)?;
-        trainer.adam.second = trainer.restored(path, &tensors, group::SECOND)?;
+        let moments = [
+            trainer.restored(path, &tensors, group::FIRST)?,
+            trainer.restored(path, &tensors, group::SECOND)?,
+        ];
+        trainer.optimiser.restore(&trainer.net, moments, &tensors)?;
         if trainer.ema.is_some() {
             trainer.ema = Some(trainer.restored(path, &tensors, group::EMA)?);
         }
@@ -299,9 +302,9 @@ impl Trainer {
         }
         let created = self.config.schedule.created_at(step);
         if step == created && step > 0 {
-            self.adam = Adam::new(self.config.adam, net)?;
+            self.optimiser = OptimiserState::new(self.config.optimiser, net)?;
         }
-        self.adam.step(net, &grads, self.config.schedule.lr(step), step - created + 1)?;
+        self.optimiser.step(net, &grads, self.config.schedule.lr(step), step - created + 1)?;
         if let (Some(ema), Some(config)) = (&mut self.ema, self.config.ema) {
             let decay = config.at(step);
             for (average, (_, var)) in ema.iter_mut().zip(net.vars()) {
@@ -321,17 +324,13 @@ impl Trainer {
         let mut tensors = Vec::new();
         let weights = copies(&self.net)?;
         let empty = Vec::new();
-        let groups = [
-            (group::NET, &weights),
-            (group::EMA, self.ema.as_ref().unwrap_or(&empty)),
-            (group::FIRST, &self.adam.first),
-            (group::SECOND, &self.adam.second),
-        ];
+        let groups = [(group::NET, &weights), (group::EMA, self.ema.as_ref().unwrap_or(&empty))];
         for (prefix, values) in groups {
             for (value, (name, _)) in values.iter().zip(self.net.vars()) {
                 tensors.push((format!("{prefix}{name}"), value.clone()));
             }
         }
+        tensors.extend(self.optimiser.tensors(&self.net));
         let state = TrainState { step: self.step, config: self.config.clone() };
         let header = Header::of_training(self.net.config(), state);
         io::write(path.as_ref(), &tensors, &header)

@@ -74,7 +74,7 @@ pub(crate) fn points(seed: u64, n: usize, d: usize) -> Vec<f64> {
 
 /// Networks that between them use every setting.
 pub(crate) fn zoo() -> Vec<NetConfig> {
-    let gaussian = Base::Gaussian { variance: 1.7 };
+    let gaussian = Base::Gaussian { variance: 1.7, input_scale: 1.3 };
     let net = |dim, hidden: &[usize], activation, time, embedding, output, base, sde: &str| {
         let (hidden, sde) = (hidden.to_vec(), sde.to_string());
         NetConfig { dim, hidden, activation, time, embedding, output, base, sde }

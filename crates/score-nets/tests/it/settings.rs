@@ -25,7 +25,7 @@ fn impossible_networks() {
     refused(make(NetConfig { sde: "ve-ou".into(), ..good() }), "ve-ou");
     let softplus = Activation::Softplus { beta: -1.0 };
     refused(make(NetConfig { activation: softplus, ..good() }), "activation.beta = -1");
-    let base = Base::Gaussian { variance: f64::NAN };
+    let base = Base::Gaussian { variance: f64::NAN, input_scale: 1.0 };
     refused(make(NetConfig { base, ..good() }), "base.variance = NaN");
     let time = TimeFeature::LogVariance { floor: 0.0 };
     refused(make(NetConfig { time, ..good() }), "time.floor = 0");

@@ -10,8 +10,8 @@ use std::{
 
 use candle_core::{DType, Device, backprop::GradStore};
 use score_nets::{
-    AdamConfig, Dsm, EmaConfig, Error, Kernels, NetConfig, Objective, Outcome as End, Phase,
-    Schedule, ScoreBatch, ScoreNet, TimeLaw, TrainConfig, Trainer, Weighting,
+    AdamConfig, Dsm, EmaConfig, Error, Kernels, NetConfig, Objective, Optimiser, Outcome as End,
+    Phase, Schedule, ScoreBatch, ScoreNet, TimeLaw, TrainConfig, Trainer, Weighting,
 };
 use sde_core::{Key, Potential, analytic::DataSet};
 
@@ -169,7 +169,7 @@ fn adam_is_the_textbook_recursion() -> Outcome {
     let start = net(&small(), DType::F64);
     let mut theta: Vec<f64> = start.vars().iter().flat_map(|(_, v)| host(v.as_tensor())).collect();
     let config = TrainConfig {
-        adam: AdamConfig { beta1: 0.8, beta2: 0.95, eps: 1e-3 },
+        optimiser: Optimiser::Adam(AdamConfig { beta1: 0.8, beta2: 0.95, eps: 1e-3 }),
         clip: Some(2.0),
         ..TrainConfig::new(
             7,

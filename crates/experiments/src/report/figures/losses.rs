@@ -55,13 +55,15 @@ pub(super) fn figure(data: &ReportData) -> Option<Figure> {
                 if name != dataset {
                     continue;
                 }
-                let colour =
-                    weight(weights.iter().position(|w| w == w_r).unwrap_or(0), weights.len());
+                let place = weights.iter().position(|w| w == w_r).unwrap_or(0);
+                let colour = weight(place, weights.len());
+                // Curves that coincide stay visible: later ones are thinner.
+                let width = 3.2 - 2.0 * place as f64 / weights.len() as f64;
                 let points: Vec<(f64, f64)> = losses
                     .iter()
                     .filter_map(|l| Some((l.step as f64, if r == 0 { l.dsm } else { l.residual? })))
                     .collect();
-                panel.line(&mut svg, &points, &colour, 1.8, "", 0.95);
+                panel.line(&mut svg, &points, &colour, width, "", 1.0);
             }
             svg.end_clip();
         }

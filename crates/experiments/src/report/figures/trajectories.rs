@@ -24,6 +24,7 @@ pub(super) fn figure(data: &ReportData, dataset: &str) -> Result<Option<Figure>>
     let mut svg = Svg::new(1080.0, 468.0);
     let (left, width) = columns(66.0, 1062.0, 30.0, cells.len());
     let width = width.min(330.0);
+    let left: Vec<f64> = (0..left.len()).map(|c| left[0] + c as f64 * (width + 30.0)).collect();
     for (c, (w_r, paths)) in cells.iter().enumerate() {
         let t_max = paths.times[0];
         let ticks =
