@@ -12,7 +12,7 @@ use score_nets::{
 };
 use sde_core::{Key, analytic::DataSet};
 
-use crate::common::{Npz, Outcome, check, host, net, points, shared, times, zoo};
+use crate::common::{Npz, Outcome, check, distance, host, net, points, shared, times, zoo};
 
 const CASES: [(DType, Kernels, f64); 3] = [
     (DType::F64, Kernels::Composite, 1e-9),
@@ -57,7 +57,8 @@ fn reference(npz: &mut Npz) -> Result<(Fixed, Fixed), Box<dyn std::error::Error>
     Ok((dsm, Fixed { name: "residual", batch }))
 }
 
-/// Losses, residuals and every gradient. The reference has `grad_pinn/output.bias` = 0: a constant
+/// Losses, residuals and every gradient, deviations of a tensor in the Euclidean norm, relative to
+/// that of the reference. The reference has `grad_pinn/output.bias` = 0: a constant
 /// added to the potential changes no derivative, so it gets no gradient and is not trained.
 #[test]
 fn reference_losses_and_gradients() -> Outcome {
@@ -85,7 +86,9 @@ fn reference_losses_and_gradients() -> Outcome {
                     let expected = npz.flat(&format!("{key}/{var_name}"))?;
                     match grads.get(var.as_tensor()).map(host) {
                         Some(g) => {
-                            check(&format!("{what} {var_name}"), &g, &expected, tolerance);
+                            let error = distance(&g, &expected);
+                            println!("{what} {var_name}: {error:.1e}");
+                            assert!(error <= tolerance, "{what} {var_name}: {error:e}");
                             assert!(g.iter().any(|g| *g != 0.0), "{var_name}");
                         }
                         None => {
@@ -100,37 +103,68 @@ fn reference_losses_and_gradients() -> Outcome {
     Ok(())
 }
 
-/// Ten steps of Adam on the sum of both losses, through the trainer.
+/// A run of ten steps of Adam on the sum of both losses: the losses, two a step, and the parameters.
+fn ten_steps(
+    net: ScoreNet,
+    npz: &mut Npz,
+) -> Result<(Vec<f64>, Vec<(String, Vec<f64>)>), Box<dyn std::error::Error>> {
+    let (dsm, pinn) = reference(npz)?;
+    let config = TrainConfig::new(10, Schedule::Constant { lr: 1e-3 });
+    let mut trainer = Trainer::new(net, TrainConfig { log_every: 1, ..config })?
+        .term(1.0, Box::new(dsm))
+        .term(1.0, Box::new(pinn));
+    let mut losses = Vec::new();
+    trainer.run(&AtomicBool::new(false), &mut |p| {
+        losses.extend(p.terms.iter().map(|(_, loss)| *loss));
+        Ok(())
+    })?;
+    let net = trainer.into_net();
+    let parameters = net.vars().iter().map(|(n, v)| (n.clone(), host(v.as_tensor()))).collect();
+    Ok((losses, parameters))
+}
+
+/// Followed to 1e-10 in f64. In single precision a run is followed as closely as the problem
+/// lets it: softplus with `beta = 100` at a learning rate of 1e-3 makes the run of `blob_w0.0` triple
+/// any deviation at every step (the other run damps it), which an f64 run from parameters rounded at
+/// random in the 24th bit shows. f32 may be 30 times as far away as that run, or 1e-4.
 #[test]
 fn ten_reference_steps() -> Outcome {
     let Some(folder) = shared("refs/pinn") else { return Ok(()) };
     let Some(nets) = shared("odesdegap") else { return Ok(()) };
     for name in ["blob_w0.0", "circles2_w1.0"] {
-        for (dtype, kernels, tolerance) in CASES {
-            let mut npz = Npz::open(folder.join(format!("losses_{name}.npz")))?;
-            let (dsm, pinn) = reference(&mut npz)?;
-            let file = nets.join(format!("{name}.safetensors"));
-            let net = ScoreNet::open_as(file, dtype, &Device::Cpu)?.with_kernels(kernels)?;
-            let config = TrainConfig::new(10, Schedule::Constant { lr: 1e-3 });
-            let mut trainer = Trainer::new(net, TrainConfig { log_every: 1, ..config })?
-                .term(1.0, Box::new(dsm))
-                .term(1.0, Box::new(pinn));
-            let mut losses = Vec::new();
-            trainer.run(&AtomicBool::new(false), &mut |p| {
-                losses.extend(p.terms.iter().map(|(_, loss)| *loss));
-                Ok(())
-            })?;
-            let what = format!("{name} {dtype:?} {kernels:?}");
-            let expected = npz.flat("adam_losses_dsm_pinn")?;
-            for (step, (found, expected)) in losses.chunks(2).zip(expected.chunks(2)).enumerate() {
-                let limit = if dtype == DType::F64 { 1e-8 } else { 1e-3 };
-                check(&format!("{what} step {step} dsm"), &found[..1], &expected[..1], limit);
-                check(&format!("{what} step {step} residual"), &found[1..], &expected[1..], limit);
+        let mut npz = Npz::open(folder.join(format!("losses_{name}.npz")))?;
+        let file = nets.join(format!("{name}.safetensors"));
+        let open =
+            |dtype, kernels| ScoreNet::open_as(&file, dtype, &Device::Cpu)?.with_kernels(kernels);
+        let rounded = open(DType::F64, Kernels::Composite)?;
+        for (i, (_, var)) in rounded.vars().iter().enumerate() {
+            let mut signs = vec![0.0; var.elem_count()];
+            Key::root(1).fold(i as u64).fill_signs(0, &mut signs);
+            let signs = candle_core::Tensor::from_vec(signs, var.shape(), &Device::Cpu)?;
+            var.set(&(var.as_tensor() * signs.affine(0.5_f64.powi(24), 1.0)?)?)?;
+        }
+        rounded.parameters_changed();
+        let expected = npz.flat("adam_losses_dsm_pinn")?;
+        let (rounded_losses, rounded_parameters) = ten_steps(rounded, &mut npz)?;
+        for (dtype, kernels, _) in CASES {
+            let limit = |rounded: f64| match dtype {
+                DType::F64 => 1e-10,
+                _ => (30.0 * rounded).max(1e-4),
+            };
+            let (losses, parameters) = ten_steps(open(dtype, kernels)?, &mut npz)?;
+            for (i, (found, expected)) in losses.iter().zip(&expected).enumerate() {
+                let error = (found / expected - 1.0).abs();
+                let rounded = (rounded_losses[i] / expected - 1.0).abs();
+                let what = format!("{name} {dtype:?} {kernels:?} step {} loss {}", i / 2, i % 2);
+                println!("{what}: {error:.1e}, rounded {rounded:.1e}");
+                assert!(error <= limit(rounded), "{what}: {error:e}, rounded {rounded:e}");
             }
-            for (var_name, var) in trainer.net().vars() {
+            for ((var_name, found), (_, rounded)) in parameters.iter().zip(&rounded_parameters) {
                 let expected = npz.flat(&format!("adam10/{var_name}"))?;
-                let limit = if dtype == DType::F64 { 1e-8 } else { 10.0 * tolerance };
-                check(&format!("{what} {var_name}"), &host(var.as_tensor()), &expected, limit);
+                let (error, rounded) = (distance(found, &expected), distance(rounded, &expected));
+                let what = format!("{name} {dtype:?} {kernels:?} {var_name}");
+                println!("{what}: {error:.1e}, rounded {rounded:.1e}");
+                assert!(error <= limit(rounded), "{what}: {error:e}, rounded {rounded:e}");
             }
         }
     }
