@@ -15,7 +15,7 @@ pub use activation::Activation;
 pub use config::{Base, NetConfig, Output, TimeEmbedding, TimeFeature};
 pub use error::{Error, Result};
 pub use jet::Jet;
-pub use net::{GraphDerivatives, Kernels, OperatorRow, ScoreJacobian, ScoreNet};
+pub use net::{GraphDerivatives, Kernels, OperatorRow, RowOperator, ScoreJacobian, ScoreNet};
 pub use train::{
     AdamConfig, DataSource, Dsm, EmaConfig, FnSource, Objective, Optimiser, Outcome, Phase,
     Progress, Schedule, ScoreBatch, SoapConfig, TimeLaw, TrainConfig, Trainer, Weighting,

@@ -198,6 +198,7 @@ impl Session<'_> {
             seed: self.config.seed,
             grid: self.config.measuring.grid,
             half_width: self.config.measuring.half_width,
+            truth: self.config.measuring.truth,
             ..Results::default()
         };
         let mut truths: BTreeMap<String, Truth> = BTreeMap::new();

@@ -17,6 +17,9 @@ pub struct Results {
     pub grid: usize,
     /// Half the width of the histogram's window.
     pub half_width: f64,
+    /// Samples of the truth that everything is measured against.
+    #[serde(default)]
+    pub truth: u64,
     /// One row for each data set and weight.
     pub rows: Vec<Row>,
     /// One row for each data set: truth against an independent truth.
@@ -32,7 +35,7 @@ pub struct Row {
     pub dataset: String,
     /// Weight of the residual in the training loss.
     pub w_r: f64,
-    /// Samples of each of ODE, SDE and truth.
+    /// Samples of each of ODE and SDE.
     pub n: u64,
     /// Squared W2, ODE to truth, histograms on the true nodes.
     pub ode_truth: f64,
@@ -80,12 +83,12 @@ pub struct Row {
     pub mmd_ode_sde: f64,
 }
 
-/// The noise floor of every distance: two independent samples of the truth, of the same size.
+/// The noise floor of every distance: an independent sample of the truth in a sampler's place.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Floor {
     /// Data set.
     pub dataset: String,
-    /// Samples of each side.
+    /// Samples of the independent truth, as many as a sampler draws.
     pub n: u64,
     /// Squared W2 of the histograms on the true nodes.
     pub w2: f64,

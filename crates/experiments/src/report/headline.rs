@@ -60,7 +60,8 @@ pub(crate) fn findings(results: &Results) -> Vec<Finding<'_>> {
                 dataset: &first.dataset,
                 first,
                 last,
-                gap: change(first.ode_sde, last.ode_sde, noise),
+                // Both sides of the gap are samples: twice the noise of a distance to the truth.
+                gap: change(first.ode_sde, last.ode_sde, 2.0 * noise),
                 sde: change(first.sde_truth, last.sde_truth, noise),
                 best_ode,
                 noise,

@@ -28,7 +28,7 @@ pub(crate) fn html(data: &ReportData, figures: &[Figure]) -> String {
     page.html.push_str(&headline::cards(r));
     page.figure(
         "gap",
-        "Squared W<sub>2</sub> between 64-node histograms. Solid: this run. Dotted: the networks published with the paper, on the same nodes. Shaded: two independent samples of the truth lie this far apart.",
+        "Squared W<sub>2</sub> between 64-node histograms. Solid: this run. Dotted: the networks published with the paper, on the same nodes. Shaded: what a perfect sampler would measure with as many samples.",
     );
     page.distances(data, n);
     page.densities(data, n);
@@ -68,8 +68,9 @@ impl Page<'_> {
     fn distances(&mut self, data: &ReportData, n: u64) {
         let r = &data.results;
         let text = format!(
-            "{} samples of each of ODE, SDE and truth, dropped outside \u{b1}{} and counted on {} \u{d7} {} nodes; exact optimal transport. In grey beside each figure, the published networks with {} samples. The smallest squared W<sub>2</sub> of each set is set in colour.",
+            "{} samples of each of ODE and SDE, {} of the truth, dropped outside \u{b1}{} and counted on {} \u{d7} {} nodes; exact optimal transport. In grey beside each figure, the published networks with {} samples. The smallest squared W<sub>2</sub> of each set is set in colour.",
             grouped(n),
+            grouped(r.truth),
             r.half_width,
             r.grid,
             r.grid,
@@ -78,7 +79,7 @@ impl Page<'_> {
         self.section("Distances", &text);
         self.html.push_str(&tables::main_table(data));
         self.html.push_str(
-            "<p class=\"note\">Discarded mass is renormalised away before W<sub>2</sub> and TV, here as in the paper, so it is stated. The floor row compares two independent samples of the truth: no difference smaller than it means anything. It depends on the number of samples and is larger here than in the paper when fewer are drawn.</p>\n",
+            "<p class=\"note\">Discarded mass is renormalised away before W<sub>2</sub> and TV, here as in the paper, so it is stated. The floor row puts an independent sample of the truth, as large as that of a sampler, in the sampler\u{2019}s place: it is what a perfect sampler would measure. ODE and SDE are both of that size, so the floor of their distance is about twice as high. With fewer samples than in the paper every figure is larger by about its floor.</p>\n",
         );
         let cloud = r.rows.iter().map(|row| row.cloud_n).max().unwrap_or(0);
         let _ = writeln!(
@@ -91,7 +92,7 @@ impl Page<'_> {
 
     fn densities(&mut self, data: &ReportData, n: u64) {
         let text = format!(
-            "What the SDE and the ODE of each network sample, on one colour scale, and the ODE's density minus the SDE's. The first column shows two independent samples of the target and, below, what their difference looks like: pure sampling noise. {}",
+            "What the SDE and the ODE of each network sample, on one colour scale, and the ODE's density minus the SDE's. The first column shows two independent samples of the target, the second as large as those of the samplers, and, below, what their difference looks like: pure sampling noise. {}",
             if n < 100_000 {
                 "Bins are shown four at a time, for this number of samples."
             } else {

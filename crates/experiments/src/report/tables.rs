@@ -7,6 +7,9 @@ use super::figures::weight_name;
 use crate::ode_sde_gap::official::{self, Official};
 use crate::ode_sde_gap::results::Row;
 
+/// A figure of a row.
+type Pick<T> = fn(&T) -> f64;
+
 /// Squared W2 on the true nodes, TV and discarded mass, each beside the published figure.
 pub(crate) fn main_table(data: &ReportData) -> String {
     let mut html = String::from(
@@ -21,7 +24,7 @@ pub(crate) fn main_table(data: &ReportData) -> String {
         for (k, row) in rows.iter().enumerate() {
             let o = official::find(dataset, row.w_r).map(|o| o.on_true_nodes());
             let _ = write!(html, "<tr>{}", lead(k, dataset, row.w_r));
-            let w2: [(fn(&Row) -> f64, fn(&Official) -> f64); 3] = [
+            let w2: [(Pick<Row>, Pick<Official>); 3] = [
                 (|r| r.ode_truth, |o| o.ode_truth),
                 (|r| r.sde_truth, |o| o.sde_truth),
                 (|r| r.ode_sde, |o| o.ode_sde),
@@ -34,7 +37,7 @@ pub(crate) fn main_table(data: &ReportData) -> String {
                     rows.len() > 1 && here(row) == best(here),
                 ));
             }
-            let tv: [(fn(&Row) -> f64, fn(&Official) -> f64); 3] = [
+            let tv: [(Pick<Row>, Pick<Official>); 3] = [
                 (|r| r.tv_ode_truth, |o| o.tv_ode_truth),
                 (|r| r.tv_sde_truth, |o| o.tv_sde_truth),
                 (|r| r.tv_ode_sde, |o| o.tv_ode_sde),

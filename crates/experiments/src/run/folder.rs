@@ -50,15 +50,15 @@ impl RunFolder {
             let _ = fs::remove_dir(root);
         }
         let folder = opened?;
-        if before.is_none() {
-            if let Err(error) = atomic::write(&root.join(CONFIG), config.as_bytes()) {
-                drop(folder);
-                let _ = fs::remove_file(root.join(LOCK));
-                if created {
-                    let _ = fs::remove_dir(root);
-                }
-                return Err(error);
+        if before.is_none()
+            && let Err(error) = atomic::write(&root.join(CONFIG), config.as_bytes())
+        {
+            drop(folder);
+            let _ = fs::remove_file(root.join(LOCK));
+            if created {
+                let _ = fs::remove_dir(root);
             }
+            return Err(error);
         }
         for sub in ["checkpoints", "samples", "plots"] {
             let path = root.join(sub);

@@ -187,7 +187,7 @@ fn checkpoints_that_are_damaged() {
         (&whole[..whole.len() / 2], ""),
         (&whole[..20], ""),
         (&nan, "NaN"),
-        (&reshaped, "input.weight"),
+        (&reshaped, "expected shape"),
         (&renamed, ""),
         (&torch[..torch.len() - 2000], ""),
         (b"", ""),

@@ -294,8 +294,8 @@ fn train_stops_after_training_and_run_goes_on() {
 
     // Its checkpoints are given networks like any others.
     let models = dir.path().join("again");
-    let words =
-        ["run", text(&file), "--models", text(&out.join("checkpoints")), "--out", text(&models)];
+    let given = out.join("checkpoints");
+    let words = ["run", text(&file), "--models", text(&given), "--out", text(&models)];
     assert_eq!(json(&words)["status"], "finished");
     let (x, y) = (&results(&out).rows[0], &results(&models).rows[0]);
     assert_eq!(

@@ -53,24 +53,21 @@ fn published_networks_meet_their_references() {
             let more = ["--out", text(&out), "--dtype", dtype, "--kernels", kernels];
             experiment(&[&words[..], &more].concat()).assert().success();
             let table = load(&out);
-            let columns = [(0, "potential"), (3, "dphi_dt"), (4, "laplacian"), (5, "residual")];
-            for (column, name) in columns {
-                close(
-                    &table.slice(s![.., column..=column]).to_owned(),
-                    &open(name),
-                    tolerance,
-                    name,
-                );
+            // The residual is a small sum of large terms: its error is that of the terms.
+            let norm = |name: &str| open(name).iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+            for (columns, name, size) in [
+                (0..1, "potential", norm("potential")),
+                (1..3, "score", norm("score")),
+                (3..4, "dphi_dt", norm("dphi_dt")),
+                (4..5, "laplacian", norm("laplacian")),
+                (5..6, "residual", norm("laplacian")),
+            ] {
+                let found = table.slice(s![.., columns]).to_owned();
+                for (a, b) in found.iter().zip(&open(name)) {
+                    assert!((a - b).abs() <= tolerance * size, "{dtype} {name}: {a} against {b}");
+                }
             }
-            close(&table.slice(s![.., 1..3]).to_owned(), &open("score"), tolerance, "score");
         }
-    }
-}
-
-fn close(found: &Array2<f64>, expected: &ndarray::ArrayD<f64>, tolerance: f64, what: &str) {
-    let norm = expected.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
-    for (a, b) in found.iter().zip(expected) {
-        assert!((a - b).abs() <= tolerance * norm, "{what}: {a} against {b}");
     }
 }
 

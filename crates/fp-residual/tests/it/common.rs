@@ -57,7 +57,7 @@ pub(crate) fn distance(found: &[f64], expected: &[f64]) -> f64 {
 #[track_caller]
 pub(crate) fn check(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     let error = deviation(found, expected);
-    println!("{what}: {error:.1e}");
+    eprintln!("{what}: {error:.1e}");
     assert!(error <= tolerance, "{what}: deviation {error:e} > {tolerance:e}");
 }
 

@@ -87,7 +87,7 @@ fn reference_losses_and_gradients() -> Outcome {
                     match grads.get(var.as_tensor()).map(host) {
                         Some(g) => {
                             let error = distance(&g, &expected);
-                            println!("{what} {var_name}: {error:.1e}");
+                            eprintln!("{what} {var_name}: {error:.1e}");
                             assert!(error <= tolerance, "{what} {var_name}: {error:e}");
                             assert!(g.iter().any(|g| *g != 0.0), "{var_name}");
                         }
@@ -103,11 +103,11 @@ fn reference_losses_and_gradients() -> Outcome {
     Ok(())
 }
 
-/// A run of ten steps of Adam on the sum of both losses: the losses, two a step, and the parameters.
-fn ten_steps(
-    net: ScoreNet,
-    npz: &mut Npz,
-) -> Result<(Vec<f64>, Vec<(String, Vec<f64>)>), Box<dyn std::error::Error>> {
+/// The losses of a run, two a step, and its last parameters.
+type Run = (Vec<f64>, Vec<(String, Vec<f64>)>);
+
+/// A run of ten steps of Adam on the sum of both losses.
+fn ten_steps(net: ScoreNet, npz: &mut Npz) -> Result<Run, Box<dyn std::error::Error>> {
     let (dsm, pinn) = reference(npz)?;
     let config = TrainConfig::new(10, Schedule::Constant { lr: 1e-3 });
     let mut trainer = Trainer::new(net, TrainConfig { log_every: 1, ..config })?
@@ -156,14 +156,14 @@ fn ten_reference_steps() -> Outcome {
                 let error = (found / expected - 1.0).abs();
                 let rounded = (rounded_losses[i] / expected - 1.0).abs();
                 let what = format!("{name} {dtype:?} {kernels:?} step {} loss {}", i / 2, i % 2);
-                println!("{what}: {error:.1e}, rounded {rounded:.1e}");
+                eprintln!("{what}: {error:.1e}, rounded {rounded:.1e}");
                 assert!(error <= limit(rounded), "{what}: {error:e}, rounded {rounded:e}");
             }
             for ((var_name, found), (_, rounded)) in parameters.iter().zip(&rounded_parameters) {
                 let expected = npz.flat(&format!("adam10/{var_name}"))?;
                 let (error, rounded) = (distance(found, &expected), distance(rounded, &expected));
                 let what = format!("{name} {dtype:?} {kernels:?} {var_name}");
-                println!("{what}: {error:.1e}, rounded {rounded:.1e}");
+                eprintln!("{what}: {error:.1e}, rounded {rounded:.1e}");
                 assert!(error <= limit(rounded), "{what}: {error:e}, rounded {rounded:e}");
             }
         }

@@ -55,7 +55,7 @@ fn published_residuals() -> Outcome {
             let largest = expected.iter().fold(0.0_f64, |m, r| m.max(r.abs()));
             let scale = if dtype == DType::F64 { largest } else { terms };
             let error = deviation(&found, &expected) * largest / scale;
-            println!(
+            eprintln!(
                 "{name} {kernels:?} {dtype:?}: {error:.1e}, terms / residual {:.1}",
                 terms / largest
             );
@@ -94,7 +94,7 @@ fn mixtures_have_no_residual() -> Outcome {
             r.abs() / (phi.d_t[b].abs() + 0.5 * g2 * (phi.laplacian[b].abs() + s2))
         });
         let worst = worst.fold(0.0, f64::max);
-        println!("{name}: {worst:.1e}");
+        eprintln!("{name}: {worst:.1e}");
         assert!(worst < 1e-12, "{name}: {worst:e}");
     }
     // And one in two dimensions whose scale the networks know.

@@ -6,7 +6,7 @@ use sde_core::Derivatives;
 
 use super::{Kernels, ScoreNet, graph::Times};
 use crate::{
-    Activation, Error, OperatorRow, Output, Result, ScoreBatch,
+    Activation, Error, OperatorRow, Output, Result, RowOperator, ScoreBatch,
     fused::{self, FusedMlp, Gradients, Layer},
     mlp::Mlp,
     time::Scales,
@@ -235,7 +235,7 @@ impl ScoreNet {
         net: &FusedMlp,
         x: &[f64],
         t: &[f64],
-        operator: &(dyn Fn(&OperatorRow<'_>, &mut [f64]) -> (f64, f64) + Sync),
+        operator: &RowOperator<'_>,
     ) -> Result<(f64, GradStore)> {
         let (d, e, k, n) = (self.dim(), self.time.width(), self.config.n_inputs(), t.len());
         let x32: Vec<f32> = x.iter().map(|&x| x as f32).collect();

@@ -13,7 +13,7 @@ use sde_core::Sde;
 
 pub(crate) use graph::to_host;
 pub use graph::{GraphDerivatives, ScoreJacobian};
-pub use operator::OperatorRow;
+pub use operator::{OperatorRow, RowOperator};
 
 use crate::{
     NetConfig, Output, Result,

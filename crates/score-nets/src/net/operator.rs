@@ -21,6 +21,9 @@ pub struct OperatorRow<'a> {
     pub score: &'a [f64],
 }
 
+/// An operator at a row: writes its direction `c`, returns its coefficient `l` and remainder `r`.
+pub type RowOperator<'a> = dyn Fn(&OperatorRow<'_>, &mut [f64]) -> (f64, f64) + Sync + 'a;
+
 impl ScoreNet {
     /// The mean over rows of `R^2` and its gradients, for the residual of a potential
     ///
@@ -41,7 +44,7 @@ impl ScoreNet {
         &self,
         x: &[f64],
         t: &[f64],
-        operator: &(dyn Fn(&OperatorRow<'_>, &mut [f64]) -> (f64, f64) + Sync),
+        operator: &RowOperator<'_>,
     ) -> Result<(f64, GradStore)> {
         let (n, d) = (t.len(), self.dim());
         self.needs("the loss of an operator", Output::Potential)?;

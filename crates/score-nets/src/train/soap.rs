@@ -70,7 +70,7 @@ impl Turned {
     }
 
     /// `Q_L^T X Q_R`.
-    fn into_basis(&self, x: &Tensor) -> Result<Tensor> {
+    fn rotated(&self, x: &Tensor) -> Result<Tensor> {
         Ok(self.bases[0].t()?.contiguous()?.matmul(x)?.matmul(&self.bases[1])?)
     }
 
@@ -127,7 +127,7 @@ impl Soap {
                 *turned = Some(Turned::new(g)?);
             }
             let (g_in, m_in) = match turned {
-                Some(basis) => (basis.into_basis(g)?, basis.into_basis(&m)?),
+                Some(basis) => (basis.rotated(g)?, basis.rotated(&m)?),
                 None => (g.clone(), m.clone()),
             };
             let v = ((&self.second[i] * beta2)? + (g_in.sqr()? * (1.0 - beta2))?)?.detach();

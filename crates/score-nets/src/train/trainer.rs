@@ -67,7 +67,7 @@ impl TrainConfig {
         self.schedule.validate()?;
         self.optimiser.validate()?;
         if let Some(clip) = self.clip
-            && !(clip > 0.0)
+            && (clip <= 0.0 || clip.is_nan())
         {
             return Err(Error::setting("clip", clip, "must be positive"));
         }
@@ -118,6 +118,9 @@ pub enum Outcome {
     /// The flag was raised; the step under way was finished and a checkpoint written.
     Interrupted,
 }
+
+/// Name and value of every term of a loss.
+type Terms = Vec<(String, f64)>;
 
 /// Trains a network.
 ///
@@ -251,10 +254,10 @@ impl Trainer {
                 observer(&Progress { step: done, total, lr, loss, terms: &terms, grad_norm })?;
             }
             let stopped = !last && stop.load(Ordering::Relaxed);
-            if last || stopped || due(self.config.checkpoint_every.unwrap_or(0)) {
-                if let Some(path) = &self.path {
-                    self.save_checkpoint(path)?;
-                }
+            if (last || stopped || due(self.config.checkpoint_every.unwrap_or(0)))
+                && let Some(path) = &self.path
+            {
+                self.save_checkpoint(path)?;
             }
             if stopped {
                 return Ok(Outcome::Interrupted);
@@ -264,7 +267,7 @@ impl Trainer {
     }
 
     /// One step: terms before it, their weighted sum, the norm of its gradient.
-    fn advance(&mut self) -> Result<(Vec<(String, f64)>, f64, f64)> {
+    fn advance(&mut self) -> Result<(Terms, f64, f64)> {
         let (net, step) = (&self.net, self.step);
         let (mut values, mut loss) = (Vec::with_capacity(self.terms.len()), 0.0);
         let mut grads = Grads::zero(net);

@@ -82,7 +82,7 @@ fn same_gradients(
             (Some(a), Some(b)) => {
                 assert_eq!(a.dims(), b.dims(), "{name}");
                 let error = deviation(&host(b), &host(a));
-                println!("gradient of {name}, {what}: {error:.1e}");
+                eprintln!("gradient of {name}, {what}: {error:.1e}");
                 assert!(error <= tolerance, "gradient of {name}, {what}: {error:e}");
                 assert!(host(b).iter().any(|g| *g != 0.0), "gradient of {name} is zero, {what}");
             }
@@ -105,8 +105,8 @@ fn losses_and_every_gradient_agree() -> Outcome {
         check(&format!("loss alone {what}"), &[fused.score_loss(&batch)?], &[a.0], 1e-5);
         let run = |net: &ScoreNet| net.operator_loss_and_grad(&batch.x, &batch.t, &operator);
         let (a, b, c) = (run(&exact)?, run(&single)?, run(&fused)?);
-        same_gradients(&format!("operator, fused {what}"), [&exact, &fused], [&a, &c], 1e-5);
-        same_gradients(&format!("operator, composite {what}"), [&exact, &single], [&a, &b], 1e-5);
+        same_gradients(&format!("operator, fused {what}"), [&exact, &fused], [&a, &c], 5e-5);
+        same_gradients(&format!("operator, composite {what}"), [&exact, &single], [&a, &b], 5e-5);
     }
     Ok(())
 }
