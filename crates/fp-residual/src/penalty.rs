@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor, backprop::GradStore};
 use rayon::prelude::*;
-use score_nets::{DataSource, Error, Objective, OperatorRow, Result, ScoreNet, TimeLaw};
-use sde_core::Key;
+use score_nets::{
+    DataSource, Draws, Error, Objective, OperatorRow, Proposal, Result, ScoreNet, TimeLaw,
+};
+use sde_core::{Key, Lattice};
 
 /// Rows that one piece of host work takes at a time; a loss does not depend on it.
 const ROWS_A_TASK: usize = 1024;
@@ -27,6 +29,20 @@ pub enum Collocation {
     },
 }
 
+/// Points a residual is taken at.
+///
+/// # Shapes
+/// `x` is `[B, D]` row by row, `t` and `weight` `[B]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CollocationPoints {
+    /// The points.
+    pub x: Vec<f64>,
+    /// Their times.
+    pub t: Vec<f64>,
+    /// What the square of a residual counts in the mean.
+    pub weight: Vec<f64>,
+}
+
 /// The mean of `R^2` over collocation points drawn afresh at every step.
 ///
 /// # Reference
@@ -36,12 +52,15 @@ pub struct FokkerPlanckPenalty {
     points: usize,
     t_min: f64,
     collocation: Collocation,
+    proposal: Proposal,
+    draws: Draws,
 }
 
 impl FokkerPlanckPenalty {
     /// On `points` points, `t` from 1e-4.
     pub fn new(points: usize, collocation: Collocation) -> Self {
-        Self { points, t_min: 1e-4, collocation }
+        let (proposal, draws) = (Proposal::default(), Draws::default());
+        Self { points, t_min: 1e-4, collocation, proposal, draws }
     }
 
     /// On the uniform box `[1e-4, T] x [-3.5, 3.5]^D`.
@@ -60,11 +79,23 @@ impl FokkerPlanckPenalty {
         Self { t_min, ..self }
     }
 
-    /// The points under `key`: `x` `[B, D]` row by row, and `t` `[B]`.
+    /// With a share of the times drawn from another law; the mean is the same in expectation.
+    #[must_use]
+    pub fn proposal(self, proposal: Proposal) -> Self {
+        Self { proposal, ..self }
+    }
+
+    /// With points drawn another way; the mean is the same in expectation.
+    #[must_use]
+    pub fn draws(self, draws: Draws) -> Self {
+        Self { draws, ..self }
+    }
+
+    /// The points under `key`.
     ///
     /// # Errors
     /// [`Error::Setting`] for no points; [`Error::Shape`] when the data do not fit the network.
-    pub fn points(&self, net: &ScoreNet, key: Key) -> Result<(Vec<f64>, Vec<f64>)> {
+    pub fn points(&self, net: &ScoreNet, key: Key) -> Result<CollocationPoints> {
         let (sde, d, n) = (net.sde(), net.dim(), self.points);
         if n == 0 {
             let (value, reason) = ("0".into(), "must be at least 1".into());
@@ -76,26 +107,50 @@ impl FokkerPlanckPenalty {
             let (expected, found) = (vec![n, d], vec![n, source.dim()]);
             return Err(Error::Shape { what: "collocation data".into(), expected, found });
         }
-        let (mut x, mut t) = (vec![0.0; n * d], vec![0.0; n]);
+        let mut points =
+            CollocationPoints { x: vec![0.0; n * d], t: vec![0.0; n], weight: vec![0.0; n] };
         let (places, times, noise) = (key.fold(0), key.fold(1), key.fold(2));
-        let tasks = x.par_chunks_mut(ROWS_A_TASK * d).zip(t.par_chunks_mut(ROWS_A_TASK));
-        tasks.enumerate().try_for_each(|(i, (x, t))| -> Result<()> {
+        // In a box time and place are one point of a lattice; otherwise only times are.
+        let in_box = matches!(self.collocation, Collocation::UniformBox { .. });
+        let dim = if in_box { 1 + d } else { 1 };
+        let lattice = Lattice::new(times, dim);
+        let tasks = points.x.par_chunks_mut(ROWS_A_TASK * d);
+        let tasks = tasks.zip(points.t.par_chunks_mut(ROWS_A_TASK));
+        let tasks = tasks.zip(points.weight.par_chunks_mut(ROWS_A_TASK));
+        tasks.enumerate().try_for_each(|(i, ((x, t), weight))| -> Result<()> {
             let first = (i * ROWS_A_TASK) as u64;
-            times.fill_uniforms(first, t);
-            match &self.collocation {
-                Collocation::UniformBox { half_width } => {
-                    places.fill_uniforms(first * d as u64, x);
-                    x.iter_mut().for_each(|x| *x = half_width * (2.0 * *x - 1.0));
-                    for t in t {
-                        *t = TimeLaw::Uniform.time(sde, self.t_min, *t)?;
+            match self.draws {
+                Draws::Independent => {
+                    times.fill_uniforms(first, t);
+                    if in_box {
+                        places.fill_uniforms(first * d as u64, x);
                     }
                 }
-                Collocation::OnMarginal { source, time } => {
+                Draws::Stratified => {
+                    let mut u = vec![0.0; t.len() * dim];
+                    lattice.fill_uniforms(first, &mut u);
+                    for ((u, t), x) in u.chunks(dim).zip(&mut *t).zip(x.chunks_mut(d)) {
+                        *t = u[0];
+                        x.iter_mut().zip(&u[1..]).for_each(|(x, u)| *x = *u);
+                    }
+                }
+            }
+            let target = match &self.collocation {
+                Collocation::UniformBox { .. } => TimeLaw::Uniform,
+                Collocation::OnMarginal { time, .. } => *time,
+            };
+            for (t, weight) in t.iter_mut().zip(weight) {
+                (*t, *weight) = self.proposal.draw(target, sde, self.t_min, *t)?;
+            }
+            match &self.collocation {
+                Collocation::UniformBox { half_width } => {
+                    x.iter_mut().for_each(|x| *x = half_width * (2.0 * *x - 1.0));
+                }
+                Collocation::OnMarginal { source, .. } => {
                     source.fill(places, first, x)?;
                     let mut z = vec![0.0; x.len()];
                     noise.fill_normals(first * d as u64, &mut z);
                     for ((x, z), t) in x.chunks_mut(d).zip(z.chunks(d)).zip(t) {
-                        *t = time.time(sde, self.t_min, *t)?;
                         let m = sde.marginal(*t);
                         x.iter_mut().zip(z).for_each(|(x, z)| *x = m.alpha * *x + m.sigma * z);
                     }
@@ -103,7 +158,7 @@ impl FokkerPlanckPenalty {
             }
             Ok(())
         })?;
-        Ok((x, t))
+        Ok(points)
     }
 
     /// The mean of `R^2` without gradients, on the points under `key`.
@@ -111,10 +166,10 @@ impl FokkerPlanckPenalty {
     /// # Errors
     /// As [`FokkerPlanckPenalty::points`].
     pub fn loss(&self, net: &ScoreNet, key: Key) -> Result<f64> {
-        let (x, t) = self.points(net, key)?;
-        let x = tensor(net, x, t.len())?;
-        let residual = crate::potential_residual(net, &x, &t, net.sde())?;
-        Ok(residual.iter().map(|r| r * r).sum::<f64>() / t.len() as f64)
+        let CollocationPoints { x, t, weight } = self.points(net, key)?;
+        let residual = crate::network_residual(net, &x, &t)?;
+        let squares = residual.iter().zip(&weight).map(|(r, weight)| weight * r * r);
+        Ok(squares.sum::<f64>() / t.len() as f64)
     }
 }
 
@@ -124,17 +179,19 @@ impl Objective for FokkerPlanckPenalty {
     }
 
     fn loss_and_grad(&self, net: &ScoreNet, _: u64, key: Key) -> Result<(f64, GradStore)> {
-        let (x, t) = self.points(net, key)?;
-        residual_loss_and_grad(net, &x, &t)
+        residual_loss_and_grad(net, &self.points(net, key)?)
     }
 }
 
-/// The mean of `R^2` over rows `x` `[B, D]` at times `t` `[B]`, and its gradients.
+/// The mean of `weight R^2` over given points, and its gradients; no weights at all stand for ones.
 ///
 /// # Errors
-/// [`Error::Shape`] when `x` and `t` do not fit, [`Error::Unsupported`] when the network's output is
-/// not a potential.
-pub fn residual_loss_and_grad(net: &ScoreNet, x: &[f64], t: &[f64]) -> Result<(f64, GradStore)> {
+/// [`Error::Shape`] when the points do not fit together or to the network, [`Error::Unsupported`]
+/// when the network's output is not a potential.
+pub fn residual_loss_and_grad(
+    net: &ScoreNet,
+    points: &CollocationPoints,
+) -> Result<(f64, GradStore)> {
     let sde = net.sde();
     // R is quadratic in s; frozen there it is d_t + (a x - g^2 s) . grad - (g^2/2) Lap, and
     // a D + (g^2/2) |s|^2 remains.
@@ -147,7 +204,7 @@ pub fn residual_loss_and_grad(net: &ScoreNet, x: &[f64], t: &[f64]) -> Result<(f
         }
         (-0.5 * g2, a * direction.len() as f64 + 0.5 * g2 * square)
     };
-    net.operator_loss_and_grad(x, t, &operator)
+    net.operator_loss_and_grad(&points.x, &points.t, &points.weight, &operator)
 }
 
 /// Rows on the host as a batch of the network.

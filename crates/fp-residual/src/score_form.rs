@@ -1,10 +1,10 @@
 //! The residual of a score.
 
-use candle_core::{Tensor, backprop::GradStore};
+use candle_core::{Device, Tensor, backprop::GradStore};
 use score_nets::{Objective, Result, ScoreNet};
 use sde_core::Key;
 
-use crate::{FokkerPlanckPenalty, residual::coefficients};
+use crate::{CollocationPoints, FokkerPlanckPenalty, residual::coefficients};
 
 /// The Fokker-Planck residual of a score at rows `x`, row `b` at time `t[b]`, as a tensor
 /// differentiable in the parameters:
@@ -60,9 +60,12 @@ impl Objective for ScoreFormPenalty {
     }
 
     fn loss_and_grad(&self, net: &ScoreNet, _: u64, key: Key) -> Result<(f64, GradStore)> {
-        let (x, t) = self.0.points(net, key)?;
+        let CollocationPoints { x, t, weight } = self.0.points(net, key)?;
         let x = crate::penalty::tensor(net, x, t.len())?;
-        let loss = (score_residual_graph(net, &x, &t)?.sqr()?.sum_all()? * (1.0 / t.len() as f64))?;
+        let weight = Tensor::from_vec(weight, (t.len(), 1), &Device::Cpu)?;
+        let weight = weight.to_dtype(net.dtype())?.to_device(net.device())?;
+        let squares = score_residual_graph(net, &x, &t)?.sqr()?.broadcast_mul(&weight)?;
+        let loss = (squares.sum_all()? * (1.0 / t.len() as f64))?;
         let value = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
         Ok((value, loss.backward()?))
     }

@@ -17,6 +17,6 @@ pub use error::{Error, Result};
 pub use jet::Jet;
 pub use net::{GraphDerivatives, Kernels, OperatorRow, RowOperator, ScoreJacobian, ScoreNet};
 pub use train::{
-    AdamConfig, DataSource, Dsm, EmaConfig, FnSource, Objective, Optimiser, Outcome, Phase,
-    Progress, Schedule, ScoreBatch, SoapConfig, TimeLaw, TrainConfig, Trainer, Weighting,
+    AdamConfig, DataSource, Draws, Dsm, EmaConfig, FnSource, Objective, Optimiser, Outcome, Phase,
+    Progress, Proposal, Schedule, ScoreBatch, SoapConfig, TimeLaw, TrainConfig, Trainer, Weighting,
 };

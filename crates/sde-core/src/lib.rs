@@ -26,7 +26,7 @@ mod state;
 pub use dynamics::{Dynamics, Reverse, Semilinear};
 pub use error::{Error, Result};
 pub use grid::TimeGrid;
-pub use key::Key;
+pub use key::{Key, Lattice};
 pub use score::{Derivatives, Potential, Score, ScoreJvp};
 pub use sde::{Marginal, Ou, Sde, SubVp, Ve, Vp};
 pub use state::{State, Tolerance};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use fp_residual::log_density_residual;
+use fp_residual::{log_density_residual, network_residual};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use sde_core::sde::check_time;
 use sde_core::{Derivatives, Potential, Sde};
@@ -22,7 +22,8 @@ const CHUNK: usize = 8192;
 ///
 /// Writes the columns potential, score_1..score_d, d_t, laplacian, residual, with
 /// R = d_t phi + div f + f.grad phi - g^2/2 (laplacian + |grad phi|^2), which is zero for the
-/// logarithm of an exact density. Networks are evaluated in f64 unless --dtype f32 is given.
+/// logarithm of an exact density. Networks are evaluated in f64 unless --dtype f32 is given; their
+/// residual, what is left when large terms cancel, is computed in f64 either way.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  experiment residual --model blob_w1.0.safetensors --sde ou \
     --points points.npy --out residual.npy")]
@@ -118,9 +119,8 @@ fn table(model: &Model, sde: &dyn Sde, rows: ArrayView2<'_, f64>) -> Result<Arra
             Ok(joined(&d, d.score.view(), &residual))
         }
         Model::Network(net) => {
-            let x = model::to_tensor(&x, net.dtype())?;
-            let d = net.derivatives(&x, &t)?;
-            let residual = log_density_residual(&d, &x, &t, sde)?;
+            let residual = network_residual(net, x.as_slice().unwrap_or(&[]), &t)?;
+            let d = net.derivatives(&model::to_tensor(&x, net.dtype())?, &t)?;
             Ok(joined(&d, model::to_rows(&d.score)?.view(), &residual))
         }
     }

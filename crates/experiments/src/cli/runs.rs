@@ -20,7 +20,7 @@ pub(super) struct RunCommand {
     /// A registered experiment, or a configuration file ending in .toml
     #[arg(value_name = "EXPERIMENT|FILE.toml")]
     experiment: String,
-    /// Starting values: smoke, quick or paper
+    /// Starting values: smoke, quick, published or paper (default: quick; with --models, published)
     #[arg(long, value_name = "P")]
     preset: Option<String>,
     /// Change one value of the configuration; may be repeated
@@ -35,7 +35,8 @@ pub(super) struct RunCommand {
     /// Continue an interrupted run; an error when there is nothing to continue
     #[arg(long)]
     resume: bool,
-    /// Evaluate the checkpoints of a folder instead of training
+    /// Evaluate the checkpoints of a folder instead of training, with the published sampler
+    /// unless a preset is named
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
 }

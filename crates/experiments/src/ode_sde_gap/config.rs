@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use score_nets::{
-    Activation, Optimiser, Schedule, TimeEmbedding, TimeFeature, TimeLaw, TrainConfig, Weighting,
+    Activation, Draws, Optimiser, Proposal, Schedule, TimeEmbedding, TimeFeature, TimeLaw,
+    TrainConfig, Weighting,
 };
 use sde_core::{TimeGrid, analytic::DataSet};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use toml::{Table, Value};
 pub const NAME: &str = "ode-sde-gap";
 
 /// Names of the presets, each a whole configuration.
-pub const PRESETS: [&str; 3] = ["smoke", "quick", "paper"];
+pub const PRESETS: [&str; 4] = ["smoke", "quick", "published", "paper"];
 
 /// A whole configuration of the experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +83,11 @@ pub struct Training {
     pub t_min: f64,
     /// How times are drawn.
     pub time_law: TimeLaw,
+    /// A law that a share of the times is drawn from instead, with weights that make up for it; of
+    /// both losses.
+    pub proposal: Proposal,
+    /// How the rows of a batch are drawn together: `independent` or `stratified`; of both losses.
+    pub draws: Draws,
     /// Weight of the denoising loss by time.
     pub weighting: Weighting,
     /// The optimiser and its constants.
@@ -134,6 +140,8 @@ pub enum Collocation {
 pub struct Sampling {
     /// Particles of each of ODE and SDE.
     pub n: u64,
+    /// How the particles at `t = T` are drawn from the prior.
+    pub starts: Starts,
     /// Time grid, by name.
     pub grid: String,
     /// Steps of the grid. The published one, `ode-sde-gap`, has 890: 790 and 100 of a tenth.
@@ -150,6 +158,17 @@ pub struct Sampling {
     pub block: usize,
     /// Particles whose course over time is kept.
     pub paths: usize,
+}
+
+/// How the particles at `t = T` are drawn from the prior.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Starts {
+    /// Each on its own.
+    Independent,
+    /// Spread evenly over the prior (a shifted [`sde_core::Lattice`]). Every particle still has the
+    /// prior's law; the histogram of the ODE, a smooth map of its starts, has far less noise.
+    Lattice,
 }
 
 /// Measuring.
@@ -279,6 +298,7 @@ impl Config {
                 "training.time-law: Beta({a}, {b}) needs positive exponents"
             );
         }
+        t.proposal.validate().context("training")?;
         let train = TrainConfig {
             optimiser: t.optimiser,
             ..TrainConfig::new(self.steps(), t.schedule.clone())
@@ -329,6 +349,7 @@ pub fn preset_text(name: &str) -> Result<&'static str> {
     Ok(match name {
         "smoke" => include_str!("../../configs/smoke.toml"),
         "quick" => include_str!("../../configs/quick.toml"),
+        "published" => include_str!("../../configs/published.toml"),
         "paper" => include_str!("../../configs/paper.toml"),
         _ => bail!("unknown preset `{name}`: expected one of {}", PRESETS.join(", ")),
     })

@@ -65,7 +65,9 @@ fn assemble(args: &RunArgs) -> Result<Config> {
     let mut table = if args.experiment.ends_with(".toml") {
         from_file(Path::new(&args.experiment), args.preset.as_deref())?
     } else if args.experiment == NAME {
-        preset_text(args.preset.as_deref().unwrap_or("quick"))?.parse::<Table>()?
+        // Given networks are sampled as published unless something else is asked for.
+        let otherwise = if args.models.is_some() { "published" } else { "quick" };
+        preset_text(args.preset.as_deref().unwrap_or(otherwise))?.parse::<Table>()?
     } else {
         bail!(
             "unknown experiment `{}`: expected {NAME} or a file ending in .toml",

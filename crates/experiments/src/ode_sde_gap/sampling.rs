@@ -8,13 +8,14 @@ use candle_core::{DType, Device, Tensor};
 use metrics::{Histogram2d, HistogramBuilder};
 use ndarray::{Array2, Array3, ArrayView2, s};
 use score_nets::ScoreNet;
-use sde_core::{Key, Reverse, State as _};
+use sde_core::{Key, Lattice, Reverse, State as _};
 use serde::{Deserialize, Serialize};
 use solvers::{
-    Control, End, Fresh, Grid, Method, QuietEnd, Sampler, SolveError, Trajectory, sample, solve,
+    Control, End, Fresh, Grid, Method, QuietEnd, Sampler, SolveError, Trajectory, sample_from,
+    solve,
 };
 
-use super::config::Config;
+use super::config::{Config, Starts};
 use crate::report::data::Paths;
 use crate::run::{Progress, RunFolder};
 use crate::{atomic, npy};
@@ -165,7 +166,6 @@ impl Job<'_> {
             end: self.end()?,
             block_rows: config.sampling.block as u64,
         };
-        let like = Tensor::zeros((1, 2), DType::F32, &Device::Cpu)?;
         let (_, units) = config.cost();
         let label = format!("{} {}", self.who.name().to_uppercase(), self.name);
         let mut bar = self.progress.part(&label, n, sampled.seen, units as f64 / n as f64);
@@ -174,13 +174,14 @@ impl Job<'_> {
             let rows = (n - sampled.seen).min(CHUNK);
             let start = Instant::now();
             let mut next = sampled.clone();
-            let done = sample(
+            let key = self.key.fold(chunk);
+            let done = sample_from(
                 &sampler,
                 self.net.sde(),
                 self.net,
                 rows,
-                self.key.fold(chunk),
-                &like,
+                key,
+                &|first, len| self.starts(key, chunk * CHUNK, first, len),
                 &mut |_, x| {
                     if self.stop.load(Ordering::Relaxed) {
                         return Err(refuse("interrupted"));
@@ -206,6 +207,21 @@ impl Job<'_> {
             self.save(&sampled)?;
         }
         Ok(Some(sampled))
+    }
+
+    /// The particles `chunk + first ..` at the horizon, `[len, 2]`.
+    fn starts(&self, key: Key, chunk: u64, first: u64, len: usize) -> sde_core::Result<Tensor> {
+        let z = Tensor::zeros((len, 2), DType::F32, &Device::Cpu)?;
+        let z = match self.config.sampling.starts {
+            Starts::Independent => z.normals_like(key.fold(0), first)?,
+            Starts::Lattice => {
+                let mut normals = vec![0.0; 2 * len];
+                // One lattice through all chunks.
+                Lattice::new(self.key, 2).fill_normals(chunk + first, &mut normals);
+                Tensor::from_vec(normals, (len, 2), &Device::Cpu)?.to_dtype(DType::F32)?
+            }
+        };
+        Tensor::lincomb(&[(self.net.sde().prior_std(), &z)])
     }
 
     /// Follows a few particles from `x` (the same for ODE and SDE) through every step.

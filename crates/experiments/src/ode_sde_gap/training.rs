@@ -126,8 +126,12 @@ fn trainer(config: &Config, cell: &Cell, state: &std::path::Path) -> Result<Trai
         Trainer::new(net.with_kernels(Kernels::Auto)?, train)?
     };
     let source = Arc::new(data);
-    let dsm =
-        Dsm::new(source.clone(), t.batch).time(t.time_law).t_min(t.t_min).weighting(t.weighting);
+    let dsm = Dsm::new(source.clone(), t.batch)
+        .time(t.time_law)
+        .proposal(t.proposal)
+        .draws(t.draws)
+        .t_min(t.t_min)
+        .weighting(t.weighting);
     let trainer = trainer.term(1.0, Box::new(dsm));
     if cell.w_r == 0.0 {
         return Ok(trainer);
@@ -136,7 +140,10 @@ fn trainer(config: &Config, cell: &Cell, state: &std::path::Path) -> Result<Trai
         Collocation::UniformBox { half_width } => Where::UniformBox { half_width },
         Collocation::OnPath => Where::OnMarginal { source, time: t.time_law },
     };
-    let penalty = FokkerPlanckPenalty::new(t.residual.points, collocation).t_min(t.t_min);
+    let penalty = FokkerPlanckPenalty::new(t.residual.points, collocation)
+        .proposal(t.proposal)
+        .draws(t.draws)
+        .t_min(t.t_min);
     Ok(trainer.term(cell.w_r, Box::new(penalty)))
 }
 

@@ -32,7 +32,7 @@ pub const EXPERIMENTS: [(&str, &str); 1] = [(
 )];
 
 /// Names of the presets of every experiment.
-pub const PRESETS: [&str; 3] = ode_sde_gap::config::PRESETS;
+pub const PRESETS: [&str; 4] = ode_sde_gap::config::PRESETS;
 
 /// What `run` and `train` are asked for.
 #[derive(Clone, Debug, Default)]

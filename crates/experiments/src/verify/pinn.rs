@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, ensure};
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor};
+use fp_residual::CollocationPoints;
 use ndarray::{Array2, Axis, s};
 use score_nets::{Objective, Schedule, ScoreBatch, ScoreNet, TrainConfig, Trainer};
 use sde_core::{Key, Reverse, TimeGrid};
@@ -319,6 +320,10 @@ fn residual(net: &ScoreNet, points: &Array2<f64>) -> Result<Vec<f64>> {
 
 /// The mean squared residual and its gradients.
 fn penalty(net: &ScoreNet, points: &Array2<f64>) -> Result<(f64, GradStore)> {
-    let x: Vec<f64> = points.slice(s![.., 1..]).iter().copied().collect();
-    Ok(fp_residual::residual_loss_and_grad(net, &x, &points.column(0).to_vec())?)
+    let points = CollocationPoints {
+        x: points.slice(s![.., 1..]).iter().copied().collect(),
+        t: points.column(0).to_vec(),
+        weight: Vec::new(),
+    };
+    Ok(fp_residual::residual_loss_and_grad(net, &points)?)
 }

@@ -165,7 +165,10 @@ fn unusable_configurations_are_refused_in_one_line() {
         (vec!["run", "kind.toml"], vec!["training.time-law.a"]),
         (vec!["run", "missing.toml"], vec!["missing.toml"]),
         (vec!["run", "other-gap"], vec!["other-gap", "ode-sde-gap"]),
-        (vec!["run", "ode-sde-gap", "--preset", "huge"], vec!["huge", "smoke, quick, paper"]),
+        (
+            vec!["run", "ode-sde-gap", "--preset", "huge"],
+            vec!["huge", "smoke, quick, published, paper"],
+        ),
         (vec!["run", "ode-sde-gap", "--set", "sampling.m=3"], vec!["`m` in `sampling`"]),
         (vec!["run", "ode-sde-gap", "--set", "sampling.n"], vec!["KEY=VALUE"]),
         (vec!["run", "ode-sde-gap", "--set", "sampling.n=-4"], vec!["-4"]),

@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use candle_core::{DType, Device, backprop::GradStore};
+use candle_core::{DType, Device, Tensor, backprop::GradStore};
 use fp_residual::{
-    Collocation, FokkerPlanckPenalty, ScoreFormPenalty, residual_graph, residual_loss_and_grad,
+    Collocation, CollocationPoints, FokkerPlanckPenalty, ScoreFormPenalty, residual_graph,
+    residual_loss_and_grad,
 };
 use score_nets::{
-    DataSource, Dsm, Kernels, NetConfig, Objective, Output, Schedule, ScoreBatch, ScoreNet,
-    TimeLaw, TrainConfig, Trainer,
+    DataSource, Draws, Dsm, Kernels, NetConfig, Objective, Output, Proposal, Schedule, ScoreBatch,
+    ScoreNet, TimeLaw, TrainConfig, Trainer,
 };
 use sde_core::{Key, analytic::DataSet};
 
@@ -39,7 +40,14 @@ impl Objective for Fixed {
     ) -> score_nets::Result<(f64, GradStore)> {
         match self.name {
             "dsm" => net.score_loss_and_grad(&self.batch),
-            _ => residual_loss_and_grad(net, &self.batch.x, &self.batch.t),
+            _ => residual_loss_and_grad(
+                net,
+                &CollocationPoints {
+                    x: self.batch.x.clone(),
+                    t: self.batch.t.clone(),
+                    weight: Vec::new(),
+                },
+            ),
         }
     }
 }
@@ -177,9 +185,11 @@ fn linearised_loss_is_the_loss() -> Outcome {
     for config in zoo().iter().filter(|c| c.output == Output::Potential) {
         let net = net(config, DType::F64);
         let (x, t) = (points(7, 30, config.dim), times(&net, 30));
-        let (loss, grads) = residual_loss_and_grad(&net, &x, &t)?;
+        let weight: Vec<f64> = (0..30).map(|i| 0.5 + 0.1 * f64::from(i)).collect();
         let at = crate::common::rows(&x, config.dim, DType::F64);
-        let direct = residual_graph(&net, &at, &t)?.sqr()?.mean_all()?;
+        let squares = residual_graph(&net, &at, &t)?.sqr()?;
+        let direct = (squares * Tensor::from_slice(&weight, 30, &Device::Cpu)?)?.mean_all()?;
+        let (loss, grads) = residual_loss_and_grad(&net, &CollocationPoints { x, t, weight })?;
         check("loss", &[loss], &host(&direct), 1e-12);
         let expected = direct.backward()?;
         for (name, var) in net.vars() {
@@ -197,9 +207,13 @@ fn linearised_loss_is_the_loss() -> Outcome {
 fn collocation_is_keyed_and_inside() -> Outcome {
     let net = net(&NetConfig::published(), DType::F32);
     let box_ = |n| FokkerPlanckPenalty::uniform(n);
-    let (x, t) = box_(5000).points(&net, Key::root(1))?;
-    let (x_short, t_short) = box_(1500).points(&net, Key::root(1))?;
-    assert_eq!((&x[..3000], &t[..1500]), (&x_short[..], &t_short[..]));
+    for draws in [Draws::Stratified, Draws::Independent] {
+        let whole = box_(5000).draws(draws).points(&net, Key::root(1))?;
+        let short = box_(1500).draws(draws).points(&net, Key::root(1))?;
+        assert_eq!((&whole.x[..3000], &whole.t[..1500]), (&short.x[..], &short.t[..]));
+        assert!(whole.weight.iter().all(|w| *w == 1.0));
+    }
+    let CollocationPoints { x, t, .. } = box_(5000).points(&net, Key::root(1))?;
     assert!(x.iter().all(|x| x.abs() <= 3.5) && t.iter().all(|t| (1e-4..=10.0).contains(t)));
     // Means of 10 000 and 5 000 uniforms, at 4.9 standard errors.
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
@@ -209,16 +223,50 @@ fn collocation_is_keyed_and_inside() -> Outcome {
     let source: Arc<dyn DataSource> = Arc::new(DataSet::Blob);
     let law = TimeLaw::Beta { a: 1.0, b: 2.0 };
     let marginal = FokkerPlanckPenalty::on_marginal(2000, source.clone(), law);
-    let (x, t) = marginal.points(&net, Key::root(4))?;
+    let CollocationPoints { x, t, .. } = marginal.points(&net, Key::root(4))?;
     let batch = Dsm::new(source, 2000).batch(&net, Key::root(4))?;
     assert_eq!((x, t), (batch.x, batch.t), "the points of denoising score matching");
 
     let narrow =
         FokkerPlanckPenalty::new(40, Collocation::UniformBox { half_width: 0.1 }).t_min(9.0);
-    let (x, t) = narrow.points(&net, Key::root(1))?;
+    let CollocationPoints { x, t, .. } = narrow.points(&net, Key::root(1))?;
     assert!(x.iter().all(|x| x.abs() <= 0.1) && t.iter().all(|t| *t >= 9.0));
     let error = box_(0).points(&net, Key::root(1)).unwrap_err().to_string();
     assert_eq!(error, "points = 0: must be at least 1");
+    Ok(())
+}
+
+/// However points are drawn, the mean of the squared residual is the same in expectation; drawn
+/// evenly and where it is large, it scatters less.
+#[test]
+fn draws_and_proposals_change_the_noise_alone() -> Outcome {
+    let net = net(&NetConfig::published(), DType::F32);
+    let proposal = Proposal { share: 0.5, law: TimeLaw::LogUniform { shift: 0.1 } };
+    let source: Arc<dyn DataSource> = Arc::new(DataSet::Blob);
+    let law = TimeLaw::Beta { a: 1.0, b: 2.0 };
+    for plain in
+        [FokkerPlanckPenalty::uniform(200), FokkerPlanckPenalty::on_marginal(200, source, law)]
+    {
+        let means = |penalty: &FokkerPlanckPenalty| -> score_nets::Result<Vec<f64>> {
+            (0..150).map(|k| penalty.loss(&net, Key::root(8).fold(k))).collect()
+        };
+        let moments = |values: &[f64]| {
+            let n = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / n;
+            (mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0) / n)
+        };
+        let (expected, variance) = moments(&means(&plain)?);
+        for other in [
+            plain.clone().draws(Draws::Stratified),
+            plain.clone().proposal(proposal),
+            plain.clone().draws(Draws::Stratified).proposal(proposal),
+        ] {
+            let (found, its_variance) = moments(&means(&other)?);
+            let error = (found - expected) / (variance + its_variance).sqrt();
+            // The normal quantile at a false-alarm rate of 1e-6.
+            assert!(error.abs() < 4.89, "{found} against {expected}: {error} standard errors");
+        }
+    }
     Ok(())
 }
 

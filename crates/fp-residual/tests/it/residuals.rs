@@ -1,7 +1,9 @@
 //! Residuals against references, closed forms and each other.
 
 use candle_core::{DType, Device, Tensor, Var};
-use fp_residual::{potential_residual, residual_graph, score_form_residual, score_residual_graph};
+use fp_residual::{
+    network_residual, potential_residual, residual_graph, score_form_residual, score_residual_graph,
+};
 use ndarray::{Array2, array};
 use score_nets::{Activation, Kernels, NetConfig, Output, ScoreNet};
 use sde_core::{
@@ -60,6 +62,9 @@ fn published_residuals() -> Outcome {
                 terms / largest
             );
             assert!(error <= tolerance, "{name} {kernels:?} {dtype:?}: {error:e}");
+            // In double precision whatever the network's: relative to the largest residual again.
+            let found = network_residual(&net, &x, &t)?;
+            check(&format!("{name} {dtype:?} network residual"), &found, &expected, 1e-10);
         }
     }
     Ok(())

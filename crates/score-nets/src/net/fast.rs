@@ -229,15 +229,17 @@ impl ScoreNet {
         Ok((loss, self.store(&gradients)?))
     }
 
-    /// [`ScoreNet::operator_loss_and_grad`] on the kernels.
+    /// [`ScoreNet::operator_loss_and_grad`] on the kernels; `share` is what the square of a row's
+    /// residual counts in the loss.
     pub(crate) fn operator_loss_fused(
         &self,
         net: &FusedMlp,
         x: &[f64],
         t: &[f64],
+        share: &(dyn Fn(usize) -> f64 + Sync),
         operator: &RowOperator<'_>,
     ) -> Result<(f64, GradStore)> {
-        let (d, e, k, n) = (self.dim(), self.time.width(), self.config.n_inputs(), t.len());
+        let (d, e, k) = (self.dim(), self.time.width(), self.config.n_inputs());
         let x32: Vec<f32> = x.iter().map(|&x| x as f32).collect();
         let inputs = self.inputs(&x32, Times::Each(t), true);
         let space: Vec<usize> = (e..k).collect();
@@ -285,8 +287,8 @@ impl ScoreNet {
                     let base = 0.5 * (square * s.precision - d as f64) * s.dlog_v
                         - s.precision * (along + l * d as f64);
                     let residual = f64::from(values[i]) + base + remainder;
-                    loss += residual * residual / n as f64;
-                    cotangents[i] = (2.0 * residual / n as f64) as f32;
+                    loss += share(row) * residual * residual;
+                    cotangents[i] = (2.0 * share(row) * residual) as f32;
                 }
                 loss
             },

@@ -152,12 +152,21 @@ impl ScoreNet {
     /// # Errors
     /// Whatever candle fails with.
     pub fn duplicate(&self) -> Result<Self> {
-        let mut vars = Vec::with_capacity(self.vars.len());
-        for (name, var) in &self.vars {
-            vars.push((name.clone(), Var::from_tensor(&var.as_tensor().copy()?)?));
-        }
-        let mut net = Self::from_vars(self.config.clone(), vars, self.dtype, &self.device)?;
+        let mut net = self.copy_as(self.dtype)?;
         net.kernels = self.kernels;
         Ok(net)
+    }
+
+    /// A copy of the network in another element type.
+    ///
+    /// # Errors
+    /// Whatever candle fails with.
+    pub fn copy_as(&self, dtype: DType) -> Result<Self> {
+        let mut vars = Vec::with_capacity(self.vars.len());
+        for (name, var) in &self.vars {
+            let values = var.as_tensor().to_dtype(dtype)?.copy()?;
+            vars.push((name.clone(), Var::from_tensor(&values)?));
+        }
+        Self::from_vars(self.config.clone(), vars, dtype, &self.device)
     }
 }

@@ -25,7 +25,7 @@ pub struct OperatorRow<'a> {
 pub type RowOperator<'a> = dyn Fn(&OperatorRow<'_>, &mut [f64]) -> (f64, f64) + Sync + 'a;
 
 impl ScoreNet {
-    /// The mean over rows of `R^2` and its gradients, for the residual of a potential
+    /// The mean over rows of `weight R^2` and its gradients, for the residual of a potential
     ///
     /// `R = d_t phi + c . grad phi + l Lap phi + r`.
     ///
@@ -35,15 +35,16 @@ impl ScoreNet {
     /// `c = F'`, `r = F - F' grad phi`.
     ///
     /// # Shapes
-    /// `x` is `[B, D]` row by row, `t` `[B]`.
+    /// `x` is `[B, D]` row by row, `t` and `weight` `[B]`; no `weight` at all stands for ones.
     ///
     /// # Errors
-    /// [`Error::Shape`] when `x` and `t` do not fit, [`Error::Unsupported`] when the network's output
+    /// [`Error::Shape`] when they do not fit, [`Error::Unsupported`] when the network's output
     /// is not a potential.
     pub fn operator_loss_and_grad(
         &self,
         x: &[f64],
         t: &[f64],
+        weight: &[f64],
         operator: &RowOperator<'_>,
     ) -> Result<(f64, GradStore)> {
         let (n, d) = (t.len(), self.dim());
@@ -52,8 +53,13 @@ impl ScoreNet {
             let (expected, found) = (vec![n.max(1), d], vec![x.len() / d, d]);
             return Err(Error::Shape { what: "points x".into(), expected, found });
         }
+        if !weight.is_empty() && weight.len() != n {
+            let (expected, found) = (vec![n], vec![weight.len()]);
+            return Err(Error::Shape { what: "weight".into(), expected, found });
+        }
+        let share = |row: usize| weight.get(row).copied().unwrap_or(1.0) / n as f64;
         if let Some(fused) = &self.frozen()?.fused {
-            return self.operator_loss_fused(fused, x, t, operator);
+            return self.operator_loss_fused(fused, x, t, &share, operator);
         }
         let (mut loss, mut grads) = (0.0, Grads::zero(self));
         let mut direction = vec![0.0; ROWS_A_GRAPH.min(n) * d];
@@ -76,8 +82,9 @@ impl ScoreNet {
                 let (coefficient, remainder) = operator(&row, c);
                 let along: f64 = c.iter().zip(score).map(|(c, s)| c * s).sum();
                 let residual = d_t[i] + along + coefficient * laplacian[i] + remainder;
-                loss += residual * residual / n as f64;
-                (l[i], cotangent[i]) = (coefficient, 2.0 * residual / n as f64);
+                let share = share(start + i);
+                loss += share * residual * residual;
+                (l[i], cotangent[i]) = (coefficient, 2.0 * share * residual);
             }
             let advection = (&phi.score * tensor(&direction[..rows * d], &[rows, d])?)?.sum(1)?;
             let linear = ((&phi.d_t + advection)? + (&phi.laplacian * tensor(&l, &[rows])?)?)?;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor, backprop::GradStore};
 use rayon::prelude::*;
-use sde_core::{Key, Sde};
+use sde_core::{Key, Lattice, Sde};
 use serde::{Deserialize, Serialize};
 
-use super::{DataSource, Objective, TimeLaw, grads::Grads};
+use super::{DataSource, Draws, Objective, Proposal, TimeLaw, grads::Grads};
 use crate::{Error, Result, ScoreNet};
 
 /// Rows that one piece of host work takes at a time; a loss does not depend on it.
@@ -66,6 +66,8 @@ pub struct Dsm {
     batch: usize,
     t_min: f64,
     time: TimeLaw,
+    proposal: Proposal,
+    draws: Draws,
     weighting: Weighting,
 }
 
@@ -73,13 +75,26 @@ impl Dsm {
     /// The loss on `batch` rows of `source` a step.
     pub fn new(source: Arc<dyn DataSource>, batch: usize) -> Self {
         let time = TimeLaw::Beta { a: 1.0, b: 2.0 };
-        Self { source, batch, t_min: 1e-4, time, weighting: Weighting::One }
+        let (proposal, draws) = (Proposal::default(), Draws::default());
+        Self { source, batch, t_min: 1e-4, time, proposal, draws, weighting: Weighting::One }
     }
 
     /// With another law of the times.
     #[must_use]
     pub fn time(self, time: TimeLaw) -> Self {
         Self { time, ..self }
+    }
+
+    /// With a share of the times drawn from another law; the loss is the same in expectation.
+    #[must_use]
+    pub fn proposal(self, proposal: Proposal) -> Self {
+        Self { proposal, ..self }
+    }
+
+    /// With batches drawn another way; the loss is the same in expectation.
+    #[must_use]
+    pub fn draws(self, draws: Draws) -> Self {
+        Self { draws, ..self }
     }
 
     /// With another smallest time.
@@ -114,17 +129,37 @@ impl Dsm {
             weight: vec![0.0; n],
         };
         let (data, times, noise) = (key.fold(0), key.fold(1), key.fold(2));
+        let even_times = Lattice::new(times, 1);
         let rows = batch.x.par_chunks_mut(ROWS_A_TASK * d).zip(batch.t.par_chunks_mut(ROWS_A_TASK));
         let rows = rows.zip(batch.target.par_chunks_mut(ROWS_A_TASK * d));
         let rows = rows.zip(batch.weight.par_chunks_mut(ROWS_A_TASK)).enumerate();
         rows.try_for_each(|(i, (((x, t), target), weight))| -> Result<()> {
             let first = (i * ROWS_A_TASK) as u64;
-            self.source.fill(data, first, x)?;
-            times.fill_uniforms(first, t);
-            noise.fill_normals(first * d as u64, target);
+            match self.draws {
+                Draws::Independent => {
+                    self.source.fill(data, first, x)?;
+                    times.fill_uniforms(first, t);
+                    noise.fill_normals(first * d as u64, target);
+                }
+                Draws::Stratified => {
+                    let (first, pairs) = (first / 2, t.len().div_ceil(2));
+                    let (mut rows, mut u) = (vec![0.0; pairs * d], vec![0.0; pairs]);
+                    self.source.fill(data, first, &mut rows)?;
+                    for (x, row) in x.chunks_mut(2 * d).zip(rows.chunks(d)) {
+                        x.chunks_mut(d).for_each(|x| x.copy_from_slice(row));
+                    }
+                    noise.fill_normals(first * d as u64, &mut rows);
+                    for (z, row) in target.chunks_mut(2 * d).zip(rows.chunks(d)) {
+                        z[..d].copy_from_slice(row);
+                        z[d..].iter_mut().zip(row).for_each(|(z, row)| *z = -row);
+                    }
+                    even_times.fill_uniforms(first, &mut u);
+                    t.chunks_mut(2).zip(u).for_each(|(t, u)| t.fill(u));
+                }
+            }
             for (b, (t, weight)) in t.iter_mut().zip(weight).enumerate() {
-                *t = self.time.time(sde, self.t_min, *t)?;
-                *weight = self.weighting.at(sde, *t);
+                (*t, *weight) = self.proposal.draw(self.time, sde, self.t_min, *t)?;
+                *weight *= self.weighting.at(sde, *t);
                 let m = sde.marginal(*t);
                 for j in b * d..(b + 1) * d {
                     x[j] = m.alpha * x[j] + m.sigma * target[j];

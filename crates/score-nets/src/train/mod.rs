@@ -2,6 +2,7 @@
 
 mod adam;
 mod data;
+mod draws;
 mod dsm;
 mod grads;
 mod objective;
@@ -13,12 +14,13 @@ mod trainer;
 
 pub use adam::{AdamConfig, EmaConfig};
 pub use data::{DataSource, FnSource};
+pub use draws::Draws;
 pub use dsm::{Dsm, ScoreBatch, Weighting};
 pub(crate) use grads::{Grads, empty_store};
 pub use objective::Objective;
 pub use optimiser::Optimiser;
 pub use schedule::{Phase, Schedule};
 pub use soap::SoapConfig;
-pub use time_law::TimeLaw;
+pub use time_law::{Proposal, TimeLaw};
 pub(crate) use trainer::TrainState;
 pub use trainer::{Outcome, Progress, TrainConfig, Trainer};

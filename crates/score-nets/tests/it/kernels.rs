@@ -103,7 +103,9 @@ fn losses_and_every_gradient_agree() -> Outcome {
         same_gradients(&format!("score, fused {what}"), [&exact, &fused], [&a, &c], 1e-5);
         same_gradients(&format!("score, composite {what}"), [&exact, &single], [&a, &b], 1e-5);
         check(&format!("loss alone {what}"), &[fused.score_loss(&batch)?], &[a.0], 1e-5);
-        let run = |net: &ScoreNet| net.operator_loss_and_grad(&batch.x, &batch.t, &operator);
+        let run = |net: &ScoreNet| {
+            net.operator_loss_and_grad(&batch.x, &batch.t, &batch.weight, &operator)
+        };
         let (a, b, c) = (run(&exact)?, run(&single)?, run(&fused)?);
         same_gradients(&format!("operator, fused {what}"), [&exact, &fused], [&a, &c], 5e-5);
         same_gradients(&format!("operator, composite {what}"), [&exact, &single], [&a, &b], 5e-5);

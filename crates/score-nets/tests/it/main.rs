@@ -2,6 +2,7 @@
 
 mod common;
 mod derivatives;
+mod draws;
 mod files;
 mod kernels;
 mod published;

@@ -67,7 +67,7 @@ fn impossible_runs() {
     refused(TrainConfig { ema, ..constant() }.validate(), "ema.decay = 1");
     refused(TimeLaw::Beta { a: 0.0, b: 1.0 }.time(&Vp::default(), 0.0, 0.5), "time.a = 0");
     let net = net(&zoo()[5], DType::F32);
-    let result = net.operator_loss_and_grad(&[0.0; 3], &[0.5], &|_, _| (0.0, 0.0));
+    let result = net.operator_loss_and_grad(&[0.0; 3], &[0.5], &[], &|_, _| (0.0, 0.0));
     assert!(matches!(result, Err(Error::Unsupported { .. })));
 }
 

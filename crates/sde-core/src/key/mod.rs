@@ -1,9 +1,12 @@
 //! Randomness as a value: Philox4x32-10 keyed by purpose, counted by particle.
 
+mod lattice;
 mod normal;
 mod philox;
+mod quantile;
 mod uniform;
 
+pub use lattice::Lattice;
 use philox::philox4x32;
 
 /// A stream of random numbers named by a seed and a path of purposes.

@@ -81,7 +81,7 @@ fn turn_f64(s: f64, c: f64, quarter: u64) -> (f64, f64) {
 
 /// Natural logarithm of a normal number (fdlibm's `log`, in its branch-free form).
 #[inline(always)]
-fn ln_f64(x: f64) -> f64 {
+pub(super) fn ln_f64(x: f64) -> f64 {
     const LN2_HI: f64 = 6.931_471_803_691_238e-1;
     const LN2_LO: f64 = 1.908_214_929_270_587_7e-10;
     // x = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2))

@@ -1,0 +1,140 @@
+//! How batches are drawn: laws of the times, proposals, evenly spread rows.
+
+use std::sync::Arc;
+
+use candle_core::DType;
+use score_nets::{DataSource, Draws, Dsm, NetConfig, Proposal, TimeLaw};
+use sde_core::{Key, Ou, Sde, Vp, analytic::DataSet};
+
+use crate::common::{Outcome, host, net, zoo};
+
+/// The normal quantile at a false-alarm rate of 1e-6.
+const NORMAL: f64 = 4.891_6;
+const T_MIN: f64 = 1e-3;
+
+fn laws() -> [TimeLaw; 6] {
+    [
+        TimeLaw::Uniform,
+        TimeLaw::Beta { a: 1.0, b: 2.0 },
+        TimeLaw::Beta { a: 2.5, b: 1.0 },
+        TimeLaw::Beta { a: 2.0, b: 3.0 },
+        TimeLaw::LogSnr,
+        TimeLaw::LogUniform { shift: 0.02 },
+    ]
+}
+
+/// A density is the inverse of the derivative of the quantile.
+#[test]
+fn densities_are_those_of_the_quantiles() -> Outcome {
+    let sdes: [&dyn Sde; 2] = [&Ou::default(), &Vp::default()];
+    for sde in sdes {
+        for law in laws() {
+            for u in [0.03, 0.2, 0.5, 0.8, 0.97] {
+                let h = 1e-5;
+                let time = |u| law.time(sde, T_MIN, u);
+                let slope = (time(u + h)? - time(u - h)?) / (2.0 * h);
+                let product = law.density(sde, T_MIN, time(u)?)? * slope;
+                assert!((product - 1.0).abs() < 1e-5, "{law:?} at {u}: {product}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Weighted means over the mixture are means over the law of the loss.
+#[test]
+fn weights_make_up_for_the_proposal() -> Outcome {
+    let (sde, n) = (Ou::default(), 200_000);
+    let f = |t: f64| (t + 0.3).recip() + (0.3 * t).sin();
+    let quantiles = || (0..n).map(|i| (f64::from(i) + 0.5) / f64::from(n));
+    for target in [TimeLaw::Uniform, TimeLaw::Beta { a: 1.0, b: 2.0 }] {
+        let mut expected = 0.0;
+        for u in quantiles() {
+            expected += f(target.time(&sde, T_MIN, u)?) / f64::from(n);
+        }
+        for share in [0.0, 0.3, 0.9] {
+            let proposal = Proposal { share, law: TimeLaw::LogUniform { shift: 0.01 } };
+            let (mut mean, mut one) = (0.0, 0.0);
+            for u in quantiles() {
+                let (t, weight) = proposal.draw(target, &sde, T_MIN, u)?;
+                assert!(weight <= 1.0 / (1.0 - share) + 1e-12);
+                mean += weight * f(t) / f64::from(n);
+                one += weight / f64::from(n);
+            }
+            assert!((mean / expected - 1.0).abs() < 1e-4, "{target:?} {share}: {mean} {expected}");
+            assert!((one - 1.0).abs() < 1e-4, "{target:?} {share}: {one}");
+        }
+    }
+    let error = Proposal { share: 1.0, law: TimeLaw::Uniform }.validate().unwrap_err();
+    assert_eq!(error.to_string(), "proposal.share = 1: must be in [0, 1)");
+    Ok(())
+}
+
+fn dsm(n: usize, draws: Draws) -> Dsm {
+    let source: Arc<dyn DataSource> = Arc::new(DataSet::Blob);
+    Dsm::new(source, n).draws(draws)
+}
+
+/// Pairs share data and time and have opposite noise; a batch is a prefix of any longer one.
+#[test]
+fn stratified_rows_come_in_pairs() -> Outcome {
+    let net = net(&NetConfig::published(), DType::F32);
+    let batch = dsm(3001, Draws::Stratified).batch(&net, Key::root(1))?;
+    let short = dsm(1200, Draws::Stratified).batch(&net, Key::root(1))?;
+    assert_eq!((&batch.x[..2400], &batch.target[..2400]), (&short.x[..], &short.target[..]));
+    for (t, target) in batch.t.chunks_exact(2).zip(batch.target.chunks_exact(4)) {
+        assert_eq!(t[0], t[1]);
+        assert_eq!(target[..2], [-target[2], -target[3]]);
+    }
+    // Times are spread evenly: 1500 of them, no quantile off by more than a few.
+    let mut t: Vec<f64> = batch.t.iter().step_by(2).copied().collect();
+    t.sort_by(f64::total_cmp);
+    for (i, t) in t.iter().enumerate() {
+        let u = 1.0 - (1.0 - (t - 1e-4) / 10.0).powi(2);
+        assert!((u * 1501.0 - i as f64).abs() < 4.0, "time {i} at quantile {u}");
+    }
+    Ok(())
+}
+
+/// The gradient has the same mean however a batch is drawn; at small times, where the target's
+/// variance diverges, pairs of opposite noise take nearly all of it away.
+#[test]
+fn draws_change_the_noise_alone() -> Outcome {
+    let net = net(&zoo()[1], DType::F32);
+    let proposal = Proposal { share: 0.5, law: TimeLaw::LogUniform { shift: 0.01 } };
+    let dsm = |n, draws| dsm(n, draws).time(TimeLaw::Beta { a: 1.0, b: 2000.0 });
+    let mut found = Vec::new();
+    for objective in [
+        dsm(256, Draws::Independent),
+        dsm(256, Draws::Stratified),
+        dsm(256, Draws::Stratified).proposal(proposal),
+    ] {
+        let n = 400;
+        let mut draws = Vec::new();
+        for k in 0..n {
+            let batch = objective.batch(&net, Key::root(6).fold(k))?;
+            let (_, grads) = net.score_loss_and_grad(&batch)?;
+            let (_, var) = &net.vars()[0];
+            draws.push(host(grads.get(var.as_tensor()).expect("a gradient")));
+        }
+        let entries = draws[0].len();
+        let moments = |j: usize| {
+            let mean = draws.iter().map(|g| g[j]).sum::<f64>() / n as f64;
+            let square = draws.iter().map(|g| (g[j] - mean).powi(2)).sum::<f64>();
+            (mean, square / (n - 1) as f64 / n as f64)
+        };
+        found.push((0..entries).map(moments).collect::<Vec<_>>());
+    }
+    let total = |m: &[(f64, f64)]| m.iter().map(|(_, v)| v).sum::<f64>();
+    for other in &found[1..] {
+        for (j, (a, b)) in found[0].iter().zip(other).enumerate() {
+            let error = (a.0 - b.0) / (a.1 + b.1).sqrt();
+            // Over a few hundred entries.
+            assert!(error.abs() < NORMAL + 1.0, "entry {j}: {error} standard errors");
+        }
+        let ratio = total(other) / total(&found[0]);
+        eprintln!("variance of the gradient, against independent rows: {ratio:.3}");
+        assert!(ratio < 0.1, "{ratio}");
+    }
+    Ok(())
+}
