@@ -21,6 +21,9 @@ pub(super) struct Truth {
     kernel: Kernel,
 }
 
+/// Samples of the truth behind a noise floor.
+const FLOOR_DRAWS: u64 = 4;
+
 /// Samples the truth of a data set, and again as many times as a sampler does: what a perfect sampler
 /// would measure is the noise floor of every distance.
 pub(super) fn truth(config: &Config, dataset: &str) -> Result<Truth> {
@@ -29,12 +32,25 @@ pub(super) fn truth(config: &Config, dataset: &str) -> Result<Truth> {
     let first = sampling::truth(config, data, key(config, Purpose::Truth, dataset), large)?;
     let second = sampling::truth(config, data, key(config, Purpose::SecondTruth, dataset), n)?;
     let (a, b) = (first.histogram(config)?, second.histogram(config)?);
+    // One draw of a floor scatters by a fifth of it.
+    let mut draws = vec![b.clone()];
+    for k in 1..FLOOR_DRAWS {
+        let key = key(config, Purpose::SecondTruth, dataset).fold(k);
+        draws.push(sampling::truth(config, data, key, n)?.histogram(config)?);
+    }
+    let (mut to_truth, mut pair) = (0.0, 0.0);
+    for (one, next) in draws.iter().zip(draws.iter().cycle().skip(1)) {
+        to_truth += a.w2(one)?.squared / FLOOR_DRAWS as f64;
+        pair += one.w2(next)?.squared / FLOOR_DRAWS as f64;
+    }
     let (x, y) = (first.cloud.view(), second.cloud.view());
     let kernel = Kernel::rbf_median(x, y)?;
     let floor = Floor {
         dataset: dataset.into(),
         n: second.seen,
-        w2: a.w2(&b)?.squared,
+        w2: to_truth,
+        w2_pair: pair,
+        draws: FLOOR_DRAWS,
         tv: a.total_variation(&b)?,
         discarded: first.discarded(),
         cloud_n: first.cloud.nrows() as u64,

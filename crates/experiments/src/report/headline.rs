@@ -54,14 +54,15 @@ pub(crate) fn findings(results: &Results) -> Vec<Finding<'_>> {
         .filter_map(|dataset| {
             let rows = results.rows_of(dataset);
             let (first, last) = (*rows.first()?, *rows.last()?);
-            let noise = results.floor_of(dataset).map_or(0.0, |f| f.w2);
+            let floor = results.floor_of(dataset);
+            let noise = floor.map_or(0.0, |f| f.w2);
             let best_ode = *rows.iter().min_by(|a, b| a.ode_truth.total_cmp(&b.ode_truth))?;
             Some(Finding {
                 dataset: &first.dataset,
                 first,
                 last,
-                // Both sides of the gap are samples: twice the noise of a distance to the truth.
-                gap: change(first.ode_sde, last.ode_sde, 2.0 * noise),
+                // Both sides of the gap are samples: its floor is higher.
+                gap: change(first.ode_sde, last.ode_sde, floor.map_or(0.0, |f| f.w2_pair)),
                 sde: change(first.sde_truth, last.sde_truth, noise),
                 best_ode,
                 noise,

@@ -79,7 +79,7 @@ impl Page<'_> {
         self.section("Distances", &text);
         self.html.push_str(&tables::main_table(data));
         self.html.push_str(
-            "<p class=\"note\">Discarded mass is renormalised away before W<sub>2</sub> and TV, here as in the paper, so it is stated. The floor row puts an independent sample of the truth, as large as that of a sampler, in the sampler\u{2019}s place: it is what a perfect sampler would measure. ODE and SDE are both of that size, so the floor of their distance is about twice as high. With fewer samples than in the paper every figure is larger by about its floor.</p>\n",
+            "<p class=\"note\">Discarded mass is renormalised away before W<sub>2</sub> and TV, here as in the paper, so it is stated. The floor row puts independent samples of the truth, as large as that of a sampler, in the samplers\u{2019} place: it is what perfect samplers would measure (a mean over several draws; under ODE\u{2013}SDE, two such samples against each other). Evenly spread starts give the ODE less noise than that. With fewer samples than in the paper every figure is larger by about its floor.</p>\n",
         );
         let cloud = r.rows.iter().map(|row| row.cloud_n).max().unwrap_or(0);
         let _ = writeln!(

@@ -20,7 +20,7 @@ use super::{Key, quantile::quantile};
 /// let lattice = Lattice::new(Key::root(1), 2);
 /// let mut u = [0.0; 2000];
 /// lattice.fill_uniforms(0, &mut u);
-/// // The mean of x y over a thousand points is 1/4 to 5e-4: independent ones scatter by 7e-3.
+/// // The mean of x y over a thousand points is close to 1/4: independent ones scatter by 7e-3.
 /// let mean = u.chunks(2).map(|u| u[0] * u[1]).sum::<f64>() / 1000.0;
 /// assert!((mean - 0.25).abs() < 2e-3);
 /// ```
