@@ -93,10 +93,8 @@ pub struct Floor {
     /// Squared W2 to the truth of the histograms on the true nodes, the mean over [`Floor::draws`].
     pub w2: f64,
     /// The same between two samples of the size of a sampler's: the floor of ODE against SDE.
-    #[serde(default)]
     pub w2_pair: f64,
     /// Independent samples that the two above are averaged over.
-    #[serde(default)]
     pub draws: u64,
     /// Total variation of the histograms.
     pub tv: f64,

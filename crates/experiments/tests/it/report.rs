@@ -73,6 +73,7 @@ fn made_up() -> ReportData {
             dataset: dataset.into(),
             n: 1000,
             w2: 0.001,
+            w2_pair: 0.002,
             ..Floor::default()
         });
         data.truths.push(Truth { dataset: dataset.into(), first: counts(0), second: counts(2) });
