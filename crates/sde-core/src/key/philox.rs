@@ -47,6 +47,33 @@ pub(super) fn blocks<const L: usize>(k: [u32; 2], kind: u32, first: u64) -> [[u6
     c
 }
 
+/// As [`blocks`], one output word a lane.
+///
+/// Even and odd blocks are computed apart, so that two lanes of 64 bits join to two words in place.
+#[inline(always)]
+pub(super) fn words<const L: usize>(k: [u32; 2], kind: u32, first: u64) -> [[u32; L]; 4] {
+    let offset: [u64; L] = const {
+        let (mut offset, mut l) = ([0; L], 0);
+        while l < L {
+            offset[l] = (2 * l % L + 2 * l / L) as u64;
+            l += 1;
+        }
+        offset
+    };
+    let index = offset.map(|offset| first.wrapping_add(offset));
+    let mut c = [index, index.map(|index| index >> 32), [u64::from(kind); L], [0; L]];
+    rounds(&mut c, k);
+    let mut out = [[0; L]; 4];
+    for (out, c) in out.iter_mut().zip(&c) {
+        for l in 0..L / 2 {
+            let both = c[l] & 0xFFFF_FFFF | c[L / 2 + l] << 32;
+            out[2 * l] = both as u32;
+            out[2 * l + 1] = (both >> 32) as u32;
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::philox4x32;
