@@ -29,9 +29,10 @@ pub(super) struct ModelOptions {
     dtype: Option<Dtype>,
 }
 
+/// Arithmetic of networks.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum KernelChoice {
-    /// Fused where they apply (CPU, f32, scalar potential)
+pub(super) enum KernelChoice {
+    /// Fused where they apply (CPU, f32)
     Auto,
     /// Tensor operations
     Composite,
@@ -55,11 +56,16 @@ impl ModelOptions {
             Dtype::F32 => DType::F32,
             Dtype::F64 => DType::F64,
         };
-        let kernels = match self.kernels {
-            KernelChoice::Auto => Kernels::Auto,
-            KernelChoice::Composite => Kernels::Composite,
-            KernelChoice::Fused => Kernels::Fused,
-        };
-        Model::open(&self.model, Precision { dtype, kernels })
+        Model::open(&self.model, Precision { dtype, kernels: self.kernels.into() })
+    }
+}
+
+impl From<KernelChoice> for Kernels {
+    fn from(choice: KernelChoice) -> Self {
+        match choice {
+            KernelChoice::Auto => Self::Auto,
+            KernelChoice::Composite => Self::Composite,
+            KernelChoice::Fused => Self::Fused,
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::Output;
+use super::options::KernelChoice;
 use crate::run::{self, Outcome, RunArgs};
 
 /// Run an experiment: train, sample, measure, report
@@ -20,7 +21,8 @@ pub(super) struct RunCommand {
     /// A registered experiment, or a configuration file ending in .toml
     #[arg(value_name = "EXPERIMENT|FILE.toml")]
     experiment: String,
-    /// Starting values: smoke, quick, published or paper (default: quick; with --models, published)
+    /// Starting values: smoke, quick, table, published or paper (default: quick; with --models,
+    /// published)
     #[arg(long, value_name = "P")]
     preset: Option<String>,
     /// Change one value of the configuration; may be repeated
@@ -29,6 +31,9 @@ pub(super) struct RunCommand {
     /// Seed of everything random
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Arithmetic of the networks (default: the configuration's, which is auto in every preset)
+    #[arg(long, value_enum)]
+    kernels: Option<KernelChoice>,
     /// The run's folder (default: runs/<experiment>/<hash of the configuration>)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -48,6 +53,7 @@ impl RunCommand {
             preset: self.preset,
             set: self.set,
             seed: self.seed,
+            kernels: self.kernels.map(Into::into),
             out: self.out,
             resume: self.resume,
             models: self.models,
@@ -86,6 +92,9 @@ pub(super) struct TrainCommand {
     /// Seed of everything random
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Arithmetic of the networks (default: the configuration's, which is auto in every preset)
+    #[arg(long, value_enum)]
+    kernels: Option<KernelChoice>,
     /// The run's folder (default: runs/<experiment>/<hash of the configuration>)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -101,6 +110,7 @@ impl TrainCommand {
             preset: None,
             set: self.set,
             seed: self.seed,
+            kernels: self.kernels.map(Into::into),
             out: self.out,
             resume: self.resume,
             models: None,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use score_nets::{
-    Activation, Draws, Optimiser, Proposal, Schedule, TimeEmbedding, TimeFeature, TimeLaw,
+    Activation, Draws, Kernels, Optimiser, Proposal, Schedule, TimeEmbedding, TimeFeature, TimeLaw,
     TrainConfig, Weighting,
 };
 use sde_core::{TimeGrid, analytic::DataSet};
@@ -14,7 +14,7 @@ use toml::{Table, Value};
 pub const NAME: &str = "ode-sde-gap";
 
 /// Names of the presets, each a whole configuration.
-pub const PRESETS: [&str; 4] = ["smoke", "quick", "published", "paper"];
+pub const PRESETS: [&str; 5] = ["smoke", "quick", "table", "published", "paper"];
 
 /// A whole configuration of the experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub struct Config {
     pub weights: Vec<f64>,
     /// The forward SDE, by name and constants.
     pub sde: String,
+    /// Arithmetic of the networks: `auto`, `composite` or `fused`.
+    pub kernels: Kernels,
     /// A folder of given checkpoints `<data set>_w<w_R>.safetensors`: nothing is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<String>,
@@ -349,6 +351,7 @@ pub fn preset_text(name: &str) -> Result<&'static str> {
     Ok(match name {
         "smoke" => include_str!("../../configs/smoke.toml"),
         "quick" => include_str!("../../configs/quick.toml"),
+        "table" => include_str!("../../configs/table.toml"),
         "published" => include_str!("../../configs/published.toml"),
         "paper" => include_str!("../../configs/paper.toml"),
         _ => bail!("unknown preset `{name}`: expected one of {}", PRESETS.join(", ")),

@@ -30,6 +30,7 @@ pub(super) fn resolve(args: &RunArgs) -> Result<Resolved> {
     let plain = args.preset.is_none()
         && args.set.is_empty()
         && args.seed.is_none()
+        && args.kernels.is_none()
         && args.models.is_none();
     let config = match &args.out {
         // `--resume --out DIR` goes on with whatever DIR was made with.
@@ -82,6 +83,9 @@ fn assemble(args: &RunArgs) -> Result<Config> {
             .ok()
             .with_context(|| format!("--seed {seed}: must be at most {}", i64::MAX))?;
         table.insert("seed".into(), Value::Integer(seed));
+    }
+    if let Some(kernels) = args.kernels {
+        table.insert("kernels".into(), Value::try_from(kernels)?);
     }
     if let Some(models) = &args.models {
         let path =

@@ -1,5 +1,6 @@
 //! From a configuration to a trained network.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -8,8 +9,7 @@ use anyhow::{Context as _, Result};
 use candle_core::{DType, Device};
 use fp_residual::{Collocation as Where, FokkerPlanckPenalty};
 use score_nets::{
-    Base as NetBase, Dsm, EmaConfig, Kernels, NetConfig, Outcome, Output, ScoreNet, TrainConfig,
-    Trainer,
+    Base as NetBase, Dsm, EmaConfig, NetConfig, Outcome, Output, ScoreNet, TrainConfig, Trainer,
 };
 
 use super::cell::{Cell, Purpose, key};
@@ -34,9 +34,13 @@ pub(super) fn network(
     progress: &Progress,
     stop: &AtomicBool,
 ) -> Result<Option<Trained>> {
+    let open = |path: &Path| -> Result<ScoreNet> {
+        ScoreNet::open_as(path, DType::F32, &Device::Cpu)
+            .and_then(|net| net.with_kernels(config.kernels))
+            .with_context(|| path.display().to_string())
+    };
     if let Some(path) = cell.given(config) {
-        let net = ScoreNet::open_as(&path, DType::F32, &Device::Cpu)
-            .with_context(|| format!("{}", path.display()))?;
+        let net = open(&path)?;
         return Ok(Some(Trained { net, steps: 0, seconds: 0.0 }));
     }
     let name = cell.name();
@@ -45,8 +49,7 @@ pub(super) fn network(
     let log_path = folder.path("metrics.jsonl");
     let steps = config.steps();
     if done.is_file() {
-        let net = ScoreNet::open_as(&done, DType::F32, &Device::Cpu)
-            .with_context(|| format!("{}", done.display()))?;
+        let net = open(&done)?;
         let (_, seconds) = Log::open(&log_path, &name, steps)?;
         return Ok(Some(Trained { net, steps, seconds }));
     }
@@ -115,7 +118,7 @@ fn trainer(config: &Config, cell: &Cell, state: &std::path::Path) -> Result<Trai
         checkpoint_every: Some(t.checkpoint_every),
     };
     let trainer = if state.is_file() {
-        Trainer::resume(state, train, Kernels::Auto, &Device::Cpu)?
+        Trainer::resume(state, train, config.kernels, &Device::Cpu)?
     } else {
         let net = ScoreNet::new(
             net_config(config, cell)?,
@@ -123,7 +126,7 @@ fn trainer(config: &Config, cell: &Cell, state: &std::path::Path) -> Result<Trai
             DType::F32,
             &Device::Cpu,
         )?;
-        Trainer::new(net.with_kernels(Kernels::Auto)?, train)?
+        Trainer::new(net.with_kernels(config.kernels)?, train)?
     };
     let source = Arc::new(data);
     let dsm = Dsm::new(source.clone(), t.batch)

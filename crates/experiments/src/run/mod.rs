@@ -15,6 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use score_nets::Kernels;
 use serde::Serialize;
 
 pub(crate) use folder::RunFolder;
@@ -32,7 +33,7 @@ pub const EXPERIMENTS: [(&str, &str); 1] = [(
 )];
 
 /// Names of the presets of every experiment.
-pub const PRESETS: [&str; 4] = ode_sde_gap::config::PRESETS;
+pub const PRESETS: &[&str] = &ode_sde_gap::config::PRESETS;
 
 /// What `run` and `train` are asked for.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,8 @@ pub struct RunArgs {
     pub set: Vec<String>,
     /// Seed.
     pub seed: Option<u64>,
+    /// Arithmetic of the networks.
+    pub kernels: Option<Kernels>,
     /// The run's folder; `runs/<experiment>/<hash>` without one.
     pub out: Option<PathBuf>,
     /// Continue an unfinished run, and nothing else.

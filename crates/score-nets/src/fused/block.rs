@@ -17,6 +17,10 @@
 //! ```
 //!
 //! Without jets this is the gradient of `v . grad N` for a cotangent `v = m`.
+//!
+//! All of that is for one output. Of several outputs a block gives the values, tangents (the same
+//! without jets, `J m = W_out m_h`), and the gradient of a loss of the values alone: `c = W_out^T v`
+//! for its cotangent `v`, and down the layers `g = a' c` is all there is.
 
 use super::activation::Act;
 use super::elementwise::{
@@ -67,6 +71,7 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
         self.shape.padded[layer]
     }
 
+    /// The last hidden layer.
     fn last(&self) -> usize {
         self.shape.layers() - 1
     }
@@ -111,7 +116,7 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
         self.product(rows, (from, lda), b, Target { bias: self.weights.zero(), c });
     }
 
-    /// An adjoint of layer `l` to layer `l - 1` (to the inputs for `l = 0`).
+    /// An adjoint of layer `l` (the output comes last) to layer `l - 1` (to the inputs for `l = 0`).
     fn pull(&self, layer: usize, rows: Range<usize>, from: *const f32, c: *mut f32) {
         let b = self.weights.reverse(self.shape, layer);
         let from = (from, self.width(layer));
@@ -130,8 +135,8 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
         }
     }
 
-    /// The values of all layers for the inputs `u`, `[rows][inputs]`, and the value of the network
-    /// where it is wanted.
+    /// The values of all layers for the inputs `u`, `[rows][inputs]`, and those of the network,
+    /// `[rows][outputs]`, where they are wanted.
     pub(super) fn forward(&mut self, u: &[f32], value: Option<&mut [f32]>) {
         self.rows = u.len() / self.shape.inputs;
         assert!(self.rows <= self.shape.rows);
@@ -151,53 +156,94 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
             }
         }
         if let Some(value) = value {
-            let h = self.ws.of(self.last(), Of::H);
-            self.output_dots(h, value);
-            value.iter_mut().for_each(|v| *v += self.weights.output_bias);
+            let (h, outputs) = (self.ws.of(self.last(), Of::H), self.shape.outputs());
+            self.output_dots(h, 0..outputs, value);
+            for value in value.chunks_exact_mut(outputs) {
+                value.iter_mut().zip(&self.weights.output_bias).for_each(|(v, b)| *v += b);
+            }
         }
     }
 
-    /// The product of each row of the last layer with the output weights.
-    fn output_dots(&self, x: *const f32, out: &mut [f32]) {
-        assert_eq!(out.len(), self.rows);
-        let dots =
-            Dots { x, w: self.weights.output(), width: self.width(self.last()), count: 1, out };
-        // SAFETY: an array of the last layer, and a row of its width.
+    /// The products of each row of the last layer with the weights of some outputs.
+    fn output_dots(&self, x: *const f32, outputs: Range<usize>, out: &mut [f32]) {
+        assert!(out.len() == self.rows * outputs.len() && outputs.end <= self.shape.outputs());
+        let w = self.weights.output(self.shape, outputs.start);
+        let dots = Dots { x, w, width: self.width(self.last()), count: outputs.len(), out };
+        // SAFETY: an array of the last layer, and rows of its width.
         unsafe { S::invoke(dots) }
     }
 
-    /// The gradient with respect to the inputs, `[rows][inputs]`.
+    /// The gradient of a single output with respect to the inputs, `[rows][inputs]`.
     pub(super) fn reverse(&self, grad: &mut [f32]) {
         let last = self.last();
-        let c = Rows { data: self.weights.output(), stride: 0 };
-        let g = self.ws.of(last, Of::G);
-        // SAFETY: arrays of the workspace.
-        unsafe { S::invoke(Reverse { layer: self.layer(last, 0..self.rows), c, g }) }
+        let c = Rows { data: self.weights.output(self.shape, 0), stride: 0 };
+        self.to_gradient(last, 0..self.rows, c);
         if !A::FROM_GRADIENT {
             self.spread_output();
         }
         for l in (0..last).rev() {
-            let (from, e) = (self.ws.of(l + 1, Of::G), self.e(l));
-            let (c, g) = (Rows { data: e, stride: self.width(l) }, self.ws.of(l, Of::G));
-            for rows in self.strips(self.weights.reverse(self.shape, l + 1)) {
-                self.pull(l + 1, rows.clone(), from, e);
-                // SAFETY: arrays of the workspace.
-                unsafe { S::invoke(Reverse { layer: self.layer(l, rows), c, g }) }
-            }
+            self.descend(l, self.ws.of(l + 1, Of::G));
         }
         let g = self.ws.of(0, Of::G);
         self.to_inputs(g, grad);
     }
 
+    /// `g = a' c` on some rows of layer `l`.
+    fn to_gradient(&self, l: usize, rows: Range<usize>, c: Rows) {
+        let reverse = Reverse { layer: self.layer(l, rows), c, g: self.ws.of(l, Of::G) };
+        // SAFETY: arrays of the workspace.
+        unsafe { S::invoke(reverse) }
+    }
+
+    /// `g` (and `c`, where it is kept) of layer `l` from the adjoint of the layer above.
+    fn descend(&self, l: usize, from: *const f32) {
+        let e = self.e(l);
+        let c = Rows { data: e, stride: self.width(l) };
+        for rows in self.strips(self.weights.reverse(self.shape, l + 1)) {
+            self.pull(l + 1, rows.clone(), from, e);
+            self.to_gradient(l, rows, c);
+        }
+    }
+
     /// Stores `c` of the last layer: the output weights, for each row.
     fn spread_output(&self) {
         let (width, c) = (self.width(self.last()), self.ws.of(self.last(), Of::C));
+        let w = self.weights.output(self.shape, 0);
         for row in 0..self.rows {
             // SAFETY: a row of a slot, and a row of weights of the same width elsewhere.
             unsafe {
-                std::ptr::copy_nonoverlapping(self.weights.output(), c.add(row * width), width);
+                std::ptr::copy_nonoverlapping(w, c.add(row * width), width);
             }
         }
+    }
+
+    /// Adds the gradients of a loss of the values to an accumulator, `v` being its derivatives by
+    /// them, `[rows][outputs]`; after [`Block::forward`] with the values.
+    pub(super) fn output_gradients(&self, v: &[f32], layout: &GradLayout, grads: &mut [f32]) {
+        let output = self.shape.layers();
+        let mut g = self.cotangents(v);
+        for l in (1..=output).rev() {
+            let h = self.ws.of(l - 1, Of::H).cast_const();
+            self.weight_gradients(l, &[(g, h)], layout, grads);
+            self.descend(l - 1, g);
+            g = self.ws.of(l - 1, Of::G);
+        }
+        let u = self.ws.once(Once::Input).cast_const();
+        self.weight_gradients(0, &[(u, g)], layout, grads);
+    }
+
+    /// A copy of the cotangents of the outputs, in rows of whole registers.
+    fn cotangents(&self, v: &[f32]) -> *const f32 {
+        let (outputs, width) = (self.shape.outputs(), self.width(self.shape.layers()));
+        assert_eq!(v.len(), self.rows * outputs);
+        let to = self.ws.once(Once::Cotangent);
+        // SAFETY: a slot holds all rows of the block, as wide as any layer.
+        let rows = unsafe { std::slice::from_raw_parts_mut(to, self.rows * width) };
+        for (to, from) in rows.chunks_exact_mut(width).zip(v.chunks_exact(outputs)) {
+            to[..outputs].copy_from_slice(from);
+            to[outputs..].fill(0.0);
+        }
+        to
     }
 
     /// An adjoint of the first layer to the inputs.
@@ -278,10 +324,10 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
         }
     }
 
-    /// The operator `M` of each row; after [`Block::tangents`].
-    pub(super) fn operator(&self, out: &mut [f32]) {
+    /// The operator `M` of each row and of some outputs, `[rows][those]`; after [`Block::tangents`].
+    pub(super) fn operator(&self, outputs: Range<usize>, out: &mut [f32]) {
         let mh = self.ws.of(self.last(), Of::Mh);
-        self.output_dots(mh, out);
+        self.output_dots(mh, outputs, out);
     }
 
     /// The adjoints of all layers, the sample's weight (1 where not given) times `M` being the
@@ -307,8 +353,8 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
             }
         }
         if let Some((layout, grads)) = grads {
-            let (x, ld) = (self.ws.of(self.last(), Of::Mh), self.width(self.last()));
-            let out = grads[layout.output()..].as_mut_ptr();
+            let (x, ld) = (self.ws.of(last, Of::Mh), self.width(last));
+            let out = grads[layout.weight(last + 1)..].as_mut_ptr();
             // SAFETY: an array of the last layer, a row of the accumulator as wide.
             unsafe { ColumnSum { x, ld, rows: self.rows, weights, out }.run::<S>() }
         }
@@ -366,20 +412,14 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
         let (rows, width, side) = (self.rows, self.width(l), l % 2);
         let zbar = self.ws.once(Once::Zbar(side)).cast_const();
         let g = self.ws.of(l, Of::G).cast_const();
-        let w = grads[layout.weight(l)..].as_mut_ptr();
         if l == 0 {
-            // The first layer is kept transposed: its inputs are few, its units many.
             let u = self.ws.once(Once::Input).cast_const();
             let m = self.ws.once(Once::Direction).cast_const();
-            let k = self.shape.inputs + 1;
-            let pairs = [(u, zbar), (m, g)];
-            let outer = Outer { pairs: &pairs, rows, ldy: k, ldx: width, outputs: k, w };
-            // SAFETY: arrays of the workspace, and an accumulator padded as the kernel asks.
-            unsafe { outer.run::<S>() }
+            self.weight_gradients(0, &[(u, zbar), (m, g)], layout, grads);
             for (i, &input) in self.jets.iter().enumerate() {
                 let x = self.ws.once(Once::Jbar(side, i));
                 let out = grads[layout.weight(0) + input * width..].as_mut_ptr();
-                // SAFETY: as above.
+                // SAFETY: an array of the workspace, a row of the accumulator as wide.
                 unsafe { ColumnSum { x, ld: width, rows, weights: None, out }.run::<S>() }
             }
             return;
@@ -391,19 +431,35 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
             pairs[1 + i] = (self.ws.once(Once::Jbar(side, i)).cast_const(), jh);
         }
         pairs[1 + self.jets.len()] = (g, self.ws.of(l - 1, Of::Mh).cast_const());
-        let outer = Outer {
-            pairs: &pairs[..self.jets.len() + 2],
-            rows,
-            ldy: width,
-            ldx: self.width(l - 1),
-            outputs: self.shape.widths[l],
-            w,
-        };
+        self.weight_gradients(l, &pairs[..self.jets.len() + 2], layout, grads);
+    }
+
+    /// Adds the gradients of layer `l` to an accumulator: the products of `pairs`, each an array of
+    /// this layer and one of the layer below, and for the biases the first array, summed over rows.
+    fn weight_gradients(
+        &self,
+        l: usize,
+        pairs: &[(*const f32, *const f32)],
+        layout: &GradLayout,
+        grads: &mut [f32],
+    ) {
+        let (rows, width) = (self.rows, self.width(l));
+        let w = grads[layout.weight(l)..].as_mut_ptr();
+        if l == 0 {
+            // The first layer is kept transposed, with its biases (those of a constant input), and
+            // so is a pair: its inputs are few, its units many.
+            let k = self.shape.inputs + 1;
+            let outer = Outer { pairs, rows, ldy: k, ldx: width, outputs: k, w };
+            // SAFETY: arrays of the workspace, and an accumulator padded as the kernel asks.
+            return unsafe { outer.run::<S>() };
+        }
+        let ((x, _), ldx, outputs) = (pairs[0], self.width(l - 1), self.shape.widths[l]);
+        let outer = Outer { pairs, rows, ldy: width, ldx, outputs, w };
         let out = grads[layout.bias(l)..].as_mut_ptr();
         // SAFETY: as above.
         unsafe {
             outer.run::<S>();
-            ColumnSum { x: zbar, ld: width, rows, weights: None, out }.run::<S>();
+            ColumnSum { x, ld: width, rows, weights: None, out }.run::<S>();
         }
     }
 }

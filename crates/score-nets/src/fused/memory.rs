@@ -66,6 +66,8 @@ pub(super) enum Once {
     Through,
     /// The adjoint of jet `i` (second), for the layer at hand and the one before (first).
     Jbar(usize, usize),
+    /// The adjoint of the outputs, in whole registers.
+    Cotangent,
 }
 
 /// The arrays of a block: equal slots in one piece of memory, found by arithmetic.
@@ -93,7 +95,7 @@ impl Workspace {
         // compete for the same lines of the cache.
         let slot = floats.next_multiple_of(1024) + 144;
         let layers = shape.layers();
-        let slots = layers * (8 + 2 * jets) + 6 + 2 * jets;
+        let slots = layers * (8 + 2 * jets) + 7 + 2 * jets;
         let mut memory = SPARE.take();
         if memory.len() < slots * slot {
             memory = Aligned::zeroed(slots * slot);
@@ -134,6 +136,7 @@ impl Workspace {
             Once::Zbar(side) => 3 + side,
             Once::Through => 5,
             Once::Jbar(side, i) => 6 + side * self.jets + i,
+            Once::Cotangent => 6 + 2 * self.jets,
         };
         self.slot(self.layers * (8 + 2 * self.jets) + index)
     }

@@ -1,11 +1,10 @@
 //! The network: its layers, its gradients, and what can be asked of it.
 
 use super::isa::{Isa, dispatch};
-use super::parallel::{self, Scratch};
+use super::parallel::{self, Scratch, in_parts, wanted};
 use super::shape::Shape;
 use super::weights::{GradLayout, Weights};
 use super::{Activation, Coefficients, Samples};
-use rayon::prelude::*;
 
 /// The largest number of inputs of a [`FusedMlp`].
 pub const MAX_INPUTS: usize = 64;
@@ -49,13 +48,15 @@ impl Gradients {
     }
 }
 
-/// A multilayer perceptron `R^K -> R` with its kernels; see the [module](super).
+/// A multilayer perceptron `R^K -> R^O` with its kernels; see the [module](super).
 ///
 /// # Shapes
-/// Inputs are `[n][K]` row-major, in one slice; so are gradients with respect to them.
+/// Inputs are `[n][K]` row-major, in one slice; so are gradients with respect to them. Values and
+/// tangents are `[n][O]`.
 ///
 /// # Panics
-/// All methods panic where the lengths of the slices do not fit each other.
+/// All methods panic where the lengths of the slices do not fit each other, and those that are for a
+/// single output where there are several.
 ///
 /// ```
 /// use score_nets::fused::{Activation, FusedMlp, Layer};
@@ -96,7 +97,8 @@ impl std::fmt::Debug for FusedMlp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FusedMlp")
             .field("inputs", &self.shape.inputs)
-            .field("widths", &self.shape.widths)
+            .field("widths", &self.widths())
+            .field("outputs", &self.shape.outputs())
             .field("activation", &self.activation)
             .field("isa", &self.isa)
             .finish_non_exhaustive()
@@ -105,20 +107,19 @@ impl std::fmt::Debug for FusedMlp {
 
 impl FusedMlp {
     /// The network with these layers, the output last, on the fastest instruction set of the
-    /// machine; `None` where the kernels are not made for it: no hidden layer, an output that is not
-    /// scalar, more than [`MAX_INPUTS`] inputs, layers that do not fit each other, or a softplus
-    /// whose beta is not a positive number.
+    /// machine; `None` where the kernels are not made for it: no hidden layer, more than
+    /// [`MAX_INPUTS`] inputs, layers that do not fit each other, or a softplus whose beta is not a
+    /// positive number.
     pub fn new(layers: &[Layer<'_>], activation: Activation) -> Option<Self> {
         Self::with_isa(layers, activation, Isa::detect())
     }
 
     /// The same on a given instruction set; `None` also where the machine does not have it.
     pub fn with_isa(layers: &[Layer<'_>], activation: Activation, isa: Isa) -> Option<Self> {
-        let (output, hidden) = layers.split_last()?;
+        let (_, hidden) = layers.split_last()?;
         let inputs = hidden.first()?.inputs;
         let fits = layers.windows(2).all(|w| w[0].outputs == w[1].inputs)
             && layers.iter().all(|l| l.inputs > 0 && l.outputs > 0)
-            && output.outputs == 1
             && inputs <= MAX_INPUTS;
         let qualifies = match activation {
             Activation::Softplus { beta } => beta.is_finite() && beta > 0.0,
@@ -127,7 +128,7 @@ impl FusedMlp {
         if !(fits && qualifies && isa.is_available()) {
             return None;
         }
-        let shape = Shape::new(inputs, hidden.iter().map(|l| l.outputs).collect(), isa.lanes());
+        let shape = Shape::new(inputs, layers.iter().map(|l| l.outputs).collect(), isa.lanes());
         let weights = Weights::new(&shape, isa.max_vecs());
         let layout = GradLayout::new(&shape);
         let scratch = Scratch::default();
@@ -141,7 +142,7 @@ impl FusedMlp {
         assert_eq!(layers.len(), self.shape.layers() + 1, "the number of layers");
         for (l, layer) in layers.iter().enumerate() {
             let inputs = if l == 0 { self.shape.inputs } else { self.shape.widths[l - 1] };
-            let outputs = self.shape.widths.get(l).copied().unwrap_or(1);
+            let outputs = self.shape.widths[l];
             assert_eq!([layer.outputs, layer.inputs], [outputs, inputs], "the shape of layer {l}");
             assert_eq!(layer.weight.len(), outputs * inputs, "the weights of layer {l}");
             assert_eq!(layer.bias.len(), outputs, "the biases of layer {l}");
@@ -156,7 +157,7 @@ impl FusedMlp {
 
     /// Units of each hidden layer.
     pub fn widths(&self) -> &[usize] {
-        &self.shape.widths
+        &self.shape.widths[..self.shape.layers()]
     }
 
     /// The activation.
@@ -172,8 +173,7 @@ impl FusedMlp {
     /// Gradients for all layers, zero.
     pub fn zero_gradients(&self) -> Gradients {
         let mut inputs = self.shape.inputs;
-        let outputs = self.shape.widths.iter().copied().chain([1]);
-        let layers = outputs.map(|outputs| {
+        let layers = self.shape.widths.iter().map(|&outputs| {
             let weight = vec![0.0; inputs * outputs];
             inputs = outputs;
             LayerGradient { weight, bias: vec![0.0; outputs] }
@@ -184,29 +184,34 @@ impl FusedMlp {
     /// The value (where it is wanted) and the gradient of each sample, on the calling thread.
     ///
     /// Without the value it is quicker by the activations of the last layer.
+    ///
+    /// # Panics
+    /// If the network has several outputs.
     pub fn value_and_grad(&self, u: &[f32], value: Option<&mut [f32]>, grad: &mut [f32]) {
+        self.single_output("value_and_grad");
         self.check(u, &[(value.as_deref(), 1), (Some(grad), self.shape.inputs)]);
         dispatch(self.isa, self.activation, parallel::Values { mlp: self, u, value, grad });
     }
 
     /// [`FusedMlp::value_and_grad`] on all threads of the pool.
+    ///
+    /// # Panics
+    /// If the network has several outputs.
     pub fn par_value_and_grad(&self, u: &[f32], value: Option<&mut [f32]>, grad: &mut [f32]) {
-        let k = self.shape.inputs;
-        self.check(u, &[(value.as_deref(), 1), (Some(grad), k)]);
-        let n = parallel::PAR_BLOCKS * self.shape.rows;
-        let parts = u.par_chunks(n * k).zip(grad.par_chunks_mut(n * k));
-        match value {
-            Some(value) => parts
-                .zip(value.par_chunks_mut(n))
-                .for_each(|((u, grad), value)| self.value_and_grad(u, Some(value), grad)),
-            None => parts.for_each(|(u, grad)| self.value_and_grad(u, None, grad)),
-        }
+        self.check(u, &[(value.as_deref(), 1), (Some(grad), self.shape.inputs)]);
+        let outputs = [value.unwrap_or_default(), grad];
+        in_parts(self, [u], outputs, |[u], [value, grad]| {
+            self.value_and_grad(u, wanted(value), grad);
+        });
     }
 
     /// The value (where it is wanted), the gradient, and the sum of the second derivatives
     /// `sum over i in inputs of d2N/du_i^2` of each sample, on the calling thread. Exact.
     ///
     /// A first-order term `m . grad N` needs no more than the gradient.
+    ///
+    /// # Panics
+    /// If the network has several outputs.
     pub fn laplacian(
         &self,
         u: &[f32],
@@ -215,6 +220,7 @@ impl FusedMlp {
         grad: &mut [f32],
         laplacian: &mut [f32],
     ) {
+        self.single_output("laplacian");
         let k = self.shape.inputs;
         self.check(u, &[(value.as_deref(), 1), (Some(grad), k), (Some(laplacian), 1)]);
         self.check_inputs(inputs);
@@ -223,6 +229,9 @@ impl FusedMlp {
     }
 
     /// [`FusedMlp::laplacian`] on all threads of the pool.
+    ///
+    /// # Panics
+    /// If the network has several outputs.
     pub fn par_laplacian(
         &self,
         u: &[f32],
@@ -233,27 +242,35 @@ impl FusedMlp {
     ) {
         let k = self.shape.inputs;
         self.check(u, &[(value.as_deref(), 1), (Some(grad), k), (Some(laplacian), 1)]);
-        let n = parallel::PAR_BLOCKS * self.shape.rows;
-        let parts = u
-            .par_chunks(n * k)
-            .zip(grad.par_chunks_mut(n * k))
-            .zip(laplacian.par_chunks_mut(n))
-            .map(|((u, grad), laplacian)| (u, grad, laplacian));
-        match value {
-            Some(value) => parts.zip(value.par_chunks_mut(n)).for_each(|((u, g, l), value)| {
-                self.laplacian(u, inputs, Some(value), g, l);
-            }),
-            None => parts.for_each(|(u, g, l)| self.laplacian(u, inputs, None, g, l)),
-        }
+        let outputs = [value.unwrap_or_default(), grad, laplacian];
+        in_parts(self, [u], outputs, |[u], [value, grad, laplacian]| {
+            self.laplacian(u, inputs, wanted(value), grad, laplacian);
+        });
     }
 
     /// The gradient of each sample and the product of its Hessian with a direction,
     /// `d/du (v . grad N)`, on the calling thread.
+    ///
+    /// # Panics
+    /// If the network has several outputs.
     pub fn hessian_product(&self, u: &[f32], v: &[f32], grad: &mut [f32], product: &mut [f32]) {
+        self.single_output("hessian_product");
         let k = self.shape.inputs;
         self.check(u, &[(Some(v), k), (Some(grad), k), (Some(product), k)]);
         let job = parallel::HessianProducts { mlp: self, u, v, grad, product };
         dispatch(self.isa, self.activation, job);
+    }
+
+    /// [`FusedMlp::hessian_product`] on all threads of the pool.
+    ///
+    /// # Panics
+    /// If the network has several outputs.
+    pub fn par_hessian_product(&self, u: &[f32], v: &[f32], grad: &mut [f32], product: &mut [f32]) {
+        let k = self.shape.inputs;
+        self.check(u, &[(Some(v), k), (Some(grad), k), (Some(product), k)]);
+        in_parts(self, [u, v], [grad, product], |[u, v], [grad, product]| {
+            self.hessian_product(u, v, grad, product);
+        });
     }
 
     /// A loss of the gradients `grad N`, and its gradient with respect to all parameters.
@@ -262,12 +279,16 @@ impl FusedMlp {
     /// `v = dL/d(grad N)`, `[samples][K]`, which starts as zero, and returns what the block adds to
     /// the loss. The gradients are added to `grads`; the sum of the losses is returned. For
     /// denoising score matching `v` is `(score - target) / n` at the inputs that are coordinates.
+    ///
+    /// # Panics
+    /// If the network has several outputs.
     pub fn gradient_loss(
         &self,
         u: &[f32],
         cotangents: impl Fn(Samples<'_>, &mut [f32]) -> f64 + Sync,
         grads: &mut Gradients,
     ) -> f64 {
+        self.single_output("gradient_loss");
         self.check(u, &[]);
         parallel::gradient_loss(self, u, &cotangents, grads)
     }
@@ -284,6 +305,9 @@ impl FusedMlp {
     /// A residual that is quadratic in the gradient, `R = M_0 - |grad N|^2 / 2`, is covered: with
     /// `m` less the frozen `grad N` it is `R = M + |grad N|^2 / 2` in value, and `dR/dtheta` is
     /// `dM/dtheta`.
+    ///
+    /// # Panics
+    /// If the network has several outputs.
     pub fn operator_loss(
         &self,
         u: &[f32],
@@ -292,13 +316,19 @@ impl FusedMlp {
         loss: impl Fn(Samples<'_>, &[f32], &mut [f32]) -> f64 + Sync,
         grads: &mut Gradients,
     ) -> f64 {
+        self.single_output("operator_loss");
         self.check(u, &[]);
         self.check_inputs(inputs);
         parallel::operator_loss(self, u, inputs, &coefficients, &loss, grads)
     }
 
+    fn single_output(&self, what: &str) {
+        let outputs = self.shape.outputs();
+        assert_eq!(outputs, 1, "{what} is for networks with one output, this one has {outputs}");
+    }
+
     /// Checks that `u` is whole samples and that the others have so many numbers a sample.
-    fn check(&self, u: &[f32], others: &[(Option<&[f32]>, usize)]) {
+    pub(super) fn check(&self, u: &[f32], others: &[(Option<&[f32]>, usize)]) {
         let k = self.shape.inputs;
         assert!(u.len().is_multiple_of(k), "expected samples of {k} inputs, found {}", u.len());
         for &(slice, each) in others {

@@ -14,7 +14,36 @@ use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
 /// Blocks that a thread takes at once where nothing is summed.
-pub(super) const PAR_BLOCKS: usize = 8;
+const PAR_BLOCKS: usize = 8;
+
+/// Calls `work` on all threads for the parts of some samples: their inputs, the first of which are
+/// those of the network, and what is to be written for them. A slice may be empty: then so is each
+/// part of it.
+pub(super) fn in_parts<const I: usize, const O: usize>(
+    mlp: &FusedMlp,
+    inputs: [&[f32]; I],
+    mut outputs: [&mut [f32]; O],
+    work: impl Fn([&[f32]; I], [&mut [f32]; O]) + Sync,
+) {
+    let (n, part) = (inputs[0].len() / mlp.shape.inputs, PAR_BLOCKS * mlp.shape.rows);
+    let inputs = inputs.map(|x| (x, x.len() / n.max(1)));
+    let each = outputs.each_ref().map(|x| x.len() / n.max(1));
+    let parts = (0..n).step_by(part).map(|first| {
+        let (end, mut each) = (n.min(first + part), each.iter());
+        let outputs = outputs.each_mut().map(|x| {
+            let each = each.next().expect("one for each output");
+            x.split_off_mut(..(end - first) * each).expect("as many samples as inputs")
+        });
+        (inputs.map(|(x, each)| &x[first * each..end * each]), outputs)
+    });
+    let parts: Vec<_> = parts.collect();
+    parts.into_par_iter().for_each(|(inputs, outputs)| work(inputs, outputs));
+}
+
+/// A slice that may be wanted, from one that may be empty.
+pub(super) fn wanted(slice: &mut [f32]) -> Option<&mut [f32]> {
+    (!slice.is_empty()).then_some(slice)
+}
 
 /// Some consecutive samples, as the functions that define a loss see them.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +116,7 @@ impl Job for Laplacians<'_> {
             block.forward(u, value.as_deref_mut().map(|v| &mut v[i * rows..][..count]));
             block.reverse(grad);
             block.tangents(None, &ones[..count]);
-            block.operator(lap);
+            block.operator(0..1, lap);
         }
     }
 }
@@ -221,7 +250,7 @@ impl Job for OperatorLoss<'_> {
             r.fill(0.0);
             coefficients(samples, Coefficients { direction: m, laplacian: l });
             block.tangents(Some(m), l);
-            block.operator(values);
+            block.operator(0..1, values);
             loss += weigh(samples, values, r);
             block.adjoints(l, Some(r), Some((&mlp.layout, sums)));
         }
@@ -235,7 +264,7 @@ pub(super) struct Scratch(Mutex<Option<Aligned>>);
 
 /// Calls `work(first sample, inputs, accumulator)` for each chunk, adds the accumulators to `grads`
 /// in order, and returns the sum of the losses in order.
-fn over_chunks(
+pub(super) fn over_chunks(
     mlp: &FusedMlp,
     u: &[f32],
     grads: &mut Gradients,
@@ -267,12 +296,15 @@ fn over_chunks(
     let (total, rest) = sums.split_at_mut(len);
     const SEGMENT: usize = 2048;
     total.par_chunks_mut(SEGMENT).enumerate().for_each(|(i, total)| {
+        let _flushed = Flushed::new();
         for part in rest.chunks_exact(len) {
             let part = &part[i * SEGMENT..][..total.len()];
             total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
         }
     });
+    let flushed = Flushed::new();
     mlp.layout.unpack(&mlp.shape, total, grads);
+    drop(flushed);
     *lock() = memory;
     losses.iter().sum()
 }

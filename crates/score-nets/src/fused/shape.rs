@@ -5,7 +5,7 @@
 pub(super) struct Shape {
     /// Inputs of the network.
     pub(super) inputs: usize,
-    /// Units of each hidden layer.
+    /// Units of each hidden layer, then the outputs.
     pub(super) widths: Vec<usize>,
     /// The same in whole registers.
     pub(super) padded: Vec<usize>,
@@ -18,7 +18,7 @@ pub(super) struct Shape {
 impl Shape {
     pub(super) fn new(inputs: usize, widths: Vec<usize>, lanes: usize) -> Self {
         let padded: Vec<_> = widths.iter().map(|w| w.next_multiple_of(lanes)).collect();
-        let widest = *padded.iter().max().expect("a hidden layer");
+        let widest = *padded.iter().max().expect("an output layer");
         // An array of the block is to fill about a quarter of a first-level cache of 48 KiB, and
         // the tiles (5, 6, 8 or 12 rows) are to come out even.
         let rows = (3200 / widest).clamp(24, 120);
@@ -32,15 +32,21 @@ impl Shape {
 
     /// The widest padded layer.
     pub(super) fn widest(&self) -> usize {
-        *self.padded.iter().max().expect("a hidden layer")
+        *self.padded.iter().max().expect("an output layer")
     }
 
-    /// Units that feed hidden layer `layer`; the first has the inputs and a constant 1.
+    /// Units that feed layer `layer`; the first has the inputs and a constant 1.
     pub(super) fn fan_in(&self, layer: usize) -> usize {
         if layer == 0 { self.inputs + 1 } else { self.widths[layer - 1] }
     }
 
+    /// Hidden layers; the output has this number.
     pub(super) fn layers(&self) -> usize {
-        self.widths.len()
+        self.widths.len() - 1
+    }
+
+    /// Outputs of the network.
+    pub(super) fn outputs(&self) -> usize {
+        self.widths[self.layers()]
     }
 }

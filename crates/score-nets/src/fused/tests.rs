@@ -1,5 +1,7 @@
 //! The kernels against their definition in double precision, and the promises about order.
 
+mod denormals;
+mod outputs;
 mod published;
 mod tape;
 
@@ -27,12 +29,17 @@ fn numbers(seed: u64, n: usize) -> Vec<f32> {
     (0..n).map(|_| next()).collect()
 }
 
-/// A fresh network of these sizes, inputs first, the scalar output left out.
+/// A fresh network.
 struct Net(Vec<(usize, usize, Vec<f32>, Vec<f32>)>);
 
 impl Net {
+    /// Of these sizes, inputs first, the single output left out.
     fn new(seed: u64, sizes: &[usize]) -> Self {
-        let outputs = sizes[1..].iter().copied().chain([1]);
+        Self::with_outputs(seed, sizes, 1)
+    }
+
+    fn with_outputs(seed: u64, sizes: &[usize], outputs: usize) -> Self {
+        let outputs = sizes[1..].iter().copied().chain([outputs]);
         let layers = sizes.iter().zip(outputs).enumerate().map(|(l, (&inputs, outputs))| {
             let scale = (1.0 / inputs as f32).sqrt() * 1.5;
             let w = numbers(seed + 2 * l as u64, inputs * outputs);
@@ -83,8 +90,14 @@ fn for_all(check: impl Fn(&Net, &[usize], &FusedMlp, &str)) {
 /// Holds `found` against `expected` to `tolerance` of the largest number.
 #[track_caller]
 fn close(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
     let scale = expected.iter().fold(1e-30, |m: f64, x| m.max(x.abs()));
+    close_of(scale, found, expected, tolerance, what);
+}
+
+/// The same to `tolerance` of `scale`.
+#[track_caller]
+fn close_of(scale: f64, found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
     for (i, (&f, &e)) in found.iter().zip(expected).enumerate() {
         let error = (f64::from(f) - e).abs() / scale;
         assert!(error <= tolerance, "{what}: {f} for {e} at {i}, {error:.1e} of {scale:.2e}");
@@ -129,7 +142,7 @@ fn values_and_derivatives_agree_with_the_definition() {
         let tape = Tape::default();
         let parameters = tape::parameters(&tape, &net.layers());
         for u in u.chunks(k) {
-            let out = tape::evaluate(&tape, &parameters, mlp.activation(), &doubles(u), &jets);
+            let out = tape::single(&tape, &parameters, mlp.activation(), &doubles(u), &jets);
             expected[0].push(out.value.value);
             expected[1].extend(out.grad.iter().map(|g| g.value));
             expected[2].push(out.laplacian.value);
@@ -154,7 +167,7 @@ fn values_and_derivatives_agree_with_the_definition() {
                 let moved =
                     u.iter().zip(v).map(|(&u, &v)| f64::from(u) + sign * step * f64::from(v));
                 let moved: Vec<_> = moved.collect();
-                let out = tape::evaluate(&tape, &parameters, mlp.activation(), &moved, &[]);
+                let out = tape::single(&tape, &parameters, mlp.activation(), &moved, &[]);
                 out.grad.iter().map(|g| g.value).collect::<Vec<_>>()
             };
             hv.extend(at(1.0).iter().zip(at(-1.0)).map(|(a, b)| (a - b) / (2.0 * step)));
@@ -189,7 +202,7 @@ fn gradient_loss_agrees_with_the_definition() {
         let parameters = tape::parameters(&tape, &net.layers());
         let mut total = tape.var(0.0);
         for (u, targets) in u.chunks(k).zip(targets.chunks(k)) {
-            let out = tape::evaluate(&tape, &parameters, mlp.activation(), &doubles(u), &[]);
+            let out = tape::single(&tape, &parameters, mlp.activation(), &doubles(u), &[]);
             for (g, t) in out.grad.iter().zip(targets) {
                 let e = g.offset(-t);
                 total = total + (e * e).scale(0.5);
@@ -216,7 +229,7 @@ fn operator_loss_agrees_with_the_definition() {
         let parameters = tape::parameters(&tape, &net.layers());
         let mut total = tape.var(0.0);
         for (i, u) in u.chunks(k).enumerate() {
-            let out = tape::evaluate(&tape, &parameters, mlp.activation(), &doubles(u), &jets);
+            let out = tape::single(&tape, &parameters, mlp.activation(), &doubles(u), &jets);
             let Terms { m, l, target } = terms(i, k);
             let mut r = out.laplacian.scale(l).offset(-target);
             for (&g, m) in out.grad.iter().zip(m) {
@@ -273,7 +286,7 @@ fn threads_do_not_change_a_bit() {
             let act = Activation::Softplus { beta: 5.0 };
             let mlp = FusedMlp::with_isa(&net.layers(), act, isa).expect("qualifies");
             let (k, n) = (sizes[0], 1237);
-            let u = numbers(11, n * k);
+            let (u, v) = (numbers(11, n * k), numbers(13, n * k));
             let targets = doubles(&numbers(9, n * k));
             let run = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
@@ -285,7 +298,9 @@ fn threads_do_not_change_a_bit() {
                     mlp.par_value_and_grad(&u, Some(&mut value), &mut grad);
                     let mut lap = vec![0.0; n];
                     mlp.par_laplacian(&u, &[1], Some(&mut value), &mut grad, &mut lap);
-                    (a.to_bits(), b.to_bits(), flat(&grads), value, grad, lap)
+                    let mut product = vec![0.0; n * k];
+                    mlp.par_hessian_product(&u, &v, &mut grad, &mut product);
+                    (a.to_bits(), b.to_bits(), flat(&grads), value, grad, lap, product)
                 })
             };
             let one = run(1);
@@ -425,7 +440,8 @@ fn networks_that_do_not_qualify() {
     assert!(build(&[(3, 8), (8, 1)], Activation::Tanh).is_some());
     assert!(build(&[(64, 8), (8, 1)], Activation::Tanh).is_some());
     assert!(build(&[(65, 8), (8, 1)], Activation::Tanh).is_none());
-    assert!(build(&[(3, 8), (8, 2)], Activation::Tanh).is_none());
+    assert!(build(&[(3, 8), (8, 20)], Activation::Tanh).is_some());
+    assert!(build(&[(3, 8), (8, 0)], Activation::Tanh).is_none());
     assert!(build(&[(3, 8), (9, 1)], Activation::Tanh).is_none());
     assert!(build(&[(3, 1)], Activation::Tanh).is_none());
     assert!(build(&[], Activation::Tanh).is_none());
@@ -439,6 +455,7 @@ fn no_samples() {
     let mlp = FusedMlp::new(&net.layers(), Activation::Silu).expect("qualifies");
     mlp.value_and_grad(&[], Some(&mut []), &mut []);
     mlp.par_laplacian(&[], &[1], None, &mut [], &mut []);
+    mlp.par_hessian_product(&[], &[], &mut [], &mut []);
     let mut grads = mlp.zero_gradients();
     assert_eq!(residual(&mlp, &[], 0, &[1], &mut grads), 0.0);
     assert_eq!(grads, mlp.zero_gradients());

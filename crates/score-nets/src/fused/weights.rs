@@ -12,7 +12,7 @@ pub(super) struct Weights {
     memory: Aligned,
     at: Offsets,
     max_vecs: usize,
-    pub(super) output_bias: f32,
+    pub(super) output_bias: Vec<f32>,
 }
 
 /// Where each matrix starts.
@@ -20,15 +20,15 @@ pub(super) struct Weights {
 struct Offsets {
     /// A row of zeros.
     zero: usize,
-    /// The weights of the output, padded.
+    /// The weights of each output, padded.
     output: usize,
     /// The first layer, transposed: `[inputs + 1][width]`, the bias last.
     columns: usize,
-    /// Each layer's biases (the first layer's are in its matrix: its row here is zero).
+    /// Each hidden layer's biases (the first layer's are in its matrix: its row here is zero).
     bias: Vec<usize>,
-    /// Each layer, transposed, in panels.
+    /// Each hidden layer, transposed, in panels.
     forward: Vec<usize>,
-    /// Each layer in panels.
+    /// Each layer in panels, the output last.
     reverse: Vec<usize>,
 }
 
@@ -44,44 +44,45 @@ impl Weights {
         let layers = 0..shape.layers();
         let at = Offsets {
             zero: take(shape.widest().max(wide_inputs)),
-            output: take(shape.padded[shape.layers() - 1]),
+            output: take(shape.outputs() * shape.padded[shape.layers() - 1]),
             columns: take((shape.inputs + 1) * shape.padded[0]),
             bias: layers.clone().map(|l| take(shape.padded[l])).collect(),
-            forward: layers.clone().map(|l| take(shape.fan_in(l) * shape.padded[l])).collect(),
-            reverse: layers
+            forward: layers.map(|l| take(shape.fan_in(l) * shape.padded[l])).collect(),
+            reverse: (0..=shape.layers())
                 .map(|l| {
                     let width = if l == 0 { wide_inputs } else { shape.padded[l - 1] };
                     take(shape.widths[l] * width)
                 })
                 .collect(),
         };
-        Self { memory: Aligned::zeroed(len), at, max_vecs, output_bias: 0.0 }
+        Self { memory: Aligned::zeroed(len), at, max_vecs, output_bias: vec![0.0; shape.outputs()] }
     }
 
     /// Packs the layers of a network, the output last.
     pub(super) fn pack(&mut self, shape: &Shape, layers: &[Layer<'_>]) {
-        let (output, hidden) = layers.split_last().expect("an output layer");
-        self.output_bias = output.bias[0];
+        let (output, first) = (layers[shape.layers()], layers[0]);
+        self.output_bias.copy_from_slice(output.bias);
         let memory = self.memory.as_mut_slice();
-        memory[self.at.output..][..output.weight.len()].copy_from_slice(output.weight);
+        let rows = memory[self.at.output..].chunks_mut(shape.padded[shape.layers() - 1]);
+        for (to, row) in rows.zip(output.weight.chunks_exact(output.inputs)) {
+            to[..row.len()].copy_from_slice(row);
+        }
         let width = shape.padded[0];
-        let first = hidden[0];
         for o in 0..first.outputs {
             for i in 0..first.inputs {
                 memory[self.at.columns + i * width + o] = first.weight[o * first.inputs + i];
             }
             memory[self.at.columns + first.inputs * width + o] = first.bias[o];
         }
-        for (l, layer) in hidden.iter().enumerate() {
+        for (l, layer) in layers.iter().enumerate() {
             let (k, n) = (layer.inputs, layer.outputs);
             let weight = |o: usize, i: usize| layer.weight[o * k + i];
             let panels = Packing { lanes: shape.lanes, max_vecs: self.max_vecs };
-            let forward = &mut memory[self.at.forward[l]..];
             if l == 0 {
                 let value = |i: usize, o: usize| if i < k { weight(o, i) } else { layer.bias[o] };
-                panels.pack(forward, k + 1, n, value);
-            } else {
-                panels.pack(forward, k, n, |i, o| weight(o, i));
+                panels.pack(&mut memory[self.at.forward[0]..], k + 1, n, value);
+            } else if l < shape.layers() {
+                panels.pack(&mut memory[self.at.forward[l]..], k, n, |i, o| weight(o, i));
                 memory[self.at.bias[l]..][..n].copy_from_slice(layer.bias);
             }
             panels.pack(&mut memory[self.at.reverse[l]..], n, k, weight);
@@ -95,8 +96,9 @@ impl Weights {
     pub(super) fn zero(&self) -> *const f32 {
         self.ptr(self.at.zero)
     }
-    pub(super) fn output(&self) -> *const f32 {
-        self.ptr(self.at.output)
+    /// The row of output `output`; all of them follow each other.
+    pub(super) fn output(&self, shape: &Shape, output: usize) -> *const f32 {
+        self.ptr(self.at.output + output * shape.padded[shape.layers() - 1])
     }
     pub(super) fn bias(&self, layer: usize) -> *const f32 {
         self.ptr(self.at.bias[layer])
@@ -109,7 +111,8 @@ impl Weights {
         let data = self.ptr(self.at.forward[layer]);
         Panels { data, k: shape.fan_in(layer), width: shape.padded[layer] }
     }
-    /// From the units of `layer` to those below it, or to the inputs.
+    /// From the units of `layer` (the outputs come after the hidden layers) to those below it, or to
+    /// the inputs.
     pub(super) fn reverse(&self, shape: &Shape, layer: usize) -> Panels {
         let below = if layer == 0 { shape.inputs } else { shape.widths[layer - 1] };
         let data = self.ptr(self.at.reverse[layer]);
@@ -139,13 +142,12 @@ impl Packing {
     }
 }
 
-/// Where the gradient of each layer is in an accumulator.
+/// Where the gradient of each layer is in an accumulator, the output last.
 #[derive(Clone)]
 pub(super) struct GradLayout {
     /// The first layer, transposed and with its bias: `[inputs + 1][width]`; then `[out][in]`.
     weight: Vec<usize>,
     bias: Vec<usize>,
-    output: usize,
     /// Numbers in an accumulator.
     pub(super) len: usize,
 }
@@ -159,7 +161,7 @@ impl GradLayout {
             at
         };
         let (mut weight, mut bias) = (Vec::new(), Vec::new());
-        for l in 0..shape.layers() {
+        for l in 0..=shape.layers() {
             // The kernel writes whole tiles: some rows more than there are.
             let (rows, width) = if l == 0 {
                 (shape.inputs + 1, shape.padded[0])
@@ -169,8 +171,7 @@ impl GradLayout {
             weight.push(take((rows + MAX_ROWS) * width));
             bias.push(take(shape.padded[l]));
         }
-        let output = take(shape.padded[shape.layers() - 1]);
-        Self { weight, bias, output, len }
+        Self { weight, bias, len }
     }
 
     pub(super) fn weight(&self, layer: usize) -> usize {
@@ -179,17 +180,10 @@ impl GradLayout {
     pub(super) fn bias(&self, layer: usize) -> usize {
         self.bias[layer]
     }
-    pub(super) fn output(&self) -> usize {
-        self.output
-    }
 
     /// Adds an accumulator to the gradients in the layout of the layers.
     pub(super) fn unpack(&self, shape: &Shape, from: &[f32], to: &mut Gradients) {
-        let (output, hidden) = to.layers.split_last_mut().expect("an output layer");
-        for (to, from) in output.weight.iter_mut().zip(&from[self.output..]) {
-            *to += from;
-        }
-        for (l, to) in hidden.iter_mut().enumerate() {
+        for (l, to) in to.layers.iter_mut().enumerate() {
             let weight = &from[self.weight[l]..];
             if l == 0 {
                 let width = shape.padded[0];

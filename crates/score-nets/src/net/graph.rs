@@ -121,6 +121,22 @@ impl ScoreNet {
         Ok(rows)
     }
 
+    /// Checks a batch `[B, D]` with a direction of each row and returns `B`.
+    pub(super) fn check_direction(
+        &self,
+        x: &Tensor,
+        t: Option<&[f64]>,
+        v: &Tensor,
+    ) -> Result<usize> {
+        let rows = self.check_batch(x, t)?;
+        self.check_batch(v, None)?;
+        if v.dims() != x.dims() {
+            let (expected, found) = (x.dims().to_vec(), v.dims().to_vec());
+            return Err(Error::Shape { what: "direction v".into(), expected, found });
+        }
+        Ok(rows)
+    }
+
     fn time_columns(&self, rows: usize, times: Times<'_>) -> Result<TimeColumns> {
         let one;
         let common = match times {
@@ -219,12 +235,7 @@ impl ScoreNet {
         times: Times<'_>,
         v: &Tensor,
     ) -> Result<(Tensor, Tensor)> {
-        let rows = self.check_batch(x, times.each())?;
-        self.check_batch(v, None)?;
-        if v.dims() != x.dims() {
-            let (expected, found) = (x.dims().to_vec(), v.dims().to_vec());
-            return Err(Error::Shape { what: "direction v".into(), expected, found });
-        }
+        let rows = self.check_direction(x, times.each(), v)?;
         let time = self.time_columns(rows, times)?;
         let (u, e) = (self.input(x, &time)?, self.time.width());
         let du = Tensor::cat(&[&time.inputs.zeros_like()?, &self.scaled(v.clone(), &time)?], 1)?;

@@ -26,7 +26,14 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kernels {
-    /// The fused CPU kernels where they apply (f32, CPU, scalar potential), else composite.
+    /// The fused CPU kernels where they apply (f32, CPU, at most [`MAX_INPUTS`] inputs), else
+    /// composite.
+    ///
+    /// They give scores, their derivatives along directions and divergences, the loss of score
+    /// matching, and of a potential all derivatives and the losses of operators; the graphs of
+    /// [`ScoreNet`], and so residuals in score form, stay composite.
+    ///
+    /// [`MAX_INPUTS`]: crate::fused::MAX_INPUTS
     #[default]
     Auto,
     /// candle operations, on any device and in any precision.

@@ -17,13 +17,7 @@ impl Score<Tensor> for ScoreNet {
 
 impl ScoreJvp<Tensor> for ScoreNet {
     fn score_jvp(&self, x: &Tensor, t: f64, v: &Tensor) -> sde_core::Result<(Tensor, Tensor)> {
-        let (x, v) = (x.detach(), v.detach());
-        Ok(self.score_jvp_of(
-            &self.frozen().map_err(sde_core::Error::from)?.mlp,
-            &x,
-            Times::Common(t),
-            &v,
-        )?)
+        Ok(self.score_jvp_detached(x, Times::Common(t), v)?)
     }
 
     fn divergence(&self, x: &Tensor, t: f64) -> sde_core::Result<Vec<f64>> {
@@ -51,7 +45,21 @@ impl ScoreNet {
         }
     }
 
+    fn score_jvp_detached(
+        &self,
+        x: &Tensor,
+        times: Times<'_>,
+        v: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
+        let frozen = self.frozen()?;
+        match &frozen.fused {
+            Some(fused) => self.score_jvp_fused(fused, x, times, v),
+            None => self.score_jvp_of(&frozen.mlp, &x.detach(), times, &v.detach()),
+        }
+    }
+
     fn derivatives_detached(&self, x: &Tensor, t: &[f64]) -> Result<Derivatives<Tensor>> {
+        self.needs("potential derivatives", Output::Potential)?;
         let frozen = self.frozen()?;
         if let Some(fused) = &frozen.fused {
             return self.derivatives_fused(fused, x, t);
@@ -70,7 +78,11 @@ impl ScoreNet {
         match self.config.output {
             Output::Potential => Ok(self.derivatives_detached(x, &vec![t; rows])?.laplacian),
             Output::Score => {
-                let jacobian = self.jacobian_of(&self.frozen()?.mlp, x, Times::Common(t), false)?;
+                let (frozen, times) = (self.frozen()?, Times::Common(t));
+                if let Some(fused) = &frozen.fused {
+                    return self.divergence_fused(fused, x, times);
+                }
+                let jacobian = self.jacobian_of(&frozen.mlp, x, times, false)?;
                 let mut trace = vec![0.0; rows];
                 for (j, column) in jacobian.columns.iter().enumerate() {
                     let entries = to_host(&column.narrow(1, j, 1)?)?;

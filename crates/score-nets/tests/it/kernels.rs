@@ -6,12 +6,22 @@ use sde_core::{Potential, Score, ScoreJvp};
 
 use crate::common::{Outcome, check, deviation, host, net, points, rows, zoo};
 
-fn potentials() -> Vec<NetConfig> {
-    let mut configs: Vec<_> = zoo().into_iter().filter(|c| c.output == Output::Potential).collect();
+fn all() -> Vec<NetConfig> {
+    let mut configs = zoo();
     configs.push(NetConfig::published());
+    configs.push(NetConfig { output: Output::Score, ..NetConfig::published() });
     let silu = Activation::Silu;
     configs.push(NetConfig::with_gaussian_base(2, vec![33, 80, 17, 5], silu, 2.3, "ou"));
+    // One output, and more than a register holds.
+    for (dim, hidden) in [(1, vec![33, 80, 17, 5]), (20, vec![40, 24])] {
+        let config = NetConfig::with_gaussian_base(dim, hidden, silu, 0.6, "vp");
+        configs.push(NetConfig { output: Output::Score, ..config });
+    }
     configs
+}
+
+fn potentials() -> impl Iterator<Item = NetConfig> {
+    all().into_iter().filter(|c| c.output == Output::Potential)
 }
 
 /// Composite in f64 (the same weights), composite in f32, fused in f32.
@@ -36,11 +46,51 @@ fn batch(net: &ScoreNet, n: usize) -> ScoreBatch {
 }
 
 #[test]
-fn evaluations_agree() -> Outcome {
-    for config in potentials() {
+fn scores_and_their_derivatives_agree() -> Outcome {
+    for config in all() {
         let [exact, single, fused] = three(&config);
         assert!(fused.uses_fused()? && !single.uses_fused()? && !exact.uses_fused()?);
+        let d = config.dim;
         // More rows than one block of any kernel, and some left over.
+        let ScoreBatch { x, t, target, .. } = batch(&exact, 403);
+        let v: Vec<f64> = target.iter().map(|v| f64::from(*v as f32)).collect();
+        let [x, v] = [x, v].map(|x| [DType::F64, DType::F32].map(|dtype| rows(&x, d, dtype)));
+        for t in [t[1], t[5], t[200], t[399]] {
+            let what = format!("at {t}, {config:?}");
+            let (score, jvp) = exact.score_jvp(&x[0], t, &v[0])?;
+            let divergence = exact.divergence(&x[0], t)?;
+            let run = |net: &ScoreNet, n: usize| -> Result<_, sde_core::Error> {
+                let (x, v) = (x[1].narrow(0, 0, n)?, v[1].narrow(0, 0, n)?);
+                let (score, jvp) = net.score_jvp(&x, t, &v)?;
+                Ok([host(&net.score(&x, t)?), host(&score), host(&jvp), net.divergence(&x, t)?])
+            };
+            for net in [&single, &fused] {
+                let found = run(net, 403)?;
+                check(&format!("score {what}"), &found[0], &host(&score), 5e-6);
+                check(&format!("score beside {what}"), &found[1], &host(&score), 5e-6);
+                check(&format!("jvp {what}"), &found[2], &host(&jvp), 1e-5);
+                check(&format!("divergence {what}"), &found[3], &divergence, 1e-5);
+            }
+            // Fewer rows, on one thread, are the same numbers.
+            let all = run(&fused, 403)?;
+            for n in [200, 1] {
+                let some = run(&fused, n)?;
+                assert!(all.iter().zip(&some).all(|(all, some)| all.starts_with(some)), "{what}");
+            }
+        }
+        let narrow = rows(&points(1, 4, d), d, DType::F32);
+        let refused = fused.score_jvp(&x[1], t[5], &narrow).map(drop).map_err(|e| e.to_string());
+        assert!(refused.is_err_and(|e| e.contains("direction v: expected shape [403")));
+        let (a, b) = (exact.score_graph(&x[0], &t)?, fused.score_graph(&x[1], &t)?);
+        check(&format!("graph {config:?}"), &host(&b), &host(&a), 5e-6);
+    }
+    Ok(())
+}
+
+#[test]
+fn derivatives_of_potentials_agree() -> Outcome {
+    for config in potentials() {
+        let [exact, _, fused] = three(&config);
         let ScoreBatch { x, t, .. } = batch(&exact, 403);
         let (wide, narrow) = (rows(&x, config.dim, DType::F64), rows(&x, config.dim, DType::F32));
         let (a, b) = (exact.derivatives(&wide, &t)?, fused.derivatives(&narrow, &t)?);
@@ -49,13 +99,19 @@ fn evaluations_agree() -> Outcome {
         check(&format!("score {what}"), &host(&b.score), &host(&a.score), 5e-6);
         check(&format!("d_t {what}"), &b.d_t, &a.d_t, 5e-6);
         check(&format!("laplacian {what}"), &b.laplacian, &a.laplacian, 1e-5);
-        for (t, n) in [(t[1], 403), (t[399], 1)] {
-            let narrow = narrow.narrow(0, 0, n)?;
-            let (a, b) = (single.score(&narrow, t)?, fused.score(&narrow, t)?);
-            check(&format!("common time {what}"), &host(&b), &host(&a), 5e-6);
+    }
+    Ok(())
+}
+
+/// A network whose output is the score has no potential, on either path.
+#[test]
+fn scores_have_no_potential() -> Outcome {
+    for config in all().iter().filter(|c| c.output == Output::Score) {
+        for net in three(config) {
+            let x = rows(&points(1, 3, config.dim), config.dim, net.dtype());
+            let refused = net.derivatives(&x, &[0.1; 3]).map(drop).map_err(|e| e.to_string());
+            assert!(refused.is_err_and(|e| e.contains("a network whose output is a potential")));
         }
-        let lap = fused.divergence(&narrow, t[5])?;
-        check(&format!("divergence {what}"), &lap, &exact.divergence(&wide, t[5])?, 1e-5);
     }
     Ok(())
 }
@@ -94,7 +150,7 @@ fn same_gradients(
 
 #[test]
 fn losses_and_every_gradient_agree() -> Outcome {
-    for config in potentials() {
+    for config in all() {
         let [exact, single, fused] = three(&config);
         let batch = batch(&exact, 403);
         let what = format!("{config:?}");
@@ -103,6 +159,9 @@ fn losses_and_every_gradient_agree() -> Outcome {
         same_gradients(&format!("score, fused {what}"), [&exact, &fused], [&a, &c], 1e-5);
         same_gradients(&format!("score, composite {what}"), [&exact, &single], [&a, &b], 1e-5);
         check(&format!("loss alone {what}"), &[fused.score_loss(&batch)?], &[a.0], 1e-5);
+        if config.output == Output::Score {
+            continue;
+        }
         let run = |net: &ScoreNet| {
             net.operator_loss_and_grad(&batch.x, &batch.t, &batch.weight, &operator)
         };
@@ -142,17 +201,19 @@ fn large_batches_are_sums_of_small_ones() -> Outcome {
 /// New weights reach the kernels.
 #[test]
 fn kernels_follow_the_weights() -> Outcome {
-    let [_, single, fused] = three(&NetConfig::published());
-    let x = rows(&points(1, 50, 2), 2, DType::F32);
-    let before = host(&fused.score(&x, 0.5)?);
-    for net in [&single, &fused] {
-        for (_, var) in net.vars() {
-            var.set(&(var.as_tensor() * 1.1)?)?;
+    for output in [Output::Potential, Output::Score] {
+        let [_, single, fused] = three(&NetConfig { output, ..NetConfig::published() });
+        let x = rows(&points(1, 50, 2), 2, DType::F32);
+        let before = host(&fused.score(&x, 0.5)?);
+        for net in [&single, &fused] {
+            for (_, var) in net.vars() {
+                var.set(&(var.as_tensor() * 1.1)?)?;
+            }
+            net.parameters_changed();
         }
-        net.parameters_changed();
+        let after = host(&fused.score(&x, 0.5)?);
+        assert!(deviation(&after, &before) > 1e-2);
+        check("score", &after, &host(&single.score(&x, 0.5)?), 1e-5);
     }
-    let after = host(&fused.score(&x, 0.5)?);
-    assert!(deviation(&after, &before) > 1e-2);
-    check("score", &after, &host(&single.score(&x, 0.5)?), 1e-5);
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use candle_core::{DType, Device, Tensor};
 use score_nets::{
-    Activation, Base, Error, Kernels, NetConfig, Schedule, ScoreNet, TimeEmbedding, TimeFeature,
-    TimeLaw, TrainConfig,
+    Activation, Base, Error, Kernels, NetConfig, Output, Schedule, ScoreNet, TimeEmbedding,
+    TimeFeature, TimeLaw, TrainConfig,
 };
-use sde_core::{Key, Potential, Score, Sde, Vp};
+use sde_core::{Key, Potential, Score, ScoreJvp, Sde, Vp};
 
 use crate::common::{Outcome, net, rows, zoo};
 
@@ -13,6 +13,10 @@ use crate::common::{Outcome, net, rows, zoo};
 fn refused<T>(result: Result<T, impl std::fmt::Display>, part: &str) {
     let line = result.err().map(|e| e.to_string()).unwrap_or_else(|| "accepted".into());
     assert!(line.contains(part) && !line.contains('\n'), "{line:?} lacks {part:?}");
+}
+
+fn fourier(bands: usize) -> TimeEmbedding {
+    TimeEmbedding::Fourier { bands, max_frequency: 1.0 }
 }
 
 #[test]
@@ -29,17 +33,28 @@ fn impossible_networks() {
     refused(make(NetConfig { base, ..good() }), "base.variance = NaN");
     let time = TimeFeature::LogVariance { floor: 0.0 };
     refused(make(NetConfig { time, ..good() }), "time.floor = 0");
-    let embedding = TimeEmbedding::Fourier { bands: 0, max_frequency: 1.0 };
+    let embedding = fourier(0);
     refused(make(NetConfig { embedding, ..good() }), "embedding.bands = 0");
     refused(ScoreNet::new(good(), Key::root(0), DType::F16, &Device::Cpu), "f16");
     refused(net(&good(), DType::F64).with_kernels(Kernels::Fused), "f64");
-    refused(net(&zoo()[5], DType::F32).with_kernels(Kernels::Fused), "potential");
+    for (dim, embedding) in [(64, TimeEmbedding::Plain), (2, fourier(31))] {
+        for output in [Output::Potential, Output::Score] {
+            let wide = NetConfig { dim, output, embedding, ..good() };
+            let wide = net(&wide, DType::F32);
+            assert!(!wide.uses_fused().unwrap_or(true));
+            refused(wide.with_kernels(Kernels::Fused), "at most 64 inputs (here f32, Cpu, 65)");
+        }
+    }
 }
 
 #[test]
 fn impossible_batches() -> Outcome {
-    for kernels in [Kernels::Composite, Kernels::Fused] {
-        let net = net(&NetConfig::published(), DType::F32).with_kernels(kernels)?;
+    let outputs = [Output::Potential, Output::Score];
+    for (output, kernels) in
+        outputs.into_iter().flat_map(|o| [(o, Kernels::Composite), (o, Kernels::Fused)])
+    {
+        let config = NetConfig { output, ..NetConfig::published() };
+        let net = net(&config, DType::F32).with_kernels(kernels)?;
         let x = rows(&[0.0; 6], 2, DType::F32);
         refused(
             net.score(&rows(&[0.0; 6], 3, DType::F32), 0.1),
@@ -48,10 +63,20 @@ fn impossible_batches() -> Outcome {
         refused(net.score(&Tensor::zeros(6, DType::F32, &Device::Cpu)?, 0.1), "found [6]");
         refused(net.score(&rows(&[0.0; 6], 2, DType::F64), 0.1), "batches of f32, not f64");
         refused(net.score(&x, f64::NAN), "t = NaN");
-        refused(net.derivatives(&x, &[0.1; 2]), "times t: expected shape [3], found [2]");
-        refused(net.derivatives(&x, &[0.1, f64::INFINITY, 0.2]), "t = inf");
+        refused(net.score_jvp(&x, f64::NAN, &x), "t = NaN");
+        refused(net.divergence(&x, f64::NAN), "t = NaN");
+        let v = rows(&[0.0; 4], 2, DType::F32);
+        refused(net.score_jvp(&x, 0.1, &v), "direction v: expected shape [3, 2], found [2, 2]");
         let empty = Tensor::zeros((0, 2), DType::F32, &Device::Cpu)?;
         assert_eq!(net.score(&empty, 0.1)?.dims(), &[0, 2]);
+        if output == Output::Potential {
+            refused(net.derivatives(&x, &[0.1; 2]), "times t: expected shape [3], found [2]");
+            refused(net.derivatives(&x, &[0.1, f64::INFINITY, 0.2]), "t = inf");
+        }
+        if kernels == Kernels::Fused {
+            assert_eq!(net.score_jvp(&empty, 0.1, &empty)?.1.dims(), &[0, 2]);
+            assert!(net.divergence(&empty, 0.1)?.is_empty());
+        }
     }
     Ok(())
 }

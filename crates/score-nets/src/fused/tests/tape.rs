@@ -106,7 +106,7 @@ struct Unit<'a> {
     second: Vec<Var<'a>>,
 }
 
-/// What the network gives for a sample.
+/// What an output of the network gives for a sample.
 pub(super) struct Outcome<'a> {
     pub(super) value: Var<'a>,
     pub(super) grad: Vec<Var<'a>>,
@@ -125,13 +125,27 @@ fn sum<'a>(tape: &'a Tape, terms: impl Iterator<Item = Var<'a>>) -> Var<'a> {
     terms.reduce(|a, b| a + b).unwrap_or_else(|| tape.var(0.0))
 }
 
-pub(super) fn evaluate<'a>(
+/// The only output of a network.
+pub(super) fn single<'a>(
     tape: &'a Tape,
     parameters: &Parameters<'a>,
     act: Activation,
     u: &[f64],
     jets: &[usize],
 ) -> Outcome<'a> {
+    let mut all = evaluate(tape, parameters, act, u, jets);
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+/// All outputs.
+pub(super) fn evaluate<'a>(
+    tape: &'a Tape,
+    parameters: &Parameters<'a>,
+    act: Activation,
+    u: &[f64],
+    jets: &[usize],
+) -> Vec<Outcome<'a>> {
     let constant = |x: f64| tape.var(x);
     let mut units: Vec<Unit<'a>> = (0..u.len())
         .map(|i| Unit {
@@ -162,7 +176,9 @@ pub(super) fn evaluate<'a>(
         });
         units = next.collect();
     }
-    let output = units.pop().expect("an output");
-    let laplacian = sum(tape, output.second.into_iter());
-    Outcome { value: output.value, grad: output.first, laplacian }
+    let outcome = |unit: Unit<'a>| {
+        let laplacian = sum(tape, unit.second.into_iter());
+        Outcome { value: unit.value, grad: unit.first, laplacian }
+    };
+    units.into_iter().map(outcome).collect()
 }
