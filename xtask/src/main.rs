@@ -1,11 +1,12 @@
 //! `cargo xtask`: everything one does with this workspace, behind one word.
 //!
-//! It links no candle and no crate of the workspace: it builds and spawns the `experiment` binary,
+//! It links no candle and no crate of the workspace: it builds and spawns `experiment` and `measure`,
 //! runs the checks, and holds the policy of the repository (`tidy`).
 
+mod bench;
+mod binary;
 mod cargo;
 mod docs;
-mod experiment;
 mod layers;
 mod policy;
 mod source;
@@ -36,6 +37,8 @@ Working on the project:
   ci                         what the CI runs: `test` with CI=true and a locked Cargo.lock
   tidy                       the layer table, the source policy and the links of the docs
   bench [WORDS]              criterion benches (`cargo bench -p benches WORDS`)
+  bench train-step|sample    the published network's train step or sampling, timed (--json, --help)
+  bench --peers [--python P] the same beside PyTorch and JAX, with the Python at P (--out, --json)
   doc [WORDS]                API documentation with formulas (`cargo doc --no-deps WORDS`)
   book                       the mdBook under docs/ (needs `mdbook` on the PATH)
   help                       this page
@@ -44,6 +47,10 @@ Examples:
   cargo xtask run ode-sde-gap
   cargo xtask test
 ";
+
+/// The words that belong to the `experiment` binary.
+const EXPERIMENT_COMMANDS: &[&str] =
+    &["run", "report", "train", "list", "sample", "residual", "logp", "metric", "verify"];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -67,13 +74,13 @@ fn dispatch(words: &[String]) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         // Its flags (`--json`, `--threads N`) may stand before its command.
-        word if experiment::COMMANDS.contains(&word) || word.starts_with("--") => {
-            experiment::run(words)
+        word if EXPERIMENT_COMMANDS.contains(&word) || word.starts_with("--") => {
+            binary::EXPERIMENT.run(words)
         }
         "test" => steps::test(rest, std::env::var_os("CI").is_some()),
         "ci" => no_words(command, rest).and_then(|()| steps::test(&[], true)),
         "tidy" => no_words(command, rest).and_then(|()| steps::tidy()),
-        "bench" => steps::bench(rest),
+        "bench" => bench::run(rest),
         "doc" => steps::doc(rest),
         "book" => no_words(command, rest).and_then(|()| steps::book()),
         other => anyhow::bail!("unknown command `{other}`: `cargo xtask help` lists them"),

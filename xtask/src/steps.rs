@@ -1,4 +1,4 @@
-//! The commands of development: tests, benches, documentation.
+//! The commands of development: tests, documentation.
 
 use crate::{cargo, tidy};
 use anyhow::{Context, Result};
@@ -48,11 +48,6 @@ pub(crate) fn tidy() -> Result<ExitCode> {
         n => eprintln!("tidy: {n} violation{}", if n == 1 { "" } else { "s" }),
     }
     Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Criterion benches.
-pub(crate) fn bench(words: &[String]) -> Result<ExitCode> {
-    cargo::status(cargo::cargo().args(["bench", "--package", "benches"]).args(words))
 }
 
 /// API documentation with the KaTeX header.

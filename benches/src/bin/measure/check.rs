@@ -1,0 +1,149 @@
+//! Whether a peer computes the same. Times of different things are not compared.
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+use crate::ours::{Ours, in_order};
+use crate::peer::{Found, Peer};
+use crate::side::{Item, Side};
+use crate::work::Work;
+
+/// Largest relative difference of a loss.
+const LOSS: f64 = 1e-4;
+/// Largest relative difference of a tensor of the gradient, in the Euclidean norm.
+const GRADIENT: f64 = 2e-4;
+/// Largest root mean square difference where a path ends, relative to the points there.
+const PATH: f64 = 1e-3;
+
+/// What all sides must come to.
+pub(crate) struct Expected {
+    dsm: Step,
+    dsm_fp: Step,
+    path: Vec<f32>,
+}
+
+/// A loss, and the gradient tensor by tensor.
+struct Step {
+    loss: f64,
+    gradient: Vec<(String, Vec<f32>)>,
+}
+
+/// The relative differences found, the worst of their kind.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Differences {
+    pub(crate) loss: f64,
+    pub(crate) gradient: f64,
+    pub(crate) path: f64,
+}
+
+impl Expected {
+    pub(crate) fn new(work: &Work, ours: &Ours<'_>) -> Result<Self> {
+        let step = |item| -> Result<Step> {
+            let found = ours.gradient(item)?;
+            let names = work.parameters().into_iter().map(|(name, _)| name);
+            let gradient = names.zip(in_order(work, &found)?).collect();
+            Ok(Step { loss: found.loss, gradient })
+        };
+        Ok(Self { dsm: step(Item::Dsm)?, dsm_fp: step(Item::DsmFp)?, path: ours.path()? })
+    }
+
+    /// Asks a peer for all of it.
+    pub(crate) fn hold(&self, peer: &mut Peer) -> Result<Differences> {
+        let mut worst = Differences::default();
+        for (item, step) in [(Item::Dsm, &self.dsm), (Item::DsmFp, &self.dsm_fp)] {
+            let found = ask(peer, item)?;
+            let (loss, gradient) = step.compare(peer.name(), item, &found)?;
+            worst.loss = worst.loss.max(loss);
+            worst.gradient = worst.gradient.max(gradient);
+        }
+        let found = ask(peer, Item::Sample)?;
+        worst.path = apart(&found.values, &self.path)?;
+        ensure!(
+            worst.path <= PATH,
+            "{}: the flow ODE ends {:.1e} from ours, at most {PATH:.0e}",
+            peer.name(),
+            worst.path
+        );
+        Ok(worst)
+    }
+}
+
+fn ask(peer: &mut Peer, item: Item) -> Result<Found> {
+    let found = peer.check(item);
+    found.with_context(|| format!("{}: {} cannot be checked", peer.name(), item.name()))
+}
+
+impl Step {
+    /// The relative differences of the loss and of the tensor of the gradient that differs most.
+    fn compare(&self, name: &str, item: Item, found: &Found) -> Result<(f64, f64)> {
+        let (item, theirs) = (item.name(), found.loss.unwrap_or(f64::NAN));
+        let loss = ((theirs - self.loss) / self.loss).abs();
+        ensure!(
+            loss <= LOSS,
+            "{name}: the loss of {item} is {theirs}, ours {}: {loss:.1e} apart, at most {LOSS:.0e}",
+            self.loss
+        );
+        let expected: usize = self.gradient.iter().map(|(_, ours)| ours.len()).sum();
+        let n = found.values.len();
+        ensure!(n == expected, "{name}: {n} numbers in the gradient of {item}, not {expected}");
+        let (mut rest, mut worst) = (&found.values[..], 0.0_f64);
+        for (tensor, ours) in &self.gradient {
+            let (theirs, after) = rest.split_at(ours.len());
+            rest = after;
+            let apart = apart(theirs, ours)?;
+            ensure!(
+                apart <= GRADIENT,
+                "{name}: the gradient of {item} in {tensor} is {apart:.1e} from ours, at most \
+                 {GRADIENT:.0e}"
+            );
+            worst = worst.max(apart);
+        }
+        Ok((loss, worst))
+    }
+}
+
+/// `|a - b| / |b|` in the Euclidean norm; 0 for equal zeros. Not a number when one of them is not.
+fn apart(a: &[f32], b: &[f32]) -> Result<f64> {
+    ensure!(a.len() == b.len(), "{} numbers, not {}", a.len(), b.len());
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let difference = norm(&mut a.iter().zip(b).map(|(&a, &b)| f64::from(a) - f64::from(b)));
+    let scale = norm(&mut b.iter().map(|&b| f64::from(b)));
+    Ok(if difference == 0.0 { 0.0 } else { difference / scale })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_relative() {
+        assert_eq!(apart(&[3.0, 4.0], &[3.0, 4.0]).ok(), Some(0.0));
+        assert_eq!(apart(&[3.0, 9.0], &[3.0, 4.0]).ok(), Some(1.0));
+        assert_eq!(apart(&[0.0], &[0.0]).ok(), Some(0.0));
+        assert_eq!(apart(&[1.0], &[0.0]).ok(), Some(f64::INFINITY));
+        assert!(apart(&[f32::NAN], &[1.0]).is_ok_and(f64::is_nan));
+        assert!(apart(&[1.0], &[]).is_err());
+    }
+
+    #[test]
+    fn a_step_must_be_the_same() {
+        let gradient = vec![("w".to_owned(), vec![1.0, 2.0]), ("b".to_owned(), vec![0.0])];
+        let step = Step { loss: 2.0, gradient };
+        let compare = |loss, values: &[f32]| {
+            let found = Found { loss, values: values.to_vec() };
+            step.compare("peer", Item::Dsm, &found).map_err(|e| e.to_string())
+        };
+        assert_eq!(compare(Some(2.0), &[1.0, 2.0, 0.0]), Ok((0.0, 0.0)));
+        let cases = [
+            (Some(2.1), vec![1.0, 2.0, 0.0], "peer: the loss of dsm is 2.1, ours 2: 5.0e-2 apart"),
+            (None, vec![1.0, 2.0, 0.0], "peer: the loss of dsm is NaN, ours 2: NaN apart"),
+            (Some(2.0), vec![1.0, 2.0], "peer: 2 numbers in the gradient of dsm, not 3"),
+            (Some(2.0), vec![1.0, 2.0, 0.1], "peer: the gradient of dsm in b is inf from ours"),
+            (Some(2.0), vec![f32::NAN, 2.0, 0.0], "peer: the gradient of dsm in w is NaN from"),
+        ];
+        for (loss, values, expected) in cases {
+            let error = compare(loss, &values).expect_err(expected);
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The command line.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+use crate::work::TRAINING;
+use crate::{cliffs, own, peers};
+
+/// Time a fixed piece of work: the published network, trained for a moment, in f32 on the CPU
+#[derive(Debug, Parser)]
+#[command(name = "measure", max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Example:\n  measure train-step --json")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Loss and gradients of all parameters: score matching, without and with the residual
+    TrainStep(Options),
+    /// 50 000 particles through 200 Euler-Maruyama steps
+    Sample(Options),
+    /// The training steps under diverging weights, saturated activations and huge inputs
+    Cliffs(Options),
+    /// All of it beside PyTorch and JAX, which must first compute the same
+    Peers(peers::Args),
+}
+
+/// What every command is asked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Print exactly one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Threads to compute with
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: u16,
+    /// Rounds; each times every item once, after one round that is not counted
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) rounds: u16,
+    /// Weights of the published network (default: trained anew for 300 steps)
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub(crate) model: Option<PathBuf>,
+}
+
+impl Options {
+    /// Starts the threads.
+    pub(crate) fn start(&self) -> Result<()> {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads.into())
+            .start_handler(|_| score_nets::fused::flush_denormals())
+            .build_global()
+            .context("cannot start the threads")
+    }
+
+    /// Whose weights are used, in words.
+    pub(crate) fn weights(&self) -> String {
+        match &self.model {
+            Some(path) => path.display().to_string(),
+            None => format!("trained for {TRAINING} steps"),
+        }
+    }
+
+    /// Prints a result, once: as one JSON object, or as text.
+    pub(crate) fn print(&self, result: &impl Serialize, text: &str) -> Result<()> {
+        let text = if self.json { serde_json::to_string(result)? } else { text.trim_end().into() };
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{text}")
+            .and_then(|()| out.flush())
+            .context("cannot write to standard output")
+    }
+}
+
+pub(crate) fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::TrainStep(options) => own::train_step(&options),
+        Command::Sample(options) => own::sample(&options),
+        Command::Cliffs(options) => cliffs::run(&options),
+        Command::Peers(args) => peers::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

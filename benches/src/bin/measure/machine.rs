@@ -1,0 +1,56 @@
+//! The machine, in words.
+
+use score_nets::fused::Isa;
+use serde::Serialize;
+
+/// What a figure means nothing without.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Machine {
+    cpu: String,
+    cores: usize,
+    isa: String,
+}
+
+impl Machine {
+    pub(crate) fn here() -> Self {
+        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        Self {
+            cpu: cpu(&info).unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            isa: format!("{:?}", Isa::detect()),
+        }
+    }
+
+    pub(crate) fn in_words(&self, threads: u16) -> String {
+        let Self { cpu, cores, isa } = self;
+        let plural = if threads == 1 { "" } else { "s" };
+        format!("{cpu}, {cores} cores, {isa}; {threads} thread{plural}")
+    }
+}
+
+/// The model of the first processor, with the numbers that tell apart those of one name.
+fn cpu(info: &str) -> Option<String> {
+    let field = |name: &str| {
+        let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+    };
+    let name = field("model name")?;
+    Some(match (field("cpu family"), field("model")) {
+        (Some(family), Some(model)) => format!("{name} (family {family}, model {model})"),
+        _ => name.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processor_has_a_name() {
+        let info = "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n\n\
+                    processor\t: 1\nmodel name\t: other\n";
+        assert_eq!(cpu(info).as_deref(), Some("AMD EPYC (family 25, model 17)"));
+        assert_eq!(cpu("model name : X").as_deref(), Some("X"));
+        assert_eq!(cpu(""), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! The work done by this workspace.
+
+use std::hint::black_box;
+
+use anyhow::{Context, Result};
+use candle_core::{DType, Device, Tensor};
+use fp_residual::residual_loss_and_grad;
+use score_nets::ScoreNet;
+use sde_core::{Key, State};
+use solvers::{sample, sample_from};
+
+use crate::flops::SGEMM;
+use crate::side::{Item, Side};
+use crate::timing::seconds;
+use crate::work::{PARTICLES, PATHS, SAMPLE_KEY, Work};
+
+/// This workspace, with a network evaluated by one kind of arithmetic.
+pub(crate) struct Ours<'a> {
+    name: &'static str,
+    work: &'a Work,
+    net: &'a ScoreNet,
+    matrices: [Tensor; 2],
+}
+
+/// A loss and its gradient, tensor by tensor in the order of the network's variables.
+pub(crate) struct Gradient {
+    pub(crate) loss: f64,
+    pub(crate) tensors: Vec<Option<Tensor>>,
+}
+
+impl<'a> Ours<'a> {
+    pub(crate) fn new(name: &'static str, work: &'a Work, net: &'a ScoreNet) -> Result<Self> {
+        let square = Tensor::zeros((SGEMM, SGEMM), DType::F32, &Device::Cpu)?;
+        let matrix = |seed| square.normals_like(Key::root(seed), 0);
+        Ok(Self { name, work, net, matrices: [matrix(5)?, matrix(6)?] })
+    }
+
+    /// Loss and gradients of a training step.
+    pub(crate) fn gradient(&self, item: Item) -> Result<Gradient> {
+        let (mut loss, dsm) = self.net.score_loss_and_grad(&self.work.batch)?;
+        let residual = match item {
+            Item::DsmFp => Some(residual_loss_and_grad(self.net, &self.work.points)?),
+            _ => None,
+        };
+        loss += residual.as_ref().map_or(0.0, |(loss, _)| *loss);
+        let sum = |(_, var): &(String, candle_core::Var)| -> Result<Option<Tensor>> {
+            let of_residual = residual.as_ref().and_then(|(_, grads)| grads.get(var));
+            Ok(match (dsm.get(var), of_residual) {
+                (Some(a), Some(b)) => Some((a + b)?),
+                (a, b) => a.or(b).cloned(),
+            })
+        };
+        let tensors = self.net.vars().iter().map(sum).collect::<Result<_>>()?;
+        Ok(Gradient { loss, tensors })
+    }
+
+    /// Samples of the reverse SDE, block by block.
+    fn samples(&self) -> Result<Vec<Tensor>> {
+        let like = Tensor::zeros((1, self.net.dim()), DType::F32, &Device::Cpu)?;
+        let (sampler, mut blocks) = (self.work.sampler(1.0), Vec::new());
+        let mut keep = |_, x| {
+            blocks.push(x);
+            Ok(())
+        };
+        let sde = self.net.sde();
+        sample(&sampler, sde, self.net, PARTICLES, SAMPLE_KEY, &like, &mut keep)?;
+        Ok(blocks)
+    }
+
+    /// Where the flow ODE takes the given starts, row by row.
+    pub(crate) fn path(&self) -> Result<Vec<f32>> {
+        let shape = (PATHS, self.net.dim());
+        let starts = Tensor::from_slice(&self.work.starts, shape, &Device::Cpu)?;
+        let start = |first: u64, rows: usize| starts.slice_rows(first as usize, rows);
+        let (sampler, mut blocks) = (self.work.sampler(0.0), Vec::new());
+        let mut keep = |_, x| {
+            blocks.push(x);
+            Ok(())
+        };
+        let (sde, rows) = (self.net.sde(), PATHS as u64);
+        sample_from(&sampler, sde, self.net, rows, SAMPLE_KEY, &start, &mut keep)?;
+        Ok(Tensor::cat(&blocks, 0)?.flatten_all()?.to_vec1()?)
+    }
+
+    fn run(&self, item: Item) -> Result<()> {
+        match item {
+            Item::Sgemm => drop(black_box(self.matrices[0].matmul(&self.matrices[1])?)),
+            Item::Dsm | Item::DsmFp => drop(black_box(self.gradient(item)?)),
+            Item::Sample => drop(black_box(self.samples()?)),
+        }
+        Ok(())
+    }
+}
+
+impl Side for Ours<'_> {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn time(&mut self, item: Item) -> Result<f64> {
+        if item != Item::Sample {
+            self.run(item)?;
+        }
+        seconds(|| self.run(item))
+    }
+}
+
+/// The values of a gradient in the order of `Work::parameters`; zeros where there is none.
+pub(crate) fn in_order(work: &Work, gradient: &Gradient) -> Result<Vec<Vec<f32>>> {
+    let of = |(name, shape): (String, Vec<usize>)| -> Result<Vec<f32>> {
+        let place = work.net.vars().iter().position(|(own, _)| *own == name);
+        let place = place.with_context(|| format!("the network has no parameter `{name}`"))?;
+        match &gradient.tensors[place] {
+            Some(tensor) => Ok(tensor.flatten_all()?.to_vec1()?),
+            None => Ok(vec![0.0; shape.iter().product()]),
+        }
+    };
+    work.parameters().into_iter().map(of).collect()
+}

@@ -1,0 +1,101 @@
+//! Items, the sides that do them, and the rounds in which they take turns.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+
+/// A piece of work that is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Item {
+    /// A product of two large matrices: what the machine can do.
+    Sgemm,
+    /// Loss and gradients of denoising score matching.
+    Dsm,
+    /// The same with the mean square of the residual added.
+    DsmFp,
+    /// Drawing samples.
+    Sample,
+}
+
+impl Item {
+    /// All of them.
+    pub(crate) const ALL: &[Self] = &[Self::Sgemm, Self::Dsm, Self::DsmFp, Self::Sample];
+
+    /// The name that requests and keys know it by.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sgemm => "sgemm",
+            Self::Dsm => "dsm",
+            Self::DsmFp => "dsm_fp",
+            Self::Sample => "sample",
+        }
+    }
+}
+
+/// Somebody who does the work.
+pub(crate) trait Side {
+    /// What it is called.
+    fn name(&self) -> &str;
+
+    /// Does an item and says how many seconds it took. An item that takes milliseconds is done once
+    /// before, off the clock: the side before has filled the caches with its own.
+    fn time(&mut self, item: Item) -> Result<f64>;
+}
+
+/// What a side took for each item, round by round, in seconds.
+pub(crate) type Times = BTreeMap<Item, Vec<f64>>;
+
+/// One round that does not count, then `rounds` that do: in each, every item is done once by every
+/// side that has it, one side after the other, so that what disturbs the machine disturbs all alike.
+pub(crate) fn rounds(sides: &mut [(&mut dyn Side, &[Item])], rounds: u16) -> Result<Vec<Times>> {
+    let mut times = vec![Times::new(); sides.len()];
+    for round in 0..=rounds {
+        match round {
+            0 => eprintln!("warm-up"),
+            round => eprintln!("round {round} of {rounds}"),
+        }
+        for &item in Item::ALL {
+            for ((side, items), times) in sides.iter_mut().zip(&mut times) {
+                if !items.contains(&item) {
+                    continue;
+                }
+                let seconds =
+                    side.time(item).with_context(|| format!("{}: {}", side.name(), item.name()))?;
+                if round > 0 {
+                    times.entry(item).or_default().push(seconds);
+                }
+            }
+        }
+    }
+    Ok(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes as many seconds as it was asked before.
+    struct Counting(f64);
+
+    impl Side for Counting {
+        fn name(&self) -> &str {
+            "counting"
+        }
+
+        fn time(&mut self, _: Item) -> Result<f64> {
+            self.0 += 1.0;
+            Ok(self.0)
+        }
+    }
+
+    #[test]
+    fn the_first_round_does_not_count() {
+        let (mut a, mut b) = (Counting(0.0), Counting(0.0));
+        let found = rounds(&mut [(&mut a, &[Item::Dsm, Item::Sgemm]), (&mut b, &[Item::Dsm])], 2);
+        let found = found.expect("it cannot fail");
+        assert_eq!(found[0][&Item::Sgemm], [3.0, 5.0]);
+        assert_eq!(found[0][&Item::Dsm], [4.0, 6.0]);
+        assert_eq!(found[1][&Item::Dsm], [2.0, 3.0]);
+        assert_eq!(found[1].get(&Item::Sgemm), None);
+    }
+}
