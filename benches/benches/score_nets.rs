@@ -6,14 +6,19 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use score_nets::{Dsm, Kernels, NetConfig, Objective, ScoreNet};
+use score_nets::{Dsm, Kernels, NetConfig, Objective, Output, ScoreNet};
 use sde_core::analytic::DataSet;
-use sde_core::{Key, Potential, Score, State};
+use sde_core::{Key, Potential, Score, ScoreJvp, State};
 
 const KERNELS: [(&str, Kernels); 2] = [("composite", Kernels::Composite), ("fused", Kernels::Auto)];
 
 fn network(kernels: Kernels) -> ScoreNet {
-    ScoreNet::new(NetConfig::published(), Key::root(1), DType::F32, &Device::Cpu)
+    with_output(Output::Potential, kernels)
+}
+
+fn with_output(output: Output, kernels: Kernels) -> ScoreNet {
+    let config = NetConfig { output, ..NetConfig::published() };
+    ScoreNet::new(config, Key::root(1), DType::F32, &Device::Cpu)
         .and_then(|net| net.with_kernels(kernels))
         .expect("the published configuration")
 }
@@ -58,5 +63,31 @@ fn training(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, evaluation, training);
+/// The network with the score itself as its output.
+fn vector_output(c: &mut Criterion) {
+    let mut group = c.benchmark_group("score-nets");
+    group.sample_size(10);
+    let n = 20_000;
+    let (x, v) = (points(n), points(n));
+    group.throughput(Throughput::Elements(n as u64));
+    for (name, kernels) in KERNELS {
+        let net = with_output(Output::Score, kernels);
+        group.bench_function(BenchmarkId::new(format!("vector-score-{name}"), n), |b| {
+            b.iter(|| net.score(black_box(&x), 0.5));
+        });
+        group.bench_function(BenchmarkId::new(format!("vector-jvp-{name}"), n), |b| {
+            b.iter(|| net.score_jvp(black_box(&x), 0.5, &v));
+        });
+        group.bench_function(BenchmarkId::new(format!("vector-divergence-{name}"), n), |b| {
+            b.iter(|| net.divergence(black_box(&x), 0.5));
+        });
+        let dsm = Dsm::new(Arc::new(DataSet::Blob), n);
+        group.bench_function(BenchmarkId::new(format!("vector-dsm-step-{name}"), n), |b| {
+            b.iter(|| dsm.loss_and_grad(&net, 0, Key::root(3)).map(|(loss, _)| black_box(loss)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, evaluation, training, vector_output);
 criterion_main!(benches);

@@ -38,6 +38,7 @@ Working on the project:
   tidy                       the layer table, the source policy and the links of the docs
   bench [WORDS]              criterion benches (`cargo bench -p benches WORDS`)
   bench train-step|sample    the published network's train step or sampling, timed (--json, --help)
+  bench cliffs               the train step under diverging weights, saturation, huge inputs
   bench --peers [--python P] the same beside PyTorch and JAX, with the Python at P (--out, --json)
   doc [WORDS]                API documentation with formulas (`cargo doc --no-deps WORDS`)
   book                       the mdBook under docs/ (needs `mdbook` on the PATH)

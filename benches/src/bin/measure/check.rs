@@ -1,6 +1,7 @@
 //! Whether a peer computes the same. Times of different things are not compared.
 
 use anyhow::{Context, Result, ensure};
+use candle_core::DType;
 use serde::Serialize;
 
 use crate::ours::{Ours, in_order};
@@ -17,10 +18,12 @@ const PATH: f64 = 1e-3;
 
 /// What all sides must come to.
 pub(crate) struct Expected {
-    dsm: Step,
-    dsm_fp: Step,
+    steps: [(Item, Step, Exact); 2],
     path: Vec<f32>,
 }
+
+/// The gradient in double precision by candle operations, rounded.
+struct Exact(Vec<Vec<f32>>);
 
 /// A loss, and the gradient tensor by tensor.
 struct Step {
@@ -34,6 +37,8 @@ pub(crate) struct Differences {
     pub(crate) loss: f64,
     pub(crate) gradient: f64,
     pub(crate) path: f64,
+    /// The error of the gradient: its difference from one in double precision.
+    pub(crate) error: f64,
 }
 
 impl Expected {
@@ -44,17 +49,39 @@ impl Expected {
             let gradient = names.zip(in_order(work, &found)?).collect();
             Ok(Step { loss: found.loss, gradient })
         };
-        Ok(Self { dsm: step(Item::Dsm)?, dsm_fp: step(Item::DsmFp)?, path: ours.path()? })
+        let double = work.net.copy_as(DType::F64)?;
+        let double = Ours::new("double precision", work, &double)?;
+        let both = |item| -> Result<_> {
+            Ok((item, step(item)?, Exact(in_order(work, &double.gradient(item)?)?)))
+        };
+        Ok(Self { steps: [both(Item::Dsm)?, both(Item::DsmFp)?], path: ours.path()? })
+    }
+
+    /// The error of our own gradients, that of the worst tensor.
+    pub(crate) fn own_error(&self) -> Result<f64> {
+        let mut worst = 0.0_f64;
+        for (_, step, exact) in &self.steps {
+            for ((_, ours), exact) in step.gradient.iter().zip(&exact.0) {
+                worst = worst.max(apart(ours, exact)?);
+            }
+        }
+        Ok(worst)
     }
 
     /// Asks a peer for all of it.
     pub(crate) fn hold(&self, peer: &mut Peer) -> Result<Differences> {
         let mut worst = Differences::default();
-        for (item, step) in [(Item::Dsm, &self.dsm), (Item::DsmFp, &self.dsm_fp)] {
-            let found = ask(peer, item)?;
-            let (loss, gradient) = step.compare(peer.name(), item, &found)?;
+        for (item, step, exact) in &self.steps {
+            let found = ask(peer, *item)?;
+            let (loss, gradient) = step.compare(peer.name(), *item, &found)?;
             worst.loss = worst.loss.max(loss);
             worst.gradient = worst.gradient.max(gradient);
+            let mut rest = &found.values[..];
+            for exact in &exact.0 {
+                let (theirs, after) = rest.split_at(exact.len());
+                rest = after;
+                worst.error = worst.error.max(apart(theirs, exact)?);
+            }
         }
         let found = ask(peer, Item::Sample)?;
         worst.path = apart(&found.values, &self.path)?;

@@ -111,7 +111,7 @@ pub(crate) fn in_order(work: &Work, gradient: &Gradient) -> Result<Vec<Vec<f32>>
         let place = work.net.vars().iter().position(|(own, _)| *own == name);
         let place = place.with_context(|| format!("the network has no parameter `{name}`"))?;
         match &gradient.tensors[place] {
-            Some(tensor) => Ok(tensor.flatten_all()?.to_vec1()?),
+            Some(tensor) => Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?),
             None => Ok(vec![0.0; shape.iter().product()]),
         }
     };

@@ -74,8 +74,8 @@ struct Row {
     name: String,
     versions: BTreeMap<String, String>,
     times: Times,
-    /// None of ours, which the others are held against.
-    differences: Option<Differences>,
+    /// From ours, which the others are held against.
+    differences: Differences,
     variants: BTreeMap<Item, Variants>,
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         name: ours.name().to_owned(),
         versions: BTreeMap::from([version]),
         times: times.next().context("no times of ours")?,
-        differences: None,
+        differences: Differences { error: expected.own_error()?, ..Differences::default() },
         variants: BTreeMap::new(),
     }];
     for ((peer, times), differences) in peers.into_iter().zip(times).zip(differences) {
@@ -127,7 +127,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             name: peer.name().to_owned(),
             versions: peer.hello.versions.clone(),
             times,
-            differences: Some(differences),
+            differences,
             variants: peer.variants.clone(),
         });
     }
@@ -286,11 +286,16 @@ impl Comparison {
     }
 
     fn agreement(&self) -> Vec<Vec<String>> {
-        let mut table =
-            vec![words(&["largest relative difference from ours", "loss", "gradient", "path"])];
+        let mut table = vec![words(&[
+            "largest relative difference from ours",
+            "loss",
+            "gradient",
+            "path",
+            "gradient from f64",
+        ])];
         for row in &self.rows {
-            let Some(Differences { loss, gradient, path }) = row.differences else { continue };
-            let values = [loss, gradient, path].map(|v| format!("{v:.1e}"));
+            let Differences { loss, gradient, path, error } = row.differences;
+            let values = [loss, gradient, path, error].map(|v| format!("{v:.1e}"));
             table.push([row.name.clone()].into_iter().chain(values).collect());
         }
         table
