@@ -57,7 +57,7 @@ impl Key {
         in_blocks(first, out, |block, out| normal::fill_f64(self.0, NORMALS, block, out));
     }
 
-    /// As [`Key::fill_normals`] in single precision: other numbers, several times faster. No
+    /// As [`Key::fill_normals`] in single precision: other numbers, in about a third of the time. No
     /// number exceeds 6.7 in size.
     pub fn fill_normals_f32(self, first: u64, out: &mut [f32]) {
         in_blocks(first, out, |block, out| normal::fill_f32(self.0, NORMALS_F32, block, out));
