@@ -20,6 +20,13 @@ pub trait Semilinear<S>: Dynamics<S> {
     /// `alpha(t)` and `sigma(t)` of the forward process.
     fn marginal(&self, t: f64) -> Marginal;
 
+    /// The stochasticity `eta` of [`Reverse`]: 0 for the flow ODE, 1 for the reverse SDE. From
+    /// `lambda = log(alpha / sigma)` to `lambda + h`, with the predicted data `D` held,
+    ///
+    /// `x1 = sigma1/sigma0 e^{-eta^2 h} x0 + alpha1 (1 - e^{-(1 + eta^2) h}) D
+    ///      + sigma1 sqrt(1 - e^{-2 eta^2 h}) z`.
+    fn eta(&self) -> f64;
+
     /// The predicted noise `eps(x, t) = -sigma(t) s(x, t)`.
     ///
     /// # Errors
@@ -92,6 +99,10 @@ impl<S: State> Dynamics<S> for Reverse<'_, S> {
 impl<S: State> Semilinear<S> for Reverse<'_, S> {
     fn marginal(&self, t: f64) -> Marginal {
         self.sde.marginal(t)
+    }
+
+    fn eta(&self) -> f64 {
+        self.eta
     }
 
     fn eps(&self, x: &S, t: f64) -> Result<S> {

@@ -40,7 +40,7 @@ pub use blocks::{Summary, solve_blocks};
 pub use control::{Adaptive, Controller, Grid, Verdict};
 pub use end::{End, denoise};
 pub use error::{Result, SolveError};
-pub use method::{Method, Order};
+pub use method::{Info, Method, Order};
 pub use noise::{BrownianGrid, Fresh, Noise, QuietEnd};
 pub use observe::{Event, Observer, Trajectory};
 pub use sample::{Control, Sampler, sample, sample_from};

@@ -2,6 +2,9 @@
 
 use sde_core::{Error, Key, Result, State};
 
+/// What a key is folded with for areas, beside the increments' normals.
+const AREA: u64 = 1;
+
 /// Brownian motion, one path a row.
 pub trait Noise<S>: Send + Sync {
     /// The increments `W(t1) - W(t0)`, each `N(0, |t1 - t0|)`, in the shape of `like`.
@@ -9,6 +12,24 @@ pub trait Noise<S>: Send + Sync {
     /// # Errors
     /// [`Error::Parameter`] for an interval the noise does not have; whatever the state fails with.
     fn increment(&self, like: &S, t0: f64, t1: f64) -> Result<S>;
+
+    /// The increment `W` with the space-time Levy area of the path over the interval,
+    ///
+    /// `H = 1/h int_0^h (W_u - u/h W_h) du`, `h = |t1 - t0|`,
+    ///
+    /// which is `N(0, h/12)` and independent of `W`. Backward the increment changes its sign and the
+    /// area does not.
+    ///
+    /// # Errors
+    /// As [`Noise::increment`]; [`Error::Parameter`] for noise that has no areas.
+    ///
+    /// # Reference
+    /// Foster, Lyons, Oberhauser 2020, arXiv 1904.06998, definition 3.5.
+    fn increment_and_area(&self, like: &S, t0: f64, t1: f64) -> Result<(S, S)> {
+        let _ = (like, t1);
+        let reason = "this noise has no space-time Levy areas".into();
+        Err(Error::Parameter { name: "t".into(), value: t0.to_string(), reason })
+    }
 
     /// The global index of the first row.
     fn first_row(&self) -> u64;
@@ -38,6 +59,13 @@ impl<S: State> Noise<S> for Fresh {
         let key = self.key.fold(t0.to_bits()).fold(t1.to_bits());
         let z = like.normals_like(key, self.first_row)?;
         S::lincomb(&[((t1 - t0).abs().sqrt(), &z)])
+    }
+
+    fn increment_and_area(&self, like: &S, t0: f64, t1: f64) -> Result<(S, S)> {
+        let key = self.key.fold(t0.to_bits()).fold(t1.to_bits()).fold(AREA);
+        let z = like.normals_like(key, self.first_row)?;
+        let h = S::lincomb(&[(((t1 - t0).abs() / 12.0).sqrt(), &z)])?;
+        Ok((self.increment(like, t0, t1)?, h))
     }
 
     fn first_row(&self) -> u64 {
@@ -98,6 +126,32 @@ impl<S: State> Noise<S> for BrownianGrid {
         Ok(sum)
     }
 
+    fn increment_and_area(&self, like: &S, t0: f64, t1: f64) -> Result<(S, S)> {
+        let (a, b) = (self.node(t0)?, self.node(t1)?);
+        let scale = ((self.t1 - self.t0) / self.cells as f64).abs().sqrt();
+        let cells = a.max(b) - a.min(b);
+        let zero = S::lincomb(&[(0.0, like)])?;
+        // The path so far, and the mean over the cells of its mean in each.
+        let (mut w, mut mean) = (zero.clone(), zero);
+        for cell in a.min(b)..a.max(b) {
+            let key = self.key.fold(cell);
+            let z = like.normals_like(key, self.first_row)?;
+            let area = like.normals_like(key.fold(AREA), self.first_row)?;
+            let share = 1.0 / cells as f64;
+            let terms = [
+                (1.0, &mean),
+                (share, &w),
+                (share * 0.5 * scale, &z),
+                (share * scale / 12_f64.sqrt(), &area),
+            ];
+            mean = S::lincomb(&terms)?;
+            w = S::lincomb(&[(1.0, &w), (scale, &z)])?;
+        }
+        let area = S::lincomb(&[(1.0, &mean), (-0.5, &w)])?;
+        let w = if a <= b { w } else { S::lincomb(&[(-1.0, &w)])? };
+        Ok((w, area))
+    }
+
     fn first_row(&self) -> u64 {
         self.first_row
     }
@@ -119,6 +173,14 @@ impl<'a, S> QuietEnd<'a, S> {
 impl<S: State> Noise<S> for QuietEnd<'_, S> {
     fn increment(&self, like: &S, t0: f64, t1: f64) -> Result<S> {
         if t1 == self.end { S::lincomb(&[(0.0, like)]) } else { self.inner.increment(like, t0, t1) }
+    }
+
+    fn increment_and_area(&self, like: &S, t0: f64, t1: f64) -> Result<(S, S)> {
+        if t1 == self.end {
+            let zero = S::lincomb(&[(0.0, like)])?;
+            return Ok((zero.clone(), zero));
+        }
+        self.inner.increment_and_area(like, t0, t1)
     }
 
     fn first_row(&self) -> u64 {

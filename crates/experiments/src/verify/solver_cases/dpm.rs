@@ -1,6 +1,4 @@
-//! `solvers`: trajectories of the authors' own solver code on the probability-flow ODE, 1e-9.
-
-use std::path::Path;
+//! The authors' DPM-Solver code.
 
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::Array2;
@@ -9,43 +7,19 @@ use serde_json::Value;
 use solvers::steppers::DpmSolverPP2M;
 use solvers::{Fresh, Grid, Trajectory, denoise, solve};
 
-use super::case::{Case, Deviation, mixed};
-use super::constants::Common;
-use super::{from_file, json};
+use super::super::case::{Deviation, mixed};
+use super::super::constants::Common;
+use super::super::json;
+use super::{Recompute, TOLERANCE};
 use crate::npy::Npz;
 
-const TOLERANCE: f64 = 1e-9;
-
-pub(super) fn cases(dir: &Path) -> Vec<Case> {
-    from_file(&dir.join("cases.json"), |path| {
-        let cases = json::load(path)?;
-        let common = Common::beside(dir)?;
-        let archive = dir.join("solver_trajectories.npz");
-        let mut arrays = archive.exists().then(|| Npz::open(&archive)).transpose()?;
-        let one = |(name, case): (&str, &Value)| match missing(case) {
-            Some(reason) => Case::skip(name, reason),
-            None => match &mut arrays {
-                None => Case::skip(name, "solver_trajectories.npz is not there"),
-                Some(npz) => Case::of(name, multistep(&common, npz, name, case)),
-            },
-        };
-        Ok(json::entries(&cases, "cases.json")?.into_iter().map(one).collect())
-    })
-}
-
-/// Why a case cannot be repeated with the methods there are; `None` when it can.
-fn missing(case: &Value) -> Option<String> {
+pub(super) fn recompute(case: &Value) -> Result<Recompute, String> {
     let text = |key: &str| case.get(key).and_then(Value::as_str).unwrap_or("");
-    let source = text("source");
-    if source != "dpm-solver" {
-        let short = source.split_whitespace().next().unwrap_or("unnamed source");
-        return Some(format!("no {short} yet"));
-    }
     let is_2m = text("algorithm") == "dpmsolver++"
         && text("method") == "multistep"
         && case.get("order").and_then(Value::as_u64) == Some(2)
         && text("solver_type") == "dpmsolver";
-    (!is_2m).then(|| "no DPM-Solver but ++(2M) yet".to_owned())
+    if is_2m { Ok(multistep) } else { Err("no DPM-Solver but ++(2M) yet".to_owned()) }
 }
 
 /// DPM-Solver++(2M): grid, every state, the end.

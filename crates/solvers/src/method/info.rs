@@ -1,0 +1,69 @@
+//! What the registry says of a method.
+
+/// Orders of convergence on smooth problems; `None` where a method does not apply.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Order {
+    /// On ODEs, once the method has its history.
+    pub ode: f64,
+    /// On ODEs with the first steps that the method takes by itself on equal steps: a multistep
+    /// method that begins with Euler's has order 2 at most.
+    pub started: f64,
+    /// Strong, with additive noise.
+    pub strong: Option<f64>,
+    /// Weak, with additive noise.
+    pub weak: Option<f64>,
+}
+
+/// An entry of the registry.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Info {
+    /// Orders of convergence.
+    pub order: Order,
+    /// Evaluations of the score in a step after the first ones.
+    pub nfe: u64,
+    /// What a whole solve costs beyond that: more for a start, less for a shorter end.
+    pub extra_nfe: i64,
+    /// Whether it estimates its error.
+    pub adaptive: bool,
+    /// Where it comes from.
+    pub reference: &'static str,
+}
+
+impl Info {
+    /// A method for ODEs of some order, with one evaluation a step.
+    pub(super) const fn ode(order: f64, reference: &'static str) -> Self {
+        let order = Order { ode: order, started: order, strong: None, weak: None };
+        Self { order, nfe: 1, extra_nfe: 0, adaptive: false, reference }
+    }
+
+    /// With noise, of a strong and a weak order.
+    pub(super) const fn noise(mut self, strong: f64, weak: f64) -> Self {
+        self.order.strong = Some(strong);
+        self.order.weak = Some(weak);
+        self
+    }
+
+    /// Of a lower order with its own first steps.
+    pub(super) const fn started(mut self, order: f64) -> Self {
+        self.order.started = order;
+        self
+    }
+
+    /// With some evaluations a step.
+    pub(super) const fn nfe(mut self, nfe: u64) -> Self {
+        self.nfe = nfe;
+        self
+    }
+
+    /// With some evaluations more, or less, in a whole solve.
+    pub(super) const fn extra(mut self, nfe: i64) -> Self {
+        self.extra_nfe = nfe;
+        self
+    }
+
+    /// With an estimate of its error.
+    pub(super) const fn adaptive(mut self) -> Self {
+        self.adaptive = true;
+        self
+    }
+}

@@ -1,0 +1,53 @@
+//! The registry of methods.
+
+mod info;
+mod table;
+
+use sde_core::{Error, Result};
+
+pub use info::{Info, Order};
+pub use table::Method;
+
+impl Method {
+    /// The method of a name.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a name that does not exist.
+    pub fn parse(name: &str) -> Result<Self> {
+        Self::ALL.iter().copied().find(|m| m.name() == name.trim()).ok_or_else(|| Error::Unknown {
+            what: "method",
+            name: name.into(),
+            expected: Self::ALL.iter().map(|m| m.name().into()).collect(),
+        })
+    }
+
+    /// Its orders of convergence.
+    pub fn order(self) -> Order {
+        self.info().order
+    }
+
+    /// Evaluations of the score in a step after the first ones.
+    pub fn nfe_per_step(self) -> u64 {
+        self.info().nfe
+    }
+
+    /// Evaluations of the score in `steps` steps of a grid, what starting costs included.
+    pub fn nfe(self, steps: u64) -> u64 {
+        (steps * self.info().nfe).saturating_add_signed(self.info().extra_nfe)
+    }
+
+    /// Whether it integrates noise.
+    pub fn stochastic(self) -> bool {
+        self.order().weak.is_some()
+    }
+
+    /// Whether it estimates its error, as adaptive steps need.
+    pub fn adaptive(self) -> bool {
+        self.info().adaptive
+    }
+
+    /// Where it comes from.
+    pub fn reference(self) -> &'static str {
+        self.info().reference
+    }
+}
