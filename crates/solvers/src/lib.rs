@@ -27,6 +27,7 @@ mod control;
 mod end;
 mod error;
 mod method;
+mod newton;
 mod noise;
 mod observe;
 mod sample;
@@ -37,7 +38,7 @@ pub mod tableau;
 mod tree;
 
 pub use blocks::{Summary, solve_blocks};
-pub use control::{Adaptive, Controller, Grid, Verdict};
+pub use control::{Adaptive, Controller, Gains, Grid, Verdict};
 pub use end::{End, denoise};
 pub use error::{Result, SolveError};
 pub use method::{Info, Method, Order};

@@ -31,7 +31,8 @@ impl Method {
         self.info().nfe
     }
 
-    /// Evaluations of the score in `steps` steps of a grid, what starting costs included.
+    /// Evaluations of the score in `steps` steps of a grid, what starting costs included; for an
+    /// implicit method the least.
     pub fn nfe(self, steps: u64) -> u64 {
         (steps * self.info().nfe).saturating_add_signed(self.info().extra_nfe)
     }
