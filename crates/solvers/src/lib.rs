@@ -24,8 +24,10 @@
 
 mod blocks;
 mod control;
+pub mod density;
 mod end;
 mod error;
+mod latent;
 mod method;
 mod noise;
 mod observe;
@@ -40,6 +42,7 @@ pub use blocks::{Summary, solve_blocks};
 pub use control::{Adaptive, Controller, Grid, Verdict};
 pub use end::{End, denoise};
 pub use error::{Result, SolveError};
+pub use latent::{flow, slerp, temper};
 pub use method::{Info, Method, Order};
 pub use noise::{BrownianGrid, Fresh, Noise, QuietEnd};
 pub use observe::{Event, Observer, Trajectory};
