@@ -24,8 +24,10 @@
 
 mod blocks;
 mod control;
+pub mod density;
 mod end;
 mod error;
+mod latent;
 mod method;
 mod newton;
 mod noise;
@@ -41,6 +43,7 @@ pub use blocks::{Summary, solve_blocks};
 pub use control::{Adaptive, Controller, Gains, Grid, Verdict};
 pub use end::{End, denoise};
 pub use error::{Result, SolveError};
+pub use latent::{flow, slerp, temper};
 pub use method::{Info, Method, Order};
 pub use noise::{BrownianGrid, Fresh, Noise, QuietEnd};
 pub use observe::{Event, Observer, Trajectory};
