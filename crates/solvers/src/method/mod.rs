@@ -1,6 +1,7 @@
 //! The registry of methods.
 
 mod info;
+mod page;
 mod table;
 
 use sde_core::{Error, Result};
