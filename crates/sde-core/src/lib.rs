@@ -28,5 +28,5 @@ pub use error::{Error, Result};
 pub use grid::TimeGrid;
 pub use key::{Key, Lattice};
 pub use score::{Derivatives, Potential, Score, ScoreJvp};
-pub use sde::{Marginal, Ou, Sde, SubVp, Ve, Vp};
+pub use sde::{Brownian, Discrete, Edm, Marginal, Ou, Sde, SubVp, Ve, Vp};
 pub use state::{State, Tolerance};
