@@ -55,22 +55,33 @@ fn every_method_has_its_ode_order() {
     let score = mixture(1.2, 0.7).under(&sde);
     let quiet = Fresh::new(Key::root(0), 0);
     let exact = run(Method::Dopri5, &sde, &score, 0.0, &x, uniform(1000), &quiet);
+    let mut missed = vec![];
     for &method in Method::ALL.iter().filter(|m| !m.own_noise()) {
         let order = method.order();
         let kinds: [(&str, f64, fn(usize) -> Vec<f64>); 2] =
             [("ode", order.ode, eased), ("started", order.started, uniform)];
         for (what, claimed, times) in kinds {
-            // High orders reach rounding soon.
-            let finest = if claimed > 4.0 { 80 } else { 640 };
+            // High orders reach rounding soon; four values of a history reach their order late.
+            let history = order.started < order.ode && claimed == 4.0;
+            let finest = if claimed > 4.0 {
+                80
+            } else if history {
+                2560
+            } else {
+                640
+            };
             let levels = [finest / 8, finest / 4, finest / 2, finest];
             let errors = levels
                 .map(|n| distance(&run(method, &sde, &score, 0.0, &x, times(n), &quiet), &exact));
             let found = slope(&levels, &errors);
             let name = method.name();
             eprintln!("{name}: {what} order {found:.3}, claimed {claimed}, {errors:?}");
-            assert!((found - claimed).abs() < 0.15, "{name}, {what}: {found} {errors:?}");
+            if (found - claimed).abs() >= 0.15 {
+                missed.push(format!("{name}, {what}: {found} {errors:?}"));
+            }
         }
     }
+    assert!(missed.is_empty(), "{missed:#?}");
 }
 
 /// Strong order on a log-concave target, all levels on the same 512 Brownian paths.
