@@ -36,24 +36,29 @@ impl Noise<Array2<f64>> for Recorded {
     }
 }
 
-/// The process of a case, its times but for the last, which is zero, and its method.
-struct Setup<'a> {
+/// The process of a case, its times but for the last, which is zero, and the variable of its steps.
+struct Setup {
     sde: Box<dyn Sde>,
     times: Vec<f64>,
-    stepper: Box<dyn Stepper<Array2<f64>, Reverse<'a, Array2<f64>>>>,
+    clock: Clock,
 }
 
-/// What a case asks for; defaults are those of the authors' functions.
-fn setup<'a>(common: &Common, case: &Value) -> Result<Setup<'a>> {
-    let number = |key: &str, default: f64| match case.get(key) {
-        None => Ok(default),
-        Some(_) => json::number(case, key),
-    };
-    let text = |key: &str, default| case.get(key).and_then(Value::as_str).unwrap_or(default);
+/// A constant of a case; defaults are those of the authors' functions.
+fn number_or(case: &Value, key: &str, default: f64) -> Result<f64> {
+    if case.get(key).is_some() { json::number(case, key) } else { Ok(default) }
+}
+
+/// A choice of a case.
+fn text_or<'a>(case: &'a Value, key: &str, default: &'a str) -> &'a str {
+    case.get(key).and_then(Value::as_str).unwrap_or(default)
+}
+
+fn setup(common: &Common, case: &Value) -> Result<Setup> {
+    let number = |key, default| number_or(case, key, default);
     let n = json::count(case, "num_steps")?;
     ensure!(n >= 2, "{n} steps");
     let karras = TimeGrid::Karras { rho: number("rho", 7.0)? };
-    let (sde, times, clock): (Box<dyn Sde>, _, _) = match text("discretization", "edm") {
+    let (sde, times, clock): (Box<dyn Sde>, _, _) = match text_or(case, "discretization", "edm") {
         "edm" => {
             let sde = Edm::new(number("sigma_max", 80.0)?)?;
             let times = karras.times(&sde, n - 1, sde.horizon(), number("sigma_min", 0.002)?)?;
@@ -81,11 +86,20 @@ fn setup<'a>(common: &Common, case: &Value) -> Result<Setup<'a>> {
         }
         other => bail!("unknown discretization `{other}`"),
     };
+    Ok(Setup { sde, times, clock })
+}
+
+/// The method of a case.
+fn stepper<'a>(
+    case: &Value,
+    clock: Clock,
+) -> Result<Box<dyn Stepper<Array2<f64>, Reverse<'a, Array2<f64>>>>> {
+    let number = |key, default| number_or(case, key, default);
     let churn = number("S_churn", 0.0)?;
     let second_stage = number("alpha", 1.0)?;
-    let stepper: Box<dyn Stepper<_, _>> = match text("solver", "heun") {
+    Ok(match text_or(case, "solver", "heun") {
         "heun" if churn > 0.0 => Box::new(EdmChurn {
-            steps: n as u64,
+            steps: json::count(case, "num_steps")? as u64,
             churn,
             lowest: number("S_min", 0.0)?,
             highest: number("S_max", f64::INFINITY)?,
@@ -94,8 +108,7 @@ fn setup<'a>(common: &Common, case: &Value) -> Result<Setup<'a>> {
         "heun" => Box::new(EdmHeun { second_stage, clock }),
         "euler" if clock == Clock::Ratio => Box::new(Deis::new(Polynomial::Ratio, 0)),
         other => bail!("no solver `{other}` here"),
-    };
-    Ok(Setup { sde, times, stepper })
+    })
 }
 
 pub(super) fn recompute(
@@ -106,7 +119,7 @@ pub(super) fn recompute(
 ) -> Result<Deviation> {
     let target = name.split('/').next().unwrap_or_default();
     let mixture = common.mixture(target)?;
-    let Setup { sde, mut times, stepper } = setup(common, case)?;
+    let Setup { sde, mut times, clock } = setup(common, case)?;
     let sde: &dyn Sde = sde.as_ref();
     // The levels at which the authors evaluated: each step begins with one.
     let levels = npz.flat(&format!("{name}/eval_sigma"))?;
@@ -121,7 +134,7 @@ pub(super) fn recompute(
     let noise = Recorded { times: times.clone(), normals: normals.collect::<Result<_>>()? };
     let model = mixture.under(sde);
     let problem = Reverse::ode(sde, &model);
-    let start = times[0];
+    let (start, stepper) = (times[0], stepper(case, clock)?);
     let x = npz.rows(&format!("{target}/xT"))? * sde.marginal(start).sigma;
     let mut control = Grid::new(times)?;
     let done = solve(&*stepper, &problem, x, start, &mut control, &noise, &mut ())?;
