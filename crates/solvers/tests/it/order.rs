@@ -48,6 +48,9 @@ fn eased(n: usize) -> Vec<f64> {
     std::iter::once(START).chain(pieces).chain(uniform[2..].iter().copied()).collect()
 }
 
+/// What is measured, what is claimed, and on which grid.
+type Kind = (&'static str, f64, fn(usize) -> Vec<f64>);
+
 /// ODE order on a bimodal target, with a history and with the method's own start.
 #[test]
 fn every_method_has_its_ode_order() {
@@ -58,8 +61,7 @@ fn every_method_has_its_ode_order() {
     let mut missed = vec![];
     for &method in Method::ALL.iter().filter(|m| !m.own_noise()) {
         let order = method.order();
-        let kinds: [(&str, f64, fn(usize) -> Vec<f64>); 2] =
-            [("ode", order.ode, eased), ("started", order.started, uniform)];
+        let kinds: [Kind; 2] = [("ode", order.ode, eased), ("started", order.started, uniform)];
         for (what, claimed, times) in kinds {
             // High orders reach rounding soon; four values of a history reach their order late.
             let history = order.started < order.ode && claimed == 4.0;

@@ -2,7 +2,7 @@
 
 mod deis;
 mod dpm;
-mod edm;
+pub(super) mod edm;
 
 use std::path::Path;
 
