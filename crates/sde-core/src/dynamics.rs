@@ -20,6 +20,12 @@ pub trait Semilinear<S>: Dynamics<S> {
     /// `alpha(t)` and `sigma(t)` of the forward process.
     fn marginal(&self, t: f64) -> Marginal;
 
+    /// The time at which `log(alpha / sigma)` has the value `lambda`.
+    ///
+    /// # Errors
+    /// As [`Sde::time_of_half_log_snr`].
+    fn time_of_half_log_snr(&self, lambda: f64) -> Result<f64>;
+
     /// The stochasticity `eta` of [`Reverse`]: 0 for the flow ODE, 1 for the reverse SDE. From
     /// `lambda = log(alpha / sigma)` to `lambda + h`, with the predicted data `D` held,
     ///
@@ -99,6 +105,10 @@ impl<S: State> Dynamics<S> for Reverse<'_, S> {
 impl<S: State> Semilinear<S> for Reverse<'_, S> {
     fn marginal(&self, t: f64) -> Marginal {
         self.sde.marginal(t)
+    }
+
+    fn time_of_half_log_snr(&self, lambda: f64) -> Result<f64> {
+        self.sde.time_of_half_log_snr(lambda)
     }
 
     fn eta(&self) -> f64 {

@@ -32,5 +32,5 @@ pub use key::{Key, Lattice};
 pub use probe::Probe;
 pub use residual::{log_density_residual, potential_residual};
 pub use score::{Derivatives, Potential, Score, ScoreJvp};
-pub use sde::{Marginal, Ou, Sde, SubVp, Ve, Vp};
+pub use sde::{Brownian, Discrete, Edm, Marginal, Ou, Sde, SubVp, Ve, Vp};
 pub use state::{State, Tolerance};

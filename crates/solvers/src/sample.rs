@@ -5,7 +5,7 @@ use sde_core::{Error, Key, Reverse, Score, Sde, State, Tolerance};
 
 use crate::{
     Adaptive, BrownianTree, Controller, End, Fresh, Grid, Method, Noise, QuietEnd, Result,
-    SolveError, Summary, denoise, solve, solve_blocks,
+    SolveError, Stepper, Summary, denoise, solve, solve_blocks,
 };
 
 /// How a sampler chooses its steps.
@@ -134,7 +134,10 @@ pub fn sample_from<S: State>(
         return refuse("block-rows", 0, "a block needs at least one row");
     }
     let problem = Reverse::new(sde, score, sampler.eta)?;
-    let stepper = sampler.method.stepper::<S, Reverse<'_, S>>();
+    let stepper: Box<dyn Stepper<S, Reverse<'_, S>>> = match &sampler.control {
+        Control::Grid(times) => sampler.method.stepper_in(times.len().saturating_sub(1) as u64),
+        Control::Adaptive { .. } => sampler.method.stepper(),
+    };
     let (t_start, t_end) = match &sampler.control {
         Control::Grid(times) => {
             (times.first().copied().unwrap_or(f64::NAN), Grid::new(times.clone())?.end())
@@ -156,7 +159,9 @@ pub fn sample_from<S: State>(
             }
         };
         let quiet = QuietEnd::new(&*noise, t_end);
-        let noise: &dyn Noise<S> = if sampler.end == End::Plain { &*noise } else { &quiet };
+        // Noise that a method draws itself comes off again in the same step, the last one too.
+        let plain = sampler.end == End::Plain || sampler.method.own_noise();
+        let noise: &dyn Noise<S> = if plain { &*noise } else { &quiet };
         let mut done = solve(&*stepper, &problem, x, t_start, &mut *controller, noise, &mut ())?;
         if sampler.end == End::Denoise {
             let model = |source| SolveError::Model { t: t_end, h: 0.0, source };

@@ -1,11 +1,17 @@
 //! Linear forward processes `dX = a(t) X dt + g(t) dW`: everything about them is scalars in `t`.
 
+mod brownian;
+mod discrete;
+mod edm;
 mod ou;
 pub(crate) mod parse;
 mod subvp;
 mod ve;
 mod vp;
 
+pub use brownian::Brownian;
+pub use discrete::{Between, Discrete};
+pub use edm::Edm;
 pub use ou::Ou;
 pub use parse::{NAMES, parse};
 pub use subvp::SubVp;

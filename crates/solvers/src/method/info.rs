@@ -27,6 +27,8 @@ pub struct Info {
     pub implicit: bool,
     /// Whether it estimates its error.
     pub adaptive: bool,
+    /// Whether it draws noise of its own over the flow ODE; its orders are weak ones then.
+    pub own_noise: bool,
     /// Where it comes from.
     pub reference: &'static str,
 }
@@ -35,7 +37,15 @@ impl Info {
     /// A method for ODEs of some order, with one evaluation a step.
     pub(super) const fn ode(order: f64, reference: &'static str) -> Self {
         let order = Order { ode: order, started: order, strong: None, weak: None };
-        Self { order, nfe: 1, extra_nfe: 0, implicit: false, adaptive: false, reference }
+        Self {
+            order,
+            nfe: 1,
+            extra_nfe: 0,
+            implicit: false,
+            adaptive: false,
+            own_noise: false,
+            reference,
+        }
     }
 
     /// With noise, of a strong and a weak order.
@@ -72,6 +82,12 @@ impl Info {
     /// With an estimate of its error.
     pub(super) const fn adaptive(mut self) -> Self {
         self.adaptive = true;
+        self
+    }
+
+    /// With noise of its own.
+    pub(super) const fn own_noise(mut self) -> Self {
+        self.own_noise = true;
         self
     }
 }

@@ -4,7 +4,10 @@ use sde_core::{Semilinear, State};
 
 use super::Info;
 use crate::Stepper;
-use crate::steppers::{DpmSolverPP2M, EulerMaruyama, Heun, RungeKutta, Sdirk2};
+use crate::steppers::{
+    Deis, DpmSolverPP2M, EdmChurn, EdmHeun, EulerAncestral, EulerMaruyama, Heun, Ipndm, Kdpm2,
+    Pndm, Polynomial, RhoRungeKutta, RungeKutta, Sdirk2,
+};
 use crate::tableau::{BOSH3, DOPRI5, RK4, TSIT5};
 
 macro_rules! methods {
@@ -86,4 +89,66 @@ methods! {
     DpmSolverPP2M "dpm-solver++-2m":
         Info::ode(2.0, "Lu et al. 2022, arXiv 2211.01095, algorithm 2")
         => DpmSolverPP2M::default();
+
+    // In sigma / alpha, where the flow ODE is dy/drho = eps.
+    /// tAB-DEIS with a polynomial of degree 1 in time.
+    DeisTab1 "deis-tab-1":
+        Info::ode(2.0, "Zhang, Chen 2022, arXiv 2204.13902, equation 14")
+        => Deis::new(Polynomial::Time, 1);
+    /// tAB-DEIS of degree 2.
+    DeisTab2 "deis-tab-2":
+        Info::ode(3.0, "Zhang, Chen 2022, arXiv 2204.13902, equation 14").started(2.0)
+        => Deis::new(Polynomial::Time, 2);
+    /// tAB-DEIS of degree 3.
+    DeisTab3 "deis-tab-3":
+        Info::ode(4.0, "Zhang, Chen 2022, arXiv 2204.13902, equation 14").started(2.0)
+        => Deis::new(Polynomial::Time, 3);
+    /// rhoAB-DEIS with a polynomial of degree 1 in sigma / alpha.
+    DeisRhoab1 "deis-rhoab-1":
+        Info::ode(2.0, "Zhang, Chen 2022, arXiv 2204.13902, proposition 3")
+        => Deis::new(Polynomial::Ratio, 1);
+    /// rhoAB-DEIS of degree 2.
+    DeisRhoab2 "deis-rhoab-2":
+        Info::ode(3.0, "Zhang, Chen 2022, arXiv 2204.13902, proposition 3").started(2.0)
+        => Deis::new(Polynomial::Ratio, 2);
+    /// Linear multistep of k-diffusion, which is rhoAB-DEIS of degree 3.
+    Lms "lms":
+        Info::ode(4.0, "k-diffusion, sample_lms").started(2.0)
+        => Deis::new(Polynomial::Ratio, 3);
+    /// rhoRK-DEIS with Heun's method.
+    DeisRhoHeun "deis-rho-heun":
+        Info::ode(2.0, "Zhang, Chen 2022, arXiv 2204.13902, appendix H.3").nfe(2)
+        => RhoRungeKutta::HEUN;
+    /// rhoRK-DEIS with Kutta's method of order 3.
+    DeisRhoKutta3 "deis-rho-kutta3":
+        Info::ode(3.0, "Zhang, Chen 2022, arXiv 2204.13902, appendix H.3").nfe(3)
+        => RhoRungeKutta::KUTTA3;
+    /// rhoRK-DEIS with the classical method of order 4.
+    DeisRhoRk4 "deis-rho-rk4":
+        Info::ode(4.0, "Zhang, Chen 2022, arXiv 2204.13902, appendix H.3").nfe(4)
+        => RhoRungeKutta::RK4;
+    /// iPNDM with four values.
+    Ipndm "ipndm":
+        Info::ode(2.0, "Zhang, Chen 2022, arXiv 2204.13902, appendix H.2")
+        => Ipndm::default();
+    /// PNDM.
+    Pndm "pndm":
+        Info::ode(2.0, "Liu et al. 2022, arXiv 2202.09778, algorithm 2").extra(9)
+        => Pndm;
+    /// The deterministic sampler of Karras et al.
+    EdmHeun "edm-heun":
+        Info::ode(2.0, "Karras et al. 2022, arXiv 2206.00364, algorithm 1").nfe(2)
+        => EdmHeun::default();
+    /// The stochastic sampler of Karras et al.
+    EdmChurn "edm-churn":
+        Info::ode(2.0, "Karras et al. 2022, arXiv 2206.00364, algorithm 2").nfe(2).own_noise()
+        => EdmChurn::default();
+    /// KDPM2 of k-diffusion.
+    Kdpm2 "kdpm2":
+        Info::ode(2.0, "k-diffusion, sample_dpm_2").nfe(2)
+        => Kdpm2;
+    /// The ancestral Euler sampler of k-diffusion.
+    EulerAncestral "euler-ancestral":
+        Info::ode(1.0, "k-diffusion, sample_euler_ancestral").noise(1.0, 1.0)
+        => EulerAncestral;
 }

@@ -82,7 +82,7 @@ fn a_particle_does_not_see_its_neighbours() {
             let z = Array2::zeros((len, 2)).normals_like(Key::root(3).fold(0), first + 57);
             Ok(z? * vp.prior_std())
         };
-        if sampler.eta == 0.0 {
+        if sampler.eta == 0.0 && !sampler.method.own_noise() {
             let mut one = None;
             let mut sink = |_, x: Array2<f64>| {
                 one = Some(x);

@@ -30,7 +30,7 @@ fn run(
     let problem = Reverse::new(sde, score, eta).unwrap();
     let steps = times.len() as u64 - 1;
     let mut grid = Grid::new(times).unwrap();
-    let stepper = method.stepper();
+    let stepper = method.stepper_in(steps);
     let done = solve(&*stepper, &problem, x.clone(), START, &mut grid, noise, &mut ()).unwrap();
     let (found, claimed) = (done.stats.nfe, method.nfe(steps));
     let right = if method.info().implicit { found >= claimed } else { found == claimed };
@@ -50,6 +50,9 @@ fn eased(n: usize) -> Vec<f64> {
     std::iter::once(START).chain(pieces).chain(uniform[2..].iter().copied()).collect()
 }
 
+/// What is measured, what is claimed, and on which grid.
+type Kind = (&'static str, f64, fn(usize) -> Vec<f64>);
+
 /// ODE order on a bimodal target, with a history and with the method's own start.
 #[test]
 fn every_method_has_its_ode_order() {
@@ -57,13 +60,20 @@ fn every_method_has_its_ode_order() {
     let score = mixture(1.2, 0.7).under(&sde);
     let quiet = Fresh::new(Key::root(0), 0);
     let exact = run(Method::Dopri5, &sde, &score, 0.0, &x, uniform(1000), &quiet);
-    for &method in Method::ALL {
+    let mut missed = vec![];
+    for &method in Method::ALL.iter().filter(|m| !m.own_noise()) {
         let order = method.order();
-        let kinds: [(&str, f64, fn(usize) -> Vec<f64>); 2] =
-            [("ode", order.ode, eased), ("started", order.started, uniform)];
+        let kinds: [Kind; 2] = [("ode", order.ode, eased), ("started", order.started, uniform)];
         for (what, claimed, times) in kinds {
-            // High orders reach rounding soon.
-            let finest = if claimed > 4.0 { 80 } else { 640 };
+            // High orders reach rounding soon; four values of a history reach their order late.
+            let history = order.started < order.ode && claimed == 4.0;
+            let finest = if claimed > 4.0 {
+                80
+            } else if history {
+                2560
+            } else {
+                640
+            };
             let levels = [finest / 8, finest / 4, finest / 2, finest];
             let errors = levels
                 .map(|n| distance(&run(method, &sde, &score, 0.0, &x, times(n), &quiet), &exact));
@@ -71,10 +81,12 @@ fn every_method_has_its_ode_order() {
             let name = method.name();
             eprintln!("{name}: {what} order {found:.3}, claimed {claimed}, {errors:?}");
             // A method with a small leading error, as Tsitouras sought, shows more than its order.
-            let right = found > claimed - 0.15 && found < claimed + 0.5;
-            assert!(right, "{name}, {what}: {found} {errors:?}");
+            if !(found > claimed - 0.15 && found < claimed + 0.5) {
+                missed.push(format!("{name}, {what}: {found} {errors:?}"));
+            }
         }
     }
+    assert!(missed.is_empty(), "{missed:#?}");
 }
 
 /// Strong order on a log-concave target, all levels on the same 512 Brownian paths.

@@ -4,6 +4,7 @@
 use ndarray::{Array1, Array2, array};
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Key, Reverse, TimeGrid, Vp};
+use solvers::steppers::{EdmChurn, EdmHeun};
 use solvers::{BrownianGrid, End, Grid, Method, solve};
 
 use crate::common::{normals, slope, slow};
@@ -73,4 +74,51 @@ fn slow_weak_order_on_a_bimodal_target() {
         eprintln!("{}: weak order {found:.3}, claimed {claimed}, {means:?}", method.name());
         assert!((found - claimed).abs() < 0.3, "{}: {found} {gaps:?}", method.name());
     }
+}
+
+/// Churn, whose noise is not that of the reverse SDE, keeps the order of Heun's method.
+#[test]
+fn churn_has_weak_order_two_on_gaussian_data() {
+    let sde = Vp::new(0.1, 4.0).unwrap();
+    let cov = array![[0.5, 0.3], [0.3, 0.4]];
+    let data = GaussianMixture::new(&[1.0], &array![[1.0, -0.5]], std::slice::from_ref(&cov));
+    let score = data.unwrap().under(&sde);
+    let problem = Reverse::ode(&sde, &score);
+    let at = |t: f64| {
+        let m = sde_core::Sde::marginal(&sde, t);
+        let cov = &cov * (m.alpha * m.alpha) + Array2::<f64>::eye(2) * (m.sigma * m.sigma);
+        Moments { mean: array![1.0, -0.5] * m.alpha, cov }
+    };
+    let levels = [40, 80, 160, 320];
+    let (mut errors, mut without) = (vec![], vec![]);
+    for n in levels {
+        let times = TimeGrid::Uniform.times(&sde, n, 0.8, 0.05).unwrap();
+        let churn = EdmChurn {
+            steps: n as u64,
+            churn: 5.0,
+            lowest: 0.0,
+            highest: f64::INFINITY,
+            noise_scale: 1.0,
+        };
+        let error = |stepper: &EdmChurn| {
+            let found = push(stepper, &problem, &times, at(0.8), End::Plain);
+            let e = found.mean - at(0.05).mean;
+            (e.dot(&e) + (found.cov - at(0.05).cov).mapv(|d| d * d).sum()).sqrt()
+        };
+        errors.push(error(&churn));
+        without.push(error(&EdmChurn { churn: 0.0, ..churn }));
+        // No churn is the deterministic sampler, bit for bit.
+        let x = normals(3, 5, 2);
+        let quiet = BrownianGrid::new(Key::root(5), 0, 0.8, 0.05, n as u64).unwrap();
+        let run = |stepper: &dyn solvers::Stepper<_, _>| {
+            let mut grid = Grid::new(times.clone()).unwrap();
+            solve(stepper, &problem, x.clone(), 0.8, &mut grid, &quiet, &mut ()).unwrap().x
+        };
+        let still = run(&EdmChurn { churn: 0.0, ..churn });
+        assert_eq!(still, run(&EdmHeun::default()));
+        assert_ne!(still, run(&churn));
+    }
+    let found = slope(&levels, &errors);
+    eprintln!("churn: weak order {found:.3}, {errors:?}, without {without:?}");
+    assert!((found - 2.0).abs() < 0.15, "{found} {errors:?}");
 }
