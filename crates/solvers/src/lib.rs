@@ -37,7 +37,7 @@ pub mod tableau;
 mod tree;
 
 pub use blocks::{Summary, solve_blocks};
-pub use control::{Adaptive, Controller, Grid, Verdict};
+pub use control::{Adaptive, Climb, Controller, Grid, Verdict};
 pub use end::{End, denoise};
 pub use error::{Result, SolveError};
 pub use method::{Info, Method, Order};

@@ -25,6 +25,9 @@ pub struct Info {
     pub extra_nfe: i64,
     /// Whether it estimates its error.
     pub adaptive: bool,
+    /// Whether it takes Langevin steps at a noise level: they draw noise for every `eta`, and their
+    /// bias does not fall with the steps in time. All orders of such a method are 0.
+    pub corrects: bool,
     /// Where it comes from.
     pub reference: &'static str,
 }
@@ -33,7 +36,7 @@ impl Info {
     /// A method for ODEs of some order, with one evaluation a step.
     pub(super) const fn ode(order: f64, reference: &'static str) -> Self {
         let order = Order { ode: order, started: order, strong: None, weak: None };
-        Self { order, nfe: 1, extra_nfe: 0, adaptive: false, reference }
+        Self { order, nfe: 1, extra_nfe: 0, adaptive: false, corrects: false, reference }
     }
 
     /// With noise, of a strong and a weak order.
@@ -59,6 +62,13 @@ impl Info {
     pub(super) const fn extra(mut self, nfe: i64) -> Self {
         self.extra_nfe = nfe;
         self
+    }
+
+    /// Of Langevin steps at every noise level, which do not converge as time steps shrink.
+    pub(super) const fn corrects(reference: &'static str) -> Self {
+        let mut info = Self::ode(0.0, reference).noise(0.0, 0.0);
+        info.corrects = true;
+        info
     }
 
     /// With an estimate of its error.

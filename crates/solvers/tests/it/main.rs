@@ -5,6 +5,7 @@ mod common;
 mod dpm;
 mod gaussian;
 mod invariance;
+mod moments;
 mod noise;
 mod order;
 mod pfode;
