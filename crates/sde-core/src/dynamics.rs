@@ -1,6 +1,6 @@
 //! What a solver integrates: drift and noise of a process, backward or forward in time.
 
-use crate::sde::{Discrete, check_time};
+use crate::sde::{Discretisation, check_time};
 use crate::{Error, Marginal, Result, Score, Sde, State};
 
 /// A process `dX = b(X, t) dt + c(t) dW` with additive noise.
@@ -43,7 +43,7 @@ pub trait Semilinear<S>: Dynamics<S> {
     ///
     /// # Errors
     /// [`Error::Parameter`] for a step too long for it, or dynamics that have no discrete-time form.
-    fn discretise(&self, t: f64, s: f64) -> Result<Discrete> {
+    fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {
         let reason = format!("these dynamics have no discrete-time form (asked for down to {s})");
         Err(Error::Parameter { name: "t".into(), value: t.to_string(), reason })
     }
@@ -130,7 +130,7 @@ impl<S: State> Semilinear<S> for Reverse<'_, S> {
         self.sde.time_of_half_log_snr(lambda)
     }
 
-    fn discretise(&self, t: f64, s: f64) -> Result<Discrete> {
+    fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {
         self.sde.discretise(t, s)
     }
 }

@@ -30,5 +30,5 @@ pub use grid::TimeGrid;
 pub use key::{Key, Lattice};
 pub use langevin::Langevin;
 pub use score::{Derivatives, Potential, Score, ScoreJvp};
-pub use sde::{Discrete, Marginal, Ou, Sde, SubVp, Ve, Vp};
+pub use sde::{Discretisation, Marginal, Ou, Sde, SubVp, Ve, Vp};
 pub use state::{State, Tolerance};

@@ -1,13 +1,13 @@
 //! Linear forward processes `dX = a(t) X dt + g(t) dW`: everything about them is scalars in `t`.
 
-mod discrete;
+mod discretisation;
 mod ou;
 pub(crate) mod parse;
 mod subvp;
 mod ve;
 mod vp;
 
-pub use discrete::Discrete;
+pub use discretisation::Discretisation;
 pub use ou::Ou;
 pub use parse::{NAMES, parse};
 pub use subvp::SubVp;
@@ -79,8 +79,8 @@ pub trait Sde: Send + Sync {
     ///
     /// # Reference
     /// Song et al. 2021, arXiv 2011.13456, appendices E and F.
-    fn discretise(&self, t: f64, s: f64) -> Result<Discrete> {
-        discrete::euler(self, t, s)
+    fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {
+        discretisation::euler(self, t, s)
     }
 }
 
@@ -130,7 +130,7 @@ impl<T: Sde + ?Sized> Sde for &T {
     fn prior_std(&self) -> f64 {
         (**self).prior_std()
     }
-    fn discretise(&self, t: f64, s: f64) -> Result<Discrete> {
+    fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {
         (**self).discretise(t, s)
     }
 }

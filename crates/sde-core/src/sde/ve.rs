@@ -1,6 +1,6 @@
 //! The variance-exploding process.
 
-use super::discrete::{Discrete, step_back};
+use super::discretisation::{Discretisation, step_back};
 use super::{Marginal, Sde, inverse_in_range, positive};
 use crate::{Error, Result};
 
@@ -98,11 +98,11 @@ impl Sde for Ve {
     ///
     /// # Reference
     /// Song et al. 2021, arXiv 2011.13456, equation 8 and appendix F.
-    fn discretise(&self, t: f64, s: f64) -> Result<Discrete> {
+    fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {
         step_back(t, s)?;
         let kernel = self.transition(s, t).sigma;
         let shrink = self.marginal(s).sigma / self.marginal(t).sigma;
         let variance = kernel * kernel;
-        Ok(Discrete { alpha: 1.0, variance, ancestral_variance: shrink * shrink * variance })
+        Ok(Discretisation { alpha: 1.0, variance, ancestral_variance: shrink * shrink * variance })
     }
 }

@@ -1,6 +1,6 @@
 //! The variance-preserving process and the linear schedule it shares with sub-VP.
 
-use super::discrete::{Discrete, step_back};
+use super::discretisation::{Discretisation, step_back};
 use super::{Marginal, Sde, inverse_in_range, positive, softplus};
 use crate::{Error, Result};
 
@@ -112,11 +112,15 @@ impl Sde for Vp {
     ///
     /// # Reference
     /// Ho et al. 2020, arXiv 2006.11239, equation 2; Song et al. 2021, equation 10.
-    fn discretise(&self, t: f64, s: f64) -> Result<Discrete> {
+    fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {
         let (h, beta) = (step_back(t, s)?, self.linear.beta(t));
         let b = beta * h;
         if b < 1.0 {
-            return Ok(Discrete { alpha: (1.0 - b).sqrt(), variance: b, ancestral_variance: b });
+            return Ok(Discretisation {
+                alpha: (1.0 - b).sqrt(),
+                variance: b,
+                ancestral_variance: b,
+            });
         }
         let reason = format!(
             "beta(t) = {beta} at t = {t} with a step of {h} leaves no signal: it must be below 1, take more steps"

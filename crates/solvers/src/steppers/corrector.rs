@@ -12,6 +12,10 @@ pub enum Corrector {
     /// `e = 2 a (snr |z| / |s|)^2`, with the norms of each row alone: the published code averages
     /// them over the batch, and a sample then depends on its neighbours. A row whose score vanishes
     /// stays where it is.
+    ///
+    /// A step that knows its row's `|s|` and `|z|` is longer where the score is small and where the
+    /// noise is large. In `D` dimensions either makes a Gaussian wider by `(D + 2) / D`: nothing for
+    /// images, a lot in the plane. There use the annealed rule, which has no such bias.
     Langevin {
         /// The signal-to-noise ratio of a step; 0.16 in the paper.
         snr: f64,

@@ -47,6 +47,14 @@ impl NoiseScale {
         }
     }
 
+    /// `1 - (r rho0 / rho1)^2`, the share of the noise at `rho1` that a step draws anew.
+    fn variance(self, eta: f64, rho0: f64, rho1: f64) -> f64 {
+        match self {
+            Self::Problem => -(2.0 * eta * eta * (rho1 / rho0).ln()).exp_m1(),
+            Self::Published => 1.0 - (self.ratio(eta, rho0, rho1) * rho0 / rho1).powi(2),
+        }
+    }
+
     /// `phi(rho1) I_k / rho0^{k+1}`: the integral of `(u - 1)^k phi(rho1) / phi(rho0 u)` over `u` from
     /// `q = rho1 / rho0` to 1, by Gauss-Legendre in `log u`, exact to rounding for steps of any use.
     fn integral(self, eta: f64, k: i32, rho0: f64, rho1: f64) -> f64 {
@@ -123,9 +131,9 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for ErSde {
                     terms.push((m1.alpha * rho0 * rho0 * weight, &bend));
                 }
             }
-            let variance = 1.0 - (r * rho0 / rho1).powi(2);
+            let variance = self.scale.variance(eta, rho0, rho1);
             let z = if variance > 0.0 { Some(unit(noise, x, t0, t1)?) } else { None };
-            with_noise(&terms, m1.sigma * variance.max(0.0).sqrt(), z.as_ref())?
+            with_noise(&terms, m1.sigma * variance.sqrt(), z.as_ref())?
         };
         // Newest data; then the newest difference, and the data it goes back to.
         let mut entries = vec![(t0, d)];

@@ -15,6 +15,9 @@ use crate::{Noise, Past, Step, Stepper};
 /// PEC: each state is evaluated once, as predicted). The last step is not corrected; one to
 /// `sigma = 0` gives `alpha1 D_0`.
 ///
+/// Its own start, a predictor of order 1 once corrected, leaves an error of order 3, but one too small
+/// to be seen beside that of order 4: a twelfth of it at 1280 equal steps of the order test.
+///
 /// # Reference
 /// Xue et al. 2023, arXiv 2309.05019, algorithm 1, equations 14 to 18.
 #[derive(Clone, Copy, Debug)]

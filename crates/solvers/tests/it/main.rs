@@ -1,7 +1,9 @@
 //! Orders, references and invariances of `solvers`. One binary; `RUN_SLOW=1` adds the tests named
 //! `slow_*`.
 
+mod areas;
 mod common;
+mod correctors;
 mod dpm;
 mod gaussian;
 mod invariance;
@@ -10,4 +12,5 @@ mod noise;
 mod order;
 mod pfode;
 mod refusals;
+mod stochastic;
 mod weak;

@@ -29,13 +29,16 @@ fn every_method_has_its_weak_order_on_gaussian_data() {
         Moments { mean: &mean * m.alpha, cov }
     };
     for &method in Method::ALL.iter().filter(|m| m.stochastic() && !m.corrects()) {
-        let levels = [160, 320, 640, 1280];
+        // A high ODE order rules the errors until steps are short.
+        let order = method.order();
+        let coarsest = if order.ode > order.weak.unwrap() + 1.0 { 320 } else { 80 };
+        let levels = [1, 2, 4, 8].map(|k| k * coarsest);
         let errors = levels.map(|n| {
-            let times = TimeGrid::Uniform.times(&sde, n, 1.0, 0.05).unwrap();
+            let times = TimeGrid::Uniform.times(&sde, n, 1.0, 0.1).unwrap();
             let grid = Grid::new(times).unwrap();
             let found = carry(&*method.stepper(), &problem, &grid, 1.0, &at(1.0));
-            let e: Array1<f64> = found.mean - at(0.05).mean;
-            (e.dot(&e) + (found.cov - at(0.05).cov).mapv(|d| d * d).sum()).sqrt()
+            let e: Array1<f64> = found.mean - at(0.1).mean;
+            (e.dot(&e) + (found.cov - at(0.1).cov).mapv(|d| d * d).sum()).sqrt()
         });
         let (found, claimed) = (slope(&levels, &errors), method.order().weak.unwrap());
         eprintln!("{}: weak order {found:.3}, claimed {claimed}, {errors:?}", method.name());

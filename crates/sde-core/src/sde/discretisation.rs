@@ -5,7 +5,7 @@ use crate::{Error, Result};
 
 /// One step `X_t | X_s ~ N(alpha X_s, variance I)` of a forward process in discrete time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Discrete {
+pub struct Discretisation {
     /// Scale of the mean.
     pub alpha: f64,
     /// `G^2`, the variance of the noise.
@@ -31,11 +31,11 @@ pub(super) fn step_back(t: f64, s: f64) -> Result<f64> {
 ///
 /// # Errors
 /// [`Error::Parameter`] unless `s < t` and the step is short enough for `alpha > 0`.
-pub(super) fn euler(sde: &(impl Sde + ?Sized), t: f64, s: f64) -> Result<Discrete> {
+pub(super) fn euler(sde: &(impl Sde + ?Sized), t: f64, s: f64) -> Result<Discretisation> {
     let h = step_back(t, s)?;
     let (alpha, variance) = (1.0 + sde.drift_coef(t) * h, sde.diffusion_squared(t) * h);
     if alpha > 0.0 {
-        return Ok(Discrete { alpha, variance, ancestral_variance: variance });
+        return Ok(Discretisation { alpha, variance, ancestral_variance: variance });
     }
     let reason = format!("1 + a(t) h must be positive: the step h = {h} at t = {t} is too long");
     Err(Error::Parameter { name: "alpha".into(), value: alpha.to_string(), reason })
