@@ -5,7 +5,7 @@ use sde_core::analytic::GaussianMixture;
 use sde_core::{Key, Reverse, Score, Sde, TimeGrid, Tolerance, Vp};
 use solvers::{Adaptive, BrownianGrid, BrownianTree, Fresh, Grid, Method, Noise, solve};
 
-use crate::common::{distance, normals, slope};
+use crate::common::{distance, draws_inside, normals, slope};
 
 const START: f64 = 1.0;
 const END: f64 = 0.05;
@@ -97,10 +97,9 @@ fn every_method_has_its_strong_order() {
         (case(&tree, 32, 1024), case(&grid, 512, 8192), case(&fine, 1024, 16384));
     for &method in Method::ALL.iter().filter(|m| m.stochastic() && !m.corrects()) {
         let claimed = method.order().strong.unwrap();
-        let inside = [Method::DpmSolverPPSde, Method::Seeds2, Method::Seeds3].contains(&method);
         let (path, levels, exact) = match claimed > 1.0 || method.order().ode > 3.0 {
             true => &fine,
-            false if inside => &tree,
+            false if draws_inside(method) => &tree,
             false => &grid,
         };
         let errors = levels.map(|n| distance(&solve(method, n, *path), exact));
