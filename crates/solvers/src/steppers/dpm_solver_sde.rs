@@ -32,7 +32,7 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for DpmSolverPPSde {
         let (m0, m1, eta) = (problem.marginal(t0), problem.marginal(t1), problem.eta());
         let whole = Leap::new(m0, m1, eta);
         let d = data(problem, x, t0)?;
-        if whole.to_data() {
+        if whole.ends_in_data() {
             let x = S::lincomb(&[(whole.alpha, &d)])?;
             return Ok(Step { x, error: None, past: Past::default(), nfe: 1 });
         }
@@ -101,7 +101,7 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for DpmSolverPP2MSde {
         let d = data(problem, x, t0)?;
         let z = leap.draw(|| unit(noise, x, t0, t1))?;
         let mut terms = vec![(leap.decay, x), (leap.gain(), &d)];
-        if let Some((t, before)) = past.get(0).filter(|_| !leap.to_data()) {
+        if let Some((t, before)) = past.get(0).filter(|_| !leap.ends_in_data()) {
             let r = (half_log_snr(m0) - half_log_snr(problem.marginal(t))) / leap.h;
             let c = match self.correction {
                 Correction::Midpoint => 0.5 * leap.gain(),
@@ -150,7 +150,7 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for DpmSolverPP3MSde {
         let z = leap.draw(|| unit(noise, x, t0, t1))?;
         let lambda = |t: f64| half_log_snr(problem.marginal(t));
         let mut terms = vec![(leap.decay, x), (leap.gain(), &d)];
-        if let Some((ta, a)) = past.get(0).filter(|_| !leap.to_data()) {
+        if let Some((ta, a)) = past.get(0).filter(|_| !leap.ends_in_data()) {
             let r0 = (half_log_snr(m0) - lambda(ta)) / leap.h;
             // Weights of the divided differences d_0 and d_1.
             let mut w0 = leap.moment(2);

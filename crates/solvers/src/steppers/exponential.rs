@@ -72,7 +72,7 @@ impl Leap {
     }
 
     /// Whether the step ends at `sigma = 0`, where every method has order 1.
-    pub(super) fn to_data(&self) -> bool {
+    pub(super) fn ends_in_data(&self) -> bool {
         self.h.is_infinite()
     }
 

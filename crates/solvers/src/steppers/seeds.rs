@@ -57,7 +57,7 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for Seeds {
         let (m0, eta) = (problem.marginal(t0), problem.eta());
         let whole = Leap::new(m0, problem.marginal(t1), eta);
         let d1 = data(problem, x, t0)?;
-        if whole.to_data() {
+        if whole.ends_in_data() {
             let x = S::lincomb(&[(whole.alpha, &d1)])?;
             return Ok(Step { x, error: None, past: Past::default(), nfe: 1 });
         }
