@@ -48,6 +48,9 @@ fn eased(n: usize) -> Vec<f64> {
     std::iter::once(START).chain(pieces).chain(uniform[2..].iter().copied()).collect()
 }
 
+/// The times of so many steps.
+type Times = fn(usize) -> Vec<f64>;
+
 /// ODE order on a bimodal target, with a history and with the method's own start.
 #[test]
 fn every_method_has_its_ode_order() {
@@ -57,7 +60,7 @@ fn every_method_has_its_ode_order() {
     let exact = run(Method::Dopri5, &sde, &score, 0.0, &x, uniform(1000), &quiet);
     for &method in Method::ALL.iter().filter(|m| !m.corrects()) {
         let order = method.order();
-        let kinds: [(&str, f64, fn(usize) -> Vec<f64>); 2] =
+        let kinds: [(&str, f64, Times); 2] =
             [("ode", order.ode, eased), ("started", order.started, uniform)];
         for (what, claimed, times) in kinds {
             // High orders reach rounding soon; low ones may hide behind a higher one for long.
