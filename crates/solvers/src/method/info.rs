@@ -29,6 +29,9 @@ pub struct Info {
     pub adaptive: bool,
     /// Whether it draws noise of its own over the flow ODE; its orders are weak ones then.
     pub own_noise: bool,
+    /// Whether it takes Langevin steps at a noise level: they draw noise for every `eta`, and their
+    /// bias does not fall with the steps in time. All orders of such a method are 0.
+    pub corrects: bool,
     /// Where it comes from.
     pub reference: &'static str,
 }
@@ -44,6 +47,7 @@ impl Info {
             implicit: false,
             adaptive: false,
             own_noise: false,
+            corrects: false,
             reference,
         }
     }
@@ -77,6 +81,13 @@ impl Info {
     pub(super) const fn implicit(mut self) -> Self {
         self.implicit = true;
         self
+    }
+
+    /// Of Langevin steps at every noise level, which do not converge as time steps shrink.
+    pub(super) const fn corrects(reference: &'static str) -> Self {
+        let mut info = Self::ode(0.0, reference).noise(0.0, 0.0);
+        info.corrects = true;
+        info
     }
 
     /// With an estimate of its error.

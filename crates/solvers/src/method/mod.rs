@@ -51,6 +51,12 @@ impl Method {
         self.info().adaptive
     }
 
+    /// Whether it takes Langevin steps, which draw noise for every `eta` and have a bias of their own
+    /// that no time grid takes away.
+    pub fn corrects(self) -> bool {
+        self.info().corrects
+    }
+
     /// Where it comes from.
     pub fn reference(self) -> &'static str {
         self.info().reference
