@@ -207,7 +207,7 @@ methods! {
         => Seeds::THREE;
     /// SA-Solver, three-step predictor and corrector of order 4.
     SaSolver "sa-solver":
-        Info::ode(4.0, "Xue et al. 2023, arXiv 2309.05019, algorithm 1").started(4.0).noise(1.0, 2.0)
+        Info::ode(4.0, "Xue et al. 2023, arXiv 2309.05019, algorithm 1").started(3.0).noise(1.0, 2.0)
         => SaSolver::default();
     /// ER-SDE-Solver-1.
     ErSde1 "er-sde-1":

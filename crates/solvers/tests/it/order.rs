@@ -67,11 +67,11 @@ fn every_method_has_its_ode_order() {
         let kinds: [Kind; 2] = [("ode", order.ode, eased), ("started", order.started, uniform)];
         for (what, claimed, times) in kinds {
             // High orders reach rounding soon; low ones may hide behind a higher one for long, and
-            // four values of a history reach their order late.
-            let history = order.started < order.ode;
+            // a history of four values reaches its order late.
+            let multistep = method.nfe_per_step() == 1;
             let finest = match claimed {
                 c if c > 4.0 => 80,
-                c if c > 3.0 && !history => 640,
+                c if c > 3.0 && !multistep => 640,
                 c if c > 2.0 && c < 4.0 => 1280,
                 _ => 2560,
             };
@@ -81,8 +81,10 @@ fn every_method_has_its_ode_order() {
             let found = slope(&levels, &errors);
             let name = method.name();
             eprintln!("{name}: {what} order {found:.3}, claimed {claimed}, {errors:?}");
-            // A method with a small leading error, as Tsitouras sought, shows more than its order.
-            if !(found > claimed - 0.15 && found < claimed + 0.5) {
+            // A method with a small leading error, as Tsitouras sought, shows more than its order; and
+            // a start of low order may hide behind what follows until rounding.
+            let most = (claimed + 0.5).max(order.ode);
+            if !(found > claimed - 0.15 && found < most) {
                 missed.push(format!("{name}, {what}: {found} {errors:?}"));
             }
         }
