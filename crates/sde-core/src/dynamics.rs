@@ -1,7 +1,7 @@
 //! What a solver integrates: drift and noise of a process, backward or forward in time.
 
-use crate::sde::check_time;
-use crate::{Marginal, Result, Score, Sde, State};
+use crate::sde::{Discrete, check_time};
+use crate::{Error, Marginal, Result, Score, Sde, State};
 
 /// A process `dX = b(X, t) dt + c(t) dW` with additive noise.
 pub trait Dynamics<S>: Send + Sync {
@@ -32,6 +32,21 @@ pub trait Semilinear<S>: Dynamics<S> {
     /// # Errors
     /// Whatever the model behind it fails with.
     fn eps(&self, x: &S, t: f64) -> Result<S>;
+
+    /// The time at which `log(alpha / sigma)` has the value `lambda`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when no time has it.
+    fn time_of_half_log_snr(&self, lambda: f64) -> Result<f64>;
+
+    /// The forward step from `s` up to `t` in discrete time, see [`Sde::discretise`].
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a step too long for it, or dynamics that have no discrete-time form.
+    fn discretise(&self, t: f64, s: f64) -> Result<Discrete> {
+        let reason = format!("these dynamics have no discrete-time form (asked for down to {s})");
+        Err(Error::Parameter { name: "t".into(), value: t.to_string(), reason })
+    }
 }
 
 /// The family behind every sampler: for the forward process `dX = a(t) X dt + g(t) dW`,
@@ -57,7 +72,7 @@ impl<'a, S> Reverse<'a, S> {
     /// [`crate::Error::Parameter`] unless `eta` is finite and non-negative.
     pub fn new(sde: &'a dyn Sde, score: &'a dyn Score<S>, eta: f64) -> Result<Self> {
         if !(eta.is_finite() && eta >= 0.0) {
-            return Err(crate::Error::Parameter {
+            return Err(Error::Parameter {
                 name: "eta".into(),
                 value: eta.to_string(),
                 reason: "must be finite and non-negative".into(),
@@ -109,5 +124,13 @@ impl<S: State> Semilinear<S> for Reverse<'_, S> {
         check_time(self.sde, t)?;
         let s = self.score.score(x, t)?;
         S::lincomb(&[(-self.sde.marginal(t).sigma, &s)])
+    }
+
+    fn time_of_half_log_snr(&self, lambda: f64) -> Result<f64> {
+        self.sde.time_of_half_log_snr(lambda)
+    }
+
+    fn discretise(&self, t: f64, s: f64) -> Result<Discrete> {
+        self.sde.discretise(t, s)
     }
 }
