@@ -30,6 +30,7 @@ mod method;
 mod newton;
 mod noise;
 mod observe;
+mod phi;
 mod sample;
 mod solve;
 mod stepper;
