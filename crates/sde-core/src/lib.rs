@@ -31,4 +31,4 @@ pub use key::{Key, Lattice};
 pub use langevin::Langevin;
 pub use score::{Derivatives, Potential, Score, ScoreJvp};
 pub use sde::{Discrete, Marginal, Ou, Sde, SubVp, Ve, Vp};
-pub use state::{State, Tolerance};
+pub use state::{State, Tolerance, Unit};
