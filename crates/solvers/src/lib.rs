@@ -24,6 +24,7 @@
 
 mod blocks;
 mod control;
+mod control_lambda;
 mod end;
 mod error;
 mod method;
@@ -39,7 +40,8 @@ pub mod tableau;
 mod tree;
 
 pub use blocks::{Summary, solve_blocks};
-pub use control::{Adaptive, Controller, Gains, Grid, Verdict};
+pub use control::{Adaptive, Controller, ErrorRule, Gains, Grid, Verdict};
+pub use control_lambda::LambdaAdaptive;
 pub use end::{End, denoise};
 pub use error::{Result, SolveError};
 pub use method::{Info, Method, Order};

@@ -128,14 +128,12 @@ methods! {
     UniPcBh2P2 "unipc-bh2-2":
         Info::ode(3.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").extra(1)
         => UniPc::data(Variant::Bh2, 2);
-    // The start of UniPC-3 errs by h^3 once, times the slope of the predicted data, which all but
-    // vanishes at the noise end: what is measured is the order of the steps after it.
     /// UniPC-3 with `B(h) = h`.
     UniPcBh1P3 "unipc-bh1-3":
-        Info::ode(4.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").extra(1)
+        Info::ode(4.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").started(3.0).extra(1)
         => UniPc::data(Variant::Bh1, 3);
     /// UniPC-3 with `B(h) = e^h - 1`.
     UniPcBh2P3 "unipc-bh2-3":
-        Info::ode(4.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").extra(1)
+        Info::ode(4.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").started(3.0).extra(1)
         => UniPc::data(Variant::Bh2, 3);
 }

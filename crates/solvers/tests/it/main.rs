@@ -5,6 +5,7 @@ mod common;
 mod dpm;
 mod gaussian;
 mod invariance;
+mod lambda;
 mod noise;
 mod order;
 mod pfode;

@@ -78,7 +78,9 @@ fn every_method_has_its_ode_order() {
             let name = method.name();
             eprintln!("{name}: {what} order {found:.3}, claimed {claimed}, {errors:?}");
             // A method with a small leading error, as Tsitouras sought, shows more than its order.
-            let right = found > claimed - 0.15 && found < claimed + 0.5;
+            // What a start of lower order adds enters once, small where the problem is slow: the order
+            // with a history is the bound then.
+            let right = found > claimed - 0.15 && found < order.ode + 0.5;
             assert!(right, "{name}, {what}: {found} {errors:?}");
         }
     }

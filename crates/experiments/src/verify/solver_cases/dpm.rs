@@ -1,12 +1,12 @@
 //! The authors' DPM-Solver code.
 
 use anyhow::{Result, bail, ensure};
-use sde_core::Reverse;
+use sde_core::{Key, Reverse, Tolerance};
 use serde_json::Value;
-use solvers::denoise;
 use solvers::steppers::{
-    DpmMultistep, DpmSchedule, DpmScheduled, Expansion, LowerOrderEnd, Prediction,
+    DpmMultistep, DpmSchedule, DpmScheduled, DpmSinglestep, Expansion, LowerOrderEnd, Prediction,
 };
+use solvers::{Fresh, LambdaAdaptive, denoise, solve};
 
 use super::super::case::{Deviation, mixed};
 use super::super::constants::Common;
@@ -18,6 +18,7 @@ use crate::npy::Npz;
 pub(super) fn recompute(case: &Value) -> Result<Recompute, String> {
     match case.get("method").and_then(Value::as_str) {
         Some("multistep" | "singlestep" | "singlestep_fixed") => Ok(on_a_grid),
+        Some("adaptive") => Ok(adaptive),
         other => Err(format!("no DPM-Solver of method {other:?} yet")),
     }
 }
@@ -73,4 +74,27 @@ fn on_a_grid(common: &Common, npz: &mut Npz, name: &str, case: &Value) -> Result
     let evaluated = npz.flat(&format!("{name}/eval_t"))?;
     worst = worst.max(mixed(&score.times(), &evaluated, TOLERANCE)?);
     Ok(worst.max(run.against(npz, name, case)?))
+}
+
+/// The authors round a factor of their steps to single precision.
+const ADAPTIVE: f64 = 1e-6;
+
+/// Steps of the authors' control: times, evaluations, the end.
+fn adaptive(common: &Common, npz: &mut Npz, name: &str, case: &Value) -> Result<Deviation> {
+    let flow = Flow::of(common, npz, name, case)?;
+    let sde = flow.sde.as_ref();
+    let exact = flow.mixture.under(sde);
+    let score = Recorded::new(&exact);
+    let problem = Reverse::ode(sde, &score);
+    let tol = Tolerance { abs: json::number(case, "atol")?, rel: json::number(case, "rtol")? };
+    let mut control = LambdaAdaptive::new(sde, flow.start, flow.end, tol)?;
+    let stepper = DpmSinglestep::noise(json::count(case, "order")?);
+    let quiet = Fresh::new(Key::root(0), 0);
+    let x = flow.x.clone();
+    let done = solve(&stepper, &problem, x, flow.start, &mut control, &quiet, &mut ())?;
+    let expected = json::count(case, "nfe")? as u64;
+    ensure!(done.stats.nfe == expected, "nfe {}, expected {expected}", done.stats.nfe);
+    let end: Vec<f64> = done.x.iter().copied().collect();
+    let end = mixed(&end, &npz.flat(&format!("{name}/x"))?, ADAPTIVE)?;
+    Ok(end.max(mixed(&score.times(), &npz.flat(&format!("{name}/eval_t"))?, ADAPTIVE)?))
 }
