@@ -84,9 +84,9 @@ impl UniPc {
 /// Golub, Van Loan 2013, Matrix Computations, algorithm 4.6.2 (Bjorck, Pereyra).
 fn vandermonde(r: &[f64], b: &mut [f64]) {
     let n = r.len();
-    for k in 0..n.saturating_sub(1) {
+    for (k, node) in r.iter().enumerate() {
         for i in (k + 1..n).rev() {
-            b[i] -= r[k] * b[i - 1];
+            b[i] -= node * b[i - 1];
         }
     }
     for k in (0..n.saturating_sub(1)).rev() {
