@@ -35,4 +35,4 @@ pub use probe::Probe;
 pub use residual::{log_density_residual, potential_residual};
 pub use score::{Derivatives, Potential, Score, ScoreJvp};
 pub use sde::{Brownian, Discrete, Discretisation, Edm, Marginal, Ou, Sde, SubVp, Ve, Vp};
-pub use state::{State, Tolerance};
+pub use state::{State, Tolerance, Unit};

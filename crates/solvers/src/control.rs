@@ -15,6 +15,20 @@ pub enum Verdict {
     TooSmall,
 }
 
+/// What an error estimate is measured against, element by element; in both the worst row decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorRule {
+    /// `abs + rel max(|x0|, |x1|)`, over the states a step connects.
+    #[default]
+    Ends,
+    /// `max(abs, rel max(|y1|, |y0|))`, where `y1` is the solution of lower order and `y0` that of
+    /// the last accepted step.
+    ///
+    /// # Reference
+    /// Jolicoeur-Martineau et al. 2021, arXiv 2105.14080, section 3.1.2.
+    Lower,
+}
+
 /// Proposes the end of the next step and judges what came of it.
 pub trait Controller: Send {
     /// The end of the next step from `t`; `None` when `t` is the end of the solve.
@@ -34,6 +48,11 @@ pub trait Controller: Send {
     fn adaptive(&mut self, error_order: Option<f64>) -> Option<Tolerance> {
         let _ = error_order;
         None
+    }
+
+    /// What errors are measured against.
+    fn error_rule(&self) -> ErrorRule {
+        ErrorRule::Ends
     }
 
     /// How many steps, rejected ones included, are allowed.
@@ -180,8 +199,7 @@ impl Gains {
 /// Steps as long as a tolerance allows, by proportional-integral-derivative control of the error
 /// estimate.
 ///
-/// The error norm is taken over the whole state, so that a state of several rows shares its steps;
-/// [`crate::sample`] solves one row at a time instead, which gives every row the tolerance and no
+/// The rows of a state share their steps, and the worst of them decides; [`crate::sample`] solves one row at a time instead, which gives every row the tolerance and no
 /// row an influence on another.
 ///
 /// # Reference

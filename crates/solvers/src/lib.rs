@@ -24,6 +24,7 @@
 
 mod blocks;
 mod control;
+mod control_lambda;
 pub mod density;
 mod end;
 mod error;
@@ -32,6 +33,7 @@ mod method;
 mod newton;
 mod noise;
 mod observe;
+mod phi;
 mod sample;
 mod solve;
 mod stepper;
@@ -40,7 +42,8 @@ pub mod tableau;
 mod tree;
 
 pub use blocks::{Summary, solve_blocks};
-pub use control::{Adaptive, Climb, Controller, Gains, Grid, Verdict};
+pub use control::{Adaptive, Climb, Controller, ErrorRule, Gains, Grid, Verdict};
+pub use control_lambda::LambdaAdaptive;
 pub use end::{End, denoise};
 pub use error::{Result, SolveError};
 pub use latent::{flow, slerp, temper};

@@ -1,8 +1,10 @@
 //! The only loop.
 
-use sde_core::{Dynamics, State};
+use sde_core::{Dynamics, State, Unit};
 
-use crate::{Controller, Event, Noise, Observer, Past, Result, SolveError, Stepper, Verdict};
+use crate::{
+    Controller, ErrorRule, Event, Noise, Observer, Past, Result, SolveError, Stepper, Verdict,
+};
 
 /// What a solve cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +53,10 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
     if tolerance.is_some() && error_order.is_none() {
         return Err(SolveError::NoErrorEstimate { t: t0 });
     }
+    let rule = controller.error_rule();
     let (mut x, mut t, mut past, mut stats) = (x0, t0, Past::default(), Stats::default());
+    // The lower-order solution at the last accepted step, for rules that ask for it.
+    let mut lower_before: Option<S> = None;
     while let Some(t1) = controller.propose(t)? {
         let h = t1 - t;
         let amplitude = problem.diffusion(t);
@@ -68,10 +73,18 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
         let step = stepper.step(problem, &x, t, t1, &past, noise).map_err(model)?;
         stats.nfe += step.nfe;
         let finite = step.x.all_finite().map_err(model)?;
+        let mut lower = None;
         let error = match (tolerance, &step.error) {
-            (Some(tol), Some(e)) if finite => {
-                Some(e.weighted_rms(&x, &step.x, tol).map_err(model)?)
-            }
+            (Some(tol), Some(e)) if finite => Some(match rule {
+                ErrorRule::Ends => e.weighted_rms(&x, &step.x, tol).map_err(model)?,
+                ErrorRule::Lower => {
+                    let y = S::lincomb(&[(1.0, &step.x), (-1.0, e)]).map_err(model)?;
+                    let before = lower_before.as_ref().unwrap_or(&x);
+                    let norm = e.weighted_rms_in(&y, before, tol, Unit::Max).map_err(model)?;
+                    lower = Some(y);
+                    norm
+                }
+            }),
             (Some(_), _) => Some(f64::NAN),
             (None, _) if finite => None,
             (None, _) => return Err(SolveError::NonFinite { t, h }),
@@ -79,7 +92,8 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
         match controller.judge(error) {
             Verdict::Accept => {
                 stats.accepted += 1;
-                (x, t, past) = (step.x, t1, step.past.after(stats.accepted));
+                let kept = step.past.after(stats.accepted);
+                (x, t, past, lower_before) = (step.x, t1, kept, lower);
                 let event = Event { index: stats.accepted, t, h, x: &x, nfe: stats.nfe };
                 if observer.on_step(event).is_break() {
                     break;

@@ -86,11 +86,15 @@ pub(super) struct Args {
 }
 
 /// What a method is called here and there.
-const ALIASES: [(&str, &str); 4] = [
+const ALIASES: [(&str, &str); 8] = [
     ("euler", "euler-maruyama"),
     ("dormand-prince", "dopri5"),
     ("dpmpp-2m", "dpm-solver++-2m"),
     ("dpm-solver++(2m)", "dpm-solver++-2m"),
+    ("dpm-solver-1", "ddim"),
+    ("dpm-solver++-1", "ddim"),
+    ("dpm-solver-12", "dpm-solver-2"),
+    ("dpm-solver-23", "dpm-solver-3"),
 ];
 
 /// The method of a name, as it is called here or there.

@@ -234,6 +234,27 @@ fn solvers() {
         copy.scale("solvers/solver_trajectories.npz", &format!("{case}/{array}"), 1.001);
         copy.catches("solvers", case);
     }
+    // One case of every branch of the recomputation at a time, each in the arrays it compares.
+    let file = "solvers/solver_trajectories.npz";
+    for (case, array) in [
+        ("gmm2d/dpm/dpmsolver_multistep_o3_time_uniform_n10", "traj"),
+        ("gmm2d/dpm/dpmsolver++_singlestep_o3_logSNR_n10", "traj"),
+        ("gmm2d/dpm/dpmsolver_singlestep_fixed_o3_logSNR_n10_taylor", "eval_t"),
+        ("gmm2d/dpm/adaptive_o2", "x"),
+        ("gmm2d/dpm/adaptive_o3", "eval_t"),
+        ("gmm2d/unipc/bh1_noise_prediction_o2_time_uniform_n5", "traj"),
+        ("gmm2d/unipc/bh2_data_prediction_o3_logSNR_n10_noLOF", "grid"),
+    ] {
+        copy.scale(file, &format!("{case}/{array}"), 1.001);
+        copy.catches("solvers", case);
+    }
+    // The evaluations and the orders count too.
+    let mut cases = copy.json("solvers/cases.json");
+    cases["gmm2d/unipc/bh2_data_prediction_o1_logSNR_n20"]["nfe"] = json!(21);
+    cases["gmm2d/dpm/dpmsolver_singlestep_o3_logSNR_n20"]["orders"][6] = json!(1);
+    copy.set_json("solvers/cases.json", &cases);
+    copy.catches("solvers", "gmm2d/unipc/bh2_data_prediction_o1_logSNR_n20");
+    copy.catches("solvers", "gmm2d/dpm/dpmsolver_singlestep_o3_logSNR_n20");
 }
 
 #[test]

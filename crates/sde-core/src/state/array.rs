@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2, s};
 
-use super::{State, Tolerance, slices};
+use super::{State, Tolerance, Unit, slices};
 use crate::{Error, Key, Result};
 
 fn standard(x: &Array2<f64>) -> CowArray<'_, f64, Ix2> {
@@ -42,11 +42,11 @@ impl State for Array2<f64> {
         Ok(shaped(self.dim(), slices::scale_rows(flat(&x), self.ncols(), factors)))
     }
 
-    fn weighted_rms(&self, a: &Self, b: &Self, tol: Tolerance) -> Result<f64> {
+    fn weighted_rms_in(&self, a: &Self, b: &Self, tol: Tolerance, unit: Unit) -> Result<f64> {
         slices::same_shape(self.shape(), a.shape())?;
         slices::same_shape(self.shape(), b.shape())?;
         let (e, a, b) = (standard(self), standard(a), standard(b));
-        Ok(slices::weighted_rms(flat(&e), flat(&a), flat(&b), tol))
+        Ok(slices::weighted_rms([flat(&e), flat(&a), flat(&b)], self.ncols(), tol, unit))
     }
 
     fn row_dot(&self, other: &Self) -> Result<Vec<f64>> {

@@ -16,6 +16,32 @@ pub struct Tolerance {
     pub rel: f64,
 }
 
+/// How the parts of a tolerance make the unit an error is measured in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// `abs + rel * max(|a|, |b|)`.
+    #[default]
+    Sum,
+    /// `max(abs, rel * max(|a|, |b|))`.
+    Max,
+}
+
+impl Unit {
+    /// The unit of one element between two states that have `a` and `b` there.
+    pub fn of(self, tol: Tolerance, a: f64, b: f64) -> f64 {
+        let size = tol.rel * larger(a.abs(), b.abs());
+        match self {
+            Self::Sum => tol.abs + size,
+            Self::Max => larger(size, tol.abs),
+        }
+    }
+}
+
+/// The larger of two numbers; unlike `f64::max` it keeps a NaN of either side.
+fn larger(a: f64, b: f64) -> f64 {
+    if a > b || a.is_nan() { a } else { b }
+}
+
 /// A batch of particles: `B` rows of equal shape, on which solvers need linear combinations, one
 /// weighted norm, row-wise dot products and noise, and nothing else.
 ///
@@ -46,12 +72,21 @@ pub trait State: Clone + Send + Sync + Sized {
     /// [`crate::Error::Shape`] unless `factors` has one entry a row.
     fn scale_rows(&self, factors: &[f64]) -> Result<Self>;
 
-    /// The error norm of step-size control, taken over all elements `e` of `self`:
-    /// `sqrt(mean((e / (abs + rel * max(|a|, |b|)))^2))`.
+    /// The error norm of step-size control: the largest over rows of the root mean square, over the
+    /// elements `e` of a row, of `e / (abs + rel * max(|a|, |b|))`. Rows share their steps, and the
+    /// worst decides.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] when the states differ in shape.
-    fn weighted_rms(&self, a: &Self, b: &Self, tol: Tolerance) -> Result<f64>;
+    fn weighted_rms(&self, a: &Self, b: &Self, tol: Tolerance) -> Result<f64> {
+        self.weighted_rms_in(a, b, tol, Unit::Sum)
+    }
+
+    /// [`State::weighted_rms`] in another unit.
+    ///
+    /// # Errors
+    /// As [`State::weighted_rms`].
+    fn weighted_rms_in(&self, a: &Self, b: &Self, tol: Tolerance, unit: Unit) -> Result<f64>;
 
     /// Dot product of each row with the same row of `other`, accumulated in `f64`.
     ///

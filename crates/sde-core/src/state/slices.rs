@@ -1,6 +1,6 @@
 //! What both states do to plain slices of elements, in one fixed order.
 
-use super::Tolerance;
+use super::{Tolerance, Unit, larger};
 use crate::{Error, Result};
 
 /// An element of a state.
@@ -73,24 +73,25 @@ pub(super) fn scale_rows<T: Element>(x: &[T], width: usize, factors: &[f64]) -> 
     out
 }
 
-/// See [`super::State::weighted_rms`]; zero for an empty state.
-pub(super) fn weighted_rms<T: Element>(e: &[T], a: &[T], b: &[T], tol: Tolerance) -> f64 {
-    if e.is_empty() {
+/// See [`super::State::weighted_rms`], for the error and the two states; zero for an empty state.
+pub(super) fn weighted_rms<T: Element>(
+    [e, a, b]: [&[T]; 3],
+    width: usize,
+    tol: Tolerance,
+    unit: Unit,
+) -> f64 {
+    if width == 0 {
         return 0.0;
     }
-    let sum: f64 = e
-        .iter()
-        .zip(a.iter().zip(b))
-        .map(|(e, (a, b))| {
-            let (a, b) = (a.wide().abs(), b.wide().abs());
-            // Unlike f64::max this keeps a NaN of either side.
-            let larger = if a > b || a.is_nan() { a } else { b };
-            let w = tol.abs + tol.rel * larger;
-            let r = e.wide() / w;
+    let rows = e.chunks(width).zip(a.chunks(width).zip(b.chunks(width)));
+    let norms = rows.map(|(e, (a, b))| {
+        let squares = e.iter().zip(a.iter().zip(b)).map(|(e, (a, b))| {
+            let r = e.wide() / unit.of(tol, a.wide(), b.wide());
             r * r
-        })
-        .sum();
-    (sum / e.len() as f64).sqrt()
+        });
+        (squares.sum::<f64>() / width as f64).sqrt()
+    });
+    norms.fold(0.0, |worst, norm| larger(norm, worst))
 }
 
 /// Dot products of rows of `width` elements.

@@ -6,7 +6,7 @@
 
 use candle_core::{CpuStorage, DType, Device, Storage, StorageRef, Tensor};
 
-use super::{State, Tolerance, slices};
+use super::{State, Tolerance, Unit, slices};
 use crate::{Error, Key, Result};
 
 /// Elements that belong to one row.
@@ -134,21 +134,21 @@ impl State for Tensor {
         Ok(self.detach().broadcast_mul(&c)?)
     }
 
-    fn weighted_rms(&self, a: &Self, b: &Self, tol: Tolerance) -> Result<f64> {
+    fn weighted_rms_in(&self, a: &Self, b: &Self, tol: Tolerance, unit: Unit) -> Result<f64> {
         slices::same_shape(self.dims(), a.dims())?;
         slices::same_shape(self.dims(), b.dims())?;
         if let (Some(e), Some(a), Some(b)) = (Held::new(self), Held::new(a), Held::new(b)) {
             match (e.slice(), a.slice(), b.slice()) {
                 (Slice::F32(e), Slice::F32(a), Slice::F32(b)) => {
-                    return Ok(slices::weighted_rms(e, a, b, tol));
+                    return Ok(slices::weighted_rms([e, a, b], width(self), tol, unit));
                 }
                 (Slice::F64(e), Slice::F64(a), Slice::F64(b)) => {
-                    return Ok(slices::weighted_rms(e, a, b, tol));
+                    return Ok(slices::weighted_rms([e, a, b], width(self), tol, unit));
                 }
                 _ => {}
             }
         }
-        Ok(slices::weighted_rms(&host(self)?, &host(a)?, &host(b)?, tol))
+        Ok(slices::weighted_rms([&host(self)?, &host(a)?, &host(b)?], width(self), tol, unit))
     }
 
     fn row_dot(&self, other: &Self) -> Result<Vec<f64>> {

@@ -1,7 +1,7 @@
 //! Both states are the same linear space.
 
 use ndarray::{Array2, array, s};
-use sde_core::{Error, Key, State, Tolerance};
+use sde_core::{Error, Key, State, Tolerance, Unit};
 
 const TOL: Tolerance = Tolerance { abs: 1e-3, rel: 1e-2 };
 
@@ -17,8 +17,19 @@ fn operations_match_their_definitions() {
     assert_eq!(x.scale_rows(&[2.0, -1.0]).unwrap(), array![[2.0, -4.0], [-3.0, -0.5]]);
     assert_eq!(x.row_dot(&y).unwrap(), [-8.0, -2.0]);
     let e = array![[0.1, 0.0], [0.0, 0.0]];
-    let expected = (0.1_f64 / (1e-3 + 1e-2 * 1.0)) / 2.0;
+    let expected = (0.1_f64 / (1e-3 + 1e-2 * 1.0)) / 2.0_f64.sqrt();
     assert!((e.weighted_rms(&x, &y, TOL).unwrap() - expected).abs() < 1e-12);
+    let found = e.weighted_rms_in(&x, &y, TOL, Unit::Max).unwrap();
+    assert!((found - 0.1 / 1e-2 / 2.0_f64.sqrt()).abs() < 1e-12);
+    // The worst row decides, wherever it stands, and a NaN in any row is seen.
+    let two = array![[0.1, 0.0], [0.0, 0.2]];
+    let worst = 0.2 / (1e-3 + 1e-2 * 2.0) / 2.0_f64.sqrt();
+    assert!((two.weighted_rms(&x, &y, TOL).unwrap() - worst).abs() < 1e-12);
+    for k in [0, 1] {
+        let mut bad = two.clone();
+        bad[[k, 0]] = f64::NAN;
+        assert!(bad.weighted_rms(&x, &y, TOL).unwrap().is_nan());
+    }
     assert!(x.all_finite().unwrap());
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert!(!array![[1.0, bad]].all_finite().unwrap());

@@ -1,6 +1,6 @@
 //! A state with integrals along its path.
 
-use sde_core::{Error, Key, Result, State, Tolerance};
+use sde_core::{Error, Key, Result, State, Tolerance, Unit};
 
 /// Particles, and for each of them the integrals that are taken along its path: the state of a solve
 /// of `(X, int q(X_t, t) dt)`. An integral carries no noise of its own, so random numbers in the shape
@@ -77,22 +77,21 @@ impl<S: State> State for Augmented<S> {
         Ok(Self { x, integrals })
     }
 
-    fn weighted_rms(&self, a: &Self, b: &Self, tol: Tolerance) -> Result<f64> {
+    fn weighted_rms_in(&self, a: &Self, b: &Self, tol: Tolerance, unit: Unit) -> Result<f64> {
         self.fits(a)?;
         self.fits(b)?;
-        let of_x = self.x.weighted_rms(&a.x, &b.x, tol)?;
-        let (mut sum, mut n) = (0.0, 0_usize);
-        for (e, (a, b)) in self.integrals.iter().zip(a.integrals.iter().zip(&b.integrals)) {
-            for (e, (a, b)) in e.iter().zip(a.iter().zip(b)) {
-                let (a, b) = (a.abs(), b.abs());
-                let larger = if a > b || a.is_nan() { a } else { b };
-                sum += (e / (tol.abs + tol.rel * larger)).powi(2);
-                n += 1;
-            }
+        let mut worst = self.x.weighted_rms_in(&a.x, &b.x, tol, unit)?;
+        let n = self.integrals.len();
+        for row in 0..if n == 0 { 0 } else { self.rows() } {
+            let square = |c: usize| {
+                let (a, b) = (a.integrals[c][row], b.integrals[c][row]);
+                (self.integrals[c][row] / unit.of(tol, a, b)).powi(2)
+            };
+            let norm = ((0..n).map(square).sum::<f64>() / n as f64).sqrt();
+            // `f64::max` would drop a NaN.
+            worst = if norm > worst || norm.is_nan() { norm } else { worst };
         }
-        let of_integrals = if n == 0 { 0.0 } else { (sum / n as f64).sqrt() };
-        // `f64::max` would drop a NaN.
-        Ok(if of_integrals > of_x || of_integrals.is_nan() { of_integrals } else { of_x })
+        Ok(worst)
     }
 
     fn row_dot(&self, other: &Self) -> Result<Vec<f64>> {

@@ -5,11 +5,11 @@ use sde_core::{Semilinear, State};
 use super::Info;
 use crate::Stepper;
 use crate::steppers::{
-    Ancestral, AnnealedLangevin, Correction, Deis, DpmSolverPP2M, DpmSolverPP2MSde,
+    Ancestral, AnnealedLangevin, Correction, Deis, DpmMultistep, DpmSinglestep, DpmSolverPP2MSde,
     DpmSolverPP3MSde, DpmSolverPPSde, EdmChurn, EdmHeun, ErSde, EulerAncestral, EulerMaruyama,
     ExponentialEulerMaruyama, Heun, Ipndm, Kdpm2, NoiseScale, Pndm, Polynomial, PredictorCorrector,
     Restart, ReverseDiffusion, RhoRungeKutta, RungeKutta, SaSolver, Sdirk2, Sea, Seeds, Shark,
-    Sra1, Stay,
+    Sra1, Stay, UniPc, Variant,
 };
 use crate::tableau::{BOSH3, DOPRI5, RK4, TSIT5};
 
@@ -88,10 +88,58 @@ methods! {
         => Sdirk2;
 
     // Exponential, in log(alpha / sigma).
+    /// DDIM without noise, which is DPM-Solver-1 and DPM-Solver++-1.
+    Ddim "ddim":
+        Info::ode(1.0, "Song, Meng, Ermon 2021, arXiv 2010.02502, equation 12")
+        => DpmMultistep::data(1);
+    /// DPM-Solver-2, singlestep; with adaptive steps DPM-Solver-12.
+    DpmSolver2 "dpm-solver-2":
+        Info::ode(2.0, "Lu et al. 2022, arXiv 2206.00927, algorithm 1").nfe(2).adaptive()
+        => DpmSinglestep::noise(2);
+    /// DPM-Solver-3, singlestep; with adaptive steps DPM-Solver-23.
+    DpmSolver3 "dpm-solver-3":
+        Info::ode(3.0, "Lu et al. 2022, arXiv 2206.00927, algorithm 2").nfe(3).adaptive()
+        => DpmSinglestep::noise(3);
+    /// DPM-Solver-2, multistep.
+    DpmSolver2M "dpm-solver-2m":
+        Info::ode(2.0, "Lu et al. 2022, arXiv 2206.00927, public code")
+        => DpmMultistep::noise(2);
+    /// DPM-Solver-3, multistep.
+    DpmSolver3M "dpm-solver-3m":
+        Info::ode(2.0, "Lu et al. 2022, arXiv 2206.00927, public code")
+        => DpmMultistep::noise(3);
+    /// DPM-Solver++(2S).
+    DpmSolverPP2S "dpm-solver++-2s":
+        Info::ode(2.0, "Lu et al. 2022, arXiv 2211.01095, algorithm 1").nfe(2).adaptive()
+        => DpmSinglestep::data(2);
+    /// DPM-Solver++(3S).
+    DpmSolverPP3S "dpm-solver++-3s":
+        Info::ode(3.0, "Lu et al. 2022, arXiv 2211.01095, public code").nfe(3).adaptive()
+        => DpmSinglestep::data(3);
     /// DPM-Solver++(2M).
     DpmSolverPP2M "dpm-solver++-2m":
         Info::ode(2.0, "Lu et al. 2022, arXiv 2211.01095, algorithm 2")
-        => DpmSolverPP2M::default();
+        => DpmMultistep::data(2);
+    /// DPM-Solver++(3M).
+    DpmSolverPP3M "dpm-solver++-3m":
+        Info::ode(2.0, "Lu et al. 2022, arXiv 2211.01095, public code")
+        => DpmMultistep::data(3);
+    /// UniPC-2 with `B(h) = h`.
+    UniPcBh1P2 "unipc-bh1-2":
+        Info::ode(3.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").extra(1)
+        => UniPc::data(Variant::Bh1, 2);
+    /// UniPC-2 with `B(h) = e^h - 1`.
+    UniPcBh2P2 "unipc-bh2-2":
+        Info::ode(3.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").extra(1)
+        => UniPc::data(Variant::Bh2, 2);
+    /// UniPC-3 with `B(h) = h`.
+    UniPcBh1P3 "unipc-bh1-3":
+        Info::ode(4.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").started(3.0).extra(1)
+        => UniPc::data(Variant::Bh1, 3);
+    /// UniPC-3 with `B(h) = e^h - 1`.
+    UniPcBh2P3 "unipc-bh2-3":
+        Info::ode(4.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").started(3.0).extra(1)
+        => UniPc::data(Variant::Bh2, 3);
 
     // In sigma / alpha, where the flow ODE is dy/drho = eps.
     /// tAB-DEIS with a polynomial of degree 1 in time.

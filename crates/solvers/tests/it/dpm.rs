@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3, Ix1, Ix3};
 use ndarray_npy::NpzReader;
 use sde_core::{Key, Reverse, Sde, TimeGrid, Vp};
 use serde_json::Value;
-use solvers::steppers::DpmSolverPP2M;
+use solvers::steppers::{DpmMultistep, LowerOrderEnd};
 use solvers::{Fresh, Grid, Method, Trajectory, denoise, solve};
 
 use crate::common::{distance, fixture, json, matrix, normals, numbers, shared, target};
@@ -28,7 +28,8 @@ fn check(meta: &Value, grid: &[f64], states: &[Array2<f64>], last: &Array2<f64>)
     };
     let quiet = Fresh::new(Key::root(0), 0);
     let lower = meta["lower_order_final"] == true && n < 10;
-    let stepper = DpmSolverPP2M { first_order_at: lower.then_some(1e-3) };
+    let lower_order_end = if lower { LowerOrderEnd::of(&times) } else { None };
+    let stepper = DpmMultistep { lower_order_end, ..DpmMultistep::data(2) };
     let mut x = states[0].clone();
     if meta["order"] == 1 {
         // Order 1 is the first step of order 2, over and over.

@@ -8,6 +8,7 @@ mod density;
 mod dpm;
 mod gaussian;
 mod invariance;
+mod lambda;
 mod latent;
 mod moments;
 mod noise;

@@ -104,11 +104,12 @@ fn adaptive_steps_stay_on_their_path() {
     let mut fine = Grid::new(TimeGrid::Quadratic.times(&vp, 20_000, 1.0, 0.01).unwrap()).unwrap();
     let exact = solve(&*stepper, &problem, x.clone(), 1.0, &mut fine, &tree, &mut ()).unwrap().x;
     let mut errors = vec![];
-    for digits in 2..5 {
+    // Far enough apart that a single row near a fork of its path hides nothing.
+    for digits in [1, 3, 5] {
         let tol = 10_f64.powi(-digits);
         let mut control = Adaptive::new(1.0, 0.01, Tolerance { abs: tol, rel: tol }).unwrap();
         let done = solve(&*stepper, &problem, x.clone(), 1.0, &mut control, &tree, &mut ());
         errors.push(distance(&done.unwrap().x, &exact));
     }
-    assert!(errors[1] < errors[0] && errors[2] < errors[1] && errors[2] < 0.02, "{errors:?}");
+    assert!(errors[1] < errors[0] && errors[2] < errors[1] && errors[2] < 0.002, "{errors:?}");
 }

@@ -1,68 +1,100 @@
 //! The authors' DPM-Solver code.
 
-use anyhow::{Context, Result, bail, ensure};
-use ndarray::Array2;
-use sde_core::{Reverse, Sde, TimeGrid};
+use anyhow::{Result, bail, ensure};
+use sde_core::{Key, Reverse, Tolerance};
 use serde_json::Value;
-use solvers::steppers::DpmSolverPP2M;
-use solvers::{Fresh, Grid, Trajectory, denoise, solve};
+use solvers::steppers::{
+    DpmMultistep, DpmSchedule, DpmScheduled, DpmSinglestep, Expansion, LowerOrderEnd, Prediction,
+};
+use solvers::{Fresh, LambdaAdaptive, denoise, solve};
 
 use super::super::case::{Deviation, mixed};
 use super::super::constants::Common;
 use super::super::json;
+use super::flow::{Flow, Recorded, flag, grid_rule};
 use super::{Recompute, TOLERANCE};
 use crate::npy::Npz;
 
 pub(super) fn recompute(case: &Value) -> Result<Recompute, String> {
-    let text = |key: &str| case.get(key).and_then(Value::as_str).unwrap_or("");
-    let is_2m = text("algorithm") == "dpmsolver++"
-        && text("method") == "multistep"
-        && case.get("order").and_then(Value::as_u64) == Some(2)
-        && text("solver_type") == "dpmsolver";
-    if is_2m { Ok(multistep) } else { Err("no DPM-Solver but ++(2M) yet".to_owned()) }
+    match case.get("method").and_then(Value::as_str) {
+        Some("multistep" | "singlestep" | "singlestep_fixed") => Ok(on_a_grid),
+        Some("adaptive") => Ok(adaptive),
+        other => Err(format!("no DPM-Solver of method {other:?} yet")),
+    }
 }
 
-/// DPM-Solver++(2M): grid, every state, the end.
-fn multistep(common: &Common, npz: &mut Npz, name: &str, case: &Value) -> Result<Deviation> {
-    let target = name.split('/').next().unwrap_or_default();
-    let mixture = common.mixture(target)?;
-    let sde = common.sde("vp")?;
-    let sde: &dyn Sde = sde.as_ref();
-    let grid = match json::text(case, "skip_type")? {
-        "time_uniform" => TimeGrid::Uniform,
-        "logSNR" => TimeGrid::LogSnr,
-        "time_quadratic" => TimeGrid::Quadratic,
-        other => bail!("unknown skip_type `{other}`"),
+/// Grid, orders, evaluation times, every state, the end.
+fn on_a_grid(common: &Common, npz: &mut Npz, name: &str, case: &Value) -> Result<Deviation> {
+    let flow = Flow::of(common, npz, name, case)?;
+    let sde = flow.sde.as_ref();
+    let (start, end) = (flow.start, flow.end);
+    let grid = grid_rule(case)?;
+    let (steps, order) = (json::count(case, "steps")?, json::count(case, "order")?);
+    let prediction = match json::text(case, "algorithm")? {
+        "dpmsolver" => Prediction::Noise,
+        "dpmsolver++" => Prediction::Data,
+        other => bail!("unknown algorithm `{other}`"),
     };
-    let flag = |key: &str| -> Result<bool> {
-        json::member(case, key)?.as_bool().with_context(|| format!("`{key}` is no truth value"))
+    let expansion = match json::text(case, "solver_type")? {
+        "dpmsolver" => Expansion::DpmSolver,
+        "taylor" => Expansion::Taylor,
+        other => bail!("unknown solver_type `{other}`"),
     };
-    let (start, end) = (json::number(case, "t_start")?, json::number(case, "t_end")?);
-    let steps = json::count(case, "steps")?;
-    let times = grid.times(sde, steps, start, end)?;
-    let mut worst = mixed(&times, &npz.flat(&format!("{name}/grid"))?, TOLERANCE)?;
-
-    // The authors lower the order of the last step only where there are few.
-    let lower = flag("lower_order_final")? && steps < 10;
-    let stepper = DpmSolverPP2M { first_order_at: lower.then_some(end) };
-    let x = npz.rows(&format!("{target}/xT"))?;
-    let model = mixture.under(sde);
-    let problem = Reverse::ode(sde, &model);
-    let noise = Fresh::new(sde_core::Key::root(0), 0);
-    let mut trajectory = Trajectory::default();
-    let mut control = Grid::new(times)?;
-    let solution =
-        solve(&stepper, &problem, x.clone(), start, &mut control, &noise, &mut trajectory)?;
-    let (mut nfe, mut states) = (solution.stats.nfe, vec![x]);
-    states.append(&mut trajectory.states);
-    if flag("denoise_to_zero")? {
-        states.push(denoise(&problem, &solution.x, end)?);
-        nfe += 1;
+    let method = json::text(case, "method")?;
+    let exact = flow.mixture.under(sde);
+    let score = Recorded::new(&exact);
+    let problem = Reverse::ode(sde, &score);
+    let (times, mut run) = if method == "multistep" {
+        let times = grid.times(sde, steps, start, end)?;
+        // The authors lower the order of the last steps only where there are few.
+        let lower = flag(case, "lower_order_final")? && steps < 10;
+        let lower_order_end = if lower { LowerOrderEnd::of(&times) } else { None };
+        let stepper = DpmMultistep { prediction, order, expansion, lower_order_end };
+        let run = flow.along(&stepper, &problem, &times)?;
+        (times, run)
+    } else {
+        let schedule = if method == "singlestep" {
+            DpmSchedule::fast(sde, grid, steps, order, start, end)?
+        } else {
+            DpmSchedule::fixed(sde, grid, steps, order, start, end)?
+        };
+        let (orders, expected) = (schedule.orders(), json::numbers(case, "orders")?);
+        let same = orders.iter().map(|&o| o as f64).eq(expected.iter().copied());
+        ensure!(same, "orders {orders:?}, expected {expected:?}");
+        let times = schedule.times().to_vec();
+        let stepper = DpmScheduled { prediction, expansion, schedule };
+        let run = flow.along(&stepper, &problem, &times)?;
+        (times, run)
+    };
+    if flag(case, "denoise_to_zero")? {
+        run.states.push(denoise(&problem, &run.states[run.states.len() - 1], end)?);
+        run.nfe += 1;
     }
-    ensure!(nfe == json::count(case, "nfe")? as u64, "nfe {nfe}, expected {}", case["nfe"]);
+    let mut worst = mixed(&times, &npz.flat(&format!("{name}/grid"))?, TOLERANCE)?;
+    let evaluated = npz.flat(&format!("{name}/eval_t"))?;
+    worst = worst.max(mixed(&score.times(), &evaluated, TOLERANCE)?);
+    Ok(worst.max(run.against(npz, name, case)?))
+}
 
-    let flat = |x: &[Array2<f64>]| x.iter().flatten().copied().collect::<Vec<f64>>();
-    let last = &states[states.len() - 1..];
-    worst = worst.max(mixed(&flat(last), &npz.flat(&format!("{name}/x"))?, TOLERANCE)?);
-    Ok(worst.max(mixed(&flat(&states), &npz.flat(&format!("{name}/traj"))?, TOLERANCE)?))
+/// The authors round a factor of their steps to single precision.
+const ADAPTIVE: f64 = 1e-6;
+
+/// Steps of the authors' control: times, evaluations, the end.
+fn adaptive(common: &Common, npz: &mut Npz, name: &str, case: &Value) -> Result<Deviation> {
+    let flow = Flow::of(common, npz, name, case)?;
+    let sde = flow.sde.as_ref();
+    let exact = flow.mixture.under(sde);
+    let score = Recorded::new(&exact);
+    let problem = Reverse::ode(sde, &score);
+    let tol = Tolerance { abs: json::number(case, "atol")?, rel: json::number(case, "rtol")? };
+    let mut control = LambdaAdaptive::new(sde, flow.start, flow.end, tol)?;
+    let stepper = DpmSinglestep::noise(json::count(case, "order")?);
+    let quiet = Fresh::new(Key::root(0), 0);
+    let x = flow.x.clone();
+    let done = solve(&stepper, &problem, x, flow.start, &mut control, &quiet, &mut ())?;
+    let expected = json::count(case, "nfe")? as u64;
+    ensure!(done.stats.nfe == expected, "nfe {}, expected {expected}", done.stats.nfe);
+    let end: Vec<f64> = done.x.iter().copied().collect();
+    let end = mixed(&end, &npz.flat(&format!("{name}/x"))?, ADAPTIVE)?;
+    Ok(end.max(mixed(&score.times(), &npz.flat(&format!("{name}/eval_t"))?, ADAPTIVE)?))
 }

@@ -3,6 +3,8 @@
 mod deis;
 mod dpm;
 pub(super) mod edm;
+mod flow;
+mod unipc;
 
 use std::path::Path;
 
@@ -41,6 +43,7 @@ fn recompute(case: &Value) -> Result<Recompute, String> {
         Some("dpm-solver") => dpm::recompute(case),
         Some("deis") => Ok(deis::recompute),
         Some("edm") => Ok(edm::recompute),
+        Some("UniPC") => Ok(unipc::recompute),
         other => Err(format!("no {} yet", other.unwrap_or_default())),
     }
 }
