@@ -42,8 +42,11 @@ pub struct Experiment {
 }
 
 /// The experiments there are.
-pub const EXPERIMENTS: &[Experiment] =
-    &[ode_sde_gap::EXPERIMENT, studies::experiment::<studies::SdeVsOde>()];
+pub const EXPERIMENTS: &[Experiment] = &[
+    ode_sde_gap::EXPERIMENT,
+    studies::experiment::<studies::SdeVsOde>(),
+    studies::experiment::<studies::EtaSweep>(),
+];
 
 /// Names of the presets of the main experiment.
 pub const PRESETS: &[&str] = &ode_sde_gap::config::PRESETS;

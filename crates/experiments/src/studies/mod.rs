@@ -2,6 +2,7 @@
 //! and kept, results, and a page made from the results alone.
 
 mod desk;
+mod eta_sweep;
 mod resolve;
 mod runner;
 mod sampling;
@@ -13,6 +14,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use eta_sweep::EtaSweep;
 pub(crate) use sde_vs_ode::SdeVsOde;
 
 use crate::report::sheet::Sheet;

@@ -119,8 +119,10 @@ fn line(config: &Config, paths: &Paths) -> Result<Figure> {
 }
 
 fn plane(config: &Config, paths: &Paths) -> Result<Figure> {
-    const COLOURS: [&str; 8] =
-        ["#ffffff", "#fb7185", "#fbbf24", "#a3e635", "#67e8f9", "#c4b5fd", "#fdba74", "#f9a8d4"];
+    /// More would hide each other.
+    const SHOWN: usize = 5;
+    const COLOURS: [&str; SHOWN] =
+        ["#ffffff", "#fb7185", "#fbbf24", "#a3e635", "#67e8f9"];
     let sde = config.sde()?;
     let score = Target::parse(&config.plane)?.mixture()?;
     let score = score.under(&*sde);
@@ -144,11 +146,11 @@ fn plane(config: &Config, paths: &Paths) -> Result<Figure> {
         panel.title(&mut svg, name);
         svg.image((panel.x, panel.y), (panel.w, panel.h), &picture, "density");
         svg.begin_clip((panel.x, panel.y), (panel.w, panel.h));
-        for p in 0..states[0].len().min(COLOURS.len()) {
+        for p in 0..states[0].len().min(SHOWN) {
             let points: Vec<_> = states.iter().map(|x| (x[p][0], x[p][1])).collect();
             panel.line(&mut svg, &points, COLOURS[p], 1.2, "", 0.9);
         }
-        for p in 0..states[0].len().min(COLOURS.len()) {
+        for p in 0..states[0].len().min(SHOWN) {
             let at = |x: &Vec<Vec<f64>>| panel.at(x[p][0], x[p][1]);
             svg.circle(at(&states[0]), 4.5, "#1f2937", COLOURS[p], 1.8, "start");
             svg.circle(at(&states[states.len() - 1]), 4.5, COLOURS[p], "#1f2937", 1.2, "end");
@@ -215,7 +217,7 @@ fn law(results: &Results) -> Figure {
         panel.draw_axes(&mut svg, k == 0);
         panel.title(&mut svg, name);
         let points = |f: fn(&Look) -> Option<f64>| {
-            looks.iter().filter_map(|l| Some((l.t, f(l)?))).collect::<Vec<_>>()
+            looks.iter().filter_map(|l| Some((l.t, f(l).filter(|v| *v > 0.0)?))).collect::<Vec<_>>()
         };
         plot::floor(&mut svg, &panel, &points(|l| Some(l.floor)), "noise floor");
         let named = |name: &str| if k == 1 { name.to_string() } else { String::new() };
