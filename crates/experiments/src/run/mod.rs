@@ -46,6 +46,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     ode_sde_gap::EXPERIMENT,
     studies::experiment::<studies::SdeVsOde>(),
     studies::experiment::<studies::EtaSweep>(),
+    studies::experiment::<studies::Solvers>(),
 ];
 
 /// Names of the presets of the main experiment.

@@ -7,6 +7,7 @@ mod resolve;
 mod runner;
 mod sampling;
 mod sde_vs_ode;
+mod solvers;
 mod target;
 mod yardstick;
 
@@ -14,6 +15,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::solvers::Solvers;
 pub(crate) use eta_sweep::EtaSweep;
 pub(crate) use sde_vs_ode::SdeVsOde;
 

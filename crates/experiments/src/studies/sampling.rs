@@ -1,10 +1,10 @@
 //! Samples in memory, and states on the way there.
 
+use ::solvers::{Event, Fresh, Grid, Sampler, Stepper, Summary, sample_from, solve};
 use anyhow::Result;
 use ndarray::{Array2, Axis, concatenate, s};
 use rayon::prelude::*;
 use sde_core::{Dynamics, Key, Score, Sde};
-use solvers::{Event, Fresh, Grid, Sampler, Stepper, Summary, sample_from, solve};
 use std::ops::ControlFlow;
 
 /// Particles solved together.
@@ -20,7 +20,7 @@ pub(crate) fn all(
     score: &dyn Score<Array2<f64>>,
     starts: &Array2<f64>,
     key: Key,
-) -> solvers::Result<(Array2<f64>, Summary)> {
+) -> ::solvers::Result<(Array2<f64>, Summary)> {
     let mut out = Array2::zeros((0, starts.ncols()));
     let start = |first: u64, len: usize| {
         let first = first as usize;

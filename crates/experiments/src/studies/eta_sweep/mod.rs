@@ -5,6 +5,7 @@ mod page;
 
 use std::path::Path;
 
+use ::solvers::{Control, End, Method, Sampler};
 use anyhow::{Context as _, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use ndarray::Array2;
@@ -14,7 +15,6 @@ use sde_core::analytic::DataSet;
 use sde_core::sde::check_time;
 use sde_core::{Key, Score, Sde, State, TimeGrid};
 use serde::{Deserialize, Serialize};
-use solvers::{Control, End, Method, Sampler};
 
 use super::desk::Desk;
 use super::resolve::checkpoints;
@@ -80,13 +80,14 @@ const SAMPLES: u64 = 1;
 /// A score that is swept.
 enum Model {
     Mixture(String, Target),
+    /// The score of `p_t` blurred by the same standard deviation at every time.
+    Blurred(Target, f64),
     Network(String, Box<ScoreNet>, DataSet),
 }
 
 impl Study for EtaSweep {
     const NAME: &'static str = "eta-sweep";
-    const ABOUT: &'static str =
-        "distance to the truth as the noise goes from none (ODE) to much, with exact and with wrong scores";
+    const ABOUT: &'static str = "distance to the truth as the noise goes from none (ODE) to much, with exact and with wrong scores";
     const TEXTS: [&'static str; 3] = [
         include_str!("../../../configs/eta-sweep/smoke.toml"),
         include_str!("../../../configs/eta-sweep/quick.toml"),
@@ -146,6 +147,7 @@ impl Model {
     fn name(&self) -> &str {
         match self {
             Self::Mixture(name, _) | Self::Network(name, ..) => name,
+            Self::Blurred(..) => "blurred",
         }
     }
 }
@@ -171,7 +173,8 @@ fn models(config: &Config) -> Result<Vec<Model>> {
     let mut tilted = exact.clone();
     tilted.weights[0] *= config.tilt;
     Ok(vec![
-        Model::Mixture("exact".into(), exact),
+        Model::Mixture("exact".into(), exact.clone()),
+        Model::Blurred(exact, config.smoothing),
         Model::Mixture("smoothed".into(), smoothed),
         Model::Mixture("wrong-weight".into(), tilted),
     ])
@@ -180,7 +183,9 @@ fn models(config: &Config) -> Result<Vec<Model>> {
 fn yardstick(config: &Config, model: &Model) -> Result<Yardstick> {
     let key = Key::root(config.seed).fold(TRUTH);
     let truth = match model {
-        Model::Mixture(..) => Target::parse(&config.target)?.mixture()?.sample(key, 0, config.truth),
+        Model::Mixture(..) | Model::Blurred(..) => {
+            Target::parse(&config.target)?.mixture()?.sample(key, 0, config.truth)
+        }
         Model::Network(_, _, set) => set.sample(key, 0, config.truth),
     };
     Yardstick::new(config.window, &truth, config.n, config.floors)
@@ -193,7 +198,22 @@ fn row(config: &Config, model: &Model, steps: usize, yard: &Yardstick) -> Result
             Model::Mixture(_, target) => {
                 let sde = sde_core::sde::parse(&config.sde)?;
                 let mixture = target.mixture()?;
-                draw(config, steps, eta, &*sde, &mixture.under(&*sde), key, Array2::zeros((1, 2)), &|x| Ok(x))
+                draw(
+                    config,
+                    steps,
+                    eta,
+                    &*sde,
+                    &mixture.under(&*sde),
+                    key,
+                    Array2::zeros((1, 2)),
+                    &|x| Ok(x),
+                )
+            }
+            Model::Blurred(target, width) => {
+                let sde = sde_core::sde::parse(&config.sde)?;
+                let score = Blurred { target, width: *width, sde: &*sde };
+                let like = Array2::zeros((1, 2));
+                draw(config, steps, eta, &*sde, &score, key, like, &|x| Ok(x))
             }
             Model::Network(_, net, _) => {
                 let like = Tensor::zeros((1, 2), DType::F32, &Device::Cpu)?;
@@ -235,16 +255,34 @@ fn draw<S: State>(
         block_rows: sampling::BLOCK as u64,
     };
     let mut out = Array2::zeros((0, 2));
-    let done = solvers::sample(&sampler, sde, score, config.n as u64, key, &like, &mut |_, x| {
+    let done = ::solvers::sample(&sampler, sde, score, config.n as u64, key, &like, &mut |_, x| {
         let ours = |e: anyhow::Error| sde_core::Error::Model(e.into());
         let x = rows(x).map_err(ours)?;
         Ok(out.append(ndarray::Axis(0), x.view()).map_err(|e| ours(e.into()))?)
     });
     match done {
         Ok(done) => Ok((out, done.nfe)),
-        Err(solvers::SolveError::NonFinite { .. }) => {
+        Err(::solvers::SolveError::NonFinite { .. }) => {
             Ok((Array2::from_elem((1, 2), f64::NAN), sampler.method.nfe(steps as u64)))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The score of `p_t * N(0, width^2)`: no forward process has these laws, so samplers differ.
+struct Blurred<'a> {
+    target: &'a Target,
+    width: f64,
+    sde: &'a dyn Sde,
+}
+
+impl Score<Array2<f64>> for Blurred<'_> {
+    fn score(&self, x: &Array2<f64>, t: f64) -> sde_core::Result<Array2<f64>> {
+        // Blurring p_t by `width` is noising data that were blurred by `width / alpha`.
+        let mut target = self.target.clone();
+        let before = self.width / self.sde.marginal(t).alpha;
+        target.stds.iter_mut().for_each(|s| *s = s.hypot(before));
+        let mixture = target.mixture().map_err(|e| sde_core::Error::Model(e.into()))?;
+        mixture.under(self.sde).score(x, t)
     }
 }

@@ -12,7 +12,8 @@ use crate::report::{Figure, columns};
 fn about(name: &str) -> String {
     match name {
         "exact" => "exact score".into(),
-        "smoothed" => "smoothed score".into(),
+        "blurred" => "blurred at every time".into(),
+        "smoothed" => "blurred data".into(),
         "wrong-weight" => "wrong weight".into(),
         other => other.into(),
     }
@@ -32,8 +33,10 @@ pub(super) fn sheet(config: &Config, results: &Results) -> Sheet {
         "The scores are networks, each against its own data set.".to_string()
     } else {
         format!(
-            "Target {}. Smoothed: the score of the target blurred by N(0, {}\u{b2}), as a network too smooth has it. Wrong weight: the first component\u{2019}s weight times {}.",
-            escape(&config.target), config.smoothing, config.tilt
+            "Target {}. Blurred at every time: the score of p<sub>t</sub> blurred by N(0, {}\u{b2}), as of a network too smooth; no forward process has these laws, so what is sampled may depend on \u{3b7}. Blurred data, and the first component\u{2019}s weight times {}: exact scores of other data, so every \u{3b7} samples those, and the distance is theirs.",
+            escape(&config.target),
+            config.smoothing,
+            config.tilt
         )
     };
     sheet.section("The sweep", format!(
@@ -78,16 +81,33 @@ fn scores(results: &Results) -> Vec<String> {
 fn finding(results: &Results) -> String {
     let mut text = Vec::new();
     for score in scores(results) {
-        let Some(row) = results.rows.iter().filter(|r| r.score == score).max_by_key(|r| r.steps) else { continue };
+        let Some(row) = results.rows.iter().filter(|r| r.score == score).max_by_key(|r| r.steps)
+        else {
+            continue;
+        };
         let found = results.etas.iter().zip(&row.distances).filter_map(|(e, d)| Some((*e, d.w2?)));
         let all: Vec<(f64, f64)> = found.collect();
         let Some(best) = all.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
         let worst = all.iter().map(|a| a.1).fold(0.0, f64::max);
         text.push(if worst - best.1 < row.floor {
-            format!("{}, {} steps: no \u{3b7} differs from another by more than the floor.", capital(&about(&score)), row.steps)
+            format!(
+                "{}, {} steps: no \u{3b7} differs from another by more than the floor.",
+                capital(&about(&score)),
+                row.steps
+            )
         } else {
-            let ode = all.iter().find(|a| a.0 == 0.0).map(|a| format!(", against {} of the ODE", digits(a.1)));
-            format!("{}, {} steps: smallest at \u{3b7} = {} with {}{}.", capital(&about(&score)), row.steps, short(best.0), digits(best.1), ode.unwrap_or_default())
+            let ode = all
+                .iter()
+                .find(|a| a.0 == 0.0)
+                .map(|a| format!(", against {} of the ODE", digits(a.1)));
+            format!(
+                "{}, {} steps: smallest at \u{3b7} = {} with {}{}.",
+                capital(&about(&score)),
+                row.steps,
+                short(best.0),
+                digits(best.1),
+                ode.unwrap_or_default()
+            )
         });
     }
     text.join(" ")
@@ -95,14 +115,17 @@ fn finding(results: &Results) -> String {
 
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or(String::new(), |c| escape(&format!("{}{}", c.to_uppercase(), chars.as_str())))
+    chars
+        .next()
+        .map_or(String::new(), |c| escape(&format!("{}{}", c.to_uppercase(), chars.as_str())))
 }
 
 fn figure(results: &Results, scores: &[String]) -> Figure {
-    let per_line = scores.len().min(3);
+    let per_line = if scores.len() == 4 { 2 } else { scores.len().min(3) };
     let lines = scores.len().div_ceil(per_line.max(1));
     let mut svg = Svg::new(1080.0, 350.0 * lines as f64 + 10.0);
-    let values = results.rows.iter().flat_map(|r| r.distances.iter().filter_map(|d| d.w2).chain([r.floor]));
+    let values =
+        results.rows.iter().flat_map(|r| r.distances.iter().filter_map(|d| d.w2).chain([r.floor]));
     let mut up = Axis::log_around(values, "squared W_{2} to the truth");
     up.lo *= 0.7;
     let top = results.etas.iter().copied().fold(0.0, f64::max);
@@ -110,21 +133,43 @@ fn figure(results: &Results, scores: &[String]) -> Figure {
     for (k, score) in scores.iter().enumerate() {
         let rows: Vec<&Row> = results.rows.iter().filter(|r| r.score == *score).collect();
         let ticks = results.etas.iter().filter(|e| **e != 0.1 || top < 4.0);
-        let across = Axis { scale: Scale::Sqrt, lo: 0.0, hi: 1.03 * top.max(0.1),
-            ticks: ticks.map(|e| (*e, short(*e))).collect(), label: "\u{3b7}".into() };
+        let across = Axis {
+            scale: Scale::Sqrt,
+            lo: 0.0,
+            hi: 1.03 * top.max(0.1),
+            ticks: ticks.map(|e| (*e, short(*e))).collect(),
+            label: "\u{3b7}".into(),
+        };
         let (column, line) = (k % per_line, k / per_line);
-        let panel = Panel { x: left[column], y: 36.0 + 350.0 * line as f64, w: width, h: 260.0, across, up: up.clone() };
+        let panel = Panel {
+            x: left[column],
+            y: 36.0 + 350.0 * line as f64,
+            w: width,
+            h: 260.0,
+            across,
+            up: up.clone(),
+        };
         panel.draw_axes(&mut svg, column == 0);
         panel.title(&mut svg, &about(score));
         if let Some(row) = rows.first() {
-            plot::floor(&mut svg, &panel, &[(0.0, row.floor), (1.03 * top, row.floor)], "noise floor");
+            plot::floor(
+                &mut svg,
+                &panel,
+                &[(0.0, row.floor), (1.03 * top, row.floor)],
+                "noise floor",
+            );
         }
         let last = column + 1 == per_line || k + 1 == scores.len();
-        let drawn: Vec<Line> = rows.iter().enumerate().map(|(i, row)| {
-            let points = results.etas.iter().zip(&row.distances).filter_map(|(e, d)| Some((*e, d.w2?)));
-            let name = if last { format!("{} steps", row.steps) } else { String::new() };
-            Line::new(&name, &weight(i + 1, rows.len() + 1), points.collect())
-        }).collect();
+        let drawn: Vec<Line> = rows
+            .iter()
+            .enumerate()
+            .map(|(i, row)| {
+                let points =
+                    results.etas.iter().zip(&row.distances).filter_map(|(e, d)| Some((*e, d.w2?)));
+                let name = if last { format!("{} steps", row.steps) } else { String::new() };
+                Line::new(&name, &weight(i + 1, rows.len() + 1), points.collect())
+            })
+            .collect();
         plot::lines(&mut svg, &panel, &drawn);
     }
     Figure::new("eta-sweep", svg.finish("Squared W2 to the truth against eta"))

@@ -3,13 +3,13 @@
 mod page;
 mod split;
 
+use ::solvers::steppers::{EulerMaruyama, Heun};
 use anyhow::{Context as _, Result, ensure};
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 use sde_core::sde::check_time;
 use sde_core::{Key, Reverse, Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
-use solvers::steppers::{EulerMaruyama, Heun};
 
 use super::Study;
 use super::desk::Desk;

@@ -121,8 +121,7 @@ fn line(config: &Config, paths: &Paths) -> Result<Figure> {
 fn plane(config: &Config, paths: &Paths) -> Result<Figure> {
     /// More would hide each other.
     const SHOWN: usize = 5;
-    const COLOURS: [&str; SHOWN] =
-        ["#ffffff", "#fb7185", "#fbbf24", "#a3e635", "#67e8f9"];
+    const COLOURS: [&str; SHOWN] = ["#ffffff", "#fb7185", "#fbbf24", "#a3e635", "#67e8f9"];
     let sde = config.sde()?;
     let score = Target::parse(&config.plane)?.mixture()?;
     let score = score.under(&*sde);

@@ -1,7 +1,7 @@
 //! The reverse SDE put together from its two parts.
 
+use ::solvers::{Noise, Past, Step, Stepper};
 use sde_core::{Result, Semilinear, State};
-use solvers::{Noise, Past, Step, Stepper};
 
 /// A step of the reverse SDE as a step of the flow ODE followed by one of Langevin dynamics:
 ///
