@@ -1,16 +1,6 @@
 //! Divergences from random probes.
 
-use sde_core::{Error, Key, Result, ScoreJvp, State};
-
-/// The law of a probe `v`, `E v v^T = I`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Probe {
-    /// Random signs: the least variance of all independent coordinates.
-    #[default]
-    Rademacher,
-    /// Standard normals.
-    Gaussian,
-}
+use sde_core::{Error, Key, Probe, Result, ScoreJvp, State};
 
 /// A mean over probes, row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,11 +38,7 @@ pub fn hutchinson_divergence<S: State>(
     // Running mean and sum of squared deviations (Welford).
     let (mut mean, mut spread) = (vec![0.0; x.rows()], vec![0.0; x.rows()]);
     for p in 0..n_probes {
-        let key = key.fold(p as u64);
-        let v = match probe {
-            Probe::Rademacher => x.signs_like(key, first_row)?,
-            Probe::Gaussian => x.normals_like(key, first_row)?,
-        };
+        let v = probe.draw(x, key.fold(p as u64), first_row)?;
         let (_, product) = model.score_jvp(x, t, &v)?;
         for ((mean, spread), value) in mean.iter_mut().zip(&mut spread).zip(v.row_dot(&product)?) {
             let before = value - *mean;

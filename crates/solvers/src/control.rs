@@ -93,14 +93,43 @@ impl Controller for Grid {
     }
 }
 
-/// Steps as long as a tolerance allows, by proportional-integral control of the error estimate.
+/// Gains of a step-size controller: after errors `e_n`, `e_{n-1}`, `e_{n-2}` in units of the
+/// tolerance, the next step is the last times
+/// `0.9 e_n^{-(p + i + d)/q} e_{n-1}^{(p + 2 d)/q} e_{n-2}^{-d/q}`, `q` the order of the error.
+///
+/// # Reference
+/// Soderlind 2003, "Digital filters in adaptive time-stepping", section 4.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gains {
+    /// Proportional: damps the answer to a change of the error.
+    pub p: f64,
+    /// Integral: the answer to the error itself.
+    pub i: f64,
+    /// Derivative: the answer to a change of the change.
+    pub d: f64,
+}
+
+impl Gains {
+    /// Integral control alone: the textbook rule.
+    pub const I: Self = Self { p: 0.0, i: 1.0, d: 0.0 };
+    /// Proportional-integral control for mildly stiff problems.
+    pub const PI: Self = Self { p: 0.4, i: 0.3, d: 0.0 };
+    /// The filter H312PID, with the smoothest steps.
+    pub const PID: Self = Self { p: -2.0 / 9.0, i: 2.0 / 9.0, d: 1.0 / 18.0 };
+    /// Slow control for paths, whose local errors are rough.
+    pub const SDE: Self = Self { p: 0.1, i: 0.3, d: 0.0 };
+}
+
+/// Steps as long as a tolerance allows, by proportional-integral-derivative control of the error
+/// estimate.
 ///
 /// The error norm is taken over the whole state, so that a state of several rows shares its steps;
 /// [`crate::sample`] solves one row at a time instead, which gives every row the tolerance and no
 /// row an influence on another.
 ///
 /// # Reference
-/// Hairer, Wanner 1996, Solving ODEs II, section IV.2 (PI control, beta = 0.04).
+/// Hairer, Wanner 1996, Solving ODEs II, section IV.2 (PI control, beta = 0.04); [`Gains`] for
+/// others.
 #[derive(Clone, Debug)]
 pub struct Adaptive {
     end: f64,
@@ -109,7 +138,9 @@ pub struct Adaptive {
     h_min: f64,
     max_steps: u64,
     order: f64,
-    previous_error: f64,
+    gains: Option<Gains>,
+    /// The last two errors.
+    errors: [f64; 2],
     proposed: f64,
     rejected: bool,
 }
@@ -141,7 +172,8 @@ impl Adaptive {
             h_min: 1e-14 * span.abs(),
             max_steps: 100_000,
             order: 1.0,
-            previous_error: 1e-4,
+            gains: None,
+            errors: [1e-4, 1.0],
             proposed: 0.0,
             rejected: false,
         })
@@ -152,6 +184,24 @@ impl Adaptive {
     pub fn with_first_step(mut self, h: f64) -> Self {
         self.h = h.abs().max(self.h_min).copysign(self.h);
         self
+    }
+
+    /// Other gains than those of Hairer and Wanner, `p = 0.04 q`, `i = 1 - 0.07 q`.
+    #[must_use]
+    pub fn with_gains(mut self, gains: Gains) -> Self {
+        (self.gains, self.errors) = (Some(gains), [1.0, 1.0]);
+        self
+    }
+
+    /// The factor of the next step after an accepted error.
+    fn factor(&self, error: f64) -> f64 {
+        const BETA: f64 = 0.04;
+        let q = self.order;
+        let (a, b, c) = match self.gains {
+            None => (1.0 / q - 0.75 * BETA, BETA, 0.0),
+            Some(Gains { p, i, d }) => ((p + i + d) / q, (p + 2.0 * d) / q, d / q),
+        };
+        0.9 * error.powf(-a) * self.errors[0].powf(b) * self.errors[1].powf(-c)
     }
 
     /// The number of steps allowed, rejected ones included (default: 100 000).
@@ -181,13 +231,11 @@ impl Controller for Adaptive {
     }
 
     fn judge(&mut self, error: Option<f64>) -> Verdict {
-        const BETA: f64 = 0.04;
         let h = self.proposed;
         let error = error.unwrap_or(f64::INFINITY);
         if error <= 1.0 {
             let error = error.max(1e-10);
-            let alpha = 1.0 / self.order - 0.75 * BETA;
-            let factor = 0.9 * error.powf(-alpha) * self.previous_error.powf(BETA);
+            let factor = self.factor(error);
             let most = if self.rejected { 1.0 } else { 5.0 };
             // A step cut short by the end or halved says little about longer ones.
             let grown = h * factor.clamp(0.2, most);
@@ -196,7 +244,7 @@ impl Controller for Adaptive {
             } else {
                 grown
             };
-            self.previous_error = error.max(1e-4);
+            self.errors = [error.max(1e-4), self.errors[0]];
             self.rejected = false;
             return Verdict::Accept;
         }

@@ -24,9 +24,12 @@
 
 mod blocks;
 mod control;
+pub mod density;
 mod end;
 mod error;
+mod latent;
 mod method;
+mod newton;
 mod noise;
 mod observe;
 mod sample;
@@ -37,9 +40,10 @@ pub mod tableau;
 mod tree;
 
 pub use blocks::{Summary, solve_blocks};
-pub use control::{Adaptive, Controller, Grid, Verdict};
+pub use control::{Adaptive, Controller, Gains, Grid, Verdict};
 pub use end::{End, denoise};
 pub use error::{Result, SolveError};
+pub use latent::{flow, slerp, temper};
 pub use method::{Info, Method, Order};
 pub use noise::{BrownianGrid, Fresh, Noise, QuietEnd};
 pub use observe::{Event, Observer, Trajectory};

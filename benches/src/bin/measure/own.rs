@@ -4,6 +4,7 @@ use anyhow::Result;
 use score_nets::Kernels;
 use serde_json::{Map, Value, json};
 
+use crate::check::Expected;
 use crate::cli::Options;
 use crate::flops::gflops;
 use crate::machine::Machine;
@@ -58,6 +59,13 @@ impl Report {
         self.json.insert(format!("{name}_share_of_peak"), json!(rate / peak));
     }
 
+    /// The relative error of a gradient against double precision, that of its worst tensor.
+    fn error(&mut self, name: &str, error: f64) {
+        self.json.insert(name.into(), json!(error));
+        let cells = [name.to_owned(), format!("{error:.1e}")];
+        self.rows.push(cells.into_iter().chain([const { String::new() }; 3]).collect());
+    }
+
     fn print(&self, options: &Options) -> Result<()> {
         let machine = Machine::here().in_words(options.threads);
         let text = format!(
@@ -91,6 +99,14 @@ pub(crate) fn train_step(options: &Options) -> Result<()> {
         }
     }
     report.push("sgemm", "gflops", peak, None);
+    let sides = [
+        ("", Ours::new("ours", &work, &work.net)?),
+        ("composite_", Ours::new("composite", &work, &candle)?),
+    ];
+    for (prefix, side) in &sides {
+        let error = Expected::new(&work, side)?.own_error()?;
+        report.error(&format!("{prefix}gradient_error"), error);
+    }
     report.print(options)
 }
 

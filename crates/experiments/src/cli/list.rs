@@ -1,6 +1,6 @@
 //! `list`: what there is, straight from the registries.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use sde_core::TimeGrid;
 use serde_json::{Map, Value, json};
@@ -17,6 +17,9 @@ pub(super) struct Args {
     /// What to list (default: everything)
     #[arg(value_enum)]
     what: Option<What>,
+    /// The methods as the table in the book
+    #[arg(long)]
+    markdown: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -76,6 +79,14 @@ fn sde(name: &str) -> Result<Value> {
 }
 
 pub(super) fn list(args: &Args, output: &Output) -> Result<()> {
+    if args.markdown {
+        ensure!(
+            matches!(args.what, Some(What::Methods)),
+            "--markdown is for `list methods`, the table in the book"
+        );
+        return output
+            .emit(&json!({"markdown": Method::markdown()}), Method::markdown().trim_end());
+    }
     let all = What::value_variants();
     let chosen = args.what.map_or(all.to_vec(), |w| vec![w]);
     let mut object = Map::new();

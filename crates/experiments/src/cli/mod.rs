@@ -1,5 +1,7 @@
 //! The command line: one file a command, `--json` and one-line errors everywhere.
 
+mod density;
+mod encode;
 mod list;
 mod metric;
 mod options;
@@ -7,6 +9,7 @@ mod output;
 mod points;
 mod runs;
 mod sample;
+mod steps;
 mod verify;
 
 use std::ffi::OsString;
@@ -43,6 +46,8 @@ enum Command {
     Sample(sample::Args),
     Residual(points::ResidualCommand),
     Logp(points::LogpCommand),
+    Encode(encode::EncodeCommand),
+    Decode(encode::DecodeCommand),
     Metric(metric::Args),
     Verify(verify::Args),
 }
@@ -79,6 +84,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Sample(args) => sample::sample(&args, &output).map(|()| 0),
         Command::Residual(args) => args.run(&output).map(|()| 0),
         Command::Logp(args) => args.run(&output).map(|()| 0),
+        Command::Encode(args) => args.run(&output).map(|()| 0),
+        Command::Decode(args) => args.run(&output).map(|()| 0),
         Command::Metric(args) => metric::metric(&args, &output).map(|()| 0),
         Command::Verify(args) => verify::verify(&args, &output),
     }

@@ -11,6 +11,7 @@ use sde_core::{Derivatives, Potential, Sde};
 use serde_json::json;
 
 use super::Output;
+use super::density::DensityOptions;
 use super::options::{Dtype, ModelOptions};
 use crate::model::{self, Model};
 use crate::npy::{self, RowWriter};
@@ -32,17 +33,33 @@ pub(super) struct ResidualCommand {
     points: Points,
 }
 
-/// Evaluate a potential at given points
+/// Evaluate a potential, or the log-density of a model's samples, at given points
 ///
-/// Writes one column. For a closed form it is the normalised log p_t(x) (natural logarithm); for a
-/// network it is its potential phi(t, x), a log-density up to an unknown function of t alone.
+/// Without --method: one column, at points [n, 1+d]. For a closed form it is the normalised
+/// log p_t(x) (natural logarithm); for a network it is its potential phi(t, x), a log-density up to
+/// an unknown function of t alone.
+///
+/// With --method, at points [n, d]: the log-density of what a sampler draws, at time --t-end.
+/// flow-exact and flow-hutchinson: log p(x) = log p_T(x_T) + int div v dt along the flow
+/// dx/dt = v = a x - g^2/2 s. identity: log p(x) = phi + log E exp(h(X_T) + int R dt),
+/// h = log p_T - phi, dX = (a X - (1-eta^2)/2 g^2 s) dt + eta g dW, with the residual R of
+/// `residual`: the density of the sampler of any --eta. Columns: log_density, std_error (over probes
+/// or paths, where there are several), bits_per_dim = -log p/(d ln 2) + 8 (0..1) or + 7 (-1..1) if
+/// asked for, effective_paths.
+///
 /// Networks are evaluated in f64 unless --dtype f32 is given.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  experiment logp --model mixture.json --sde vp \
-    --points points.npy --out logp.npy")]
+#[command(after_help = "Examples:\n  experiment logp --model mixture.json --sde vp \
+    --points points.npy --out logp.npy\n  \
+    experiment logp --model mixture.json --sde vp --method flow-exact --rtol 1e-8 \
+    --points samples.npy --out logp.npy\n  \
+    experiment logp --model blob_w1.0.safetensors --method identity --eta 1 --paths 2000 \
+    --points samples.npy --out logp.npy")]
 pub(super) struct LogpCommand {
     #[command(flatten)]
     points: Points,
+    #[command(flatten)]
+    density: DensityOptions,
 }
 
 #[derive(Debug, clap::Args)]
@@ -70,7 +87,12 @@ impl ResidualCommand {
 
 impl LogpCommand {
     pub(super) fn run(&self, output: &Output) -> Result<()> {
-        self.points.run(output, |_| vec!["potential".to_owned()])
+        self.density.check()?;
+        let Points { model, points, out } = &self.points;
+        match self.density.method {
+            Some(how) => self.density.run(how, model, points, out, output),
+            None => self.points.run(output, |_| vec!["potential".to_owned()]),
+        }
     }
 }
 

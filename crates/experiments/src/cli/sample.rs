@@ -93,6 +93,13 @@ const ALIASES: [(&str, &str); 4] = [
     ("dpm-solver++(2m)", "dpm-solver++-2m"),
 ];
 
+/// The method of a name, as it is called here or there.
+pub(super) fn method_named(name: &str) -> Result<Method> {
+    let asked = name.trim();
+    let alias = ALIASES.iter().find(|(name, _)| *name == asked);
+    Ok(Method::parse(alias.map_or(asked, |(_, name)| name))?)
+}
+
 pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
     let start = Instant::now();
     let model = args.model.open(Dtype::F32)?;
@@ -155,8 +162,7 @@ fn bar(n: u64) -> ProgressBar {
 impl Args {
     fn sampler(&self, sde: &dyn Sde) -> Result<Sampler> {
         let asked = self.method.trim();
-        let alias = ALIASES.iter().find(|(name, _)| *name == asked);
-        let method = Method::parse(alias.map_or(asked, |(_, name)| name))?;
+        let method = method_named(asked)?;
         let is_sde = method == Method::EulerMaruyama && asked != "euler";
         let eta = self.eta.unwrap_or(if is_sde { 1.0 } else { 0.0 });
         if !(eta.is_finite() && eta >= 0.0) {
@@ -204,7 +210,7 @@ impl Args {
 }
 
 /// The cut-offs of Song et al. 2021; the OU process has none in Deveney et al. 2025.
-fn default_end(sde: &dyn Sde) -> f64 {
+pub(super) fn default_end(sde: &dyn Sde) -> f64 {
     match sde.name().split(':').next() {
         Some("vp" | "sub-vp") => 1e-3,
         Some("ve") => 1e-5,

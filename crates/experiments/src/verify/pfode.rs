@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use ndarray::{Array1, Array2, Axis, s};
+use ndarray::{Array2, s};
 use sde_core::analytic::AnalyticScore;
-use sde_core::{Dynamics, Reverse, ScoreJvp, Sde, Tolerance};
+use sde_core::{Dynamics, Key, Reverse, Sde, State, Tolerance};
+use solvers::density::{Augmented, FlowWithDensity, standard_log_prior};
 use solvers::steppers::RungeKutta;
 use solvers::tableau::DOPRI5;
 use solvers::{Adaptive, Fresh, solve, solve_blocks};
@@ -123,10 +124,10 @@ fn likelihood(
         let case = format!("{stem}/{name}");
         let found = match &name[prefix.len()..] {
             "xT" => Ok(solved.x.iter().copied().collect()),
-            "div_integral" => Ok(solved.divergence.to_vec()),
-            "hutchinson_integral" => Ok(solved.hutchinson.to_vec()),
-            "logp_exact_prior" => solved.log_density(&model.log_density(&solved.x, sde.horizon())),
-            "logp_std_prior" => Ok(solved.with_prior(sde)),
+            "div_integral" => Ok(solved.divergence.clone()),
+            "hutchinson_integral" => Ok(solved.hutchinson.clone()),
+            "logp_exact_prior" => solved.log_density(model.log_density(&solved.x, sde.horizon())),
+            "logp_std_prior" => solved.log_density(standard_log_prior(sde, &solved.x)),
             "logp_closed_form" => model.log_density(&x0, eps).map_err(Into::into),
             other => return Case::skip(&case, format!("unknown quantity `{other}`")),
         };
@@ -139,8 +140,8 @@ fn likelihood(
 /// Where points flow to, and the integrals of the divergence on the way.
 struct Likelihood {
     x: Array2<f64>,
-    divergence: Array1<f64>,
-    hutchinson: Array1<f64>,
+    divergence: Vec<f64>,
+    hutchinson: Vec<f64>,
 }
 
 impl Likelihood {
@@ -151,62 +152,29 @@ impl Likelihood {
         probe: &Array2<f64>,
         eps: f64,
     ) -> Result<Self> {
-        let (n, d) = x0.dim();
-        let mut state = Array2::zeros((n, 2 * d + 2));
-        state.slice_mut(s![.., ..d]).assign(x0);
-        state.slice_mut(s![.., d + 2..]).assign(probe);
-        let end = flow(&WithDivergence { sde, model }, &state, eps, sde.horizon())?;
-        Ok(Self {
-            x: end.slice(s![.., ..d]).to_owned(),
-            divergence: end.column(d).to_owned(),
-            hutchinson: end.column(d + 1).to_owned(),
-        })
+        let solve_block = |first: u64, len: usize| {
+            let rows = |x: &Array2<f64>| x.slice_rows(first as usize, len);
+            let problem = FlowWithDensity::exact(sde, model).and_probes(vec![rows(probe)?]);
+            let start = Augmented::start(rows(x0)?, problem.integrals());
+            let mut steps = Adaptive::new(eps, sde.horizon(), STEP)?;
+            let none = Fresh::new(Key::root(0), 0);
+            solve(&RungeKutta(&DOPRI5), &problem, start, eps, &mut steps, &none, &mut ())
+        };
+        let mut parts = Vec::new();
+        let mut keep = |_: u64, part: Augmented<Array2<f64>>| {
+            parts.push(part);
+            Ok::<(), solvers::SolveError>(())
+        };
+        solve_blocks(x0.nrows() as u64, 1, &solve_block, &mut keep)?;
+        let Augmented { x, integrals } = Augmented::concat_rows(&parts)?;
+        let [divergence, hutchinson] = <[Vec<f64>; 2]>::try_from(integrals)
+            .map_err(|found| anyhow::anyhow!("{} integrals", found.len()))?;
+        Ok(Self { x, divergence, hutchinson })
     }
 
     /// The log-density at the start from that at the end.
-    fn log_density(&self, at_end: &sde_core::Result<Vec<f64>>) -> Result<Vec<f64>> {
-        let at_end = at_end.as_ref().map_err(|e| anyhow::anyhow!("{e}"))?;
-        Ok(at_end.iter().zip(&self.divergence).map(|(l, div)| l + div).collect())
-    }
-
-    /// The same when the prior is taken for the density at the end.
-    fn with_prior(&self, sde: &dyn Sde) -> Vec<f64> {
-        let variance = sde.prior_std() * sde.prior_std();
-        let constant = (std::f64::consts::TAU * variance).ln();
-        let log_prior = |x: ndarray::ArrayView1<'_, f64>| {
-            -0.5 * x.iter().map(|x| x * x / variance + constant).sum::<f64>()
-        };
-        self.x.rows().into_iter().zip(&self.divergence).map(|(x, div)| log_prior(x) + div).collect()
-    }
-}
-
-/// The flow with two more columns, whose rates are the divergence of the velocity `v` and
-/// `probe . (dv/dx) probe`; the probe itself stands in the last columns and stays.
-struct WithDivergence<'a> {
-    sde: &'a dyn Sde,
-    model: &'a AnalyticScore<'a>,
-}
-
-impl Dynamics<Array2<f64>> for WithDivergence<'_> {
-    fn drift(&self, state: &Array2<f64>, t: f64) -> sde_core::Result<Array2<f64>> {
-        let d = self.model.dim();
-        let x = state.slice(s![.., ..d]).to_owned();
-        let probe = state.slice(s![.., d + 2..]).to_owned();
-        let (a, half_g2) = (self.sde.drift_coef(t), 0.5 * self.sde.diffusion_squared(t));
-        let (score, along) = self.model.score_jvp(&x, t, &probe)?;
-        let divergence = self.model.divergence(&x, t)?;
-        let mut rate = Array2::zeros(state.dim());
-        rate.slice_mut(s![.., ..d]).assign(&(&x * a - &score * half_g2));
-        for (i, mut row) in rate.axis_iter_mut(Axis(0)).enumerate() {
-            row[d] = a * d as f64 - half_g2 * divergence[i];
-            let (v, jv) = (probe.row(i), along.row(i));
-            row[d + 1] = a * v.dot(&v) - half_g2 * v.dot(&jv);
-        }
-        Ok(rate)
-    }
-
-    fn diffusion(&self, _t: f64) -> f64 {
-        0.0
+    fn log_density(&self, at_end: sde_core::Result<Vec<f64>>) -> Result<Vec<f64>> {
+        Ok(at_end?.iter().zip(&self.divergence).map(|(l, div)| l + div).collect())
     }
 }
 
@@ -222,7 +190,7 @@ fn flow<P: Dynamics<Array2<f64>>>(
         let first = first as usize;
         let rows = x.slice(s![first..first + len, ..]).to_owned();
         let mut steps = Adaptive::new(from, to, STEP)?;
-        let noise = Fresh::new(sde_core::Key::root(0), 0);
+        let noise = Fresh::new(Key::root(0), 0);
         solve(&RungeKutta(&DOPRI5), problem, rows, from, &mut steps, &noise, &mut ())
     };
     let mut keep = |first: u64, rows: Array2<f64>| {

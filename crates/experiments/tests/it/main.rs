@@ -1,6 +1,7 @@
 //! The binary, from the outside, and the files it writes.
 
 mod bad_input;
+mod density;
 mod files;
 mod metrics;
 mod ode_sde_gap;

@@ -22,6 +22,10 @@ impl State for Array2<f64> {
         self.nrows()
     }
 
+    fn row_len(&self) -> usize {
+        self.ncols()
+    }
+
     fn lincomb(terms: &[(f64, &Self)]) -> Result<Self> {
         let first = terms[0].1;
         for (_, x) in terms {

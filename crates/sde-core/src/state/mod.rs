@@ -28,6 +28,9 @@ pub trait State: Clone + Send + Sync + Sized {
     /// Number of particles `B`.
     fn rows(&self) -> usize;
 
+    /// Number of elements of a particle, `D`.
+    fn row_len(&self) -> usize;
+
     /// The linear combination `sum_i a_i x_i`.
     ///
     /// # Errors

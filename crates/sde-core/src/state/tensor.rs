@@ -84,6 +84,10 @@ impl State for Tensor {
         self.dims().first().copied().unwrap_or(1)
     }
 
+    fn row_len(&self) -> usize {
+        width(self)
+    }
+
     fn lincomb(terms: &[(f64, &Self)]) -> Result<Self> {
         let first = terms[0].1;
         for (_, x) in terms {

@@ -19,10 +19,12 @@ pub struct Order {
 pub struct Info {
     /// Orders of convergence.
     pub order: Order,
-    /// Evaluations of the score in a step after the first ones.
+    /// Evaluations of the score in a step after the first ones: for an implicit method the least.
     pub nfe: u64,
     /// What a whole solve costs beyond that: more for a start, less for a shorter end.
     pub extra_nfe: i64,
+    /// Whether it solves equations, with as many evaluations as that takes.
+    pub implicit: bool,
     /// Whether it estimates its error.
     pub adaptive: bool,
     /// Where it comes from.
@@ -33,7 +35,7 @@ impl Info {
     /// A method for ODEs of some order, with one evaluation a step.
     pub(super) const fn ode(order: f64, reference: &'static str) -> Self {
         let order = Order { ode: order, started: order, strong: None, weak: None };
-        Self { order, nfe: 1, extra_nfe: 0, adaptive: false, reference }
+        Self { order, nfe: 1, extra_nfe: 0, implicit: false, adaptive: false, reference }
     }
 
     /// With noise, of a strong and a weak order.
@@ -58,6 +60,12 @@ impl Info {
     /// With some evaluations more, or less, in a whole solve.
     pub(super) const fn extra(mut self, nfe: i64) -> Self {
         self.extra_nfe = nfe;
+        self
+    }
+
+    /// With equations to solve.
+    pub(super) const fn implicit(mut self) -> Self {
+        self.implicit = true;
         self
     }
 

@@ -1,6 +1,7 @@
 //! The registry of methods.
 
 mod info;
+mod page;
 mod table;
 
 use sde_core::{Error, Result};
@@ -31,7 +32,8 @@ impl Method {
         self.info().nfe
     }
 
-    /// Evaluations of the score in `steps` steps of a grid, what starting costs included.
+    /// Evaluations of the score in `steps` steps of a grid, what starting costs included; for an
+    /// implicit method the least.
     pub fn nfe(self, steps: u64) -> u64 {
         (steps * self.info().nfe).saturating_add_signed(self.info().extra_nfe)
     }

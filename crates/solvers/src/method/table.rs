@@ -4,8 +4,8 @@ use sde_core::{Semilinear, State};
 
 use super::Info;
 use crate::Stepper;
-use crate::steppers::{DpmSolverPP2M, EulerMaruyama, Heun, RungeKutta};
-use crate::tableau::DOPRI5;
+use crate::steppers::{DpmSolverPP2M, EulerMaruyama, Heun, RungeKutta, Sdirk2};
+use crate::tableau::{BOSH3, DOPRI5, RK4, TSIT5};
 
 macro_rules! methods {
     ($($(#[$doc:meta])* $variant:ident $name:literal: $info:expr => $stepper:expr;)*) => {
@@ -64,6 +64,22 @@ methods! {
     Dopri5 "dopri5":
         Info::ode(5.0, "Dormand, Prince 1980, table 2").nfe(6).extra(1).adaptive()
         => RungeKutta(&DOPRI5);
+    /// Tsitouras 5(4).
+    Tsit5 "tsit5":
+        Info::ode(5.0, "Tsitouras 2011, table 1").nfe(6).extra(1).adaptive()
+        => RungeKutta(&TSIT5);
+    /// Bogacki-Shampine 3(2).
+    Bosh3 "bosh3":
+        Info::ode(3.0, "Bogacki, Shampine 1989").nfe(3).extra(1).adaptive()
+        => RungeKutta(&BOSH3);
+    /// The classical Runge-Kutta method.
+    Rk4 "rk4":
+        Info::ode(4.0, "Kutta 1901").nfe(4)
+        => RungeKutta(&RK4);
+    /// Alexander's L-stable implicit method of order 2.
+    Sdirk2 "sdirk2":
+        Info::ode(2.0, "Alexander 1977, theorem 5").nfe(2).implicit().adaptive()
+        => Sdirk2;
 
     // Exponential, in log(alpha / sigma).
     /// DPM-Solver++(2M).

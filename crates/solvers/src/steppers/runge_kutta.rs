@@ -40,16 +40,19 @@ impl<S: State, P: Dynamics<S> + ?Sized> Stepper<S, P> for RungeKutta {
             Some(y) if tableau.fsal => y,
             _ => combination(Some(x), h, tableau.b, &stages)?,
         };
-        let error = combination(None, h, tableau.e, &stages)?;
+        let error = match tableau.e {
+            [] => None,
+            e => Some(combination(None, h, e, &stages)?),
+        };
         let past = match stages.pop() {
             Some(f) if tableau.fsal => Past::new(vec![(t1, f)]),
             _ => Past::default(),
         };
-        Ok(Step { x: x1, error: Some(error), past, nfe })
+        Ok(Step { x: x1, error, past, nfe })
     }
 
     fn error_order(&self) -> Option<f64> {
-        Some(self.0.error_order)
+        (!self.0.e.is_empty()).then_some(self.0.error_order)
     }
 }
 

@@ -63,7 +63,10 @@ fn blocks_and_threads_change_nothing() {
             sampler.block_rows = block_rows;
             let (found, other) = collect(&sampler, &vp, &score, threads);
             assert_eq!(found, expected, "{sampler:?}, {threads} threads");
-            assert_eq!(other.row_evaluations, summary.row_evaluations);
+            // A block of an implicit method is evaluated until its slowest row has converged.
+            if !sampler.method.info().implicit {
+                assert_eq!(other.row_evaluations, summary.row_evaluations);
+            }
         }
     }
 }

@@ -2,11 +2,14 @@
 //! `slow_*`.
 
 mod common;
+mod density;
 mod dpm;
 mod gaussian;
 mod invariance;
+mod latent;
 mod noise;
 mod order;
+mod paths;
 mod pfode;
 mod refusals;
 mod weak;

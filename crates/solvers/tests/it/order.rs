@@ -3,7 +3,7 @@
 use ndarray::{Array2, array};
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Key, Reverse, Score, Sde, TimeGrid, Tolerance, Vp};
-use solvers::{Adaptive, BrownianGrid, Fresh, Grid, Method, Noise, solve};
+use solvers::{Adaptive, BrownianGrid, Fresh, Gains, Grid, Method, Noise, solve};
 
 use crate::common::{distance, normals, slope};
 
@@ -32,7 +32,9 @@ fn run(
     let mut grid = Grid::new(times).unwrap();
     let stepper = method.stepper();
     let done = solve(&*stepper, &problem, x.clone(), START, &mut grid, noise, &mut ()).unwrap();
-    assert_eq!(done.stats.nfe, method.nfe(steps), "{} in {steps} steps", method.name());
+    let (found, claimed) = (done.stats.nfe, method.nfe(steps));
+    let right = if method.info().implicit { found >= claimed } else { found == claimed };
+    assert!(right, "{}: {found} evaluations in {steps} steps, not {claimed}", method.name());
     done.x
 }
 
@@ -68,7 +70,9 @@ fn every_method_has_its_ode_order() {
             let found = slope(&levels, &errors);
             let name = method.name();
             eprintln!("{name}: {what} order {found:.3}, claimed {claimed}, {errors:?}");
-            assert!((found - claimed).abs() < 0.15, "{name}, {what}: {found} {errors:?}");
+            // A method with a small leading error, as Tsitouras sought, shows more than its order.
+            let right = found > claimed - 0.15 && found < claimed + 0.5;
+            assert!(right, "{name}, {what}: {found} {errors:?}");
         }
     }
 }
@@ -115,5 +119,29 @@ fn adaptive_error_follows_the_tolerance() {
             assert!(done.stats.rejected <= 5 + done.stats.accepted / 5, "{:?}", done.stats);
             before = done.stats.accepted;
         }
+    }
+}
+
+/// Every rule of step control reaches the tolerance, in about as many steps, with few rejected.
+#[test]
+fn every_gain_follows_the_tolerance() {
+    let (sde, x) = (vp(), normals(7, 16, 1));
+    let score = mixture(1.5, 0.5).under(&sde);
+    let quiet = Fresh::new(Key::root(0), 0);
+    let exact = run(Method::Dopri5, &sde, &score, 0.0, &x, uniform(2000), &quiet);
+    let problem = Reverse::ode(&sde, &score);
+    let tol = Tolerance { abs: 1e-8, rel: 1e-8 };
+    let plain = Adaptive::new(START, END, tol).unwrap();
+    let solved = |mut control: Adaptive| {
+        let stepper = Method::Dopri5.stepper();
+        solve(&*stepper, &problem, x.clone(), START, &mut control, &quiet, &mut ()).unwrap()
+    };
+    let steps = solved(plain.clone()).stats.accepted;
+    for gains in [Gains::I, Gains::PI, Gains::PID, Gains::SDE] {
+        let done = solved(plain.clone().with_gains(gains));
+        let e = distance(&done.x, &exact);
+        eprintln!("{gains:?}: error {e:e}, {:?} against {steps} steps", done.stats);
+        assert!(e < 30.0 * tol.abs, "{gains:?}: {e:e}");
+        assert!(done.stats.accepted < 2 * steps && done.stats.rejected < 5 + steps / 5);
     }
 }

@@ -1,0 +1,254 @@
+//! `logp --method`: log-densities of what a model's samplers draw from.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Result, bail, ensure};
+use clap::ValueEnum;
+use ndarray::{Array1, Array2, Axis};
+use sde_core::{Key, Potential, Probe, ScoreJvp, Sde, State};
+use serde_json::json;
+use solvers::density::{
+    Divergence, FlowDensity, LogPrior, PathDensity, Pixels, bits_per_dim, dequantise,
+    extrapolated_log_density, flow_log_density, sampler_log_density, standard_log_prior,
+};
+use solvers::{Control, Summary};
+
+use super::Output;
+use super::options::{Dtype, ModelOptions};
+use super::steps::{Otherwise, StepOptions};
+use crate::model::{self, Model};
+use crate::npy;
+
+/// What is computed of the samplers of a model.
+#[derive(Debug, clap::Args)]
+pub(super) struct DensityOptions {
+    /// Log-density of the model's samples, at points [n, d] and the time --t-end
+    #[arg(long, value_enum)]
+    pub(super) method: Option<How>,
+    /// Random probes of flow-hutchinson (default: 16); two at least for a standard error
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    probes: Option<u32>,
+    /// Law of the probes (default: rademacher)
+    #[arg(long, value_enum)]
+    probe_law: Option<Law>,
+    /// Stochasticity of the sampler, for identity: 0 is the flow, 1 the reverse SDE (default: 1)
+    #[arg(long, value_name = "E", allow_negative_numbers = true)]
+    eta: Option<f64>,
+    /// Paths from every point, for identity with --eta above 0 (default: 1000)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    paths: Option<u32>,
+    #[command(flatten)]
+    steps: StepOptions,
+    /// What the sampler starts from at the horizon (default: standard)
+    #[arg(long, value_enum)]
+    prior: Option<Prior>,
+    /// Extrapolate the log-density of a flow linearly from --t-end and twice that to time 0
+    #[arg(long, requires = "method")]
+    extrapolate: bool,
+    /// Add a column of bits a dimension, for data of 256 levels scaled to this range: 0..1 or -1..1
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true, requires = "method")]
+    bits_per_dim: Option<String>,
+    /// Points are levels 0 to 255: add uniform noise and scale them to the range of --bits-per-dim
+    #[arg(long, requires = "bits_per_dim")]
+    dequantise: bool,
+    /// Seed of probes, paths and dequantisation
+    #[arg(long, value_name = "K", requires = "method")]
+    seed: Option<u64>,
+}
+
+/// How a log-density is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum How {
+    /// Along the probability-flow ODE, with the exact divergence
+    FlowExact,
+    /// The same with random probes
+    FlowHutchinson,
+    /// Of the sampler of any --eta, by paths and the Fokker-Planck residual
+    Identity,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Law {
+    /// Random signs
+    Rademacher,
+    /// Standard normals
+    Gaussian,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Prior {
+    /// The exact density of a closed form at the horizon
+    Exact,
+    /// The normal that samplers start from
+    Standard,
+}
+
+/// One entry a point.
+struct Found {
+    log_density: Vec<f64>,
+    std_error: Option<Vec<f64>>,
+    effective_paths: Option<Vec<f64>>,
+    summary: Summary,
+}
+
+/// Rows of a block of paths on a grid.
+const BLOCK_ROWS: u64 = 512;
+
+impl DensityOptions {
+    /// Refuses options that mean nothing without --method, or with another.
+    pub(super) fn check(&self) -> Result<()> {
+        let Some(how) = self.method else {
+            let any = self.probes.is_some()
+                || self.probe_law.is_some()
+                || self.eta.is_some()
+                || self.paths.is_some()
+                || self.prior.is_some()
+                || self.steps.given();
+            ensure!(
+                !any,
+                "probes, paths, prior and steps need --method, for densities of samplers"
+            );
+            return Ok(());
+        };
+        let (flow, identity) = (how == How::FlowHutchinson, how == How::Identity);
+        ensure!(flow || self.probes.is_none(), "--probes needs --method flow-hutchinson");
+        ensure!(flow || self.probe_law.is_none(), "--probe-law needs --method flow-hutchinson");
+        ensure!(identity || self.eta.is_none(), "--eta needs --method identity");
+        ensure!(identity || self.paths.is_none(), "--paths needs --method identity");
+        ensure!(!(identity && self.extrapolate), "--extrapolate is for flows: give --t-end 0");
+        Ok(())
+    }
+
+    pub(super) fn run(
+        &self,
+        how: How,
+        options: &ModelOptions,
+        points: &Path,
+        out: &Path,
+        output: &Output,
+    ) -> Result<()> {
+        let start = Instant::now();
+        let pixels = self.bits_per_dim.as_deref().map(Pixels::parse).transpose()?;
+        let model = options.open(Dtype::F64)?;
+        let sde = model.sde(options.sde.as_deref())?;
+        let mut x = npy::read_rows(points)?;
+        let (shape, dim) = (x.shape().to_vec(), model.dim());
+        ensure!(x.ncols() == dim, "{}: expected [n, {dim}], found {shape:?}", points.display());
+        if let (true, Some(pixels)) = (self.dequantise, pixels) {
+            let flat: Vec<f64> = x.iter().copied().collect();
+            x = Array2::from_shape_vec(x.dim(), dequantise(&flat, pixels, self.key().fold(1), 0)?)?;
+        }
+        let found = match &model {
+            Model::Analytic(target) => {
+                let score = target.under(sde.as_ref())?;
+                let exact = |x: &Array2<f64>| score.log_density(x, sde.horizon());
+                self.find(how, sde.as_ref(), &score, &x, Some(&exact))?
+            }
+            Model::Network(net) => {
+                let x = model::to_tensor(&x, net.dtype())?;
+                self.find(how, sde.as_ref(), net.as_ref(), &x, None)?
+            }
+        };
+        let (columns, table) = table(&found, pixels.map(|p| (p, dim)));
+        npy::check_finite(table.view())?;
+        npy::write(out, table.view())?;
+        let means: Vec<f64> = table.mean_axis(Axis(0)).map_or_else(Vec::new, |m| m.to_vec());
+        let named: serde_json::Map<_, _> =
+            columns.iter().map(|c| (*c).to_owned()).zip(means.iter().map(|m| json!(m))).collect();
+        let report = json!({
+            "rows": x.nrows(), "columns": columns, "mean": named, "sde": sde.name(),
+            "method": how.to_possible_value().map(|v| v.get_name().to_owned()),
+            "eta": if how == How::Identity { self.eta() } else { 0.0 },
+            "t_end": self.steps.t_end(sde.as_ref())?, "extrapolated": self.extrapolate,
+            "nfe": found.summary.nfe, "accepted": found.summary.accepted,
+            "rejected": found.summary.rejected, "seed": self.seed.unwrap_or(0), "out": out,
+            "seconds": start.elapsed().as_secs_f64(),
+        });
+        let shown: Vec<String> =
+            columns.iter().zip(&means).map(|(c, m)| format!("mean {c} {m:.6}")).collect();
+        let text = format!("{} rows in {}: {}", x.nrows(), out.display(), shown.join(", "));
+        output.emit(&report, &text)
+    }
+
+    fn key(&self) -> Key {
+        Key::root(self.seed.unwrap_or(0))
+    }
+
+    fn eta(&self) -> f64 {
+        self.eta.unwrap_or(1.0)
+    }
+
+    /// `exact` is the density at the horizon, where it is known.
+    fn find<S: State, M: ScoreJvp<S> + Potential<S>>(
+        &self,
+        how: How,
+        sde: &dyn Sde,
+        model: &M,
+        x: &S,
+        exact: Option<&LogPrior<'_, S>>,
+    ) -> Result<Found> {
+        let standard = |x: &S| standard_log_prior(sde, x);
+        let prior: &LogPrior<'_, S> = match (self.prior, exact) {
+            (Some(Prior::Exact), Some(exact)) => exact,
+            (Some(Prior::Exact), None) => {
+                bail!("a network's density at the horizon is not known: give --prior standard")
+            }
+            _ => &standard,
+        };
+        let key = self.key().fold(0);
+        if how == How::Identity {
+            let eta = self.eta();
+            ensure!(eta.is_finite() && eta >= 0.0, "--eta is {eta}, expected at least 0");
+            let otherwise =
+                if eta == 0.0 { Otherwise::Tolerance(1e-6) } else { Otherwise::Steps(200) };
+            let control = self.steps.upward(sde, otherwise)?;
+            let n_paths = self.paths.unwrap_or(1000).into();
+            let paths = PathDensity { eta, n_paths, control, block_rows: BLOCK_ROWS };
+            let found = sampler_log_density(&paths, sde, model, x, prior, key, 0)?;
+            return Ok(Found {
+                log_density: found.log_density,
+                effective_paths: found.std_error.is_some().then_some(found.effective_paths),
+                std_error: found.std_error,
+                summary: found.summary,
+            });
+        }
+        let divergence = match how {
+            How::FlowHutchinson => Divergence::Hutchinson {
+                probe: match self.probe_law {
+                    Some(Law::Gaussian) => Probe::Gaussian,
+                    _ => Probe::Rademacher,
+                },
+                n_probes: self.probes.unwrap_or(16) as usize,
+            },
+            _ => Divergence::Exact,
+        };
+        let control = self.steps.upward(sde, Otherwise::Tolerance(1e-6))?;
+        let adaptive = matches!(control, Control::Adaptive { .. });
+        ensure!(adaptive || !self.extrapolate, "--extrapolate needs --rtol, not --steps");
+        let flow = FlowDensity { divergence, control, block_rows: BLOCK_ROWS };
+        let found = if self.extrapolate {
+            extrapolated_log_density(&flow, sde, model, x, prior, key, 0)
+        } else {
+            flow_log_density(&flow, sde, model, x, prior, key, 0)
+        }?;
+        let (log_density, std_error) = (found.log_density, found.std_error);
+        Ok(Found { log_density, std_error, effective_paths: None, summary: found.summary })
+    }
+}
+
+/// The columns there are, side by side.
+fn table(found: &Found, bits: Option<(Pixels, usize)>) -> (Vec<&'static str>, Array2<f64>) {
+    let mut columns = vec![("log_density", found.log_density.clone())];
+    columns.extend(found.std_error.clone().map(|e| ("std_error", e)));
+    if let Some((pixels, dim)) = bits {
+        let bits = found.log_density.iter().map(|l| bits_per_dim(*l, dim, pixels)).collect();
+        columns.push(("bits_per_dim", bits));
+    }
+    columns.extend(found.effective_paths.clone().map(|n| ("effective_paths", n)));
+    let mut table = Array2::zeros((found.log_density.len(), columns.len()));
+    for (mut column, (_, values)) in table.columns_mut().into_iter().zip(&columns) {
+        column.assign(&Array1::from(values.clone()));
+    }
+    (columns.into_iter().map(|(name, _)| name).collect(), table)
+}

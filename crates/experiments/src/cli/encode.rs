@@ -1,0 +1,160 @@
+//! `encode` and `decode`: data to latents along the probability-flow ODE, and back.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use ndarray::Array2;
+use sde_core::{Score, Sde, State};
+use serde_json::json;
+use solvers::{Control, Method, Summary, flow, slerp, temper};
+
+use super::Output;
+use super::options::{Dtype, ModelOptions};
+use super::sample::method_named;
+use super::steps::{Otherwise, StepOptions, reversed};
+use crate::model::{self, Model};
+use crate::npy;
+
+/// Take data to their latents: up the probability-flow ODE to the horizon
+///
+/// dx/dt = a x - g^2/2 s(x, t), from --t-end to T. The latents of the model's own samples have the
+/// distribution of its prior. `decode` with the same options takes them back. Networks are evaluated
+/// in f64 unless --dtype f32 is given, which limits --rtol to about 1e-5.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  experiment encode --model mixture.json --sde vp --rtol 1e-8 \
+    --points data.npy --out latents.npy")]
+pub(super) struct EncodeCommand {
+    #[command(flatten)]
+    common: Common,
+    /// Data [n, d]
+    #[arg(long, value_name = "FILE.npy")]
+    points: PathBuf,
+}
+
+/// Take latents back to data: down the probability-flow ODE from the horizon
+///
+/// The inverse of `encode`. --temperature TAU decodes TAU z instead of z; --towards OTHER with
+/// --share U decodes the spherical interpolation of the two files' rows,
+/// (sin((1-U) w) z + sin(U w) z') / sin w with the angle w between z and z'.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  experiment decode --model mixture.json --sde vp --rtol 1e-8 \
+    --latents latents.npy --out data.npy\n  \
+    experiment decode --model mixture.json --sde vp --latents a.npy --towards b.npy --share 0.5 \
+    --out between.npy")]
+pub(super) struct DecodeCommand {
+    #[command(flatten)]
+    common: Common,
+    /// Latents [n, d]
+    #[arg(long, value_name = "FILE.npy")]
+    latents: PathBuf,
+    /// Factor of the latents: below 1 gives more typical data
+    #[arg(long, value_name = "TAU", default_value_t = 1.0, allow_negative_numbers = true)]
+    temperature: f64,
+    /// Latents [n, d] to interpolate towards
+    #[arg(long, value_name = "FILE.npy", requires = "share")]
+    towards: Option<PathBuf>,
+    /// How far along the way to --towards, 0 to 1
+    #[arg(long, value_name = "U", requires = "towards", allow_negative_numbers = true)]
+    share: Option<f64>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
+    #[command(flatten)]
+    model: ModelOptions,
+    /// The method (`experiment list methods`)
+    #[arg(long, value_name = "X", default_value = "dopri5")]
+    method: String,
+    #[command(flatten)]
+    steps: StepOptions,
+    /// Where the result [n, d] goes
+    #[arg(long, value_name = "FILE.npy")]
+    out: PathBuf,
+}
+
+impl EncodeCommand {
+    pub(super) fn run(&self, output: &Output) -> Result<()> {
+        let x = npy::read_rows(&self.points)?;
+        self.common.run(&self.points, &x, &|up| up, "latents", output)
+    }
+}
+
+impl DecodeCommand {
+    pub(super) fn run(&self, output: &Output) -> Result<()> {
+        let mut z = npy::read_rows(&self.latents)?;
+        if let (Some(path), Some(share)) = (&self.towards, self.share) {
+            let other = npy::read_rows(path)?;
+            let (shown, shape, found) = (path.display(), z.shape(), other.shape());
+            ensure!(shape == found, "{shown}: expected {shape:?}, found {found:?}");
+            ensure!((0.0..=1.0).contains(&share), "--share is {share}, expected 0 to 1");
+            z = slerp(&z, &other, share)?;
+        }
+        let z = temper(&z, self.temperature)?;
+        self.common.run(&self.latents, &z, &reversed, "data", output)
+    }
+}
+
+impl Common {
+    fn run(
+        &self,
+        path: &Path,
+        x: &Array2<f64>,
+        direct: &dyn Fn(Control) -> Control,
+        what: &str,
+        output: &Output,
+    ) -> Result<()> {
+        let start = Instant::now();
+        let model = self.model.open(Dtype::F64)?;
+        let sde = model.sde(self.model.sde.as_deref())?;
+        let (shape, dim) = (x.shape(), model.dim());
+        ensure!(x.ncols() == dim, "{}: expected [n, {dim}], found {shape:?}", path.display());
+        let method = method_named(&self.method)?;
+        let control = direct(self.steps.upward(sde.as_ref(), Otherwise::Tolerance(1e-6))?);
+        let adaptive = matches!(control, Control::Adaptive { .. });
+        ensure!(
+            !adaptive || method.adaptive(),
+            "{} estimates no error: give --steps N",
+            method.name()
+        );
+        let (rows, summary) = match &model {
+            Model::Analytic(target) => {
+                let score = target.under(sde.as_ref())?;
+                taken(method, &control, sde.as_ref(), &score, x)?
+            }
+            Model::Network(net) => {
+                let x = model::to_tensor(x, net.dtype())?;
+                let (end, summary) = taken(method, &control, sde.as_ref(), net.as_ref(), &x)?;
+                (model::to_rows(&end)?, summary)
+            }
+        };
+        npy::check_finite(rows.view())?;
+        npy::write(&self.out, rows.view())?;
+        let seconds = start.elapsed().as_secs_f64();
+        let report = json!({
+            "out": self.out, "n": rows.nrows(), "dim": dim, "sde": sde.name(),
+            "method": method.name(), "t_end": self.steps.t_end(sde.as_ref())?,
+            "nfe": summary.nfe, "accepted": summary.accepted, "rejected": summary.rejected,
+            "seconds": seconds,
+        });
+        let text = format!(
+            "{what} of {} rows in {}: {} on {}, {} evaluations a row at most, {seconds:.2} s",
+            rows.nrows(),
+            self.out.display(),
+            method.name(),
+            sde.name(),
+            summary.nfe
+        );
+        output.emit(&report, &text)
+    }
+}
+
+fn taken<S: State>(
+    method: Method,
+    control: &Control,
+    sde: &dyn Sde,
+    score: &dyn Score<S>,
+    x: &S,
+) -> Result<(S, Summary)> {
+    Ok(flow(method, control, sde, score, x, 512)?)
+}

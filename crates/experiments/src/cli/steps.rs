@@ -1,0 +1,79 @@
+//! Options for the steps of a solve upward in time, or down again.
+
+use anyhow::{Context, Result, ensure};
+use sde_core::sde::check_time;
+use sde_core::{Sde, TimeGrid, Tolerance};
+use solvers::Control;
+
+use super::sample::default_end;
+
+/// Where the data are, and how long the steps.
+#[derive(Debug, clap::Args)]
+pub(super) struct StepOptions {
+    /// Steps as long as this tolerance allows (absolute and relative), a row on its own
+    #[arg(long, value_name = "TOL", conflicts_with = "steps", allow_negative_numbers = true)]
+    rtol: Option<f64>,
+    /// Instead of --rtol: this many steps
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    steps: Option<u32>,
+    /// Where the steps lie (`experiment list grids`)
+    #[arg(long, value_name = "G", default_value = "quadratic", requires = "steps")]
+    grid: String,
+    /// The time of the data (default: 0 for ou, 0.001 for vp and sub-vp, 0.00001 for ve)
+    #[arg(long, value_name = "EPS", allow_negative_numbers = true)]
+    t_end: Option<f64>,
+}
+
+/// What is done where neither --rtol nor --steps is given.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Otherwise {
+    Tolerance(f64),
+    Steps(u32),
+}
+
+impl StepOptions {
+    /// Whether any was given.
+    pub(super) fn given(&self) -> bool {
+        self.rtol.is_some() || self.steps.is_some() || self.t_end.is_some()
+    }
+
+    /// The time of the data.
+    pub(super) fn t_end(&self, sde: &dyn Sde) -> Result<f64> {
+        let t_end = self.t_end.unwrap_or(default_end(sde));
+        check_time(sde, t_end).context("--t-end")?;
+        let horizon = sde.horizon();
+        ensure!(
+            t_end < horizon,
+            "--t-end {t_end} is the horizon of {}: nothing is left",
+            sde.name()
+        );
+        Ok(t_end)
+    }
+
+    /// The steps from the time of the data up to the horizon.
+    pub(super) fn upward(&self, sde: &dyn Sde, otherwise: Otherwise) -> Result<Control> {
+        let (t_start, t_end) = (self.t_end(sde)?, sde.horizon());
+        let steps = match (self.rtol, self.steps, otherwise) {
+            (None, None, Otherwise::Steps(n)) | (_, Some(n), _) => n,
+            (Some(tol), None, _) | (None, None, Otherwise::Tolerance(tol)) => {
+                let fine = tol.is_finite() && tol > 0.0;
+                ensure!(fine, "--rtol is {tol}, expected a finite value above 0");
+                let tol = Tolerance { abs: tol, rel: tol };
+                return Ok(Control::Adaptive { t_start, t_end, tol });
+            }
+        };
+        let mut times = TimeGrid::parse(&self.grid)?.times(sde, steps as usize, t_end, t_start)?;
+        times.reverse();
+        Ok(Control::Grid(times))
+    }
+}
+
+/// The same steps the other way.
+pub(super) fn reversed(control: Control) -> Control {
+    match control {
+        Control::Grid(times) => Control::Grid(times.into_iter().rev().collect()),
+        Control::Adaptive { t_start, t_end, tol } => {
+            Control::Adaptive { t_start: t_end, t_end: t_start, tol }
+        }
+    }
+}
