@@ -3,12 +3,14 @@
 
 mod desk;
 mod eta_sweep;
+mod likelihood;
 mod resolve;
 mod runner;
 mod sampling;
 mod sde_vs_ode;
 mod solvers;
 mod target;
+mod train;
 mod yardstick;
 
 use anyhow::Result;
@@ -17,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use self::solvers::Solvers;
 pub(crate) use eta_sweep::EtaSweep;
+pub(crate) use likelihood::Likelihood;
 pub(crate) use sde_vs_ode::SdeVsOde;
 
 use crate::report::sheet::Sheet;
