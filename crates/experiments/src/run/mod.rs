@@ -47,6 +47,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     studies::experiment::<studies::SdeVsOde>(),
     studies::experiment::<studies::EtaSweep>(),
     studies::experiment::<studies::Solvers>(),
+    studies::experiment::<studies::Encode>(),
     studies::experiment::<studies::Likelihood>(),
 ];
 

@@ -2,6 +2,7 @@
 //! and kept, results, and a page made from the results alone.
 
 mod desk;
+mod encode;
 mod eta_sweep;
 mod likelihood;
 mod resolve;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::solvers::Solvers;
+pub(crate) use encode::Encode;
 pub(crate) use eta_sweep::EtaSweep;
 pub(crate) use likelihood::Likelihood;
 pub(crate) use sde_vs_ode::SdeVsOde;

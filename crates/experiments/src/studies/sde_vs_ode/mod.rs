@@ -3,6 +3,8 @@
 mod page;
 mod split;
 
+pub(crate) use page::density;
+
 use ::solvers::steppers::{EulerMaruyama, Heun};
 use anyhow::{Context as _, Result, ensure};
 use ndarray::{Array2, s};
