@@ -47,7 +47,9 @@ pub const EXPERIMENTS: &[Experiment] = &[
     studies::experiment::<studies::SdeVsOde>(),
     studies::experiment::<studies::EtaSweep>(),
     studies::experiment::<studies::Solvers>(),
+    studies::experiment::<studies::Energy>(),
     studies::experiment::<studies::Encode>(),
+    studies::experiment::<studies::Identifiability>(),
     studies::experiment::<studies::Likelihood>(),
 ];
 

@@ -3,7 +3,9 @@
 
 mod desk;
 mod encode;
+mod energy;
 mod eta_sweep;
+mod identifiability;
 mod likelihood;
 mod resolve;
 mod runner;
@@ -20,7 +22,9 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use self::solvers::Solvers;
 pub(crate) use encode::Encode;
+pub(crate) use energy::Energy;
 pub(crate) use eta_sweep::EtaSweep;
+pub(crate) use identifiability::Identifiability;
 pub(crate) use likelihood::Likelihood;
 pub(crate) use sde_vs_ode::SdeVsOde;
 
