@@ -74,7 +74,16 @@ fn studies_are_in_the_registry() {
         .iter()
         .map(|e| e["name"].as_str().expect("a name"))
         .collect();
-    for name in ["ode-sde-gap", "sde-vs-ode", "eta-sweep", "solvers"] {
+    for name in [
+        "ode-sde-gap",
+        "sde-vs-ode",
+        "eta-sweep",
+        "solvers",
+        "energy",
+        "encode",
+        "identifiability",
+        "likelihood",
+    ] {
         assert!(names.contains(name), "{name}");
     }
     for entry in experiments::run::EXPERIMENTS {
@@ -229,4 +238,68 @@ fn threads_do_not_change_a_study() {
         fs::read(out.join("results.json")).expect("results")
     };
     assert!(run(&a, "1") == run(&b, "3"));
+}
+
+#[test]
+fn energy_draws_the_learned_density_and_runs_chains_on_it() {
+    let figures = ["contours", "chains", "ends"];
+    let (dir, results) = smoke("energy", &figures, &["chains"]);
+    // Sixty steps teach little, but more than nothing: a density that overlaps the truth.
+    let tv = number(&results["total-variation"]);
+    assert!(tv > 0.0 && tv < 0.9, "{tv}");
+    let chains = results["chains"].as_array().expect("chains");
+    assert_eq!(chains.len(), 6);
+    let last = |energy: &str, start: &str| {
+        let found = chains.iter().find(|c| c["energy"] == energy && c["start"] == start);
+        number(
+            &found.expect("chains")["looks"].as_array().expect("looks").last().expect("one")["w2"],
+        )
+    };
+    // Forty steps of 0.01 do not carry chains from the middle to modes 2.6 away.
+    assert!(last("exact", "wide") < last("exact", "one mode"), "{results}");
+    assert!(dir.path().join("run/networks/seed-3/checkpoints/blob_w0.0.safetensors").is_file());
+}
+
+#[test]
+fn encode_comes_back_and_fills_the_prior() {
+    let figures = ["latents", "interpolation", "temperature"];
+    let tables = ["round-trip", "interpolation", "temperature"];
+    let (_dir, results) = smoke("encode", &figures, &tables);
+    let trips = results["trips"].as_array().expect("trips");
+    for trip in trips {
+        // Local errors add up over tens of steps, and the way down stretches them.
+        assert!(number(&trip["rms"]) < 100.0 * number(&trip["tolerance"]), "{trip}");
+    }
+    // 120 coordinates of N(0, 1): 1 within five standard deviations of their mean square.
+    let variance = number(&results["latent-variance"]);
+    assert!((variance - 1.0).abs() < 5.0 * (2.0_f64 / 120.0).sqrt(), "{variance}");
+    let spread = |k: usize| number(&results["temperatures"][k]["spread"]);
+    assert!(spread(0) < spread(2), "colder is less diverse");
+}
+
+#[test]
+fn identifiability_compares_two_networks_and_the_exact_score() {
+    let (_dir, results) = smoke("identifiability", &["latents"], &["identifiability"]);
+    let pairs = results["pairs"].as_array().expect("pairs");
+    assert_eq!(pairs.len(), 3);
+    for pair in pairs {
+        // Their base is the data's Gaussian: even hardly trained networks agree on the large scale.
+        let (rms, unrelated) = (number(&pair["rms"]), number(&pair["unrelated"]));
+        assert!(rms > 0.0 && rms < 0.5 * unrelated, "{pair}");
+        assert!(number(&pair["correlation"][0]) > 0.9, "{pair}");
+    }
+}
+
+#[test]
+fn likelihood_estimators_agree_with_the_exact_value() {
+    let (_dir, results) = smoke("likelihood", &["errors"], &["likelihood"]);
+    let rows = results["rows"].as_array().expect("rows");
+    let find = |name: &str| rows.iter().find(|r| r["name"] == name).expect(name).clone();
+    // The tolerance of the preset is 1e-6.
+    assert!(number(&find("flow, exact divergence")["rms"]) < 1e-4);
+    assert!(number(&find("identity, \u{3b7} = 0")["rms"]) < 1e-4);
+    // What an estimate states is what it has, within the noise of twenty points.
+    let identity = find("identity, \u{3b7} = 1");
+    let ratio = number(&identity["rms"]) / number(&identity["stated"]);
+    assert!((0.4..2.5).contains(&ratio), "{identity}");
 }

@@ -8,9 +8,9 @@ use ndarray::{Array2, s};
 use sde_core::{Key, Sde, Tolerance};
 use serde::{Deserialize, Serialize};
 
+use super::Study;
 use super::desk::Desk;
 use super::target::{Target, noised};
-use super::Study;
 use crate::report::sheet::Sheet;
 
 /// The study.
@@ -111,7 +111,10 @@ impl Study for Encode {
         }
         ensure!(2 * config.pairs <= config.points, "pairs = {}: more than points", config.pairs);
         ensure!(config.tolerances.iter().all(|t| *t > 0.0), "tolerances: must be positive");
-        ensure!(config.temperatures.iter().all(|t| *t >= 0.0), "temperatures: must not be negative");
+        ensure!(
+            config.temperatures.iter().all(|t| *t >= 0.0),
+            "temperatures: must not be negative"
+        );
         Ok(())
     }
 
@@ -160,7 +163,9 @@ fn compute(config: &Config) -> Result<Results> {
     let mut free: Vec<usize> = (0..config.points).collect();
     while ways.len() < config.pairs && !free.is_empty() {
         let a = free.remove(0);
-        let Some(place) = free.iter().position(|b| components[*b] != components[a]) else { continue };
+        let Some(place) = free.iter().position(|b| components[*b] != components[a]) else {
+            continue;
+        };
         let b = free.remove(place);
         let row = |x: &Array2<f64>, k: usize| x.slice(s![k..k + 1, ..]).to_owned();
         let (mut arc, mut line) = (Array2::zeros((0, 2)), Array2::zeros((0, 2)));

@@ -13,16 +13,25 @@ use crate::studies::sde_vs_ode::density;
 use crate::studies::target::Target;
 
 const COLOURS: [&str; 9] = [
-    "#2563eb", "#db2777", "#65a30d", "#9333ea", "#0891b2", "#f59e0b", "#dc2626", "#334155", "#0d9488",
+    "#2563eb", "#db2777", "#65a30d", "#9333ea", "#0891b2", "#f59e0b", "#dc2626", "#334155",
+    "#0d9488",
 ];
 
 pub(super) fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
     let tight = results.trips.iter().min_by(|a, b| a.tolerance.total_cmp(&b.tolerance));
-    let trip = tight.map_or(String::new(), |t| format!(
-        " Data come back with a root mean square error of {} at a tolerance of {:e}.", digits(t.rms), t.tolerance));
+    let trip = tight.map_or(String::new(), |t| {
+        format!(
+            " Data come back with a root mean square error of {} at a tolerance of {:e}.",
+            digits(t.rms),
+            t.tolerance
+        )
+    });
     let mut sheet = Sheet {
         title: "Data as latents, and back".into(),
-        lead: format!("The flow ODE takes every data point to one latent, and back.{trip} The latents have {} times the variance of the prior.", digits(results.latent_variance)),
+        lead: format!(
+            "The flow ODE takes every data point to one latent, and back.{trip} The latents have {} times the variance of the prior.",
+            digits(results.latent_variance)
+        ),
         ..Sheet::default()
     };
     sheet.section("Encoding", format!(
@@ -40,8 +49,14 @@ pub(super) fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
     sheet.table(Table {
         name: "interpolation".into(),
         caption: "The smallest log-density that is met on the way; larger is better.".into(),
-        head: ["pair", "decoded arc", "straight line"].map(String::from).to_vec(), words: 1,
-        rows: results.ways.iter().enumerate().map(|(k, w)| vec![(k + 1).to_string(), digits(w.least_arc), digits(w.least_line)]).collect(),
+        head: ["pair", "decoded arc", "straight line"].map(String::from).to_vec(),
+        words: 1,
+        rows: results
+            .ways
+            .iter()
+            .enumerate()
+            .map(|(k, w)| vec![(k + 1).to_string(), digits(w.least_arc), digits(w.least_line)])
+            .collect(),
     });
     sheet.section("Temperature", "Latents from the prior times \u{3c4}, decoded: below 1 the data are less diverse, above 1 more.");
     sheet.figure(temperatures(results), "Decoded points by temperature, on one scale.");
@@ -59,13 +74,26 @@ fn reach(points: &Rows) -> f64 {
 }
 
 fn square(x: f64, side: f64, reach: f64, (across, up): (&str, &str)) -> Panel {
-    Panel { x, y: 36.0, w: side, h: side, across: Axis::linear(-reach, reach, across), up: Axis::linear(-reach, reach, up) }
+    Panel {
+        x,
+        y: 36.0,
+        w: side,
+        h: side,
+        across: Axis::linear(-reach, reach, across),
+        up: Axis::linear(-reach, reach, up),
+    }
 }
 
 fn latents(config: &Config, results: &Results) -> Figure {
     let mut svg = Svg::new(1080.0, 520.0);
     let _ = config;
-    for (k, (name, points, axes)) in [("Data", &results.data, ("x_{1}", "x_{2}")), ("Latents", &results.latents, ("z_{1}", "z_{2}"))].into_iter().enumerate() {
+    for (k, (name, points, axes)) in [
+        ("Data", &results.data, ("x_{1}", "x_{2}")),
+        ("Latents", &results.latents, ("z_{1}", "z_{2}")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let panel = square(66.0 + 510.0 * k as f64, 430.0, reach(points), axes);
         panel.draw_axes(&mut svg, true);
         panel.title(&mut svg, name);
@@ -109,7 +137,10 @@ fn ways(config: &Config, results: &Results) -> Result<Figure> {
             }
         }
     }
-    Ok(Figure::new("interpolation", svg.finish("Arcs between latents, and the same decoded over the density")))
+    Ok(Figure::new(
+        "interpolation",
+        svg.finish("Arcs between latents, and the same decoded over the density"),
+    ))
 }
 
 fn temperatures(results: &Results) -> Figure {

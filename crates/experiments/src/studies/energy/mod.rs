@@ -75,8 +75,7 @@ pub(crate) struct Results {
 
 impl Study for Energy {
     const NAME: &'static str = "energy";
-    const ABOUT: &'static str =
-        "a learned potential as an energy: density contours, Langevin chains, distance to the truth";
+    const ABOUT: &'static str = "a learned potential as an energy: density contours, Langevin chains, distance to the truth";
     const TEXTS: [&'static str; 3] = [
         include_str!("../../../configs/energy/smoke.toml"),
         include_str!("../../../configs/energy/quick.toml"),
@@ -88,8 +87,14 @@ impl Study for Energy {
     fn check(config: &Config) -> Result<()> {
         let closed = DataSet::parse(&config.training.data_set)?;
         let vp = sde_core::Vp::default();
-        ensure!(closed.under(&vp).is_some(), "training.data-set: {} has no closed form", closed.name());
-        for (key, value) in [("t", config.t), ("step", config.step), ("hottest", config.hottest - config.t)] {
+        ensure!(
+            closed.under(&vp).is_some(),
+            "training.data-set: {} has no closed form",
+            closed.name()
+        );
+        for (key, value) in
+            [("t", config.t), ("step", config.step), ("hottest", config.hottest - config.t)]
+        {
             ensure!(value > 0.0 && value.is_finite(), "{key}: must be positive (hottest above t)");
         }
         let rising = config.looks.windows(2).all(|w| w[0] < w[1]);
@@ -110,12 +115,21 @@ impl Study for Energy {
         let reach = config.window.half_width;
         let area = (2.0 * reach / config.pixels as f64).powi(2);
         let (learned, truth, total_variation) = desk.part("contours", || {
-            let learned = super::sde_vs_ode::density(&|x| potential(&net, x, config.t), reach, config.pixels)?;
+            let learned = super::sde_vs_ode::density(
+                &|x| potential(&net, x, config.t),
+                reach,
+                config.pixels,
+            )?;
             let learned = &learned / (learned.sum() * area);
-            let truth = super::sde_vs_ode::density(&|x| Ok(exact.log_density(x, config.t)?), reach, config.pixels)?;
+            let truth = super::sde_vs_ode::density(
+                &|x| Ok(exact.log_density(x, config.t)?),
+                reach,
+                config.pixels,
+            )?;
             let truth = &truth / (truth.sum() * area);
             let tv = 0.5 * area * (&learned - &truth).mapv(f64::abs).sum();
-            let rows = |x: &Array2<f64>| x.rows().into_iter().map(|r| r.to_vec()).collect::<Vec<_>>();
+            let rows =
+                |x: &Array2<f64>| x.rows().into_iter().map(|r| r.to_vec()).collect::<Vec<_>>();
             Ok((rows(&learned), rows(&truth), tv))
         })?;
         let yard = || {
@@ -128,7 +142,8 @@ impl Study for Energy {
         };
         let floor = desk.part("floor", || Ok(yard()?.floor))?;
         let learned_score = OnRows(&net);
-        let energies: [(&str, &dyn Score<Array2<f64>>); 2] = [("learned", &learned_score), ("exact", &exact)];
+        let energies: [(&str, &dyn Score<Array2<f64>>); 2] =
+            [("learned", &learned_score), ("exact", &exact)];
         let mut chains = Vec::new();
         for (name, score) in energies {
             for start in ["wide", "one mode", "annealed"] {
@@ -137,10 +152,18 @@ impl Study for Energy {
                     let found = run(config, score, start)?;
                     let yard = yard()?;
                     let looks = config.looks.iter().zip(&found);
-                    let looks = looks.map(|(k, x)| Ok(Look { steps: *k, w2: yard.distance(x)?.w2 }));
+                    let looks =
+                        looks.map(|(k, x)| Ok(Look { steps: *k, w2: yard.distance(x)?.w2 }));
                     let looks = looks.collect::<Result<_>>()?;
-                    let ends = found.last().map(|x| x.rows().into_iter().take(600).map(|r| r.to_vec()).collect());
-                    Ok(Chains { energy: name.into(), start: start.into(), looks, ends: ends.unwrap_or_default() })
+                    let ends = found
+                        .last()
+                        .map(|x| x.rows().into_iter().take(600).map(|r| r.to_vec()).collect());
+                    Ok(Chains {
+                        energy: name.into(),
+                        start: start.into(),
+                        looks,
+                        ends: ends.unwrap_or_default(),
+                    })
                 })?);
             }
         }
@@ -194,7 +217,8 @@ fn run(config: &Config, score: &dyn Score<Array2<f64>>, start: &str) -> Result<V
     let starts = Array2::from_shape_vec((config.n, 2), z)? * spread;
     let last = config.looks.last().copied().unwrap_or(1);
     let length = last as f64 * config.step;
-    let annealed = (start == "annealed").then_some((config.hottest, config.levels, 2.0 / 3.0 * length));
+    let annealed =
+        (start == "annealed").then_some((config.hottest, config.levels, 2.0 / 3.0 * length));
     let langevin = Langevin { score, t: config.t, annealed };
     let times: Vec<f64> = (0..=last).map(|k| k as f64 * config.step).collect();
     on_the_way(&EulerMaruyama, &langevin, &times, &config.looks, &starts, key.fold(1))

@@ -7,15 +7,18 @@ use sde_core::analytic::DataSet;
 use sde_core::{Key, Score, Sde};
 use serde::{Deserialize, Serialize};
 
+use super::Study;
 use super::desk::Desk;
 use super::sampling::BLOCK;
 use super::train::{OnRows, Training};
-use super::Study;
 use crate::report::axes::{Axis, Panel};
 use crate::report::colormap::{GREY, OS};
 use crate::report::sheet::{Sheet, Table, digits};
 use crate::report::svg::{Svg, Text, escape};
 use crate::report::{Figure, columns};
+
+/// What the seed of the second network differs by, small enough for TOML.
+const OTHER: u64 = 1 << 62;
 
 /// The study.
 pub(crate) struct Identifiability;
@@ -76,8 +79,8 @@ impl Study for Identifiability {
 
     fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
         let set = DataSet::parse(&config.training.data_set)?;
-        let first = config.training.network(2 * config.seed, desk)?;
-        let second = config.training.network(2 * config.seed + 1, desk)?;
+        let first = config.training.network(config.seed, desk)?;
+        let second = config.training.network(config.seed ^ OTHER, desk)?;
         let sde = sde_core::sde::parse(&first.sde().name())?;
         // Held out: no training sees these points.
         let data = set.sample(Key::root(config.seed).fold(0x1D), 0, config.points);
@@ -104,7 +107,11 @@ impl Study for Identifiability {
         let pair = results.pairs.first().context("a pair of networks")?;
         let mut sheet = Sheet {
             title: "Trained apart, encoding alike".into(),
-            lead: format!("Two networks with different initial weights and different batches put the latent of a data point {} apart (root mean square); latents of different points are {} apart.", digits(pair.rms), digits(pair.unrelated)),
+            lead: format!(
+                "Two networks with different initial weights and different batches put the latent of a data point {} apart (root mean square); latents of different points are {} apart.",
+                digits(pair.rms),
+                digits(pair.unrelated)
+            ),
             ..Sheet::default()
         };
         sheet.section("Encodings", format!(
@@ -122,7 +129,12 @@ impl Study for Identifiability {
 }
 
 /// Latents by Heun's method on a grid with short steps near the data.
-fn latents(config: &Config, sde: &dyn Sde, score: &dyn Score<Array2<f64>>, data: &Array2<f64>) -> Result<Array2<f64>> {
+fn latents(
+    config: &Config,
+    sde: &dyn Sde,
+    score: &dyn Score<Array2<f64>>,
+    data: &Array2<f64>,
+) -> Result<Array2<f64>> {
     let grid = sde_core::TimeGrid::Quadratic;
     let mut times = grid.times(sde, config.steps, sde.horizon(), config.t_end)?;
     times.reverse();
@@ -158,8 +170,14 @@ fn figure(results: &Results) -> Figure {
     let (left, _) = columns(66.0, 1066.0, 80.0, 2);
     for (j, left) in left.iter().enumerate() {
         let name = |who: &str| format!("z_{{{}}}, {who} network", j + 1);
-        let panel = Panel { x: *left, y: 36.0, w: 430.0, h: 430.0,
-            across: Axis::linear(-reach, reach, &name("first")), up: Axis::linear(-reach, reach, &name("second")) };
+        let panel = Panel {
+            x: *left,
+            y: 36.0,
+            w: 430.0,
+            h: 430.0,
+            across: Axis::linear(-reach, reach, &name("first")),
+            up: Axis::linear(-reach, reach, &name("second")),
+        };
         panel.draw_axes(&mut svg, true);
         panel.line(&mut svg, &[(-reach, -reach), (reach, reach)], "#9ca3af", 1.2, "", 1.0);
         for (a, b) in results.first.iter().zip(&results.second) {
@@ -167,7 +185,11 @@ fn figure(results: &Results) -> Figure {
         }
         if let Some(pair) = results.pairs.first() {
             let note = Text { size: 12.0, fill: GREY, ..Text::default() };
-            svg.text((panel.x + 8.0, panel.y + 12.0), &format!("correlation {:.4}", pair.correlation[j]), &note);
+            svg.text(
+                (panel.x + 8.0, panel.y + 12.0),
+                &format!("correlation {:.4}", pair.correlation[j]),
+                &note,
+            );
         }
     }
     Figure::new("latents", svg.finish("Latents of two networks against each other"))

@@ -27,7 +27,11 @@ impl Score<Array2<f64>> for Scaled<'_> {
 }
 
 impl Potential<Array2<f64>> for Scaled<'_> {
-    fn derivatives(&self, x: &Array2<f64>, t: &[f64]) -> sde_core::Result<Derivatives<Array2<f64>>> {
+    fn derivatives(
+        &self,
+        x: &Array2<f64>,
+        t: &[f64],
+    ) -> sde_core::Result<Derivatives<Array2<f64>>> {
         let d = self.0.derivatives(x, t)?;
         let times = |v: Vec<f64>| v.into_iter().map(|v| SCALE * v).collect();
         Ok(Derivatives {

@@ -2,12 +2,12 @@
 
 mod identity;
 
+use ::solvers::Control;
+use ::solvers::density::{Divergence, FlowDensity, flow_log_density};
 use anyhow::{Context as _, Result, ensure};
 use ndarray::Array2;
 use sde_core::{Key, Probe, Tolerance};
 use serde::{Deserialize, Serialize};
-use ::solvers::Control;
-use ::solvers::density::{Divergence, FlowDensity, flow_log_density};
 use std::time::Instant;
 
 use super::Study;
@@ -97,25 +97,45 @@ impl Study for Likelihood {
         let prior = |x: &Array2<f64>| model.log_density(x, sde.horizon());
         let tol = Tolerance { abs: config.tolerance, rel: config.tolerance };
         let control = Control::Adaptive { t_start: config.t_end, t_end: sde.horizon(), tol };
-        let flow = |divergence: Divergence| FlowDensity { divergence, control: control.clone(), block_rows: 1 };
+        let flow = |divergence: Divergence| FlowDensity {
+            divergence,
+            control: control.clone(),
+            block_rows: 1,
+        };
         let mut rows = vec![desk.part("flow-exact", || {
             let start = Instant::now();
-            let found = flow_log_density(&flow(Divergence::Exact), &*sde, &model, &x, &prior, key.fold(1), 0)?;
+            let found = flow_log_density(
+                &flow(Divergence::Exact),
+                &*sde,
+                &model,
+                &x,
+                &prior,
+                key.fold(1),
+                0,
+            )?;
             let cost = found.summary.row_evaluations as f64 / x.nrows() as f64;
             Ok(row("flow, exact divergence", &found.log_density, None, &exact, cost, start))
         })?];
         for n_probes in &config.probes {
             rows.push(desk.part(&format!("hutchinson-{n_probes}"), || {
                 let start = Instant::now();
-                let divergence = Divergence::Hutchinson { probe: Probe::Rademacher, n_probes: *n_probes };
-                let found = flow_log_density(&flow(divergence), &*sde, &model, &x, &prior, key.fold(2), 0)?;
-                let cost = found.summary.row_evaluations as f64 / x.nrows() as f64 * *n_probes as f64;
-                let name = format!("Hutchinson, {n_probes} probe{}", if *n_probes == 1 { "" } else { "s" });
+                let divergence =
+                    Divergence::Hutchinson { probe: Probe::Rademacher, n_probes: *n_probes };
+                let found =
+                    flow_log_density(&flow(divergence), &*sde, &model, &x, &prior, key.fold(2), 0)?;
+                let cost =
+                    found.summary.row_evaluations as f64 / x.nrows() as f64 * *n_probes as f64;
+                let name = format!(
+                    "Hutchinson, {n_probes} probe{}",
+                    if *n_probes == 1 { "" } else { "s" }
+                );
                 Ok(row(&name, &found.log_density, found.std_error, &exact, cost, start))
             })?);
         }
         for eta in &config.etas {
-            rows.push(desk.part(&format!("identity-{eta}"), || identity::row(config, *eta, key.fold(3)))?);
+            rows.push(
+                desk.part(&format!("identity-{eta}"), || identity::row(config, *eta, key.fold(3)))?,
+            );
         }
         Ok(Results { rows })
     }
@@ -130,7 +150,15 @@ impl Study for Likelihood {
             "{} points of p<sub>t</sub> at t = {}, target {} under {}. The flow is solved by Dormand-Prince at a tolerance of {:e}, every point by itself. For an exact potential every path of the identity is exact, so it is given a wrong one whose sampler is known: \u{3c6} = {} times the log-density of a Gaussian of standard deviation {}, sampled at \u{3b7} from the prior, is a Gaussian with a variance that solves a linear equation. {} paths a point, {} steps.",
             config.points, config.t_end, escape(&config.target), escape(&config.sde), config.tolerance, identity::SCALE, identity::STD, config.paths, config.steps));
         sheet.figure(figure(results), "Root mean square error in nats (logarithmic) by estimator; ring: the standard error that the estimator states itself. Where disc and ring lie together, the statement is right.");
-        let head = ["estimator", "RMS error", "mean error", "stated standard error", "beyond 4 of them", "evaluations a point", "microseconds a point"];
+        let head = [
+            "estimator",
+            "RMS error",
+            "mean error",
+            "stated standard error",
+            "beyond 4 of them",
+            "evaluations a point",
+            "microseconds a point",
+        ];
         sheet.table(Table {
             name: "likelihood".into(),
             caption: "Errors in nats. Evaluations: of the score, for a Hutchinson estimate times its probes (each a directional derivative), for the identity times its paths. In two dimensions a probe of signs has only two different outcomes: four of them agree one time in eight and then state no error at all. Times on a machine that may be shared are rough.".into(),
@@ -194,7 +222,11 @@ fn figure(results: &Results) -> Figure {
             svg.circle(panel.at(stated, y), 7.0, "none", INK, 1.4, &digits(stated));
         }
         let cost = format!("{} evaluations", short(row.evaluations.round()));
-        svg.text((panel.x + panel.w + 10.0, py + 4.0), &cost, &Text { size: 11.0, ..Text::default() });
+        svg.text(
+            (panel.x + panel.w + 10.0, py + 4.0),
+            &cost,
+            &Text { size: 11.0, ..Text::default() },
+        );
     }
     Figure::new("errors", svg.finish("Error of estimators of the log-density"))
 }
