@@ -1,7 +1,7 @@
 //! What a solver integrates: drift and noise of a process, backward or forward in time.
 
-use crate::sde::check_time;
-use crate::{Marginal, Result, Score, Sde, State};
+use crate::sde::{Discretisation, check_time};
+use crate::{Error, Marginal, Result, Score, Sde, State};
 
 /// A process `dX = b(X, t) dt + c(t) dW` with additive noise.
 pub trait Dynamics<S>: Send + Sync {
@@ -20,6 +20,12 @@ pub trait Semilinear<S>: Dynamics<S> {
     /// `alpha(t)` and `sigma(t)` of the forward process.
     fn marginal(&self, t: f64) -> Marginal;
 
+    /// The time at which `log(alpha / sigma)` has the value `lambda`.
+    ///
+    /// # Errors
+    /// As [`Sde::time_of_half_log_snr`].
+    fn time_of_half_log_snr(&self, lambda: f64) -> Result<f64>;
+
     /// The stochasticity `eta` of [`Reverse`]: 0 for the flow ODE, 1 for the reverse SDE. From
     /// `lambda = log(alpha / sigma)` to `lambda + h`, with the predicted data `D` held,
     ///
@@ -32,6 +38,15 @@ pub trait Semilinear<S>: Dynamics<S> {
     /// # Errors
     /// Whatever the model behind it fails with.
     fn eps(&self, x: &S, t: f64) -> Result<S>;
+
+    /// The forward step from `s` up to `t` in discrete time, see [`Sde::discretise`].
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a step too long for it, or dynamics that have no discrete-time form.
+    fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {
+        let reason = format!("these dynamics have no discrete-time form (asked for down to {s})");
+        Err(Error::Parameter { name: "t".into(), value: t.to_string(), reason })
+    }
 }
 
 /// The family behind every sampler: for the forward process `dX = a(t) X dt + g(t) dW`,
@@ -57,7 +72,7 @@ impl<'a, S> Reverse<'a, S> {
     /// [`crate::Error::Parameter`] unless `eta` is finite and non-negative.
     pub fn new(sde: &'a dyn Sde, score: &'a dyn Score<S>, eta: f64) -> Result<Self> {
         if !(eta.is_finite() && eta >= 0.0) {
-            return Err(crate::Error::Parameter {
+            return Err(Error::Parameter {
                 name: "eta".into(),
                 value: eta.to_string(),
                 reason: "must be finite and non-negative".into(),
@@ -101,6 +116,10 @@ impl<S: State> Semilinear<S> for Reverse<'_, S> {
         self.sde.marginal(t)
     }
 
+    fn time_of_half_log_snr(&self, lambda: f64) -> Result<f64> {
+        self.sde.time_of_half_log_snr(lambda)
+    }
+
     fn eta(&self) -> f64 {
         self.eta
     }
@@ -109,5 +128,9 @@ impl<S: State> Semilinear<S> for Reverse<'_, S> {
         check_time(self.sde, t)?;
         let s = self.score.score(x, t)?;
         S::lincomb(&[(-self.sde.marginal(t).sigma, &s)])
+    }
+
+    fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {
+        self.sde.discretise(t, s)
     }
 }

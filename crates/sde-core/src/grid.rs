@@ -1,5 +1,6 @@
 //! Where on `[0, T]` a fixed-step solver evaluates.
 
+use crate::schedule::{Cosine, iddpm_sigmas};
 use crate::sde::{check_time, parse::constants};
 use crate::{Error, Result, Sde};
 
@@ -26,16 +27,56 @@ pub enum TimeGrid {
     /// # Reference
     /// Deveney et al. 2025, arXiv 2311.15996, public code.
     OdeSdeGap,
+    /// `log(sigma / alpha)` at equal steps in the power `1 / rho` of what is left of it; `rho = 1`
+    /// is [`TimeGrid::LogSnr`]. Needs `sigma > 0` at both ends.
+    ///
+    /// # Reference
+    /// Katherine Crowson's `k-diffusion`, `get_sigmas_polyexponential`.
+    PolyExponential {
+        /// The exponent; 1 where none is given.
+        rho: f64,
+    },
+    /// Equal steps in the time of the cosine schedule that has the noise levels `sigma / alpha` of
+    /// the ends.
+    ///
+    /// # Reference
+    /// Nichol, Dhariwal 2021, arXiv 2102.09672, equation 17.
+    Cosine {
+        /// The offset; 0.008 in the paper.
+        s: f64,
+    },
+    /// The noise levels of improved DDPM between those of the ends, thinned out evenly; needs at
+    /// least as many levels as steps.
+    ///
+    /// # Reference
+    /// Karras et al. 2022, arXiv 2206.00364, table 1, column iDDPM (with its constants).
+    Iddpm,
 }
 
 impl TimeGrid {
     /// One of each kind, with the usual constants.
-    pub const ALL: &'static [Self] =
-        &[Self::Uniform, Self::Quadratic, Self::Karras { rho: 7.0 }, Self::LogSnr, Self::OdeSdeGap];
+    pub const ALL: &'static [Self] = &[
+        Self::Uniform,
+        Self::Quadratic,
+        Self::Karras { rho: 7.0 },
+        Self::LogSnr,
+        Self::OdeSdeGap,
+        Self::PolyExponential { rho: 1.0 },
+        Self::Cosine { s: 0.008 },
+        Self::Iddpm,
+    ];
 
     /// The names [`TimeGrid::parse`] knows.
-    pub const NAMES: &'static [&'static str] =
-        &["uniform", "quadratic", "karras", "log-snr", "ode-sde-gap"];
+    pub const NAMES: &'static [&'static str] = &[
+        "uniform",
+        "quadratic",
+        "karras",
+        "log-snr",
+        "ode-sde-gap",
+        "polyexponential",
+        "cosine",
+        "iddpm",
+    ];
 
     /// The name with its constants (`karras:rho=7`).
     pub fn name(&self) -> String {
@@ -45,6 +86,9 @@ impl TimeGrid {
             Self::Karras { rho } => format!("karras:rho={rho}"),
             Self::LogSnr => "log-snr".into(),
             Self::OdeSdeGap => "ode-sde-gap".into(),
+            Self::PolyExponential { rho } => format!("polyexponential:rho={rho}"),
+            Self::Cosine { s } => format!("cosine:s={s}"),
+            Self::Iddpm => "iddpm".into(),
         }
     }
 
@@ -65,6 +109,15 @@ impl TimeGrid {
             }
             "log-snr" => plain(Self::LogSnr),
             "ode-sde-gap" => plain(Self::OdeSdeGap),
+            "polyexponential" => {
+                let [rho] = constants(rest, [("rho", 1.0)])?;
+                Ok(Self::PolyExponential { rho: crate::sde::positive("rho", rho)? })
+            }
+            "cosine" => {
+                let [s] = constants(rest, [("s", 0.008)])?;
+                Ok(Self::Cosine { s: crate::sde::positive("s", s)? })
+            }
+            "iddpm" => plain(Self::Iddpm),
             other => Err(Error::Unknown {
                 what: "time grid",
                 name: other.into(),
@@ -119,12 +172,44 @@ impl TimeGrid {
                 let (p, q) = (noise_level(a).powf(1.0 / rho), noise_level(b).powf(1.0 / rho));
                 Box::new(move |i| sde.time_of_half_log_snr(-rho * (p + (q - p) * at(i)).ln()))
             }
-            Self::LogSnr => {
+            Self::LogSnr | Self::PolyExponential { .. } => {
                 let (p, q) = (sde.half_log_snr(a), sde.half_log_snr(b));
                 if q.is_infinite() {
-                    return refuse("t_end", b.to_string(), "log-snr needs sigma > 0 there");
+                    let kind = self.name();
+                    let kind = kind.split(':').next().unwrap_or_default();
+                    let reason = format!("{kind} needs sigma > 0 there");
+                    return refuse("t_end", b.to_string(), &reason);
                 }
-                Box::new(move |i| sde.time_of_half_log_snr(p + (q - p) * at(i)))
+                let gone = match *self {
+                    Self::PolyExponential { rho } if rho != 1.0 => {
+                        Box::new(move |i| 1.0 - (1.0 - at(i)).powf(rho))
+                            as Box<dyn Fn(usize) -> f64>
+                    }
+                    _ => Box::new(at),
+                };
+                Box::new(move |i| sde.time_of_half_log_snr(p + (q - p) * gone(i)))
+            }
+            Self::Cosine { s } => {
+                let cosine = Cosine { s };
+                let (p, q) = (cosine.time(noise_level(a)), cosine.time(noise_level(b)));
+                Box::new(move |i| {
+                    let u = p + (q - p) * at(i);
+                    let lambda = cosine.log_alpha(u) - 0.5 * cosine.sigma2(u).ln();
+                    sde.time_of_half_log_snr(lambda)
+                })
+            }
+            Self::Iddpm => {
+                let (most, least) = (noise_level(a), noise_level(b));
+                let mut levels = iddpm_sigmas(1000, 0.001, 0.008);
+                levels.retain(|u| *u <= most && *u >= least);
+                if levels.len() <= n_steps {
+                    let reason = format!("iddpm has {} noise levels there", levels.len());
+                    return refuse("n_steps", n_steps.to_string(), &reason);
+                }
+                Box::new(move |i| {
+                    let k = ((levels.len() - 1) as f64 * at(i)).round_ties_even() as usize;
+                    sde.time_of_half_log_snr(-levels[k].ln())
+                })
             }
             Self::OdeSdeGap => {
                 // n - 100 steps of span / (n - 90), then a hundred tenths of one.

@@ -89,6 +89,16 @@ impl Cosine {
         more.sin() * (2.0 * start + more).sin() / start.cos().powi(2)
     }
 
+    /// The time in `[0, 1)` at which the noise level `sigma / alpha` has a value.
+    pub fn time(&self, ratio: f64) -> f64 {
+        let (start, _) = self.angles(0.0);
+        // With alpha = 1 / sqrt(1 + ratio^2), tan of the angle is sqrt(ratio^2 + sin^2) / cos.
+        let tangent = (ratio * ratio + start.sin().powi(2)).sqrt() / start.cos();
+        // Their difference without cancellation: ratio^2 / cos^2 is that of the squares.
+        let more = (ratio / start.cos()).powi(2) / (tangent + start.tan());
+        (more / (1.0 + tangent * start.tan())).atan() * (1.0 + self.s) / FRAC_PI_2
+    }
+
     /// `beta(t) = -2 d log alpha / dt`.
     pub fn beta(&self, t: f64) -> f64 {
         let (start, more) = self.angles(t);
@@ -138,4 +148,27 @@ pub fn alphas_cumprod(betas: &[f64]) -> Vec<f64> {
 pub fn smld_sigmas(n: usize, sigma_min: f64, sigma_max: f64) -> Vec<f64> {
     let at = |i: usize| i as f64 / (n.max(2) - 1) as f64;
     (0..n).map(|i| sigma_min * (at(i) * (sigma_max / sigma_min).ln()).exp()).collect()
+}
+
+/// The noise levels of improved DDPM with `m` training steps, from the largest (at step 0) down to
+/// the smallest: with `a_j = sin^2(pi/2 j / (m (1 + c2)))`, `u_m = 0` and
+/// `u_{j-1}^2 = (u_j^2 + 1) / max(a_{j-1} / a_j, c1) - 1`. The zero at the end is left out.
+///
+/// # Reference
+/// Karras et al. 2022, arXiv 2206.00364, table 1, column iDDPM (there `m = 1000`, `c1 = 0.001`,
+/// `c2 = 0.008`).
+///
+/// ```
+/// let sigmas = sde_core::schedule::iddpm_sigmas(1000, 0.001, 0.008);
+/// assert!(sigmas.len() == 1000 && sigmas[999] < 0.01 && sigmas[0] > 1e4);
+/// ```
+pub fn iddpm_sigmas(m: usize, c1: f64, c2: f64) -> Vec<f64> {
+    let a = |j: usize| (FRAC_PI_2 * j as f64 / m as f64 / (c2 + 1.0)).sin().powi(2);
+    let next = |u: &mut f64, j: usize| {
+        *u = ((*u * *u + 1.0) / (a(j - 1) / a(j)).max(c1) - 1.0).sqrt();
+        Some(*u)
+    };
+    let mut sigmas: Vec<f64> = (1..=m).rev().scan(0.0, next).collect();
+    sigmas.reverse();
+    sigmas
 }

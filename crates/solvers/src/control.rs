@@ -42,6 +42,15 @@ pub trait Controller: Send {
     }
 }
 
+/// A way back up in time, and down again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Climb {
+    /// The times, from the highest down to the one where it begins and ends.
+    pub times: Vec<f64>,
+    /// How often.
+    pub repeats: usize,
+}
+
 /// Fixed steps from one time of a list to the next.
 #[derive(Clone, Debug)]
 pub struct Grid {
@@ -73,6 +82,54 @@ impl Grid {
             }
         }
         Ok(Self { times, next: 0 })
+    }
+
+    /// The steps between consecutive `times`, interrupted by climbs: on arrival at the time where a
+    /// [`Climb`] ends, up to its first time and down its list again, as often as it says. For
+    /// [`crate::steppers::Restart`].
+    ///
+    /// # Errors
+    /// [`SolveError::BadGrid`] as [`Grid::new`] for every list, and when a climb does not end at one
+    /// of `times` after the first or its list does not go down.
+    ///
+    /// # Reference
+    /// Xu et al. 2023, arXiv 2306.14878, algorithm 1.
+    ///
+    /// ```
+    /// use solvers::{Climb, Controller, Grid};
+    /// let climb = Climb { times: vec![0.8, 0.6, 0.5], repeats: 1 };
+    /// let mut grid = Grid::with_restarts(vec![1.0, 0.5, 0.1], &[climb])?;
+    /// let mut seen = vec![1.0];
+    /// while let Some(t) = grid.propose(seen[seen.len() - 1])? {
+    ///     seen.push(t);
+    /// }
+    /// assert_eq!(seen, [1.0, 0.5, 0.8, 0.6, 0.5, 0.1]);
+    /// # Ok::<(), solvers::SolveError>(())
+    /// ```
+    pub fn with_restarts(times: Vec<f64>, climbs: &[Climb]) -> Result<Self> {
+        let main = Self::new(times)?.times;
+        for (i, climb) in climbs.iter().enumerate() {
+            let list = Self::new(climb.times.clone())?.times;
+            let (first, last) = (list[0], list[list.len() - 1]);
+            let refuse =
+                |reason| Err(SolveError::BadGrid { index: i, t: last, previous: first, reason });
+            if last >= first {
+                return refuse("a climb's times must go down");
+            }
+            if !main[1..].contains(&last) {
+                return refuse("a climb must end at a later time of the grid");
+            }
+        }
+        let mut all = vec![main[0]];
+        for t in &main[1..] {
+            all.push(*t);
+            for climb in climbs.iter().filter(|c| c.times.last() == Some(t)) {
+                for _ in 0..climb.repeats {
+                    all.extend(&climb.times);
+                }
+            }
+        }
+        Ok(Self { times: all, next: 0 })
     }
 
     /// The last time.

@@ -40,7 +40,7 @@ pub mod tableau;
 mod tree;
 
 pub use blocks::{Summary, solve_blocks};
-pub use control::{Adaptive, Controller, Gains, Grid, Verdict};
+pub use control::{Adaptive, Climb, Controller, Gains, Grid, Verdict};
 pub use end::{End, denoise};
 pub use error::{Result, SolveError};
 pub use latent::{flow, slerp, temper};

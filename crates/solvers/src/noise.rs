@@ -4,6 +4,13 @@ use sde_core::{Error, Key, Result, State};
 
 /// What a key is folded with for areas, beside the increments' normals.
 const AREA: u64 = 1;
+/// What a key is folded with for normals that belong to no path.
+const APART: u64 = 2;
+
+/// Standard normals apart from every path under `key`: a function of a time and a number.
+pub(crate) fn apart<S: State>(key: Key, first: u64, like: &S, t: f64, index: u64) -> Result<S> {
+    like.normals_like(key.fold(APART).fold(APART).fold(t.to_bits()).fold(index), first)
+}
 
 /// Brownian motion, one path a row.
 pub trait Noise<S>: Send + Sync {
@@ -29,6 +36,17 @@ pub trait Noise<S>: Send + Sync {
         let _ = (like, t1);
         let reason = "this noise has no space-time Levy areas".into();
         Err(Error::Parameter { name: "t".into(), value: t0.to_string(), reason })
+    }
+
+    /// Standard normals number `index` at time `t`, independent of the path and of each other: the
+    /// noise of Langevin correctors and of restarts, which belongs to no interval.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for noise that has none; whatever the state fails with.
+    fn normals(&self, like: &S, t: f64, index: u64) -> Result<S> {
+        let _ = (like, index);
+        let reason = "this noise has no normals apart from its path".into();
+        Err(Error::Parameter { name: "t".into(), value: t.to_string(), reason })
     }
 
     /// The global index of the first row.
@@ -66,6 +84,10 @@ impl<S: State> Noise<S> for Fresh {
         let z = like.normals_like(key, self.first_row)?;
         let h = S::lincomb(&[(((t1 - t0).abs() / 12.0).sqrt(), &z)])?;
         Ok((self.increment(like, t0, t1)?, h))
+    }
+
+    fn normals(&self, like: &S, t: f64, index: u64) -> Result<S> {
+        apart(self.key, self.first_row, like, t, index)
     }
 
     fn first_row(&self) -> u64 {
@@ -152,12 +174,17 @@ impl<S: State> Noise<S> for BrownianGrid {
         Ok((w, area))
     }
 
+    fn normals(&self, like: &S, t: f64, index: u64) -> Result<S> {
+        apart(self.key, self.first_row, like, t, index)
+    }
+
     fn first_row(&self) -> u64 {
         self.first_row
     }
 }
 
-/// The same noise, but none in steps that end at one time: the last step of a sampler without it.
+/// The same noise, but none in steps that end at one time, nor at that time: the last step of a
+/// sampler without it.
 pub struct QuietEnd<'a, S> {
     inner: &'a dyn Noise<S>,
     end: f64,
@@ -181,6 +208,13 @@ impl<S: State> Noise<S> for QuietEnd<'_, S> {
             return Ok((zero.clone(), zero));
         }
         self.inner.increment_and_area(like, t0, t1)
+    }
+
+    fn normals(&self, like: &S, t: f64, index: u64) -> Result<S> {
+        if t == self.end {
+            return S::lincomb(&[(0.0, like)]);
+        }
+        self.inner.normals(like, t, index)
     }
 
     fn first_row(&self) -> u64 {

@@ -4,8 +4,8 @@ use sde_core::sde::check_time;
 use sde_core::{Error, Key, Reverse, Score, Sde, State, Tolerance};
 
 use crate::{
-    Adaptive, BrownianTree, Controller, End, Fresh, Grid, Method, Noise, QuietEnd, Result,
-    SolveError, Summary, denoise, solve, solve_blocks,
+    Adaptive, BrownianTree, Climb, Controller, End, Fresh, Grid, Method, Noise, QuietEnd, Result,
+    SolveError, Stepper, Summary, denoise, solve, solve_blocks,
 };
 
 /// How a sampler chooses its steps.
@@ -13,6 +13,8 @@ use crate::{
 pub enum Control {
     /// Fixed steps between these times, from `times[0]` down.
     Grid(Vec<f64>),
+    /// Fixed steps between times, with climbs back up ([`Grid::with_restarts`]).
+    Restarts(Vec<f64>, Vec<Climb>),
     /// Steps as long as the tolerance allows, for each particle on its own.
     Adaptive {
         /// Where the solve begins.
@@ -43,7 +45,7 @@ pub struct Sampler {
 impl Sampler {
     fn rows_in_a_block(&self) -> u64 {
         match self.control {
-            Control::Grid(_) => self.block_rows,
+            Control::Grid(_) | Control::Restarts(..) => self.block_rows,
             Control::Adaptive { .. } => self.block_rows.min(1),
         }
     }
@@ -134,10 +136,17 @@ pub fn sample_from<S: State>(
         return refuse("block-rows", 0, "a block needs at least one row");
     }
     let problem = Reverse::new(sde, score, sampler.eta)?;
-    let stepper = sampler.method.stepper::<S, Reverse<'_, S>>();
+    let stepper: Box<dyn Stepper<S, Reverse<'_, S>>> = match &sampler.control {
+        Control::Grid(times) => sampler.method.stepper_in(times.len().saturating_sub(1) as u64),
+        Control::Restarts(..) | Control::Adaptive { .. } => sampler.method.stepper(),
+    };
     let (t_start, t_end) = match &sampler.control {
         Control::Grid(times) => {
             (times.first().copied().unwrap_or(f64::NAN), Grid::new(times.clone())?.end())
+        }
+        Control::Restarts(times, climbs) => {
+            let end = Grid::with_restarts(times.clone(), climbs)?.end();
+            (times.first().copied().unwrap_or(f64::NAN), end)
         }
         Control::Adaptive { t_start, t_end, .. } => (*t_start, *t_end),
     };
@@ -147,16 +156,23 @@ pub fn sample_from<S: State>(
         let x = start(first_row, len)?;
         let mut controller: Box<dyn Controller> = match &sampler.control {
             Control::Grid(times) => Box::new(Grid::new(times.clone())?),
+            Control::Restarts(times, climbs) => {
+                Box::new(Grid::with_restarts(times.clone(), climbs)?)
+            }
             Control::Adaptive { tol, .. } => Box::new(Adaptive::new(t_start, t_end, *tol)?),
         };
         let noise: Box<dyn Noise<S>> = match &sampler.control {
-            Control::Grid(_) => Box::new(Fresh::new(key.fold(1), first_row)),
+            Control::Grid(_) | Control::Restarts(..) => {
+                Box::new(Fresh::new(key.fold(1), first_row))
+            }
             Control::Adaptive { .. } => {
                 Box::new(BrownianTree::new(key.fold(1), first_row, t_start, t_end, DEPTH)?)
             }
         };
         let quiet = QuietEnd::new(&*noise, t_end);
-        let noise: &dyn Noise<S> = if sampler.end == End::Plain { &*noise } else { &quiet };
+        // Noise that a method draws itself comes off again in the same step, the last one too.
+        let plain = sampler.end == End::Plain || sampler.method.own_noise();
+        let noise: &dyn Noise<S> = if plain { &*noise } else { &quiet };
         let mut done = solve(&*stepper, &problem, x, t_start, &mut *controller, noise, &mut ())?;
         if sampler.end == End::Denoise {
             let model = |source| SolveError::Model { t: t_end, h: 0.0, source };

@@ -78,8 +78,8 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
         };
         match controller.judge(error) {
             Verdict::Accept => {
-                (x, t, past) = (step.x, t1, step.past);
                 stats.accepted += 1;
+                (x, t, past) = (step.x, t1, step.past.after(stats.accepted));
                 let event = Event { index: stats.accepted, t, h, x: &x, nfe: stats.nfe };
                 if observer.on_step(event).is_break() {
                     break;

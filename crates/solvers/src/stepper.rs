@@ -7,33 +7,49 @@ use crate::Noise;
 /// Evaluations kept from earlier steps, newest first: the first stage of the next step, or the
 /// history of a multistep method. Empty at the start of a solve.
 #[derive(Clone, Debug)]
-pub struct Past<S>(Vec<(f64, S)>);
+pub struct Past<S> {
+    entries: Vec<(f64, S)>,
+    steps: u64,
+}
 
 impl<S> Default for Past<S> {
     fn default() -> Self {
-        Self(vec![])
+        Self { entries: vec![], steps: 0 }
     }
 }
 
 impl<S> Past<S> {
     /// A history of evaluations with their times, newest first.
     pub fn new(entries: Vec<(f64, S)>) -> Self {
-        Self(entries)
+        Self { entries, steps: 0 }
+    }
+
+    /// The same history, after so many accepted steps.
+    #[must_use]
+    pub fn after(mut self, steps: u64) -> Self {
+        self.steps = steps;
+        self
+    }
+
+    /// Accepted steps before the present, as `solve` counts them: it tells apart the noise of steps
+    /// that a solve takes more than once.
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 
     /// Evaluation number `back` before the present; 0 is the newest.
     pub fn get(&self, back: usize) -> Option<(f64, &S)> {
-        self.0.get(back).map(|(t, x)| (*t, x))
+        self.entries.get(back).map(|(t, x)| (*t, x))
     }
 
     /// The number of evaluations kept.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 
     /// Whether nothing is kept.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
     }
 }
 

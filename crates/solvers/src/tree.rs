@@ -3,6 +3,7 @@
 use sde_core::{Error, Key, Result, State};
 
 use crate::Noise;
+use crate::noise::apart;
 
 /// A path between two times, refined by bisection: increment and area of a half are normal given
 /// those of the whole, and keyed by the half's place in the tree. Below `2^-depth` of the interval it is a straight
@@ -110,6 +111,10 @@ impl<S: State> Noise<S> for BrownianTree {
         }
         let terms = [(1.0 / h, &after), (-1.0 / h, &before), (-0.5, &a), (-0.5, &b)];
         Ok((w, S::lincomb(&terms)?))
+    }
+
+    fn normals(&self, like: &S, t: f64, index: u64) -> Result<S> {
+        apart(self.key, self.first_row, like, t, index)
     }
 
     fn first_row(&self) -> u64 {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use sde_core::schedule::{Cosine, EdmPreconditioning, alphas_cumprod, ddpm_betas};
 use sde_core::{Sde, TimeGrid, Ve};
 use serde_json::Value;
 
@@ -23,7 +24,6 @@ pub(super) fn cases(dir: &Path) -> Vec<Case> {
 }
 
 fn entry(file: &Value, key: &str, table: &Value, cases: &mut Vec<Case>) {
-    let mut skip = |reason: &str| cases.push(Case::skip(key, reason));
     if let Some(sde) = constants::sde_of_key(key) {
         match sde {
             Ok(sde) => columns(key, sde.as_ref(), table, cases),
@@ -35,14 +35,14 @@ fn entry(file: &Value, key: &str, table: &Value, cases: &mut Vec<Case>) {
         karras(key, rest, table, cases);
     } else if let Some(rest) = key.strip_prefix("smld_N") {
         cases.push(Case::of(key, smld(rest, table)));
-    } else if key.starts_with("cosine") {
-        skip("no cosine schedule yet");
-    } else if key.starts_with("edm_precond") {
-        skip("no EDM preconditioning yet");
-    } else if key.starts_with("ddpm") {
-        skip("no discrete DDPM schedule yet");
+    } else if let Some(rest) = key.strip_prefix("cosine_s") {
+        named(key, rest, "t", cosine, table, cases);
+    } else if let Some(rest) = key.strip_prefix("edm_precond_sigma_data_") {
+        named(key, rest, "sigma", preconditioning, table, cases);
+    } else if let Some(rest) = key.strip_prefix("ddpm_N") {
+        ddpm(key, rest, table, cases);
     } else {
-        skip("unknown table");
+        cases.push(Case::skip(key, "unknown table"));
     }
 }
 
@@ -164,4 +164,70 @@ fn smld(rest: &str, table: &Value) -> Result<Deviation> {
     let found: Vec<f64> =
         (0..n as usize).map(|i| sde.marginal(i as f64 / (n - 1.0)).sigma).collect();
     relative(&found, &json::list(table)?, TOLERANCE)
+}
+
+/// A column of a schedule with one constant, as a function of the constant and the argument.
+type Column = fn(f64, f64) -> f64;
+
+fn cosine(column: &str) -> Option<Column> {
+    Some(match column {
+        "alpha" => |s, t| Cosine { s }.alpha(t),
+        "log_alpha" => |s, t| Cosine { s }.log_alpha(t),
+        "sigma2" => |s, t| Cosine { s }.sigma2(t),
+        "sigma" => |s, t| Cosine { s }.sigma2(t).sqrt(),
+        "beta" => |s, t| Cosine { s }.beta(t),
+        _ => return None,
+    })
+}
+
+fn preconditioning(column: &str) -> Option<Column> {
+    Some(match column {
+        "c_skip" => |sigma_data, s| EdmPreconditioning { sigma_data }.c_skip(s),
+        "c_out" => |sigma_data, s| EdmPreconditioning { sigma_data }.c_out(s),
+        "c_in" => |sigma_data, s| EdmPreconditioning { sigma_data }.c_in(s),
+        "c_noise" => |sigma_data, s| EdmPreconditioning { sigma_data }.c_noise(s),
+        "loss_weight" => |sigma_data, s| EdmPreconditioning { sigma_data }.loss_weight(s),
+        _ => return None,
+    })
+}
+
+/// One case a column of a table over `argument`, with the constant of the key.
+fn named(
+    key: &str,
+    constant: &str,
+    argument: &str,
+    function: fn(&str) -> Option<Column>,
+    table: &Value,
+    cases: &mut Vec<Case>,
+) {
+    let constant = constant.parse::<f64>().with_context(|| format!("`{key}` has no constant"));
+    let read =
+        constant.and_then(|c| Ok((c, json::numbers(table, argument)?, json::entries(table, key)?)));
+    let (constant, at, columns) = match read {
+        Ok(read) => read,
+        Err(e) => return cases.push(Case::failed(key, e)),
+    };
+    for (column, values) in columns.into_iter().filter(|(c, _)| *c != argument) {
+        let name = format!("{key}/{column}");
+        let Some(function) = function(column) else {
+            cases.push(Case::skip(&name, format!("unknown column `{column}`")));
+            continue;
+        };
+        let found: Vec<f64> = at.iter().map(|x| function(constant, *x)).collect();
+        let compared = json::list(values).and_then(|v| relative(&found, &v, TOLERANCE));
+        cases.push(Case::of(name, compared));
+    }
+}
+
+/// The betas of DDPM from 0.1/N to 20/N, and the products of `1 - beta`.
+fn ddpm(key: &str, steps: &str, table: &Value, cases: &mut Vec<Case>) {
+    let compare = |column: &str| {
+        let n: usize = steps.parse().with_context(|| format!("`{key}` has no number of steps"))?;
+        let betas = ddpm_betas(n, 0.1, 20.0);
+        let found = if column == "betas" { betas } else { alphas_cumprod(&betas) };
+        relative(&found, &json::numbers(table, column)?, TOLERANCE)
+    };
+    for column in ["betas", "alphas_cumprod"] {
+        cases.push(Case::of(format!("{key}/{column}"), compare(column)));
+    }
 }

@@ -225,6 +225,15 @@ fn solvers() {
     let case = "gmm2d/dpm/dpmsolver++_multistep_o2_logSNR_n20";
     copy.scale("solvers/solver_trajectories.npz", &format!("{case}/x"), 1.001);
     copy.catches("solvers", case);
+    for (case, array) in [
+        ("gmm2d/deis/t_ab3_rho7_n10", "exact_traj"),
+        ("gmm2d/deis/rho_ab3_t2_n20", "x"),
+        ("gmm2d/edm/churn_n18", "x"),
+        ("gmm2d/edm/abl_heun_iddpm_n10", "eval_sigma"),
+    ] {
+        copy.scale("solvers/solver_trajectories.npz", &format!("{case}/{array}"), 1.001);
+        copy.catches("solvers", case);
+    }
 }
 
 #[test]

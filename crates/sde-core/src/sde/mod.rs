@@ -1,11 +1,19 @@
 //! Linear forward processes `dX = a(t) X dt + g(t) dW`: everything about them is scalars in `t`.
 
+mod brownian;
+mod discrete;
+mod discretisation;
+mod edm;
 mod ou;
 pub(crate) mod parse;
 mod subvp;
 mod ve;
 mod vp;
 
+pub use brownian::Brownian;
+pub use discrete::{Between, Discrete};
+pub use discretisation::Discretisation;
+pub use edm::Edm;
 pub use ou::Ou;
 pub use parse::{NAMES, parse};
 pub use subvp::SubVp;
@@ -68,6 +76,18 @@ pub trait Sde: Send + Sync {
 
     /// Standard deviation of the prior `N(0, prior_std^2 I)` that samplers start from at `T`.
     fn prior_std(&self) -> f64;
+
+    /// The forward step from `s` up to `t` of the process in discrete time; that of Euler-Maruyama,
+    /// `alpha = 1 + a(t) (t - s)` and `G^2 = g(t)^2 (t - s)`, where a process has none of its own.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless `s < t`, and for a step too long for the scheme.
+    ///
+    /// # Reference
+    /// Song et al. 2021, arXiv 2011.13456, appendices E and F.
+    fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {
+        discretisation::euler(self, t, s)
+    }
 }
 
 /// Checks that a time lies in `[0, T]`.
@@ -115,6 +135,9 @@ impl<T: Sde + ?Sized> Sde for &T {
     }
     fn prior_std(&self) -> f64 {
         (**self).prior_std()
+    }
+    fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {
+        (**self).discretise(t, s)
     }
 }
 

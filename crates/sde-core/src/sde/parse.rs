@@ -1,13 +1,14 @@
 //! SDEs by name.
 
-use super::{Ou, Sde, SubVp, Ve, Vp};
+use super::{Brownian, Edm, Ou, Sde, SubVp, Ve, Vp};
 use crate::{Error, Result};
 
 /// The names [`parse`] knows.
-pub const NAMES: &[&str] = &["ou", "vp", "sub-vp", "ve"];
+pub const NAMES: &[&str] = &["ou", "vp", "sub-vp", "ve", "edm", "brownian"];
 
 /// The SDE of a name with optional constants: `ou:horizon=10`, `vp:beta0=0.1,beta1=20`, `sub-vp`,
-/// `ve:sigma-min=0.01,sigma-max=50`. What is left out keeps its default.
+/// `ve:sigma-min=0.01,sigma-max=50`, `edm:sigma-max=80`, `brownian:horizon=10000`. What is left out
+/// keeps its default.
 ///
 /// # Errors
 /// [`Error::Unknown`] for a name or a constant that does not exist, [`Error::Parameter`] for a
@@ -36,6 +37,14 @@ pub fn parse(text: &str) -> Result<Box<dyn Sde>> {
         "ve" => {
             let [lo, hi] = constants(rest, [("sigma-min", 0.01), ("sigma-max", 50.0)])?;
             Box::new(Ve::new(lo, hi)?)
+        }
+        "edm" => {
+            let [sigma_max] = constants(rest, [("sigma-max", 80.0)])?;
+            Box::new(Edm::new(sigma_max)?)
+        }
+        "brownian" => {
+            let [horizon] = constants(rest, [("horizon", 10_000.0)])?;
+            Box::new(Brownian::new(horizon)?)
         }
         other => {
             return Err(Error::Unknown {

@@ -1,5 +1,6 @@
 //! The variance-exploding process.
 
+use super::discretisation::{Discretisation, step_back};
 use super::{Marginal, Sde, inverse_in_range, positive};
 use crate::{Error, Result};
 
@@ -89,5 +90,19 @@ impl Sde for Ve {
 
     fn prior_std(&self) -> f64 {
         self.sigma_max
+    }
+
+    /// That of score matching with Langevin dynamics, `alpha = 1` and
+    /// `G^2 = sigma(t)^2 - sigma(s)^2`; the variance of an ancestral step is that of `X_s | X_t, X_0`,
+    /// `sigma(s)^2 G^2 / sigma(t)^2`.
+    ///
+    /// # Reference
+    /// Song et al. 2021, arXiv 2011.13456, equation 8 and appendix F.
+    fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {
+        step_back(t, s)?;
+        let kernel = self.transition(s, t).sigma;
+        let shrink = self.marginal(s).sigma / self.marginal(t).sigma;
+        let variance = kernel * kernel;
+        Ok(Discretisation { alpha: 1.0, variance, ancestral_variance: shrink * shrink * variance })
     }
 }

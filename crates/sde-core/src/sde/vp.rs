@@ -1,7 +1,8 @@
 //! The variance-preserving process and the linear schedule it shares with sub-VP.
 
+use super::discretisation::{Discretisation, step_back};
 use super::{Marginal, Sde, inverse_in_range, positive, softplus};
-use crate::Result;
+use crate::{Error, Result};
 
 /// `beta(t) = beta0 + (beta1 - beta0) t` on `[0, 1]` and its integral `B(t)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -105,5 +106,25 @@ impl Sde for Vp {
 
     fn prior_std(&self) -> f64 {
         1.0
+    }
+
+    /// That of DDPM, `alpha = sqrt(1 - b)` and `G^2 = b` with `b = beta(t) (t - s)`.
+    ///
+    /// # Reference
+    /// Ho et al. 2020, arXiv 2006.11239, equation 2; Song et al. 2021, equation 10.
+    fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {
+        let (h, beta) = (step_back(t, s)?, self.linear.beta(t));
+        let b = beta * h;
+        if b < 1.0 {
+            return Ok(Discretisation {
+                alpha: (1.0 - b).sqrt(),
+                variance: b,
+                ancestral_variance: b,
+            });
+        }
+        let reason = format!(
+            "beta(t) = {beta} at t = {t} with a step of {h} leaves no signal: it must be below 1, take more steps"
+        );
+        Err(Error::Parameter { name: "beta(t) h".into(), value: b.to_string(), reason })
     }
 }

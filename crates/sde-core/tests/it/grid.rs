@@ -1,6 +1,7 @@
 //! Time grids: ends, monotony, published values, refusals.
 
-use sde_core::{Ou, Sde, SubVp, TimeGrid, Ve, Vp};
+use sde_core::schedule::{Cosine, iddpm_sigmas};
+use sde_core::{Edm, Ou, Sde, SubVp, TimeGrid, Ve, Vp};
 
 #[test]
 fn every_grid_on_every_sde() {
@@ -16,7 +17,9 @@ fn every_grid_on_every_sde() {
             }
         }
         // To zero where the rule allows it.
-        for grid in [TimeGrid::Uniform, TimeGrid::Quadratic, TimeGrid::Karras { rho: 7.0 }] {
+        let karras = TimeGrid::Karras { rho: 7.0 };
+        let cosine = TimeGrid::Cosine { s: 0.008 };
+        for grid in [TimeGrid::Uniform, TimeGrid::Quadratic, karras, cosine] {
             assert_eq!(grid.times(&**sde, 10, sde.horizon(), 0.0).unwrap()[10], 0.0);
         }
     }
@@ -36,6 +39,24 @@ fn rules_hold() {
     for (t, p) in t.iter().zip(published) {
         assert!((ve.marginal(*t).sigma / p - 1.0).abs() < 1e-12);
     }
+    // Halfway in the grid a quarter of log sigma is left.
+    let t = TimeGrid::PolyExponential { rho: 2.0 }.times(&vp, 20, 1.0, 1e-3).unwrap();
+    let l: Vec<f64> = t.iter().map(|t| vp.half_log_snr(*t)).collect();
+    assert!((l[10] - l[20] - 0.25 * (l[0] - l[20])).abs() < 1e-10);
+    let one = TimeGrid::PolyExponential { rho: 1.0 }.times(&vp, 20, 1.0, 1e-3).unwrap();
+    assert_eq!(one, TimeGrid::LogSnr.times(&vp, 20, 1.0, 1e-3).unwrap());
+    // Noise levels of the cosine schedule itself, at equal steps of its time.
+    let (cosine, edm) = (Cosine { s: 0.008 }, Edm::default());
+    let level = |u: f64| (cosine.sigma2(u) / (1.0 - cosine.sigma2(u))).sqrt();
+    let t = TimeGrid::Cosine { s: 0.008 }.times(&edm, 10, level(0.9), 0.0).unwrap();
+    assert!((1..10).all(|i| (t[i] / level(0.9 - 0.09 * i as f64) - 1.0).abs() < 1e-12));
+    // The levels of the published grid of improved DDPM, from the authors' sampler.
+    let (edm, levels) = (Edm::new(81.0).unwrap(), iddpm_sigmas(1000, 0.001, 0.008));
+    let first = *levels.iter().find(|u| **u <= 81.0).unwrap();
+    let t = TimeGrid::Iddpm.times(&edm, 9, first, levels[999]).unwrap();
+    let published = [80.203_701_845_474_17, 5.376_378_290_812_823_5, 2.694_849_351_502_337];
+    assert!(t.iter().zip(published).all(|(t, p)| (t / p - 1.0).abs() < 1e-12), "{t:?}");
+    assert!(TimeGrid::Iddpm.times(&edm, 1000, first, levels[999]).is_err());
     let t = TimeGrid::Quadratic.times(&vp, 10, 1.0, 0.04).unwrap();
     assert!((t[5] - 0.36).abs() < 1e-15);
     let t = TimeGrid::OdeSdeGap.times(&Ou::default(), 890, 10.0, 0.0).unwrap();
@@ -59,7 +80,7 @@ fn nonsense_is_refused() {
     );
     assert_eq!(message(TimeGrid::LogSnr, 10, 1.0, 0.0), "t_end = 0: log-snr needs sigma > 0 there");
     assert!(TimeGrid::parse("karras:rho=0").is_err() && TimeGrid::parse("uniform:n=1").is_err());
-    assert!(TimeGrid::parse("cosine").unwrap_err().to_string().starts_with("unknown time grid"));
+    assert!(TimeGrid::parse("sigmoid").unwrap_err().to_string().starts_with("unknown time grid"));
     for (grid, name) in TimeGrid::ALL.iter().zip(TimeGrid::NAMES) {
         assert_eq!(TimeGrid::parse(&grid.name()).unwrap(), *grid);
         assert_eq!(TimeGrid::parse(name).unwrap(), *grid);

@@ -1,7 +1,7 @@
 //! Schedules against 50-digit tables, kernels against their composition law, inverses.
 
 use proptest::prelude::*;
-use sde_core::{Error, Ou, Sde, SubVp, Ve, Vp, schedule, sde};
+use sde_core::{Brownian, Edm, Error, Ou, Sde, SubVp, Ve, Vp, schedule, sde};
 
 use crate::shared::{fixture, json, number, numbers, shared};
 
@@ -97,6 +97,8 @@ fn any_sde() -> impl Strategy<Value = Box<dyn Sde>> {
         schedule.prop_map(|(a, b)| Box::new(SubVp::new(a, b).unwrap()) as Box<dyn Sde>),
         (1e-3..0.5_f64, 1.0..200.0_f64)
             .prop_map(|(a, b)| Box::new(Ve::new(a, b).unwrap()) as Box<dyn Sde>),
+        (1.0..200.0_f64).prop_map(|s| Box::new(Edm::new(s).unwrap()) as Box<dyn Sde>),
+        (1.0..1e4_f64).prop_map(|t| Box::new(Brownian::new(t).unwrap()) as Box<dyn Sde>),
     ]
 }
 
@@ -159,7 +161,10 @@ fn inverse_outside_the_horizon_is_refused() {
 #[test]
 fn bad_names_and_constants_are_refused() {
     let message = |text: &str| sde::parse(text).expect_err(text).to_string();
-    assert_eq!(message("vq"), "unknown sde `vq`: expected one of ou, vp, sub-vp, ve");
+    assert_eq!(
+        message("vq"),
+        "unknown sde `vq`: expected one of ou, vp, sub-vp, ve, edm, brownian"
+    );
     assert_eq!(message("vp:beta=1"), "unknown constant `beta`: expected one of beta0, beta1");
     assert_eq!(message("vp:beta0=x"), "beta0 = x: is not a number");
     assert_eq!(message("vp:beta0=-1"), "beta0 = -1: must be finite and positive");

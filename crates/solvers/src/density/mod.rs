@@ -31,6 +31,7 @@ impl Control {
                 let end = Grid::new(times.clone())?.end();
                 (times[0], end)
             }
+            Self::Restarts(..) => return Err(no_way_up()),
             Self::Adaptive { t_start, t_end, .. } => (*t_start, *t_end),
         };
         check_time(sde, start)?;
@@ -49,6 +50,7 @@ impl Control {
     fn controller(&self) -> Result<Box<dyn Controller>> {
         Ok(match self {
             Self::Grid(times) => Box::new(Grid::new(times.clone())?),
+            Self::Restarts(..) => return Err(no_way_up()),
             Self::Adaptive { t_start, t_end, tol } => {
                 Box::new(Adaptive::new(*t_start, *t_end, *tol)?)
             }
@@ -64,6 +66,14 @@ impl Control {
         }
         Ok(if matches!(self, Self::Grid(_)) { asked } else { 1 })
     }
+}
+
+fn no_way_up() -> SolveError {
+    SolveError::Setup(Error::Parameter {
+        name: "control".into(),
+        value: "restarts".into(),
+        reason: "a path that climbs at random has no density: give plain steps".into(),
+    })
 }
 
 /// Mean of the rows of several estimates, and its standard error where there are two at least.

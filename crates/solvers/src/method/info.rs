@@ -27,6 +27,11 @@ pub struct Info {
     pub implicit: bool,
     /// Whether it estimates its error.
     pub adaptive: bool,
+    /// Whether it draws noise of its own over the flow ODE; its orders are weak ones then.
+    pub own_noise: bool,
+    /// Whether it takes Langevin steps at a noise level: they draw noise for every `eta`, and their
+    /// bias does not fall with the steps in time. All orders of such a method are 0.
+    pub corrects: bool,
     /// Where it comes from.
     pub reference: &'static str,
 }
@@ -35,7 +40,16 @@ impl Info {
     /// A method for ODEs of some order, with one evaluation a step.
     pub(super) const fn ode(order: f64, reference: &'static str) -> Self {
         let order = Order { ode: order, started: order, strong: None, weak: None };
-        Self { order, nfe: 1, extra_nfe: 0, implicit: false, adaptive: false, reference }
+        Self {
+            order,
+            nfe: 1,
+            extra_nfe: 0,
+            implicit: false,
+            adaptive: false,
+            own_noise: false,
+            corrects: false,
+            reference,
+        }
     }
 
     /// With noise, of a strong and a weak order.
@@ -69,9 +83,22 @@ impl Info {
         self
     }
 
+    /// Of Langevin steps at every noise level, which do not converge as time steps shrink.
+    pub(super) const fn corrects(reference: &'static str) -> Self {
+        let mut info = Self::ode(0.0, reference).noise(0.0, 0.0);
+        info.corrects = true;
+        info
+    }
+
     /// With an estimate of its error.
     pub(super) const fn adaptive(mut self) -> Self {
         self.adaptive = true;
+        self
+    }
+
+    /// With noise of its own.
+    pub(super) const fn own_noise(mut self) -> Self {
+        self.own_noise = true;
         self
     }
 }

@@ -4,7 +4,10 @@ mod info;
 mod page;
 mod table;
 
-use sde_core::{Error, Result};
+use sde_core::{Error, Result, Semilinear, State};
+
+use crate::Stepper;
+use crate::steppers::EdmChurn;
 
 pub use info::{Info, Order};
 pub use table::Method;
@@ -48,8 +51,31 @@ impl Method {
         self.info().adaptive
     }
 
+    /// Whether it takes Langevin steps, which draw noise for every `eta` and have a bias of their own
+    /// that no time grid takes away.
+    pub fn corrects(self) -> bool {
+        self.info().corrects
+    }
+
     /// Where it comes from.
     pub fn reference(self) -> &'static str {
         self.info().reference
+    }
+
+    /// Whether it draws noise of its own over the flow ODE (`eta = 0`), as churn does.
+    pub fn own_noise(self) -> bool {
+        self.info().own_noise
+    }
+
+    /// As [`Method::stepper`], for a grid of so many steps: what there is to add in a whole solve
+    /// is spread over them.
+    pub fn stepper_in<S: State, P: Semilinear<S> + ?Sized>(
+        self,
+        steps: u64,
+    ) -> Box<dyn Stepper<S, P>> {
+        match self {
+            Self::EdmChurn => Box::new(EdmChurn { steps, ..EdmChurn::default() }),
+            other => other.stepper(),
+        }
     }
 }

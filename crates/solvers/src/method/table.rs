@@ -4,7 +4,13 @@ use sde_core::{Semilinear, State};
 
 use super::Info;
 use crate::Stepper;
-use crate::steppers::{DpmSolverPP2M, EulerMaruyama, Heun, RungeKutta, Sdirk2};
+use crate::steppers::{
+    Ancestral, AnnealedLangevin, Correction, Deis, DpmSolverPP2M, DpmSolverPP2MSde,
+    DpmSolverPP3MSde, DpmSolverPPSde, EdmChurn, EdmHeun, ErSde, EulerAncestral, EulerMaruyama,
+    ExponentialEulerMaruyama, Heun, Ipndm, Kdpm2, NoiseScale, Pndm, Polynomial, PredictorCorrector,
+    Restart, ReverseDiffusion, RhoRungeKutta, RungeKutta, SaSolver, Sdirk2, Sea, Seeds, Shark,
+    Sra1, Stay,
+};
 use crate::tableau::{BOSH3, DOPRI5, RK4, TSIT5};
 
 macro_rules! methods {
@@ -86,4 +92,173 @@ methods! {
     DpmSolverPP2M "dpm-solver++-2m":
         Info::ode(2.0, "Lu et al. 2022, arXiv 2211.01095, algorithm 2")
         => DpmSolverPP2M::default();
+
+    // In sigma / alpha, where the flow ODE is dy/drho = eps.
+    /// tAB-DEIS with a polynomial of degree 1 in time.
+    DeisTab1 "deis-tab-1":
+        Info::ode(2.0, "Zhang, Chen 2022, arXiv 2204.13902, equation 14")
+        => Deis::new(Polynomial::Time, 1);
+    /// tAB-DEIS of degree 2.
+    DeisTab2 "deis-tab-2":
+        Info::ode(3.0, "Zhang, Chen 2022, arXiv 2204.13902, equation 14").started(2.0)
+        => Deis::new(Polynomial::Time, 2);
+    /// tAB-DEIS of degree 3.
+    DeisTab3 "deis-tab-3":
+        Info::ode(4.0, "Zhang, Chen 2022, arXiv 2204.13902, equation 14").started(2.0)
+        => Deis::new(Polynomial::Time, 3);
+    /// rhoAB-DEIS with a polynomial of degree 1 in sigma / alpha.
+    DeisRhoab1 "deis-rhoab-1":
+        Info::ode(2.0, "Zhang, Chen 2022, arXiv 2204.13902, proposition 3")
+        => Deis::new(Polynomial::Ratio, 1);
+    /// rhoAB-DEIS of degree 2.
+    DeisRhoab2 "deis-rhoab-2":
+        Info::ode(3.0, "Zhang, Chen 2022, arXiv 2204.13902, proposition 3").started(2.0)
+        => Deis::new(Polynomial::Ratio, 2);
+    /// Linear multistep of k-diffusion, which is rhoAB-DEIS of degree 3.
+    Lms "lms":
+        Info::ode(4.0, "k-diffusion, sample_lms").started(2.0)
+        => Deis::new(Polynomial::Ratio, 3);
+    /// rhoRK-DEIS with Heun's method.
+    DeisRhoHeun "deis-rho-heun":
+        Info::ode(2.0, "Zhang, Chen 2022, arXiv 2204.13902, appendix H.3").nfe(2)
+        => RhoRungeKutta::HEUN;
+    /// rhoRK-DEIS with Kutta's method of order 3.
+    DeisRhoKutta3 "deis-rho-kutta3":
+        Info::ode(3.0, "Zhang, Chen 2022, arXiv 2204.13902, appendix H.3").nfe(3)
+        => RhoRungeKutta::KUTTA3;
+    /// rhoRK-DEIS with the classical method of order 4.
+    DeisRhoRk4 "deis-rho-rk4":
+        Info::ode(4.0, "Zhang, Chen 2022, arXiv 2204.13902, appendix H.3").nfe(4)
+        => RhoRungeKutta::RK4;
+    /// iPNDM with four values.
+    Ipndm "ipndm":
+        Info::ode(2.0, "Zhang, Chen 2022, arXiv 2204.13902, appendix H.2")
+        => Ipndm::default();
+    /// PNDM.
+    Pndm "pndm":
+        Info::ode(2.0, "Liu et al. 2022, arXiv 2202.09778, algorithm 2").extra(9)
+        => Pndm;
+    /// The deterministic sampler of Karras et al.
+    EdmHeun "edm-heun":
+        Info::ode(2.0, "Karras et al. 2022, arXiv 2206.00364, algorithm 1").nfe(2)
+        => EdmHeun::default();
+    /// The stochastic sampler of Karras et al.
+    EdmChurn "edm-churn":
+        Info::ode(2.0, "Karras et al. 2022, arXiv 2206.00364, algorithm 2").nfe(2).own_noise()
+        => EdmChurn::default();
+    /// KDPM2 of k-diffusion.
+    Kdpm2 "kdpm2":
+        Info::ode(2.0, "k-diffusion, sample_dpm_2").nfe(2)
+        => Kdpm2;
+    /// The ancestral Euler sampler of k-diffusion.
+    EulerAncestral "euler-ancestral":
+        Info::ode(1.0, "k-diffusion, sample_euler_ancestral").noise(1.0, 1.0)
+        => EulerAncestral;
+
+    // Runge-Kutta in t, with space-time Levy areas.
+    /// SRA1.
+    Sra1 "sra1":
+        Info::ode(2.0, "Rossler 2010, SIAM J. Numer. Anal. 48(3), table 6.2")
+            .noise(1.5, 2.0).nfe(2).adaptive()
+        => Sra1;
+    /// ShARK.
+    Shark "shark":
+        Info::ode(2.0, "Foster, dos Reis, Strange 2023, arXiv 2210.17543, definition 1.6")
+            .noise(1.5, 2.0).nfe(2).adaptive()
+        => Shark;
+    /// SEA.
+    Sea "sea":
+        Info::ode(1.0, "Foster, dos Reis, Strange 2023, arXiv 2210.17543, definition 1.7")
+            .noise(1.0, 1.0)
+        => Sea;
+
+    // Exponential, in log(alpha / sigma), with noise.
+    /// Exponential Euler-Maruyama: DDIM with noise.
+    ExponentialEulerMaruyama "exponential-euler-maruyama":
+        Info::ode(1.0, "Lu et al. 2022, arXiv 2211.01095, equation 18").noise(1.0, 1.0)
+        => ExponentialEulerMaruyama;
+    /// DPM-Solver++ (SDE).
+    DpmSolverPPSde "dpm-solver++-sde":
+        Info::ode(2.0, "Crowson 2022, k-diffusion, sample_dpmpp_sde").noise(1.0, 2.0).nfe(2)
+        => DpmSolverPPSde;
+    /// DPM-Solver++(2M) SDE, midpoint.
+    DpmSolverPP2MSde "dpm-solver++-2m-sde":
+        Info::ode(2.0, "Lu et al. 2022, arXiv 2211.01095, equation 19").noise(1.0, 2.0)
+        => DpmSolverPP2MSde { correction: Correction::Midpoint };
+    /// DPM-Solver++(2M) SDE, Heun.
+    DpmSolverPP2MSdeHeun "dpm-solver++-2m-sde-heun":
+        Info::ode(2.0, "Crowson 2022, k-diffusion, sample_dpmpp_2m_sde").noise(1.0, 2.0)
+        => DpmSolverPP2MSde { correction: Correction::Heun };
+    /// DPM-Solver++(3M) SDE.
+    DpmSolverPP3MSde "dpm-solver++-3m-sde":
+        Info::ode(2.0, "Crowson 2022, k-diffusion, sample_dpmpp_3m_sde").noise(1.0, 2.0)
+        => DpmSolverPP3MSde;
+    /// SEEDS-1.
+    Seeds1 "seeds-1":
+        Info::ode(1.0, "Gonzalez et al. 2023, arXiv 2305.14267, algorithm 1").noise(1.0, 1.0)
+        => Seeds::ONE;
+    /// SEEDS-2.
+    Seeds2 "seeds-2":
+        Info::ode(2.0, "Gonzalez et al. 2023, arXiv 2305.14267, algorithm 2").noise(1.0, 2.0).nfe(2)
+        => Seeds::TWO;
+    /// SEEDS-3.
+    Seeds3 "seeds-3":
+        Info::ode(3.0, "Gonzalez et al. 2023, arXiv 2305.14267, algorithm 3").noise(1.0, 2.0).nfe(3)
+        => Seeds::THREE;
+    /// SA-Solver, three-step predictor and corrector of order 4.
+    SaSolver "sa-solver":
+        Info::ode(4.0, "Xue et al. 2023, arXiv 2309.05019, algorithm 1").started(3.0).noise(1.0, 2.0)
+        => SaSolver::default();
+    /// ER-SDE-Solver-1.
+    ErSde1 "er-sde-1":
+        Info::ode(1.0, "Cui et al. 2023, arXiv 2309.06169, algorithm 1").noise(1.0, 1.0)
+        => ErSde { order: 1, scale: NoiseScale::Problem };
+    /// ER-SDE-Solver-2.
+    ErSde2 "er-sde-2":
+        Info::ode(2.0, "Cui et al. 2023, arXiv 2309.06169, algorithm 2").noise(1.0, 2.0)
+        => ErSde { order: 2, scale: NoiseScale::Problem };
+    /// ER-SDE-Solver-3.
+    ErSde3 "er-sde-3":
+        Info::ode(2.0, "Cui et al. 2023, arXiv 2309.06169, algorithm 3").noise(1.0, 2.0)
+        => ErSde { order: 3, scale: NoiseScale::Problem };
+
+    // Discrete-time samplers and Langevin correctors.
+    /// Ancestral sampling (DDPM).
+    Ancestral "ancestral":
+        Info::ode(1.0, "Song et al. 2021, arXiv 2011.13456, equations 4 and 47").noise(1.0, 1.0)
+        => Ancestral;
+    /// Reverse diffusion.
+    ReverseDiffusion "reverse-diffusion":
+        Info::ode(1.0, "Song et al. 2021, arXiv 2011.13456, equation 46").noise(1.0, 1.0)
+        => ReverseDiffusion;
+    /// Reverse diffusion with a Langevin correction a step.
+    PcReverseDiffusionLangevin "pc-reverse-diffusion-langevin":
+        Info::corrects("Song et al. 2021, arXiv 2011.13456, algorithms 1 and 4").nfe(2)
+        => PredictorCorrector::langevin(ReverseDiffusion);
+    /// Ancestral sampling with a Langevin correction a step.
+    PcAncestralLangevin "pc-ancestral-langevin":
+        Info::corrects("Song et al. 2021, arXiv 2011.13456, algorithms 1 and 4").nfe(2)
+        => PredictorCorrector::langevin(Ancestral);
+    /// Euler-Maruyama with a Langevin correction a step.
+    PcEulerMaruyamaLangevin "pc-euler-maruyama-langevin":
+        Info::corrects("Song et al. 2021, arXiv 2011.13456, algorithms 1 and 4").nfe(2)
+        => PredictorCorrector::langevin(EulerMaruyama);
+    /// Reverse diffusion with an annealed Langevin correction a step.
+    PcReverseDiffusionAld "pc-reverse-diffusion-ald":
+        Info::corrects("Song et al. 2021, arXiv 2011.13456, algorithms 1 and 4").nfe(2)
+        => PredictorCorrector::annealed(ReverseDiffusion);
+    /// An annealed Langevin correction a step, and no predictor.
+    PcNoneAld "pc-none-ald":
+        Info::corrects("Song et al. 2021, arXiv 2011.13456, algorithms 1 and 4")
+        => PredictorCorrector::annealed(Stay);
+    /// Annealed Langevin dynamics, five steps a level.
+    AnnealedLangevin "annealed-langevin":
+        Info::corrects("Song, Ermon 2019, arXiv 1907.05600, algorithm 1").nfe(5)
+        => AnnealedLangevin::default();
+
+    // Up and down in time.
+    /// Restart, on a grid that climbs; EDM's Heun on one that does not.
+    Restart "restart":
+        Info::ode(2.0, "Xu et al. 2023, arXiv 2306.14878, algorithm 1").nfe(2)
+        => Restart;
 }

@@ -8,6 +8,7 @@ use ndarray_npy::NpzReader;
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Key, Sde, State, sde};
 use serde_json::Value;
+use solvers::Method;
 
 /// A path below the larger reference sets; `None`, with a line saying so, where they are absent.
 pub(crate) fn shared(path: &str) -> Option<PathBuf> {
@@ -92,4 +93,9 @@ pub(crate) fn slope(n: &[usize], e: &[f64]) -> f64 {
     let (mx, my) = (mean(&x), mean(&y));
     let top: f64 = x.iter().zip(&y).map(|(x, y)| (x - mx) * (y - my)).sum();
     top / x.iter().map(|x| (x - mx) * (x - mx)).sum::<f64>()
+}
+
+/// Whether a method draws noise on parts of a step, as a grid of equal cells has not.
+pub(crate) fn draws_inside(method: Method) -> bool {
+    [Method::DpmSolverPPSde, Method::Seeds2, Method::Seeds3].contains(&method)
 }

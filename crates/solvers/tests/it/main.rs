@@ -1,15 +1,19 @@
 //! Orders, references and invariances of `solvers`. One binary; `RUN_SLOW=1` adds the tests named
 //! `slow_*`.
 
+mod areas;
 mod common;
+mod correctors;
 mod density;
 mod dpm;
 mod gaussian;
 mod invariance;
 mod latent;
+mod moments;
 mod noise;
 mod order;
 mod paths;
 mod pfode;
 mod refusals;
+mod stochastic;
 mod weak;

@@ -3,9 +3,9 @@
 use ndarray::{Array2, array};
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Key, Reverse, Score, Sde, TimeGrid, Tolerance, Vp};
-use solvers::{Adaptive, BrownianGrid, Fresh, Gains, Grid, Method, Noise, solve};
+use solvers::{Adaptive, BrownianGrid, BrownianTree, Fresh, Gains, Grid, Method, Noise, solve};
 
-use crate::common::{distance, normals, slope};
+use crate::common::{distance, draws_inside, normals, slope};
 
 const START: f64 = 1.0;
 const END: f64 = 0.05;
@@ -30,7 +30,7 @@ fn run(
     let problem = Reverse::new(sde, score, eta).unwrap();
     let steps = times.len() as u64 - 1;
     let mut grid = Grid::new(times).unwrap();
-    let stepper = method.stepper();
+    let stepper = method.stepper_in(steps);
     let done = solve(&*stepper, &problem, x.clone(), START, &mut grid, noise, &mut ()).unwrap();
     let (found, claimed) = (done.stats.nfe, method.nfe(steps));
     let right = if method.info().implicit { found >= claimed } else { found == claimed };
@@ -50,6 +50,9 @@ fn eased(n: usize) -> Vec<f64> {
     std::iter::once(START).chain(pieces).chain(uniform[2..].iter().copied()).collect()
 }
 
+/// What is measured, what is claimed, and on which grid.
+type Kind = (&'static str, f64, fn(usize) -> Vec<f64>);
+
 /// ODE order on a bimodal target, with a history and with the method's own start.
 #[test]
 fn every_method_has_its_ode_order() {
@@ -57,38 +60,65 @@ fn every_method_has_its_ode_order() {
     let score = mixture(1.2, 0.7).under(&sde);
     let quiet = Fresh::new(Key::root(0), 0);
     let exact = run(Method::Dopri5, &sde, &score, 0.0, &x, uniform(1000), &quiet);
-    for &method in Method::ALL {
+    let mut missed = vec![];
+    let deterministic = |m: &&Method| !m.own_noise() && !m.corrects();
+    for &method in Method::ALL.iter().filter(deterministic) {
         let order = method.order();
-        let kinds: [(&str, f64, fn(usize) -> Vec<f64>); 2] =
-            [("ode", order.ode, eased), ("started", order.started, uniform)];
+        let kinds: [Kind; 2] = [("ode", order.ode, eased), ("started", order.started, uniform)];
         for (what, claimed, times) in kinds {
-            // High orders reach rounding soon.
-            let finest = if claimed > 4.0 { 80 } else { 640 };
+            // High orders reach rounding soon; low ones may hide behind a higher one for long, and
+            // a history of four values reaches its order late.
+            let multistep = method.nfe_per_step() == 1;
+            let finest = match claimed {
+                c if c > 4.0 => 80,
+                c if c > 3.0 && !multistep => 640,
+                c if c > 2.0 && c < 4.0 => 1280,
+                _ => 2560,
+            };
             let levels = [finest / 8, finest / 4, finest / 2, finest];
             let errors = levels
                 .map(|n| distance(&run(method, &sde, &score, 0.0, &x, times(n), &quiet), &exact));
             let found = slope(&levels, &errors);
             let name = method.name();
             eprintln!("{name}: {what} order {found:.3}, claimed {claimed}, {errors:?}");
-            // A method with a small leading error, as Tsitouras sought, shows more than its order.
-            let right = found > claimed - 0.15 && found < claimed + 0.5;
-            assert!(right, "{name}, {what}: {found} {errors:?}");
+            // A method with a small leading error, as Tsitouras sought, shows more than its order; and
+            // a start of low order may hide behind what follows until rounding.
+            let most = (claimed + 0.5).max(order.ode);
+            if !(found > claimed - 0.15 && found < most) {
+                missed.push(format!("{name}, {what}: {found} {errors:?}"));
+            }
         }
     }
+    assert!(missed.is_empty(), "{missed:#?}");
 }
 
-/// Strong order on a log-concave target, all levels on the same 512 Brownian paths.
+/// Strong order on a log-concave target, all levels on the same 512 Brownian paths: those of a grid,
+/// finer for orders that show on short steps only, or of a tree, which knows every interval.
 #[test]
 fn every_method_has_its_strong_order() {
     let (sde, x) = (vp(), normals(7, 512, 1));
     let score = mixture(0.8, 1.0).under(&sde);
-    let path = BrownianGrid::new(Key::root(11), 0, START, END, 8192).unwrap();
-    let exact = run(Method::Heun, &sde, &score, 1.0, &x, uniform(8192), &path);
-    for &method in Method::ALL.iter().filter(|m| m.stochastic()) {
-        let levels = [32, 64, 128, 256];
-        let errors = levels
-            .map(|n| distance(&run(method, &sde, &score, 1.0, &x, uniform(n), &path), &exact));
-        let (found, claimed) = (slope(&levels, &errors), method.order().strong.unwrap());
+    let key = Key::root(11);
+    let tree = BrownianTree::new(key, 0, START, END, 20).unwrap();
+    let grid = BrownianGrid::new(key, 0, START, END, 8192).unwrap();
+    let fine = BrownianGrid::new(key, 0, START, END, 16384).unwrap();
+    let solve =
+        |method, n, path: &dyn Noise<_>| run(method, &sde, &score, 1.0, &x, uniform(n), path);
+    // A path, steps of the levels, and the solution on it.
+    let case = |path, coarsest: usize, finest| {
+        (path, [1, 2, 4, 8].map(|k| k * coarsest), solve(Method::Shark, finest, path))
+    };
+    let (tree, grid, fine) =
+        (case(&tree, 32, 1024), case(&grid, 512, 8192), case(&fine, 1024, 16384));
+    for &method in Method::ALL.iter().filter(|m| m.stochastic() && !m.corrects()) {
+        let claimed = method.order().strong.unwrap();
+        let (path, levels, exact) = match claimed > 1.0 || method.order().ode > 3.0 {
+            true => &fine,
+            false if draws_inside(method) => &tree,
+            false => &grid,
+        };
+        let errors = levels.map(|n| distance(&solve(method, n, *path), exact));
+        let found = slope(levels, &errors);
         eprintln!("{}: strong order {found:.3}, claimed {claimed}, {errors:?}", method.name());
         assert!((found - claimed).abs() < 0.2, "{}: {found} {errors:?}", method.name());
     }

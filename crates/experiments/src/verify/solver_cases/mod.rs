@@ -1,6 +1,8 @@
 //! `solvers`: trajectories of the authors' own solver code on the probability-flow ODE, 1e-9.
 
+mod deis;
 mod dpm;
+pub(super) mod edm;
 
 use std::path::Path;
 
@@ -37,6 +39,8 @@ fn recompute(case: &Value) -> Result<Recompute, String> {
     let source = case.get("source").and_then(Value::as_str).unwrap_or("unnamed source");
     match source.split_whitespace().next() {
         Some("dpm-solver") => dpm::recompute(case),
+        Some("deis") => Ok(deis::recompute),
+        Some("edm") => Ok(edm::recompute),
         other => Err(format!("no {} yet", other.unwrap_or_default())),
     }
 }

@@ -1,0 +1,161 @@
+//! A discrete schedule seen as a continuous one.
+
+use super::{Marginal, Sde, inverse_in_range};
+use crate::{Error, Result};
+
+/// What is linear in time between two training steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Between {
+    /// `log(sigma / alpha)`: k-diffusion, and the times that diffusers gives to noise levels.
+    #[default]
+    LogRatio,
+    /// `sigma / alpha`: the noise levels that diffusers gives to fractional times.
+    Ratio,
+}
+
+/// The variance-preserving process of `N` training betas on `[0, N]`.
+///
+/// Time `t = i + 1` is training step `i`, where `alpha^2 = prod_{j <= i} (1 - beta_j)` and
+/// `sigma^2 = 1 - alpha^2`; `t = 0` is data. Between two steps `log(sigma / alpha)` (or
+/// `sigma / alpha`) is linear; before the first, where no such line reaches `sigma = 0`, the rate
+/// of noise is constant, `alpha^2 = (1 - beta_0)^t`. A model of training step `i` is asked for at
+/// `t - 1`.
+///
+/// # Reference
+/// Ho et al. 2020, arXiv 2006.11239, equation 4; fractional steps: Katherine Crowson's
+/// `k-diffusion`, `DiscreteSchedule`.
+///
+/// ```
+/// use sde_core::{Discrete, Sde, schedule::ddpm_betas};
+/// let sde = Discrete::new(&ddpm_betas(1000, 0.1, 20.0))?;
+/// assert!((sde.marginal(1.0).sigma - 0.01).abs() < 1e-15 && sde.marginal(0.0).sigma == 0.0);
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Discrete {
+    /// `-log(1 - beta_0)`.
+    first_rate: f64,
+    /// `log(sigma / alpha)` at the times `1, ..., N`.
+    log_ratios: Vec<f64>,
+    between: Between,
+}
+
+impl Discrete {
+    /// The process of the betas of the training steps, first to last.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless there are at least two and all lie in `(0, 1)`.
+    pub fn new(betas: &[f64]) -> Result<Self> {
+        let refuse = |name: &str, value: String, reason: &str| {
+            Err(Error::Parameter { name: name.into(), value, reason: reason.into() })
+        };
+        if betas.len() < 2 {
+            return refuse("betas", betas.len().to_string(), "need at least two");
+        }
+        if let Some((i, beta)) = betas.iter().enumerate().find(|(_, b)| !(**b > 0.0 && **b < 1.0)) {
+            return refuse(&format!("beta[{i}]"), beta.to_string(), "must lie between 0 and 1");
+        }
+        // B = -log alpha^2 and (sigma / alpha)^2 = e^B - 1.
+        let log_ratio = |b: &mut f64, beta: &f64| {
+            *b -= (-beta).ln_1p();
+            Some(0.5 * b.exp_m1().ln())
+        };
+        let log_ratios = betas.iter().scan(0.0, log_ratio).collect();
+        let between = Between::default();
+        Ok(Self { first_rate: -(-betas[0]).ln_1p(), log_ratios, between })
+    }
+
+    /// The same process with another rule between training steps.
+    #[must_use]
+    pub fn with_between(mut self, between: Between) -> Self {
+        self.between = between;
+        self
+    }
+
+    /// The values of `log(sigma / alpha)` around `t >= 1`, and where `t` lies between them.
+    fn cell(&self, t: f64) -> (f64, f64, f64) {
+        let last = self.log_ratios.len() - 2;
+        let i = ((t - 1.0).max(0.0) as usize).min(last);
+        (self.log_ratios[i], self.log_ratios[i + 1], t - 1.0 - i as f64)
+    }
+
+    /// `log(sigma / alpha)`.
+    fn log_ratio(&self, t: f64) -> f64 {
+        if t < 1.0 {
+            return 0.5 * (self.first_rate * t).exp_m1().ln();
+        }
+        let (a, b, u) = self.cell(t);
+        match self.between {
+            Between::LogRatio => a + u * (b - a),
+            Between::Ratio => (a.exp() + u * (b.exp() - a.exp())).ln(),
+        }
+    }
+
+    /// `B(t) = -log alpha(t)^2 = log(1 + (sigma / alpha)^2)`.
+    fn integral(&self, t: f64) -> f64 {
+        if t < 1.0 { self.first_rate * t } else { super::softplus(2.0 * self.log_ratio(t)) }
+    }
+}
+
+impl Sde for Discrete {
+    fn name(&self) -> String {
+        format!("discrete:steps={}", self.log_ratios.len())
+    }
+
+    fn horizon(&self) -> f64 {
+        self.log_ratios.len() as f64
+    }
+
+    fn drift_coef(&self, t: f64) -> f64 {
+        -0.5 * self.diffusion_squared(t)
+    }
+
+    /// The rate `B'(t) = 2 sigma^2 d log(sigma / alpha) / dt`, that of the later cell at a node.
+    fn diffusion_squared(&self, t: f64) -> f64 {
+        if t < 1.0 {
+            return self.first_rate;
+        }
+        let (a, b, _) = self.cell(t);
+        let slope = match self.between {
+            Between::LogRatio => b - a,
+            Between::Ratio => (b.exp() - a.exp()) / self.log_ratio(t).exp(),
+        };
+        -2.0 * (-self.integral(t)).exp_m1() * slope
+    }
+
+    fn marginal(&self, t: f64) -> Marginal {
+        let b = self.integral(t);
+        Marginal { alpha: (-0.5 * b).exp(), sigma: (-(-b).exp_m1()).sqrt() }
+    }
+
+    fn transition(&self, s: f64, t: f64) -> Marginal {
+        let b = self.integral(t) - self.integral(s);
+        Marginal { alpha: (-0.5 * b).exp(), sigma: (-(-b).exp_m1()).sqrt() }
+    }
+
+    fn half_log_snr(&self, t: f64) -> f64 {
+        -self.log_ratio(t)
+    }
+
+    fn time_of_half_log_snr(&self, lambda: f64) -> Result<f64> {
+        let l = -lambda;
+        let first = self.log_ratios[0];
+        let t = if l < first {
+            super::softplus(2.0 * l) / self.first_rate
+        } else {
+            let last = self.log_ratios.len() - 2;
+            let i = self.log_ratios.partition_point(|x| *x <= l).saturating_sub(1).min(last);
+            let (a, b) = (self.log_ratios[i], self.log_ratios[i + 1]);
+            let u = match self.between {
+                Between::LogRatio => (l - a) / (b - a),
+                Between::Ratio => (l - a).exp_m1() / (b - a).exp_m1(),
+            };
+            1.0 + i as f64 + u
+        };
+        inverse_in_range(lambda, t, self.horizon())
+    }
+
+    fn prior_std(&self) -> f64 {
+        1.0
+    }
+}
