@@ -2,6 +2,7 @@
 //!
 //! - [`cli`]: what the `experiment` binary understands, one file a command;
 //! - [`ode_sde_gap`], [`run`], [`report`]: the main experiment, its run folders and its page;
+//! - `studies`: the other experiments of the registry, all on one frame;
 //! - [`verify`]: recomputes published reference numbers from the shell;
 //! - [`model`], [`npy`], [`atomic`]: models by file name, arrays on disk, files that are whole or absent.
 
@@ -12,4 +13,5 @@ pub mod npy;
 pub mod ode_sde_gap;
 pub mod report;
 pub mod run;
+pub(crate) mod studies;
 pub mod verify;

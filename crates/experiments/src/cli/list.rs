@@ -47,9 +47,7 @@ impl What {
         Ok(match self {
             Self::Experiments => run::EXPERIMENTS
                 .iter()
-                .map(|(name, about)| {
-                    json!({"name": name, "presets": run::PRESETS.join(" "), "about": about})
-                })
+                .map(|e| json!({"name": e.name, "presets": e.presets.join(" "), "about": e.about}))
                 .collect(),
             Self::Methods => Method::ALL.iter().map(|m| method(*m)).collect(),
             Self::Sdes => sde_core::sde::NAMES.iter().map(|n| sde(n)).collect::<Result<_>>()?,

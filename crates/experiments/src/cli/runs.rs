@@ -21,8 +21,8 @@ pub(super) struct RunCommand {
     /// A registered experiment, or a configuration file ending in .toml
     #[arg(value_name = "EXPERIMENT|FILE.toml")]
     experiment: String,
-    /// Starting values: smoke, quick, table, published or paper (default: quick; with --models,
-    /// published)
+    /// Starting values, one of the experiment's presets (`experiment list experiments`; default:
+    /// quick; ode-sde-gap with --models: published)
     #[arg(long, value_name = "P")]
     preset: Option<String>,
     /// Change one value of the configuration; may be repeated

@@ -9,9 +9,9 @@ use super::config::Config;
 
 /// A data set and a weight: one network.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Cell {
-    pub(super) dataset: String,
-    pub(super) w_r: f64,
+pub(crate) struct Cell {
+    pub(crate) dataset: String,
+    pub(crate) w_r: f64,
 }
 
 /// All cells of a configuration that have a network: every pair, or those with a given checkpoint.

@@ -359,7 +359,7 @@ pub fn preset_text(name: &str) -> Result<&'static str> {
 }
 
 /// The first key of `given` that is not in `read`.
-fn lost_key(given: &Table, read: &Table) -> Option<String> {
+pub(crate) fn lost_key(given: &Table, read: &Table) -> Option<String> {
     given.iter().find_map(|(key, value)| match (value, read.get(key)) {
         (_, None) => Some(key.clone()),
         (Value::Table(a), Some(Value::Table(b))) => {
@@ -370,7 +370,7 @@ fn lost_key(given: &Table, read: &Table) -> Option<String> {
 }
 
 /// A TOML error as one line: where, and what.
-fn one_line(error: &toml::de::Error) -> anyhow::Error {
+pub(crate) fn one_line(error: &toml::de::Error) -> anyhow::Error {
     let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
     anyhow::anyhow!("configuration: {message}")
 }

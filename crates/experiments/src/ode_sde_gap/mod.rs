@@ -10,11 +10,11 @@ mod collect;
 pub mod config;
 mod measuring;
 pub mod official;
-mod overrides;
-mod resolve;
+pub(crate) mod overrides;
+pub(crate) mod resolve;
 pub mod results;
 mod sampling;
-mod training;
+pub(crate) mod training;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,14 +23,26 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 
-use cell::{Cell, Purpose, cells, key};
+pub(crate) use cell::Cell;
+use cell::{Purpose, cells, key};
 use config::Config;
 use measuring::Truth;
 use results::{Results, Row};
 use sampling::{Job, Who};
 
-use crate::run::{End, Outcome, Progress, Record, RunArgs, RunFolder, Status, stop_flag};
+use crate::run::{
+    End, Experiment, Outcome, Progress, Record, RunArgs, RunFolder, Status, stop_flag,
+};
 use crate::{atomic, npy, report};
+
+/// Its entry in the registry.
+pub(crate) const EXPERIMENT: Experiment = Experiment {
+    name: config::NAME,
+    about: "train scores with and without the Fokker-Planck residual, sample ODE and SDE, measure the gap",
+    presets: &config::PRESETS,
+    run: |args| run(args, Until::Report),
+    report: rebuild_report,
+};
 
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

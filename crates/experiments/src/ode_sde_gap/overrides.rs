@@ -8,7 +8,7 @@ use toml::{Table, Value};
 ///
 /// # Errors
 /// When the text has no `=`, or the key is not in the configuration.
-pub(super) fn apply(table: &mut Table, assignment: &str) -> Result<()> {
+pub(crate) fn apply(table: &mut Table, assignment: &str) -> Result<()> {
     let (path, text) = assignment.split_once('=').with_context(|| {
         format!("--set {assignment}: expected KEY=VALUE, as in sampling.n=1000")
     })?;

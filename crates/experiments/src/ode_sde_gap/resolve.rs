@@ -101,14 +101,7 @@ fn assemble(args: &RunArgs) -> Result<Config> {
 /// A configuration file: what it leaves out comes from its preset.
 fn from_file(path: &Path, preset: Option<&str>) -> Result<Table> {
     let shown = path.display();
-    let text = read(path)?;
-    let file: Table = text.parse().map_err(|e: toml::de::Error| {
-        let line = e.span().map_or(0, |s| text[..s.start].lines().count().max(1));
-        anyhow::anyhow!(
-            "{shown}, line {line}: {}",
-            e.message().split_whitespace().collect::<Vec<_>>().join(" ")
-        )
-    })?;
+    let file = parse_file(path)?;
     let named = file.get("preset").and_then(Value::as_str).filter(|n| PRESETS.contains(n));
     let mut table = preset_text(preset.or(named).unwrap_or("quick"))?.parse::<Table>()?;
     if preset.or(named).is_none() {
@@ -118,8 +111,21 @@ fn from_file(path: &Path, preset: Option<&str>) -> Result<Table> {
     Ok(table)
 }
 
+/// The table in a file.
+pub(crate) fn parse_file(path: &Path) -> Result<Table> {
+    let shown = path.display();
+    let text = read(path)?;
+    text.parse().map_err(|e: toml::de::Error| {
+        let line = e.span().map_or(0, |s| text[..s.start].lines().count().max(1));
+        anyhow::anyhow!(
+            "{shown}, line {line}: {}",
+            e.message().split_whitespace().collect::<Vec<_>>().join(" ")
+        )
+    })
+}
+
 /// Lays `file` over `table`; a table with a `kind` replaces the other as a whole.
-fn merge(table: &mut Table, file: Table, place: &str) -> Result<()> {
+pub(crate) fn merge(table: &mut Table, file: Table, place: &str) -> Result<()> {
     for (key, value) in file {
         let name = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
         match (table.get_mut(&key), value) {

@@ -17,17 +17,17 @@ use super::config::{Base, Collocation, Config};
 use crate::run::{Line, Log, Progress, RunFolder};
 
 /// A network, and what its training took.
-pub(super) struct Trained {
-    pub(super) net: ScoreNet,
-    pub(super) steps: u64,
-    pub(super) seconds: f64,
+pub(crate) struct Trained {
+    pub(crate) net: ScoreNet,
+    pub(crate) steps: u64,
+    pub(crate) seconds: f64,
 }
 
 /// The network of a cell: given, trained before, or trained now. `None` after ctrl-c.
 ///
 /// # Errors
 /// A checkpoint that cannot be read, a loss that is not finite, a full device.
-pub(super) fn network(
+pub(crate) fn network(
     config: &Config,
     cell: &Cell,
     folder: &RunFolder,

@@ -1,17 +1,20 @@
 //! The report: figures, tables and one self-contained page, from the files of a run.
 
-mod axes;
-mod colormap;
+pub(crate) mod axes;
+pub(crate) mod colormap;
 pub mod data;
 mod figures;
 mod headline;
 mod page;
-mod raster;
-mod svg;
-mod tables;
+pub(crate) mod plot;
+pub(crate) mod raster;
+pub(crate) mod sheet;
+pub(crate) mod svg;
+pub(crate) mod tables;
 
 pub use data::ReportData;
 pub use figures::Figure;
+pub(crate) use figures::columns;
 pub use page::duration;
 
 use anyhow::Result;

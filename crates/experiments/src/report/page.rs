@@ -16,14 +16,15 @@ pub(crate) fn html(data: &ReportData, figures: &[Figure]) -> String {
     let mut page = Page { figures, html: String::new() };
     let _ = write!(
         page.html,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{} \u{b7} {} \u{b7} {}</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n<header>\n<p class=\"kicker\">{} \u{b7} {} \u{b7} seed {}</p>\n<h1>{title}</h1>\n<p class=\"lead\">{lead}</p>\n</header>\n",
-        r.experiment,
-        r.preset,
-        r.hash,
-        include_str!("style.css"),
-        r.experiment,
-        r.preset,
-        r.seed
+        "{}",
+        head(&Head {
+            experiment: &r.experiment,
+            preset: &r.preset,
+            hash: &r.hash,
+            seed: r.seed,
+            title: &title,
+            lead: &lead,
+        })
     );
     page.html.push_str(&headline::cards(r));
     page.figure(
@@ -39,6 +40,27 @@ pub(crate) fn html(data: &ReportData, figures: &[Figure]) -> String {
     page.reproduce(data);
     page.html.push_str("</main>\n</body>\n</html>\n");
     page.html
+}
+
+/// What every page begins with.
+pub(crate) struct Head<'a> {
+    pub(crate) experiment: &'a str,
+    pub(crate) preset: &'a str,
+    pub(crate) hash: &'a str,
+    pub(crate) seed: u64,
+    /// HTML.
+    pub(crate) title: &'a str,
+    /// HTML.
+    pub(crate) lead: &'a str,
+}
+
+/// The page down to its first paragraph.
+pub(crate) fn head(head: &Head<'_>) -> String {
+    let Head { experiment, preset, hash, seed, title, lead } = head;
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{experiment} \u{b7} {preset} \u{b7} {hash}</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n<header>\n<p class=\"kicker\">{experiment} \u{b7} {preset} \u{b7} seed {seed}</p>\n<h1>{title}</h1>\n<p class=\"lead\">{lead}</p>\n</header>\n",
+        include_str!("style.css")
+    )
 }
 
 struct Page<'a> {

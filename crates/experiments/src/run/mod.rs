@@ -14,7 +14,7 @@ mod stop;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use score_nets::Kernels;
 use serde::Serialize;
 
@@ -24,16 +24,57 @@ pub(crate) use progress::Progress;
 pub(crate) use record::{End, Record};
 pub(crate) use stop::stop_flag;
 
-use crate::ode_sde_gap;
+use crate::{ode_sde_gap, studies};
 
-/// The experiments there are: name, and what it is about.
-pub const EXPERIMENTS: [(&str, &str); 1] = [(
-    ode_sde_gap::config::NAME,
-    "train scores with and without the Fokker-Planck residual, sample ODE and SDE, measure the gap",
-)];
+/// An entry of the registry.
+#[derive(Clone, Copy, Debug)]
+pub struct Experiment {
+    /// The name it is run by.
+    pub name: &'static str,
+    /// What it is about.
+    pub about: &'static str,
+    /// Names of its presets.
+    pub presets: &'static [&'static str],
+    /// From configuration to report.
+    pub(crate) run: fn(&RunArgs) -> Result<Outcome>,
+    /// Plots and page once more, from the files of a finished run.
+    pub(crate) report: fn(&Path) -> Result<Outcome>,
+}
 
-/// Names of the presets of every experiment.
+/// The experiments there are.
+pub const EXPERIMENTS: &[Experiment] = &[
+    ode_sde_gap::EXPERIMENT,
+    studies::experiment::<studies::SdeVsOde>(),
+    studies::experiment::<studies::EtaSweep>(),
+    studies::experiment::<studies::Solvers>(),
+    studies::experiment::<studies::Energy>(),
+    studies::experiment::<studies::Encode>(),
+    studies::experiment::<studies::Identifiability>(),
+    studies::experiment::<studies::Likelihood>(),
+];
+
+/// Names of the presets of the main experiment.
 pub const PRESETS: &[&str] = &ode_sde_gap::config::PRESETS;
+
+/// The experiment of a name.
+fn find(name: &str) -> Result<&'static Experiment> {
+    EXPERIMENTS.iter().find(|e| e.name == name).with_context(|| {
+        let names: Vec<&str> = EXPERIMENTS.iter().map(|e| e.name).collect();
+        format!(
+            "unknown experiment `{name}`: expected {} or a file ending in .toml",
+            names.join(", ")
+        )
+    })
+}
+
+/// The experiment that a configuration file is for; the main one when it does not say.
+fn named_in(path: &Path) -> Result<&'static Experiment> {
+    let table = ode_sde_gap::resolve::parse_file(path)?;
+    match table.get("experiment").and_then(toml::Value::as_str) {
+        Some(name) => find(name).with_context(|| path.display().to_string()),
+        None => Ok(&EXPERIMENTS[0]),
+    }
+}
 
 /// What `run` and `train` are asked for.
 #[derive(Clone, Debug, Default)]
@@ -131,7 +172,12 @@ impl fmt::Display for Outcome {
 /// One line: a configuration that does not work, a folder that cannot be used, a computation that
 /// fails.
 pub fn run(args: &RunArgs) -> Result<Outcome> {
-    ode_sde_gap::run(args, ode_sde_gap::Until::Report)
+    let experiment = if args.experiment.ends_with(".toml") {
+        named_in(Path::new(&args.experiment))?
+    } else {
+        find(&args.experiment)?
+    };
+    (experiment.run)(args)
 }
 
 /// Trains the networks of a configuration and stops there.
@@ -139,6 +185,14 @@ pub fn run(args: &RunArgs) -> Result<Outcome> {
 /// # Errors
 /// As [`run`].
 pub fn train(args: &RunArgs) -> Result<Outcome> {
+    if args.experiment.ends_with(".toml") {
+        let name = named_in(Path::new(&args.experiment))?.name;
+        let only = ode_sde_gap::config::NAME;
+        ensure!(
+            name == only,
+            "{name} has no training of its own: use `run` (`train` is for {only})"
+        );
+    }
     ode_sde_gap::run(args, ode_sde_gap::Until::Trained)
 }
 
@@ -147,5 +201,7 @@ pub fn train(args: &RunArgs) -> Result<Outcome> {
 /// # Errors
 /// When the folder holds no finished run, or a file of it is damaged.
 pub fn report(dir: &Path) -> Result<Outcome> {
-    ode_sde_gap::rebuild_report(dir)
+    let config = dir.join("config.toml");
+    ensure!(config.is_file(), "{} holds no run: there is no config.toml", dir.display());
+    (named_in(&config)?.report)(dir)
 }

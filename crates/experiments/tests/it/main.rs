@@ -8,5 +8,6 @@ mod ode_sde_gap;
 mod points;
 mod report;
 mod sampling;
+mod studies;
 mod support;
 mod verify_refs;

@@ -21,7 +21,7 @@ pub struct Figure {
 }
 
 impl Figure {
-    fn new(name: impl Into<String>, svg: String) -> Self {
+    pub(crate) fn new(name: impl Into<String>, svg: String) -> Self {
         Self { name: name.into(), svg }
     }
 }
@@ -51,7 +51,7 @@ pub(crate) fn weight_name(w_r: f64) -> String {
 }
 
 /// Moves the places of a row of panels: left edges and common width.
-fn columns(left: f64, right: f64, gap: f64, n: usize) -> (Vec<f64>, f64) {
+pub(crate) fn columns(left: f64, right: f64, gap: f64, n: usize) -> (Vec<f64>, f64) {
     let width = (right - left - gap * (n as f64 - 1.0)) / n as f64;
     ((0..n).map(|k| left + k as f64 * (width + gap)).collect(), width)
 }

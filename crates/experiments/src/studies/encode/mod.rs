@@ -1,0 +1,216 @@
+//! `encode`: data as latents of the flow ODE, and what can be done with latents.
+
+mod page;
+
+use ::solvers::{Control, Method, flow, slerp, temper};
+use anyhow::{Context as _, Result, ensure};
+use ndarray::{Array2, s};
+use sde_core::{Key, Sde, Tolerance};
+use serde::{Deserialize, Serialize};
+
+use super::Study;
+use super::desk::Desk;
+use super::target::{Target, noised};
+use crate::report::sheet::Sheet;
+
+/// The study.
+pub(crate) struct Encode;
+
+/// Its configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Config {
+    experiment: String,
+    preset: String,
+    seed: u64,
+    target: String,
+    sde: String,
+    t_end: f64,
+    points: usize,
+    tolerances: Vec<f64>,
+    pairs: usize,
+    shares: usize,
+    temperatures: Vec<f64>,
+}
+
+/// Rows of coordinates.
+type Rows = Vec<Vec<f64>>;
+
+/// A way between two data points.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Way {
+    /// Latents on the arc.
+    latents: Rows,
+    /// The arc, decoded.
+    arc: Rows,
+    /// The smallest log-density on the decoded arc and on the straight line between the data.
+    least_arc: f64,
+    least_line: f64,
+}
+
+/// Error of data encoded and decoded.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct RoundTrip {
+    tolerance: f64,
+    rms: f64,
+    largest: f64,
+    evaluations: f64,
+}
+
+/// Latents at a temperature, decoded.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Temperature {
+    tau: f64,
+    /// Mean log-density of what is decoded, under the data's law.
+    log_density: f64,
+    /// Root of the mean variance of a coordinate.
+    spread: f64,
+    decoded: Rows,
+}
+
+/// Everything that was computed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Results {
+    data: Rows,
+    latents: Rows,
+    components: Vec<usize>,
+    /// Mean square of a coordinate of the latents, over that of the prior.
+    latent_variance: f64,
+    trips: Vec<RoundTrip>,
+    ways: Vec<Way>,
+    temperatures: Vec<Temperature>,
+}
+
+impl Study for Encode {
+    const NAME: &'static str = "encode";
+    const ABOUT: &'static str =
+        "latents of data under the flow ODE, round trips, interpolation and temperature";
+    const TEXTS: [&'static str; 3] = [
+        include_str!("../../../configs/encode/smoke.toml"),
+        include_str!("../../../configs/encode/quick.toml"),
+        include_str!("../../../configs/encode/full.toml"),
+    ];
+    type Config = Config;
+    type Results = Results;
+
+    fn check(config: &Config) -> Result<()> {
+        let target = Target::parse(&config.target).context("target")?;
+        ensure!(target.means[0].len() == 2, "target = {:?}: not in the plane", config.target);
+        let sde = sde_core::sde::parse(&config.sde).context("sde")?;
+        sde_core::sde::check_time(&*sde, config.t_end).context("t-end")?;
+        for (key, value) in [
+            ("points", config.points / 2),
+            ("tolerances", config.tolerances.len()),
+            ("shares", config.shares / 2),
+        ] {
+            ensure!(value > 0, "{key}: too few");
+        }
+        ensure!(2 * config.pairs <= config.points, "pairs = {}: more than points", config.pairs);
+        ensure!(config.tolerances.iter().all(|t| *t > 0.0), "tolerances: must be positive");
+        ensure!(
+            config.temperatures.iter().all(|t| *t >= 0.0),
+            "temperatures: must not be negative"
+        );
+        Ok(())
+    }
+
+    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
+        desk.part("encode", || compute(config))
+    }
+
+    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+        page::sheet(config, results)
+    }
+}
+
+fn rows(x: &Array2<f64>) -> Rows {
+    x.rows().into_iter().map(|r| r.to_vec()).collect()
+}
+
+fn compute(config: &Config) -> Result<Results> {
+    let sde: Box<dyn Sde> = sde_core::sde::parse(&config.sde)?;
+    let target = Target::parse(&config.target)?;
+    let mixture = target.mixture()?;
+    let score = mixture.under(&*sde);
+    let key = Key::root(config.seed);
+    let data = noised(&mixture, &*sde, config.t_end, key.fold(0), config.points)?;
+    let (low, high) = (config.t_end, sde.horizon());
+    let along = |x: &Array2<f64>, t_start: f64, t_end: f64, tol: f64| {
+        let control = Control::Adaptive { t_start, t_end, tol: Tolerance { abs: tol, rel: tol } };
+        flow(Method::Dopri5, &control, &*sde, &score, x, 1)
+    };
+    let mut trips = Vec::new();
+    for tol in &config.tolerances {
+        let (latent, up) = along(&data, low, high, *tol)?;
+        let (back, down) = along(&latent, high, low, *tol)?;
+        let square = (&back - &data).mapv(|d| d * d).sum_axis(ndarray::Axis(1));
+        trips.push(RoundTrip {
+            tolerance: *tol,
+            rms: square.mean().unwrap_or_default().sqrt(),
+            largest: square.iter().copied().fold(0.0, f64::max).sqrt(),
+            evaluations: (up.row_evaluations + down.row_evaluations) as f64 / config.points as f64,
+        });
+    }
+    let tight = config.tolerances.iter().copied().fold(f64::INFINITY, f64::min);
+    let (latents, _) = along(&data, low, high, tight)?;
+    // Pairs of points from different components, in the order of the data.
+    let components = target.component(&data);
+    let mut ways = Vec::new();
+    let mut free: Vec<usize> = (0..config.points).collect();
+    while ways.len() < config.pairs && !free.is_empty() {
+        let a = free.remove(0);
+        let Some(place) = free.iter().position(|b| components[*b] != components[a]) else {
+            continue;
+        };
+        let b = free.remove(place);
+        let row = |x: &Array2<f64>, k: usize| x.slice(s![k..k + 1, ..]).to_owned();
+        let (mut arc, mut line) = (Array2::zeros((0, 2)), Array2::zeros((0, 2)));
+        for k in 0..=config.shares {
+            let u = k as f64 / config.shares as f64;
+            let z = slerp(&row(&latents, a), &row(&latents, b), u)?;
+            arc.append(ndarray::Axis(0), z.view())?;
+            let x = row(&data, a) * (1.0 - u) + row(&data, b) * u;
+            line.append(ndarray::Axis(0), x.view())?;
+        }
+        let (decoded, _) = along(&arc, high, low, tight)?;
+        let least = |x: &Array2<f64>| -> Result<f64> {
+            Ok(score.log_density(x, low)?.into_iter().fold(f64::INFINITY, f64::min))
+        };
+        ways.push(Way {
+            latents: rows(&arc),
+            least_arc: least(&decoded)?,
+            least_line: least(&line)?,
+            arc: rows(&decoded),
+        });
+    }
+    let mut temperatures = Vec::new();
+    let prior = {
+        let mut z = vec![0.0; 2 * config.points];
+        key.fold(1).fill_normals(0, &mut z);
+        Array2::from_shape_vec((config.points, 2), z)? * sde.prior_std()
+    };
+    for tau in &config.temperatures {
+        let (x, _) = along(&temper(&prior, *tau)?, high, low, tight)?;
+        let logs = score.log_density(&x, low)?;
+        temperatures.push(Temperature {
+            tau: *tau,
+            log_density: logs.iter().sum::<f64>() / logs.len() as f64,
+            spread: x.var_axis(ndarray::Axis(0), 0.0).mean().unwrap_or_default().sqrt(),
+            decoded: rows(&x),
+        });
+    }
+    let square = latents.mapv(|z| z * z).mean().unwrap_or_default();
+    Ok(Results {
+        data: rows(&data),
+        latent_variance: square / sde.prior_std().powi(2),
+        latents: rows(&latents),
+        components,
+        trips,
+        ways,
+        temperatures,
+    })
+}

@@ -1,0 +1,225 @@
+//! `energy`: a learned potential as an energy-based model.
+
+mod page;
+
+use ::solvers::steppers::EulerMaruyama;
+use anyhow::{Result, ensure};
+use ndarray::Array2;
+use score_nets::ScoreNet;
+use sde_core::analytic::DataSet;
+use sde_core::{Dynamics, Key, Potential, Score};
+use serde::{Deserialize, Serialize};
+
+use super::Study;
+use super::desk::Desk;
+use super::sampling::on_the_way;
+use super::train::{OnRows, Training};
+use super::yardstick::{Window, Yardstick};
+use crate::model::to_tensor;
+use crate::report::sheet::Sheet;
+
+/// The study.
+pub(crate) struct Energy;
+
+/// Its configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Config {
+    experiment: String,
+    preset: String,
+    seed: u64,
+    t: f64,
+    pixels: usize,
+    n: usize,
+    truth: usize,
+    floors: usize,
+    step: f64,
+    looks: Vec<usize>,
+    levels: usize,
+    hottest: f64,
+    window: Window,
+    training: Training,
+}
+
+/// Chains after some steps.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Look {
+    steps: usize,
+    w2: Option<f64>,
+}
+
+/// The chains of one energy from one start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Chains {
+    energy: String,
+    start: String,
+    looks: Vec<Look>,
+    /// Where the first chains ended.
+    ends: Vec<Vec<f64>>,
+}
+
+/// Everything that was computed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Results {
+    /// Normalised on the window, row 0 at the bottom.
+    learned: Vec<Vec<f64>>,
+    truth: Vec<Vec<f64>>,
+    /// Half the integral of the difference's size.
+    total_variation: f64,
+    chains: Vec<Chains>,
+    floor: f64,
+}
+
+impl Study for Energy {
+    const NAME: &'static str = "energy";
+    const ABOUT: &'static str = "a learned potential as an energy: density contours, Langevin chains, distance to the truth";
+    const TEXTS: [&'static str; 3] = [
+        include_str!("../../../configs/energy/smoke.toml"),
+        include_str!("../../../configs/energy/quick.toml"),
+        include_str!("../../../configs/energy/full.toml"),
+    ];
+    type Config = Config;
+    type Results = Results;
+
+    fn check(config: &Config) -> Result<()> {
+        let closed = DataSet::parse(&config.training.data_set)?;
+        let vp = sde_core::Vp::default();
+        ensure!(
+            closed.under(&vp).is_some(),
+            "training.data-set: {} has no closed form",
+            closed.name()
+        );
+        for (key, value) in
+            [("t", config.t), ("step", config.step), ("hottest", config.hottest - config.t)]
+        {
+            ensure!(value > 0.0 && value.is_finite(), "{key}: must be positive (hottest above t)");
+        }
+        let rising = config.looks.windows(2).all(|w| w[0] < w[1]);
+        ensure!(rising && config.looks.len() > 1, "looks = {:?}: must rise", config.looks);
+        ensure!(config.pixels > 1 && config.levels > 1, "pixels, levels: must be at least 2");
+        let needed = config.n * (config.floors + 1);
+        ensure!(config.n > 1 && config.floors > 0, "n, floors: must be positive");
+        ensure!(config.truth > needed, "truth = {}: must be above {needed}", config.truth);
+        config.window.check()?;
+        config.training.check()
+    }
+
+    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
+        let net = config.training.network(config.seed, desk)?;
+        let set = DataSet::parse(&config.training.data_set)?;
+        let sde = sde_core::sde::parse(&net.sde().name())?;
+        let exact = set.under(&*sde).ok_or_else(|| anyhow::anyhow!("no closed form"))?;
+        let reach = config.window.half_width;
+        let area = (2.0 * reach / config.pixels as f64).powi(2);
+        let (learned, truth, total_variation) = desk.part("contours", || {
+            let learned = super::sde_vs_ode::density(
+                &|x| potential(&net, x, config.t),
+                reach,
+                config.pixels,
+            )?;
+            let learned = &learned / (learned.sum() * area);
+            let truth = super::sde_vs_ode::density(
+                &|x| Ok(exact.log_density(x, config.t)?),
+                reach,
+                config.pixels,
+            )?;
+            let truth = &truth / (truth.sum() * area);
+            let tv = 0.5 * area * (&learned - &truth).mapv(f64::abs).sum();
+            let rows =
+                |x: &Array2<f64>| x.rows().into_iter().map(|r| r.to_vec()).collect::<Vec<_>>();
+            Ok((rows(&learned), rows(&truth), tv))
+        })?;
+        let yard = || {
+            let x = set.sample(Key::root(config.seed).fold(10), 0, config.truth);
+            let m = sde.marginal(config.t);
+            let mut z = vec![0.0; x.len()];
+            Key::root(config.seed).fold(11).fill_normals(0, &mut z);
+            let z = Array2::from_shape_vec(x.dim(), z)?;
+            Yardstick::new(config.window, &(x * m.alpha + z * m.sigma), config.n, config.floors)
+        };
+        let floor = desk.part("floor", || Ok(yard()?.floor))?;
+        let learned_score = OnRows(&net);
+        let energies: [(&str, &dyn Score<Array2<f64>>); 2] =
+            [("learned", &learned_score), ("exact", &exact)];
+        let mut chains = Vec::new();
+        for (name, score) in energies {
+            for start in ["wide", "one mode", "annealed"] {
+                let part = format!("{name}-{}", start.replace(' ', "-"));
+                chains.push(desk.part(&part, || {
+                    let found = run(config, score, start)?;
+                    let yard = yard()?;
+                    let looks = config.looks.iter().zip(&found);
+                    let looks =
+                        looks.map(|(k, x)| Ok(Look { steps: *k, w2: yard.distance(x)?.w2 }));
+                    let looks = looks.collect::<Result<_>>()?;
+                    let ends = found
+                        .last()
+                        .map(|x| x.rows().into_iter().take(600).map(|r| r.to_vec()).collect());
+                    Ok(Chains {
+                        energy: name.into(),
+                        start: start.into(),
+                        looks,
+                        ends: ends.unwrap_or_default(),
+                    })
+                })?);
+            }
+        }
+        Ok(Results { learned, truth, total_variation, chains, floor })
+    }
+
+    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+        page::sheet(config, results)
+    }
+}
+
+/// The network's potential, up to a constant that keeps `exp` in range.
+fn potential(net: &ScoreNet, x: &Array2<f64>, t: f64) -> Result<Vec<f64>> {
+    let values = net.derivatives(&to_tensor(x, net.dtype())?, &vec![t; x.nrows()])?.potential;
+    let top = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    Ok(values.into_iter().map(|v| v - top).collect())
+}
+
+/// Overdamped Langevin dynamics `dX = s(X, t) ds + sqrt(2) dW` in a time `s` of their own; the level
+/// `t` falls geometrically from `hottest` to `t` over the first two thirds when annealed.
+struct Langevin<'a> {
+    score: &'a dyn Score<Array2<f64>>,
+    t: f64,
+    /// `hottest`, the number of levels and the length of all of them.
+    annealed: Option<(f64, usize, f64)>,
+}
+
+impl Dynamics<Array2<f64>> for Langevin<'_> {
+    fn drift(&self, x: &Array2<f64>, time: f64) -> sde_core::Result<Array2<f64>> {
+        let level = match self.annealed {
+            Some((hottest, levels, length)) if time < length => {
+                let k = (time / length * levels as f64).floor() / levels as f64;
+                hottest * (self.t / hottest).powf(k)
+            }
+            _ => self.t,
+        };
+        self.score.score(x, level)
+    }
+
+    fn diffusion(&self, _: f64) -> f64 {
+        2.0_f64.sqrt()
+    }
+}
+
+/// Chains from a start, looked at after so many steps.
+fn run(config: &Config, score: &dyn Score<Array2<f64>>, start: &str) -> Result<Vec<Array2<f64>>> {
+    let key = Key::root(config.seed).fold(20).fold(start.len() as u64);
+    let mut z = vec![0.0; 2 * config.n];
+    key.fold(0).fill_normals(0, &mut z);
+    let spread = if start == "one mode" { 0.2 } else { 1.5 };
+    let starts = Array2::from_shape_vec((config.n, 2), z)? * spread;
+    let last = config.looks.last().copied().unwrap_or(1);
+    let length = last as f64 * config.step;
+    let annealed =
+        (start == "annealed").then_some((config.hottest, config.levels, 2.0 / 3.0 * length));
+    let langevin = Langevin { score, t: config.t, annealed };
+    let times: Vec<f64> = (0..=last).map(|k| k as f64 * config.step).collect();
+    on_the_way(&EulerMaruyama, &langevin, &times, &config.looks, &starts, key.fold(1))
+}

@@ -1,0 +1,288 @@
+//! `eta-sweep`: what noise does to samples, from the flow ODE (`eta = 0`) through the reverse SDE (1)
+//! and beyond, with the exact score and with wrong ones.
+
+mod page;
+
+use std::path::Path;
+
+use ::solvers::{Control, End, Method, Sampler};
+use anyhow::{Context as _, Result, ensure};
+use candle_core::{DType, Device, Tensor};
+use ndarray::Array2;
+use rayon::prelude::*;
+use score_nets::ScoreNet;
+use sde_core::analytic::DataSet;
+use sde_core::sde::check_time;
+use sde_core::{Key, Score, Sde, State, TimeGrid};
+use serde::{Deserialize, Serialize};
+
+use super::desk::Desk;
+use super::resolve::checkpoints;
+use super::target::Target;
+use super::yardstick::{Distance, Window, Yardstick};
+use super::{Study, sampling};
+use crate::model::to_rows;
+use crate::report::sheet::Sheet;
+
+/// The study.
+pub(crate) struct EtaSweep;
+
+/// Its configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Config {
+    experiment: String,
+    preset: String,
+    seed: u64,
+    sde: String,
+    target: String,
+    smoothing: f64,
+    tilt: f64,
+    etas: Vec<f64>,
+    steps: Vec<usize>,
+    grid: String,
+    method: String,
+    end: String,
+    t_end: f64,
+    n: usize,
+    truth: usize,
+    floors: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    models: Option<String>,
+    window: Window,
+}
+
+/// Distances of one score at one number of steps, one an eta.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Row {
+    /// What the score is.
+    score: String,
+    steps: usize,
+    /// Evaluations of the score for one particle.
+    nfe: u64,
+    floor: f64,
+    distances: Vec<Distance>,
+}
+
+/// Everything that was computed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Results {
+    etas: Vec<f64>,
+    rows: Vec<Row>,
+}
+
+/// Purposes of keys.
+const TRUTH: u64 = 0;
+const SAMPLES: u64 = 1;
+
+/// A score that is swept.
+enum Model {
+    Mixture(String, Target),
+    /// The score of `p_t` blurred by the same standard deviation at every time.
+    Blurred(Target, f64),
+    Network(String, Box<ScoreNet>, DataSet),
+}
+
+impl Study for EtaSweep {
+    const NAME: &'static str = "eta-sweep";
+    const ABOUT: &'static str = "distance to the truth as the noise goes from none (ODE) to much, with exact and with wrong scores";
+    const TEXTS: [&'static str; 3] = [
+        include_str!("../../../configs/eta-sweep/smoke.toml"),
+        include_str!("../../../configs/eta-sweep/quick.toml"),
+        include_str!("../../../configs/eta-sweep/full.toml"),
+    ];
+    type Config = Config;
+    type Results = Results;
+
+    fn check(config: &Config) -> Result<()> {
+        let sde = sde_core::sde::parse(&config.sde).context("sde")?;
+        check_time(&*sde, config.t_end).context("t-end")?;
+        let target = Target::parse(&config.target).context("target")?;
+        ensure!(target.means[0].len() == 2, "target = {:?}: not in the plane", config.target);
+        ensure!(!config.etas.is_empty() && !config.steps.is_empty(), "etas, steps: none given");
+        for eta in &config.etas {
+            ensure!(eta.is_finite() && *eta >= 0.0, "etas: {eta} must be finite and not negative");
+        }
+        for steps in &config.steps {
+            ensure!(*steps > 0, "steps: {steps} must be at least 1");
+        }
+        ensure!(config.smoothing >= 0.0, "smoothing = {}: must not be negative", config.smoothing);
+        ensure!(config.tilt > 0.0, "tilt = {}: must be positive", config.tilt);
+        let method = Method::parse(&config.method).context("method")?;
+        ensure!(method.stochastic(), "method = {:?}: solves ODEs only", config.method);
+        End::parse(&config.end).context("end")?;
+        TimeGrid::parse(&config.grid).context("grid")?;
+        let needed = config.n * (config.floors + 1);
+        ensure!(config.n > 1 && config.floors > 0, "n, floors: must be positive");
+        ensure!(config.truth > needed, "truth = {}: must be above {needed}", config.truth);
+        config.window.check()
+    }
+
+    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
+        let mut rows = Vec::new();
+        for model in models(config)? {
+            let mut yard = None;
+            for steps in &config.steps {
+                let part = format!("{}-{steps}", model.name());
+                rows.push(desk.part(&part, || {
+                    if yard.is_none() {
+                        yard = Some(yardstick(config, &model)?);
+                    }
+                    let yard = yard.as_ref().context("a yardstick")?;
+                    row(config, &model, *steps, yard)
+                })?);
+            }
+        }
+        Ok(Results { etas: config.etas.clone(), rows })
+    }
+
+    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+        Ok(page::sheet(config, results))
+    }
+}
+
+impl Model {
+    fn name(&self) -> &str {
+        match self {
+            Self::Mixture(name, _) | Self::Network(name, ..) => name,
+            Self::Blurred(..) => "blurred",
+        }
+    }
+}
+
+/// The exact score and two wrong ones, or the networks of a folder.
+fn models(config: &Config) -> Result<Vec<Model>> {
+    if let Some(dir) = &config.models {
+        let open = |path: &Path| -> Result<Model> {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let set = name.split("_w").next().unwrap_or_default();
+            let set = DataSet::parse(set).with_context(|| path.display().to_string())?;
+            let net = ScoreNet::open_as(path, DType::F32, &Device::Cpu)
+                .with_context(|| path.display().to_string())?;
+            Ok(Model::Network(name, Box::new(net), set))
+        };
+        return checkpoints(dir)?.iter().map(|p| open(p)).collect();
+    }
+    let exact = Target::parse(&config.target)?;
+    let mut smoothed = exact.clone();
+    for s in &mut smoothed.stds {
+        *s = s.hypot(config.smoothing);
+    }
+    let mut tilted = exact.clone();
+    tilted.weights[0] *= config.tilt;
+    Ok(vec![
+        Model::Mixture("exact".into(), exact.clone()),
+        Model::Blurred(exact, config.smoothing),
+        Model::Mixture("smoothed".into(), smoothed),
+        Model::Mixture("wrong-weight".into(), tilted),
+    ])
+}
+
+fn yardstick(config: &Config, model: &Model) -> Result<Yardstick> {
+    let key = Key::root(config.seed).fold(TRUTH);
+    let truth = match model {
+        Model::Mixture(..) | Model::Blurred(..) => {
+            Target::parse(&config.target)?.mixture()?.sample(key, 0, config.truth)
+        }
+        Model::Network(_, _, set) => set.sample(key, 0, config.truth),
+    };
+    Yardstick::new(config.window, &truth, config.n, config.floors)
+}
+
+fn row(config: &Config, model: &Model, steps: usize, yard: &Yardstick) -> Result<Row> {
+    let key = Key::root(config.seed).fold(SAMPLES).fold(steps as u64);
+    let one = |eta: f64| -> Result<(Distance, u64)> {
+        let (x, nfe) = match model {
+            Model::Mixture(_, target) => {
+                let sde = sde_core::sde::parse(&config.sde)?;
+                let mixture = target.mixture()?;
+                draw(
+                    config,
+                    steps,
+                    eta,
+                    &*sde,
+                    &mixture.under(&*sde),
+                    key,
+                    Array2::zeros((1, 2)),
+                    &|x| Ok(x),
+                )
+            }
+            Model::Blurred(target, width) => {
+                let sde = sde_core::sde::parse(&config.sde)?;
+                let score = Blurred { target, width: *width, sde: &*sde };
+                let like = Array2::zeros((1, 2));
+                draw(config, steps, eta, &*sde, &score, key, like, &|x| Ok(x))
+            }
+            Model::Network(_, net, _) => {
+                let like = Tensor::zeros((1, 2), DType::F32, &Device::Cpu)?;
+                draw(config, steps, eta, net.sde(), net.as_ref(), key, like, &|x| to_rows(&x))
+            }
+        }
+        .with_context(|| format!("eta = {eta}"))?;
+        Ok((yard.distance(&x)?, nfe))
+    };
+    let found: Vec<(Distance, u64)> =
+        config.etas.par_iter().map(|eta| one(*eta)).collect::<Result<_>>()?;
+    Ok(Row {
+        score: model.name().into(),
+        steps,
+        nfe: found.iter().map(|f| f.1).max().unwrap_or(0),
+        floor: yard.floor,
+        distances: found.into_iter().map(|f| f.0).collect(),
+    })
+}
+
+/// Samples, and evaluations for one particle; a sampler that leaves the numbers gives none.
+#[allow(clippy::too_many_arguments)]
+fn draw<S: State>(
+    config: &Config,
+    steps: usize,
+    eta: f64,
+    sde: &dyn Sde,
+    score: &dyn Score<S>,
+    key: Key,
+    like: S,
+    rows: &(dyn Fn(S) -> Result<Array2<f64>> + Sync),
+) -> Result<(Array2<f64>, u64)> {
+    let grid = TimeGrid::parse(&config.grid)?;
+    let sampler = Sampler {
+        method: Method::parse(&config.method)?,
+        eta,
+        control: Control::Grid(grid.times(sde, steps, sde.horizon(), config.t_end)?),
+        end: End::parse(&config.end)?,
+        block_rows: sampling::BLOCK as u64,
+    };
+    let mut out = Array2::zeros((0, 2));
+    let done = ::solvers::sample(&sampler, sde, score, config.n as u64, key, &like, &mut |_, x| {
+        let ours = |e: anyhow::Error| sde_core::Error::Model(e.into());
+        let x = rows(x).map_err(ours)?;
+        Ok(out.append(ndarray::Axis(0), x.view()).map_err(|e| ours(e.into()))?)
+    });
+    match done {
+        Ok(done) => Ok((out, done.nfe)),
+        Err(::solvers::SolveError::NonFinite { .. }) => {
+            Ok((Array2::from_elem((1, 2), f64::NAN), sampler.method.nfe(steps as u64)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The score of `p_t * N(0, width^2)`: no forward process has these laws, so samplers differ.
+struct Blurred<'a> {
+    target: &'a Target,
+    width: f64,
+    sde: &'a dyn Sde,
+}
+
+impl Score<Array2<f64>> for Blurred<'_> {
+    fn score(&self, x: &Array2<f64>, t: f64) -> sde_core::Result<Array2<f64>> {
+        // Blurring p_t by `width` is noising data that were blurred by `width / alpha`.
+        let mut target = self.target.clone();
+        let before = self.width / self.sde.marginal(t).alpha;
+        target.stds.iter_mut().for_each(|s| *s = s.hypot(before));
+        let mixture = target.mixture().map_err(|e| sde_core::Error::Model(e.into()))?;
+        mixture.under(self.sde).score(x, t)
+    }
+}

@@ -1,0 +1,97 @@
+//! The density of every sampler of a wrong potential, where it is known.
+
+use std::time::Instant;
+
+use ::solvers::Control;
+use ::solvers::density::{PathDensity, sampler_log_density};
+use anyhow::Result;
+use ndarray::Array2;
+use sde_core::analytic::{AnalyticScore, GaussianMixture};
+use sde_core::{Derivatives, Key, Potential, Score, Sde, TimeGrid};
+
+use super::{Config, Row};
+use crate::report::axes::short;
+
+/// Standard deviation of the data.
+pub(super) const STD: f64 = 0.8;
+/// What their log-density is multiplied by.
+pub(super) const SCALE: f64 = 1.2;
+
+/// A potential times a constant.
+struct Scaled<'a>(AnalyticScore<'a>);
+
+impl Score<Array2<f64>> for Scaled<'_> {
+    fn score(&self, x: &Array2<f64>, t: f64) -> sde_core::Result<Array2<f64>> {
+        Ok(self.0.score(x, t)? * SCALE)
+    }
+}
+
+impl Potential<Array2<f64>> for Scaled<'_> {
+    fn derivatives(
+        &self,
+        x: &Array2<f64>,
+        t: &[f64],
+    ) -> sde_core::Result<Derivatives<Array2<f64>>> {
+        let d = self.0.derivatives(x, t)?;
+        let times = |v: Vec<f64>| v.into_iter().map(|v| SCALE * v).collect();
+        Ok(Derivatives {
+            potential: times(d.potential),
+            score: d.score * SCALE,
+            d_t: times(d.d_t),
+            laplacian: times(d.laplacian),
+        })
+    }
+}
+
+/// Variance at `t_end` of what the sampler draws: with `s = -c x / v(t)` it is a Gaussian, and
+///
+/// `dV/dt = 2 (a + (1 + eta^2)/2 g^2 c / v) V - eta^2 g^2`, down from the prior's (Runge-Kutta 4).
+fn variance(sde: &dyn Sde, eta: f64, t_end: f64) -> f64 {
+    const STEPS: usize = 20_000;
+    let rate = |t: f64, v: f64| {
+        let (m, g2) = (sde.marginal(t), sde.diffusion_squared(t));
+        let data = (m.alpha * STD).powi(2) + m.sigma * m.sigma;
+        let pull = sde.drift_coef(t) + 0.5 * (1.0 + eta * eta) * g2 * SCALE / data;
+        2.0 * pull * v - eta * eta * g2
+    };
+    let h = (t_end - sde.horizon()) / STEPS as f64;
+    let (mut t, mut v) = (sde.horizon(), sde.prior_std().powi(2));
+    for k in 0..STEPS {
+        let k1 = rate(t, v);
+        let k2 = rate(t + 0.5 * h, v + 0.5 * h * k1);
+        let k3 = rate(t + 0.5 * h, v + 0.5 * h * k2);
+        let end = sde.horizon() + h * (k + 1) as f64;
+        let k4 = rate(end.max(t_end), v + h * k3);
+        v += h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4);
+        t = end;
+    }
+    v
+}
+
+/// The identity at one stochasticity, at points of the sampler's own law.
+pub(super) fn row(config: &Config, eta: f64, key: Key) -> Result<Row> {
+    let sde = sde_core::sde::parse(&config.sde)?;
+    let data = GaussianMixture::isotropic(&[1.0], &Array2::zeros((1, 2)), &[STD])?;
+    let model = Scaled(data.under(&*sde));
+    let v = variance(&*sde, eta, config.t_end);
+    let mut z = vec![0.0; 2 * config.points];
+    key.fold(0).fill_normals(0, &mut z);
+    let x = Array2::from_shape_vec((config.points, 2), z)? * v.sqrt();
+    let normal = |x: &Array2<f64>, v: f64| -> Vec<f64> {
+        let log = |r: ndarray::ArrayView1<'_, f64>| {
+            -0.5 * r.dot(&r) / v - (std::f64::consts::TAU * v).ln()
+        };
+        x.rows().into_iter().map(log).collect()
+    };
+    let exact = normal(&x, v);
+    let prior = |x: &Array2<f64>| Ok(normal(x, sde.prior_std().powi(2)));
+    let mut times = TimeGrid::Quadratic.times(&*sde, config.steps, sde.horizon(), config.t_end)?;
+    times.reverse();
+    let control = Control::Grid(times);
+    let paths = PathDensity { eta, n_paths: config.paths, control, block_rows: 256 };
+    let start = Instant::now();
+    let found = sampler_log_density(&paths, &*sde, &model, &x, &prior, key.fold(1), 0)?;
+    let cost = found.summary.row_evaluations as f64 / config.points as f64;
+    let name = format!("identity, \u{3b7} = {}", short(eta));
+    Ok(super::row(&name, &found.log_density, found.std_error, &exact, cost, start))
+}

@@ -1,0 +1,232 @@
+//! `likelihood`: estimators of `log p` against the exact value: error, standard error, cost.
+
+mod identity;
+
+use ::solvers::Control;
+use ::solvers::density::{Divergence, FlowDensity, flow_log_density};
+use anyhow::{Context as _, Result, ensure};
+use ndarray::Array2;
+use sde_core::{Key, Probe, Tolerance};
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+use super::Study;
+use super::desk::Desk;
+use super::target::{Target, noised};
+use crate::report::axes::{Axis, Panel, short};
+use crate::report::colormap::{INK, OS};
+use crate::report::sheet::{Sheet, Table, digits, maybe};
+use crate::report::svg::{Anchor, Svg, Text, escape};
+use crate::report::{Figure, axes::marker};
+
+/// The study.
+pub(crate) struct Likelihood;
+
+/// Its configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Config {
+    experiment: String,
+    preset: String,
+    seed: u64,
+    target: String,
+    sde: String,
+    t_end: f64,
+    points: usize,
+    tolerance: f64,
+    probes: Vec<usize>,
+    etas: Vec<f64>,
+    paths: u64,
+    steps: usize,
+}
+
+/// One estimator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Row {
+    name: String,
+    /// Root mean square of estimate minus exact value, over the points.
+    rms: f64,
+    /// Mean of the difference.
+    bias: f64,
+    /// Root mean square of the standard errors it states.
+    stated: Option<f64>,
+    /// Share of points farther off than four of them.
+    outside: Option<f64>,
+    /// Evaluations of the score and its derivatives for a point.
+    evaluations: f64,
+    micros: f64,
+}
+
+/// Everything that was computed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Results {
+    rows: Vec<Row>,
+}
+
+impl Study for Likelihood {
+    const NAME: &'static str = "likelihood";
+    const ABOUT: &'static str =
+        "estimators of the log-density against the exact value: error, standard error, cost";
+    const TEXTS: [&'static str; 3] = [
+        include_str!("../../../configs/likelihood/smoke.toml"),
+        include_str!("../../../configs/likelihood/quick.toml"),
+        include_str!("../../../configs/likelihood/full.toml"),
+    ];
+    type Config = Config;
+    type Results = Results;
+
+    fn check(config: &Config) -> Result<()> {
+        Target::parse(&config.target).context("target")?;
+        let sde = sde_core::sde::parse(&config.sde).context("sde")?;
+        sde_core::sde::check_time(&*sde, config.t_end).context("t-end")?;
+        ensure!(config.points > 1, "points = {}: must be at least 2", config.points);
+        ensure!(config.tolerance > 0.0, "tolerance = {}: must be positive", config.tolerance);
+        ensure!(config.paths > 0 && config.steps > 0, "paths, steps: must be at least 1");
+        ensure!(config.probes.iter().all(|p| *p > 0), "probes: must be at least 1");
+        Ok(())
+    }
+
+    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
+        let sde = sde_core::sde::parse(&config.sde)?;
+        let mixture = Target::parse(&config.target)?.mixture()?;
+        let model = mixture.under(&*sde);
+        let key = Key::root(config.seed);
+        let x = noised(&mixture, &*sde, config.t_end, key.fold(0), config.points)?;
+        let exact = model.log_density(&x, config.t_end)?;
+        let prior = |x: &Array2<f64>| model.log_density(x, sde.horizon());
+        let tol = Tolerance { abs: config.tolerance, rel: config.tolerance };
+        let control = Control::Adaptive { t_start: config.t_end, t_end: sde.horizon(), tol };
+        let flow = |divergence: Divergence| FlowDensity {
+            divergence,
+            control: control.clone(),
+            block_rows: 1,
+        };
+        let mut rows = vec![desk.part("flow-exact", || {
+            let start = Instant::now();
+            let found = flow_log_density(
+                &flow(Divergence::Exact),
+                &*sde,
+                &model,
+                &x,
+                &prior,
+                key.fold(1),
+                0,
+            )?;
+            let cost = found.summary.row_evaluations as f64 / x.nrows() as f64;
+            Ok(row("flow, exact divergence", &found.log_density, None, &exact, cost, start))
+        })?];
+        for n_probes in &config.probes {
+            rows.push(desk.part(&format!("hutchinson-{n_probes}"), || {
+                let start = Instant::now();
+                let divergence =
+                    Divergence::Hutchinson { probe: Probe::Rademacher, n_probes: *n_probes };
+                let found =
+                    flow_log_density(&flow(divergence), &*sde, &model, &x, &prior, key.fold(2), 0)?;
+                let cost =
+                    found.summary.row_evaluations as f64 / x.nrows() as f64 * *n_probes as f64;
+                let name = format!(
+                    "Hutchinson, {n_probes} probe{}",
+                    if *n_probes == 1 { "" } else { "s" }
+                );
+                Ok(row(&name, &found.log_density, found.std_error, &exact, cost, start))
+            })?);
+        }
+        for eta in &config.etas {
+            rows.push(
+                desk.part(&format!("identity-{eta}"), || identity::row(config, *eta, key.fold(3)))?,
+            );
+        }
+        Ok(Results { rows })
+    }
+
+    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+        let mut sheet = Sheet {
+            title: "What does a log-density cost?".into(),
+            lead: "Estimators of log p at points of the data, against the closed form: how far off, how far off they say they are, and at what cost.".into(),
+            ..Sheet::default()
+        };
+        sheet.section("Estimators", format!(
+            "{} points of p<sub>t</sub> at t = {}, target {} under {}. The flow is solved by Dormand-Prince at a tolerance of {:e}, every point by itself. For an exact potential every path of the identity is exact, so it is given a wrong one whose sampler is known: \u{3c6} = {} times the log-density of a Gaussian of standard deviation {}, sampled at \u{3b7} from the prior, is a Gaussian with a variance that solves a linear equation. {} paths a point, {} steps.",
+            config.points, config.t_end, escape(&config.target), escape(&config.sde), config.tolerance, identity::SCALE, identity::STD, config.paths, config.steps));
+        sheet.figure(figure(results), "Root mean square error in nats (logarithmic) by estimator; ring: the standard error that the estimator states itself. Where disc and ring lie together, the statement is right.");
+        let head = [
+            "estimator",
+            "RMS error",
+            "mean error",
+            "stated standard error",
+            "beyond 4 of them",
+            "evaluations a point",
+            "microseconds a point",
+        ];
+        sheet.table(Table {
+            name: "likelihood".into(),
+            caption: "Errors in nats. Evaluations: of the score, for a Hutchinson estimate times its probes (each a directional derivative), for the identity times its paths. In two dimensions a probe of signs has only two different outcomes: four of them agree one time in eight and then state no error at all. Times on a machine that may be shared are rough.".into(),
+            head: head.map(String::from).to_vec(), words: 1,
+            rows: results.rows.iter().map(|r| vec![
+                r.name.clone(), digits(r.rms), digits(r.bias), maybe(r.stated),
+                r.outside.map_or("\u{2014}".into(), |o| format!("{:.1} %", 100.0 * o)), digits(r.evaluations), digits(r.micros),
+            ]).collect(),
+        });
+        Ok(sheet)
+    }
+}
+
+/// Estimates held against exact values.
+fn row(
+    name: &str,
+    found: &[f64],
+    stated: Option<Vec<f64>>,
+    exact: &[f64],
+    evaluations: f64,
+    start: Instant,
+) -> Row {
+    let n = found.len() as f64;
+    let off: Vec<f64> = found.iter().zip(exact).map(|(f, e)| f - e).collect();
+    let root = |values: &[f64]| (values.iter().map(|v| v * v).sum::<f64>() / n).sqrt();
+    let far = |errors: &Vec<f64>| {
+        off.iter().zip(errors).filter(|(o, e)| o.abs() > 4.0 * **e).count() as f64 / n
+    };
+    Row {
+        name: name.into(),
+        rms: root(&off),
+        bias: off.iter().sum::<f64>() / n,
+        outside: stated.as_ref().map(far),
+        stated: stated.map(|s| root(&s)),
+        evaluations,
+        micros: 1e6 * start.elapsed().as_secs_f64() / n,
+    }
+}
+
+fn figure(results: &Results) -> Figure {
+    let rows = &results.rows;
+    let mut svg = Svg::new(1080.0, 60.0 + 34.0 * rows.len() as f64 + 50.0);
+    let values = rows.iter().flat_map(|r| [Some(r.rms), r.stated]).flatten();
+    let panel = Panel {
+        x: 250.0,
+        y: 20.0,
+        w: 700.0,
+        h: 34.0 * rows.len() as f64,
+        across: Axis::log_around(values, "root mean square error, nats"),
+        up: Axis { ticks: vec![], ..Axis::linear(0.0, rows.len() as f64, "") },
+    };
+    panel.draw_axes(&mut svg, false);
+    for (k, row) in rows.iter().enumerate() {
+        let y = rows.len() as f64 - k as f64 - 0.5;
+        let (_, py) = panel.at(row.rms, y);
+        svg.line((panel.x, py), (panel.x + panel.w, py), "#e5e7eb", 1.0);
+        let name = Text { size: 12.0, fill: INK, anchor: Anchor::End, ..Text::default() };
+        svg.text((panel.x - 10.0, py + 4.0), &row.name, &name);
+        marker(&mut svg, 0, panel.at(row.rms, y), 4.5, OS, "#fff", &digits(row.rms));
+        if let Some(stated) = row.stated {
+            svg.circle(panel.at(stated, y), 7.0, "none", INK, 1.4, &digits(stated));
+        }
+        let cost = format!("{} evaluations", short(row.evaluations.round()));
+        svg.text(
+            (panel.x + panel.w + 10.0, py + 4.0),
+            &cost,
+            &Text { size: 11.0, ..Text::default() },
+        );
+    }
+    Figure::new("errors", svg.finish("Error of estimators of the log-density"))
+}

@@ -1,0 +1,254 @@
+//! `sde-vs-ode`: the same law by a smooth and by a zigzag way, and what the difference is made of.
+
+mod page;
+mod split;
+
+pub(crate) use page::density;
+
+use ::solvers::steppers::{EulerMaruyama, Heun};
+use anyhow::{Context as _, Result, ensure};
+use ndarray::{Array2, s};
+use rayon::prelude::*;
+use sde_core::sde::check_time;
+use sde_core::{Key, Reverse, Sde, TimeGrid};
+use serde::{Deserialize, Serialize};
+
+use super::Study;
+use super::desk::Desk;
+use super::sampling::on_the_way;
+use super::target::{Target, noised};
+use super::yardstick::{Window, Yardstick, apart};
+use crate::report::sheet::Sheet;
+use split::FlowThenLangevin;
+
+/// The study.
+pub(crate) struct SdeVsOde;
+
+/// Its configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Config {
+    experiment: String,
+    preset: String,
+    seed: u64,
+    sde: String,
+    line: String,
+    plane: String,
+    paths: usize,
+    steps: usize,
+    t_end: f64,
+    lengths: Vec<usize>,
+    target: String,
+    n: usize,
+    truth: usize,
+    floors: usize,
+    looks: usize,
+    wrong_mean: f64,
+    wrong_std: f64,
+    window: Window,
+}
+
+/// Particles over time, `x[time][particle][coordinate]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Paths {
+    times: Vec<f64>,
+    ode: Vec<Vec<Vec<f64>>>,
+    sde: Vec<Vec<Vec<f64>>>,
+}
+
+/// Mean length of a path on the line.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Length {
+    steps: usize,
+    ode: f64,
+    sde: f64,
+}
+
+/// Squared W2 at one time.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Look {
+    t: f64,
+    /// To `p_t`; nothing when the sample left the window.
+    ode: Option<f64>,
+    sde: Option<f64>,
+    split: Option<f64>,
+    /// Samples of the truth, as large, to `p_t`.
+    floor: f64,
+    /// Between samplers.
+    sde_split: f64,
+    ode_sde: f64,
+    /// Between two samples of the truth as large as the samplers'.
+    floor_pair: f64,
+}
+
+/// Everything that was computed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Results {
+    line: Paths,
+    plane: Paths,
+    lengths: Vec<Length>,
+    right: Vec<Look>,
+    wrong: Vec<Look>,
+}
+
+impl Config {
+    fn sde(&self) -> Result<Box<dyn Sde>> {
+        sde_core::sde::parse(&self.sde).context("sde")
+    }
+
+    fn times(&self, steps: usize) -> Result<Vec<f64>> {
+        let sde = self.sde()?;
+        Ok(TimeGrid::Uniform.times(&*sde, steps, sde.horizon(), self.t_end)?)
+    }
+
+    fn key(&self, purpose: u64) -> Key {
+        Key::root(self.seed).fold(purpose)
+    }
+}
+
+impl Study for SdeVsOde {
+    const NAME: &'static str = "sde-vs-ode";
+    const ABOUT: &'static str = "smooth and zigzag trajectories over the density; the SDE as the flow ODE plus Langevin dynamics";
+    const TEXTS: [&'static str; 3] = [
+        include_str!("../../../configs/sde-vs-ode/smoke.toml"),
+        include_str!("../../../configs/sde-vs-ode/quick.toml"),
+        include_str!("../../../configs/sde-vs-ode/full.toml"),
+    ];
+    type Config = Config;
+    type Results = Results;
+
+    fn check(config: &Config) -> Result<()> {
+        let sde = config.sde()?;
+        check_time(&*sde, config.t_end).context("t-end")?;
+        let dim = |name: &str| Target::parse(name).map(|t| t.means[0].len());
+        ensure!(dim(&config.line).context("line")? == 1, "line = {:?}: not on a line", config.line);
+        for (key, name) in [("plane", &config.plane), ("target", &config.target)] {
+            ensure!(dim(name).context(key)? == 2, "{key} = {name:?}: not in the plane");
+        }
+        let most = config.steps;
+        for (key, value, least) in [
+            ("paths", config.paths, 1),
+            ("steps", config.steps, 2),
+            ("n", config.n, 2),
+            ("floors", config.floors, 1),
+            ("looks", config.looks, 2),
+            ("lengths", config.lengths.len(), 2),
+        ] {
+            ensure!(value >= least, "{key} = {value}: must be at least {least}");
+        }
+        ensure!(config.looks <= most, "looks = {}: more than there are steps", config.looks);
+        let needed = config.n * (config.floors + 2);
+        ensure!(config.truth > needed, "truth = {}: must be above {needed}", config.truth);
+        ensure!(config.wrong_mean.is_finite(), "wrong-mean = {}", config.wrong_mean);
+        ensure!(config.wrong_std > 0.0, "wrong-std = {}: must be positive", config.wrong_std);
+        config.times(config.steps)?;
+        config.window.check()
+    }
+
+    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
+        Ok(Results {
+            line: desk.part("line", || paths(config, &config.line, 0))?,
+            plane: desk.part("plane", || paths(config, &config.plane, 1))?,
+            lengths: config
+                .lengths
+                .iter()
+                .map(|steps| desk.part(&format!("length-{steps}"), || length(config, *steps)))
+                .collect::<Result<_>>()?,
+            right: desk.part("law-right", || looks(config, false))?,
+            wrong: desk.part("law-wrong", || looks(config, true))?,
+        })
+    }
+
+    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+        page::sheet(config, results)
+    }
+}
+
+/// Particles of both samplers from the same starts, every step kept.
+fn course(
+    config: &Config,
+    target: &str,
+    steps: usize,
+    n: usize,
+    key: Key,
+) -> Result<(Vec<f64>, [Vec<Array2<f64>>; 2])> {
+    let sde = config.sde()?;
+    let mixture = Target::parse(target)?.mixture()?;
+    let score = mixture.under(&*sde);
+    let times = config.times(steps)?;
+    let starts = noised(&mixture, &*sde, times[0], key.fold(0), n)?;
+    let keep: Vec<usize> = (0..=steps).collect();
+    let ode = Reverse::ode(&*sde, &score);
+    let ode = on_the_way(&Heun, &ode, &times, &keep, &starts, key.fold(1))?;
+    let reverse = Reverse::sde(&*sde, &score);
+    let noisy = on_the_way(&EulerMaruyama, &reverse, &times, &keep, &starts, key.fold(1))?;
+    Ok((times, [ode, noisy]))
+}
+
+fn paths(config: &Config, target: &str, purpose: u64) -> Result<Paths> {
+    let (times, [ode, sde]) =
+        course(config, target, config.steps, config.paths, config.key(purpose))?;
+    let nested = |states: Vec<Array2<f64>>| -> Vec<Vec<Vec<f64>>> {
+        states.iter().map(|x| x.rows().into_iter().map(|r| r.to_vec()).collect()).collect()
+    };
+    Ok(Paths { times, ode: nested(ode), sde: nested(sde) })
+}
+
+fn length(config: &Config, steps: usize) -> Result<Length> {
+    const PARTICLES: usize = 200;
+    let (_, [ode, sde]) = course(config, &config.line, steps, PARTICLES, config.key(2))?;
+    let mean = |states: &[Array2<f64>]| {
+        let total: f64 = states.windows(2).map(|w| (&w[1] - &w[0]).mapv(f64::abs).sum()).sum();
+        total / PARTICLES as f64
+    };
+    Ok(Length { steps, ode: mean(&ode), sde: mean(&sde) })
+}
+
+/// The three samplers against `p_t` and each other, from the right or from a wrong start.
+fn looks(config: &Config, wrong: bool) -> Result<Vec<Look>> {
+    let sde = config.sde()?;
+    let mixture = Target::parse(&config.target)?.mixture()?;
+    let score = mixture.under(&*sde);
+    let times = config.times(config.steps)?;
+    let n = config.n;
+    let mut starts = noised(&mixture, &*sde, times[0], config.key(3), n)?;
+    if wrong {
+        let mut z = vec![0.0; starts.len()];
+        config.key(4).fill_normals(0, &mut z);
+        for (x, z) in starts.iter_mut().zip(z) {
+            *x = config.wrong_mean + config.wrong_std * z;
+        }
+    }
+    // The start itself, then evenly down to the end.
+    let keep: Vec<usize> =
+        (0..config.looks).map(|k| k * config.steps / (config.looks - 1)).collect();
+    let reverse = Reverse::sde(&*sde, &score);
+    let flow = Reverse::ode(&*sde, &score);
+    // Noise of its own for each: samples that shared it would agree better than their laws do.
+    let key = |purpose: u64| config.key(purpose);
+    let ode = on_the_way(&Heun, &flow, &times, &keep, &starts, key(5))?;
+    let noisy = on_the_way(&EulerMaruyama, &reverse, &times, &keep, &starts, key(6))?;
+    let split = on_the_way(&FlowThenLangevin, &reverse, &times, &keep, &starts, key(7))?;
+    (0..keep.len())
+        .into_par_iter()
+        .map(|k| {
+            let t = times[keep[k]];
+            let truth = noised(&mixture, &*sde, t, config.key(8).fold(k as u64), config.truth)?;
+            let (a, b) = (truth.slice(s![..n, ..]), truth.slice(s![n..2 * n, ..]));
+            let floor_pair = apart(config.window, a, b)?;
+            let yard = Yardstick::new(config.window, &truth, n, config.floors)?;
+            Ok(Look {
+                t,
+                ode: yard.distance(&ode[k])?.w2,
+                sde: yard.distance(&noisy[k])?.w2,
+                split: yard.distance(&split[k])?.w2,
+                floor: yard.floor,
+                sde_split: apart(config.window, noisy[k].view(), split[k].view())?,
+                ode_sde: apart(config.window, ode[k].view(), noisy[k].view())?,
+                floor_pair,
+            })
+        })
+        .collect()
+}

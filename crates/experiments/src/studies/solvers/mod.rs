@@ -1,0 +1,184 @@
+//! `solvers`: error against evaluations and against time for every method of the registry.
+
+mod measure;
+mod page;
+
+use ::solvers::Method;
+use anyhow::{Context as _, Result, ensure};
+use sde_core::{Sde, TimeGrid};
+use serde::{Deserialize, Serialize};
+
+use super::Study;
+use super::desk::Desk;
+use super::target::Target;
+use super::yardstick::Window;
+use crate::report::sheet::Sheet;
+
+/// The study.
+pub(crate) struct Solvers;
+
+/// Its configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Config {
+    experiment: String,
+    preset: String,
+    seed: u64,
+    problems: Vec<Problem>,
+    grids: Vec<String>,
+    budgets: Vec<u64>,
+    tolerances: Vec<f64>,
+    particles: usize,
+    repeats: usize,
+    noise: Noise,
+    window: Window,
+}
+
+/// A target under a process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Problem {
+    target: String,
+    sde: String,
+    t_end: f64,
+}
+
+/// How samplers with noise are measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Noise {
+    eta: f64,
+    n: usize,
+    truth: usize,
+    floors: usize,
+}
+
+/// A method at one budget or tolerance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Point {
+    /// Evaluations of the score for a particle (a mean where every particle has its own steps).
+    nfe: f64,
+    /// RMS distance to the flow's solution, or squared W2 to the truth.
+    error: f64,
+    /// Microseconds for a particle, on one thread.
+    micros: f64,
+    /// The grid that was best, or the tolerance.
+    grid: String,
+    /// The budget it belongs to; 0 for a tolerance.
+    budget: u64,
+}
+
+/// A method on one problem.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Course {
+    method: String,
+    /// Whether its steps are its own.
+    adaptive: bool,
+    points: Vec<Point>,
+    /// Why there is nothing at some budget, the first reason.
+    refused: Option<String>,
+}
+
+/// All methods on one problem.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Found {
+    target: String,
+    sde: String,
+    ode: Vec<Course>,
+    noise: Vec<Course>,
+    /// Squared W2 of samples of the truth.
+    floor: f64,
+}
+
+/// Everything that was computed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Results {
+    problems: Vec<Found>,
+}
+
+impl Problem {
+    fn sde(&self) -> Result<Box<dyn Sde>> {
+        sde_core::sde::parse(&self.sde).context("problems.sde")
+    }
+}
+
+impl Study for Solvers {
+    const NAME: &'static str = "solvers";
+    const ABOUT: &'static str =
+        "work and precision of every method on closed-form targets, the best for each budget named";
+    const TEXTS: [&'static str; 3] = [
+        include_str!("../../../configs/solvers/smoke.toml"),
+        include_str!("../../../configs/solvers/quick.toml"),
+        include_str!("../../../configs/solvers/full.toml"),
+    ];
+    type Config = Config;
+    type Results = Results;
+
+    fn check(config: &Config) -> Result<()> {
+        for p in &config.problems {
+            let dim = Target::parse(&p.target).context("problems.target")?.means[0].len();
+            ensure!(dim == 2, "problems.target = {:?}: not in the plane", p.target);
+            sde_core::sde::check_time(&*p.sde()?, p.t_end).context("problems.t-end")?;
+        }
+        for grid in &config.grids {
+            TimeGrid::parse(grid).context("grids")?;
+        }
+        for (key, value) in [
+            ("problems", config.problems.len()),
+            ("grids", config.grids.len()),
+            ("budgets", config.budgets.len()),
+            ("particles", config.particles),
+            ("repeats", config.repeats),
+            ("noise.n", config.noise.n),
+            ("noise.floors", config.noise.floors),
+        ] {
+            ensure!(value > 0, "{key} = {value}: must be at least 1");
+        }
+        for tol in &config.tolerances {
+            ensure!(*tol > 0.0 && tol.is_finite(), "tolerances: {tol} must be positive");
+        }
+        ensure!(config.noise.eta > 0.0, "noise.eta = {}: must be positive", config.noise.eta);
+        let needed = config.noise.n * (config.noise.floors + 1);
+        ensure!(config.noise.truth > needed, "noise.truth: must be above {needed}");
+        config.window.check()
+    }
+
+    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
+        let mut problems = Vec::new();
+        for (k, problem) in config.problems.iter().enumerate() {
+            let bench = measure::Bench::new(config, problem, k as u64)?;
+            let exact = desk.part(&format!("{k}-exact"), || bench.exact())?;
+            let exact = crate::model::matrix(&exact, 2)?;
+            let (mut ode, mut noise) = (Vec::new(), Vec::new());
+            for method in Method::ALL {
+                let name = method.name();
+                ode.push(desk.part(&format!("{k}-ode-{name}"), || bench.ode(*method, &exact))?);
+                if method.adaptive() && !config.tolerances.is_empty() {
+                    let part = format!("{k}-adaptive-{name}");
+                    ode.push(desk.part(&part, || bench.adaptive(*method, &exact))?);
+                }
+            }
+            let floor = desk.part(&format!("{k}-floor"), || Ok(bench.yardstick()?.floor))?;
+            let mut yard = None;
+            for method in Method::ALL.iter().filter(|m| m.stochastic()) {
+                let part = format!("{k}-noise-{}", method.name());
+                noise.push(desk.part(&part, || {
+                    if yard.is_none() {
+                        yard = Some(bench.yardstick()?);
+                    }
+                    bench.noise(*method, yard.as_ref().context("a yardstick")?)
+                })?);
+            }
+            let (target, sde) = (problem.target.clone(), problem.sde.clone());
+            problems.push(Found { target, sde, ode, noise, floor });
+        }
+        Ok(Results { problems })
+    }
+
+    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+        Ok(page::sheet(config, results))
+    }
+}

@@ -1,0 +1,119 @@
+//! Targets whose laws are known at every time: Gaussian mixtures by name.
+
+use anyhow::{Context as _, Result};
+use ndarray::Array2;
+use sde_core::analytic::GaussianMixture;
+use sde_core::{Key, Sde};
+
+/// A mixture of isotropic Gaussians.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Target {
+    pub(crate) weights: Vec<f64>,
+    pub(crate) means: Vec<Vec<f64>>,
+    pub(crate) stds: Vec<f64>,
+}
+
+/// The names [`Target::parse`] knows.
+pub(crate) const NAMES: [&str; 3] = ["line", "bimodal", "blob"];
+
+impl Target {
+    /// The target of a name: `line` (one dimension), `bimodal` and `blob` (two).
+    ///
+    /// # Errors
+    /// For a name that does not exist.
+    pub(crate) fn parse(name: &str) -> Result<Self> {
+        let blob = [(2, 2), (2, -2), (-2, 2), (-2, -2), (0, 0), (4, 0), (-4, 0), (0, 4), (0, -4)];
+        Ok(match name {
+            "line" => Self {
+                weights: vec![0.35, 0.65],
+                means: vec![vec![-1.4], vec![1.0]],
+                stds: vec![0.25, 0.35],
+            },
+            "bimodal" => Self {
+                weights: vec![0.3, 0.7],
+                means: vec![vec![-1.5, -0.6], vec![1.2, 0.5]],
+                stds: vec![0.4, 0.6],
+            },
+            "blob" => Self {
+                weights: vec![1.0; 9],
+                means: blob.map(|(x, y)| vec![0.65 * f64::from(x), 0.65 * f64::from(y)]).to_vec(),
+                stds: vec![0.0845_f64.sqrt(); 9],
+            },
+            _ => return Err(unknown(name)),
+        })
+    }
+
+    /// The mixture itself.
+    pub(crate) fn mixture(&self) -> Result<GaussianMixture> {
+        let dim = self.means.first().map_or(0, Vec::len);
+        let means = crate::model::matrix(&self.means, dim)?;
+        Ok(GaussianMixture::isotropic(&self.weights, &means, &self.stds)?)
+    }
+
+    /// The component that each row most likely comes from.
+    pub(crate) fn component(&self, x: &Array2<f64>) -> Vec<usize> {
+        let score = |row: ndarray::ArrayView1<'_, f64>, k: usize| {
+            let d2: f64 = row.iter().zip(&self.means[k]).map(|(x, m)| (x - m) * (x - m)).sum();
+            let s = self.stds[k];
+            self.weights[k].ln() - row.len() as f64 * s.ln() - 0.5 * d2 / (s * s)
+        };
+        let best = |row: ndarray::ArrayView1<'_, f64>| {
+            let all = 0..self.weights.len();
+            all.max_by(|a, b| score(row, *a).total_cmp(&score(row, *b))).unwrap_or(0)
+        };
+        x.rows().into_iter().map(best).collect()
+    }
+}
+
+fn unknown(name: &str) -> anyhow::Error {
+    anyhow::anyhow!("unknown target `{name}`: expected one of {}", NAMES.join(", "))
+}
+
+/// A sample of `p_t`: particles `0 .. n` of the key, noised up to `t`.
+pub(crate) fn noised(
+    mixture: &GaussianMixture,
+    sde: &dyn Sde,
+    t: f64,
+    key: Key,
+    n: usize,
+) -> Result<Array2<f64>> {
+    let x0 = mixture.sample(key.fold(0), 0, n);
+    let m = sde.marginal(t);
+    let mut z = vec![0.0; x0.len()];
+    key.fold(1).fill_normals(0, &mut z);
+    let z = Array2::from_shape_vec(x0.dim(), z).context("as many normals as coordinates")?;
+    Ok(x0 * m.alpha + z * m.sigma)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sde_core::Vp;
+    use sde_core::analytic::DataSet;
+
+    #[test]
+    fn blob_is_the_data_set() {
+        let vp = Vp::default();
+        let x = DataSet::Blob.sample(Key::root(3), 0, 50);
+        let ours = Target::parse("blob").expect("a target").mixture().expect("a mixture");
+        let (ours, theirs) = (ours.under(&vp), DataSet::Blob.under(&vp).expect("a mixture"));
+        for t in [0.0, 0.3] {
+            let (a, b) = (
+                ours.log_density(&x, t).expect("a density"),
+                theirs.log_density(&x, t).expect("a density"),
+            );
+            for (a, b) in a.iter().zip(&b) {
+                assert!((a - b).abs() < 1e-12, "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_name_is_a_target() {
+        for name in NAMES {
+            assert!(Target::parse(name).expect(name).mixture().is_ok(), "{name}");
+        }
+        let message = Target::parse("swirl").expect_err("no such target").to_string();
+        assert!(message.contains("swirl") && message.contains("bimodal"), "{message}");
+    }
+}
