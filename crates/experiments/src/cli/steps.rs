@@ -71,7 +71,10 @@ impl StepOptions {
 /// The same steps the other way.
 pub(super) fn reversed(control: Control) -> Control {
     match control {
-        Control::Grid(times) => Control::Grid(times.into_iter().rev().collect()),
+        // The way back has no climbs.
+        Control::Grid(times) | Control::Restarts(times, _) => {
+            Control::Grid(times.into_iter().rev().collect())
+        }
         Control::Adaptive { t_start, t_end, tol } => {
             Control::Adaptive { t_start: t_end, t_end: t_start, tol }
         }
