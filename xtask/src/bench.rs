@@ -12,13 +12,13 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
     }
 }
 
-/// The command line of `measure`, if it is meant: `train-step`, `sample`, `cliffs` or `--peers` before
+/// The command line of `measure`, if it is meant: `train-step`, `sample`, `cliffs`, `overhead` or `--peers` before
 /// a `--`, after which all words are criterion's. Flags may stand before.
 fn for_measure(words: &[String]) -> Option<Vec<String>> {
     let own = words.split(|word| word == "--").next().unwrap_or_default();
-    let place = own
-        .iter()
-        .position(|word| ["train-step", "sample", "cliffs", "--peers"].contains(&&**word))?;
+    let place = own.iter().position(|word| {
+        ["train-step", "sample", "cliffs", "overhead", "--peers"].contains(&&**word)
+    })?;
     let mut rest = words.to_vec();
     let command = rest.remove(place);
     Some([vec![command.trim_start_matches('-').to_owned()], rest].concat())

@@ -39,6 +39,7 @@ Working on the project:
   bench [WORDS]              criterion benches (`cargo bench -p benches WORDS`)
   bench train-step|sample    the published network's train step or sampling, timed (--json, --help)
   bench cliffs               the train step under diverging weights, saturation, huge inputs
+  bench overhead             every method on a free score, beside one evaluation of the network
   bench --peers [--python P] the same beside PyTorch and JAX, with the Python at P (--out, --json)
   doc [WORDS]                API documentation with formulas (`cargo doc --no-deps WORDS`)
   book                       the mdBook under docs/ (needs `mdbook` on the PATH)

@@ -70,11 +70,16 @@ fn mask<S: State>(x: &S, keep: &[bool]) -> Result<S> {
     x.scale_rows(&keep.iter().map(|k| f64::from(u8::from(*k))).collect::<Vec<_>>())
 }
 
-/// Row by row the first or the second state; copies where all rows say the same.
+/// Row by row the first or the second state.
 fn choose<S: State>(yes: &S, no: &S, first: &[bool]) -> Result<S> {
     if first.iter().all(|f| *f) {
         return Ok(yes.clone());
     }
+    if yes.all_finite()? && no.all_finite()? {
+        let other: Vec<bool> = first.iter().map(|f| !f).collect();
+        return S::lincomb(&[(1.0, &mask(yes, first)?), (1.0, &mask(no, &other)?)]);
+    }
+    // Zero times what is not finite is not zero.
     let rows: Result<Vec<S>> = first
         .iter()
         .enumerate()

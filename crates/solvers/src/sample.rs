@@ -137,7 +137,7 @@ pub fn sample_from<S: State>(
     }
     let problem = Reverse::new(sde, score, sampler.eta)?;
     let stepper: Box<dyn Stepper<S, Reverse<'_, S>>> = match &sampler.control {
-        Control::Grid(times) => sampler.method.stepper_in(times.len().saturating_sub(1) as u64),
+        Control::Grid(times) => sampler.method.stepper_on(times),
         Control::Restarts(..) | Control::Adaptive { .. } => sampler.method.stepper(),
     };
     let (t_start, t_end) = match &sampler.control {

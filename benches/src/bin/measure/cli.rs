@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 
 use crate::work::TRAINING;
-use crate::{cliffs, own, peers};
+use crate::{cliffs, overhead, own, peers};
 
 /// Time a fixed piece of work: the published network, trained for a moment, in f32 on the CPU
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ enum Command {
     Sample(Options),
     /// The training steps under diverging weights, saturated activations and huge inputs
     Cliffs(Options),
+    /// What every method costs by itself, beside one evaluation of the network
+    Overhead(Options),
     /// All of it beside PyTorch and JAX, which must first compute the same
     Peers(peers::Args),
 }
@@ -82,6 +84,7 @@ pub(crate) fn main() -> ExitCode {
         Command::TrainStep(options) => own::train_step(&options),
         Command::Sample(options) => own::sample(&options),
         Command::Cliffs(options) => cliffs::run(&options),
+        Command::Overhead(options) => overhead::run(&options),
         Command::Peers(args) => peers::run(&args),
     };
     match done {

@@ -7,6 +7,7 @@ mod exchange;
 mod flops;
 mod machine;
 mod ours;
+mod overhead;
 mod own;
 mod peer;
 mod peers;

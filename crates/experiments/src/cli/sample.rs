@@ -49,8 +49,8 @@ pub(super) struct Args {
     /// As --rtol, the absolute tolerance (each is the other's default)
     #[arg(long, value_name = "TOL", conflicts_with = "steps")]
     atol: Option<f64>,
-    /// Stochasticity: 0 is the probability-flow ODE, 1 the reverse SDE (default: 1 for
-    /// euler-maruyama, 0 for every other method)
+    /// Stochasticity: 0 is the probability-flow ODE, 1 the reverse SDE (default: 1 for methods with a
+    /// weak order, but 0 for euler and heun)
     #[arg(long, value_name = "E", allow_negative_numbers = true)]
     eta: Option<f64>,
     /// Where to begin (default: the SDE's horizon)
@@ -86,9 +86,10 @@ pub(super) struct Args {
 }
 
 /// What a method is called here and there.
-const ALIASES: [(&str, &str); 8] = [
+const ALIASES: [(&str, &str); 9] = [
     ("euler", "euler-maruyama"),
     ("dormand-prince", "dopri5"),
+    ("edm", "edm-heun"),
     ("dpmpp-2m", "dpm-solver++-2m"),
     ("dpm-solver++(2m)", "dpm-solver++-2m"),
     ("dpm-solver-1", "ddim"),
@@ -167,8 +168,9 @@ impl Args {
     fn sampler(&self, sde: &dyn Sde) -> Result<Sampler> {
         let asked = self.method.trim();
         let method = method_named(asked)?;
-        let is_sde = method == Method::EulerMaruyama && asked != "euler";
-        let eta = self.eta.unwrap_or(if is_sde { 1.0 } else { 0.0 });
+        // Methods that are known as solvers of ODEs take noise when asked for it.
+        let for_odes = asked == "euler" || method == Method::Heun || !method.stochastic();
+        let eta = self.eta.unwrap_or(if for_odes { 0.0 } else { 1.0 });
         if !(eta.is_finite() && eta >= 0.0) {
             bail!("--eta is {eta}, expected a finite value of at least 0");
         }

@@ -7,7 +7,7 @@ mod table;
 use sde_core::{Error, Result, Semilinear, State};
 
 use crate::Stepper;
-use crate::steppers::EdmChurn;
+use crate::steppers::{EdmChurn, UniPc, Variant};
 
 pub use info::{Info, Order};
 pub use table::Method;
@@ -67,14 +67,23 @@ impl Method {
         self.info().own_noise
     }
 
-    /// As [`Method::stepper`], for a grid of so many steps: what there is to add in a whole solve
-    /// is spread over them.
-    pub fn stepper_in<S: State, P: Semilinear<S> + ?Sized>(
+    /// As [`Method::stepper`], for the steps between these times: what there is to add in a whole
+    /// solve is spread over them (churn), and what no later step would use is left out (the corrector
+    /// of UniPC in the last step).
+    pub fn stepper_on<S: State, P: Semilinear<S> + ?Sized>(
         self,
-        steps: u64,
+        times: &[f64],
     ) -> Box<dyn Stepper<S, P>> {
+        let steps = times.len().saturating_sub(1) as u64;
+        let unipc = |variant, order| {
+            Box::new(UniPc { end: times.last().copied(), ..UniPc::data(variant, order) })
+        };
         match self {
             Self::EdmChurn => Box::new(EdmChurn { steps, ..EdmChurn::default() }),
+            Self::UniPcBh1P2 => unipc(Variant::Bh1, 2),
+            Self::UniPcBh2P2 => unipc(Variant::Bh2, 2),
+            Self::UniPcBh1P3 => unipc(Variant::Bh1, 3),
+            Self::UniPcBh2P3 => unipc(Variant::Bh2, 3),
             other => other.stepper(),
         }
     }

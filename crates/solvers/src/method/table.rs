@@ -126,19 +126,19 @@ methods! {
         => DpmMultistep::data(3);
     /// UniPC-2 with `B(h) = h`.
     UniPcBh1P2 "unipc-bh1-2":
-        Info::ode(3.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").extra(1)
+        Info::ode(3.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1")
         => UniPc::data(Variant::Bh1, 2);
     /// UniPC-2 with `B(h) = e^h - 1`.
     UniPcBh2P2 "unipc-bh2-2":
-        Info::ode(3.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").extra(1)
+        Info::ode(3.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1")
         => UniPc::data(Variant::Bh2, 2);
     /// UniPC-3 with `B(h) = h`.
     UniPcBh1P3 "unipc-bh1-3":
-        Info::ode(4.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").started(3.0).extra(1)
+        Info::ode(4.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").started(3.0)
         => UniPc::data(Variant::Bh1, 3);
     /// UniPC-3 with `B(h) = e^h - 1`.
     UniPcBh2P3 "unipc-bh2-3":
-        Info::ode(4.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").started(3.0).extra(1)
+        Info::ode(4.0, "Zhao et al. 2023, arXiv 2302.04867, algorithm 1").started(3.0)
         => UniPc::data(Variant::Bh2, 3);
 
     // In sigma / alpha, where the flow ODE is dy/drho = eps.

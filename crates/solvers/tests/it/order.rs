@@ -29,8 +29,8 @@ fn run(
 ) -> Array2<f64> {
     let problem = Reverse::new(sde, score, eta).unwrap();
     let steps = times.len() as u64 - 1;
+    let stepper = method.stepper_on(&times);
     let mut grid = Grid::new(times).unwrap();
-    let stepper = method.stepper_in(steps);
     let done = solve(&*stepper, &problem, x.clone(), START, &mut grid, noise, &mut ()).unwrap();
     let (found, claimed) = (done.stats.nfe, method.nfe(steps));
     let right = if method.info().implicit { found >= claimed } else { found == claimed };

@@ -166,14 +166,11 @@ impl Study for SdeVsOde {
     }
 }
 
+/// Times, and the states of ODE and SDE at each.
+type Course = (Vec<f64>, [Vec<Array2<f64>>; 2]);
+
 /// Particles of both samplers from the same starts, every step kept.
-fn course(
-    config: &Config,
-    target: &str,
-    steps: usize,
-    n: usize,
-    key: Key,
-) -> Result<(Vec<f64>, [Vec<Array2<f64>>; 2])> {
+fn course(config: &Config, target: &str, steps: usize, n: usize, key: Key) -> Result<Course> {
     let sde = config.sde()?;
     let mixture = Target::parse(target)?.mixture()?;
     let score = mixture.under(&*sde);
