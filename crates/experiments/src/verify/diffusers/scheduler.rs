@@ -11,8 +11,7 @@ use solvers::steppers::{
 use solvers::{Noise, Past, Step, Stepper};
 
 use super::super::json;
-
-pub(super) type Method<'a> = Box<dyn Stepper<Array2<f64>, Reverse<'a, Array2<f64>>>>;
+use super::super::solver_cases::Method;
 
 /// Singlestep DPM-Solver++ of order 2 over two times of the library's list: the second stage is at
 /// the one between.
