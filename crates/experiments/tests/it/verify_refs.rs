@@ -41,7 +41,7 @@ impl Copy {
         std::fs::write(self.path(file), value.to_string()).expect("a file");
     }
 
-    /// Scales one array of an archive.
+    /// Scales one array of an archive; single precision becomes double.
     fn scale(&self, file: &str, name: &str, factor: f64) {
         let open = std::fs::File::open(self.path(file)).expect("a file");
         let mut reader = NpzReader::new(open).expect("an archive");
@@ -49,7 +49,10 @@ impl Copy {
         assert!(names.iter().any(|n| n == name), "{name} is not in {names:?}");
         let mut arrays: Vec<(String, ArrayD<f64>)> = Vec::new();
         for n in names {
-            let array = reader.by_name::<OwnedRepr<f64>, IxDyn>(&n).expect("an array");
+            let array = reader.by_name::<OwnedRepr<f64>, IxDyn>(&n).or_else(|_| {
+                reader.by_name::<OwnedRepr<f32>, IxDyn>(&n).map(|a| a.mapv(f64::from))
+            });
+            let array = array.expect("an array of numbers");
             arrays.push((n.clone(), if n == name { array * factor } else { array }));
         }
         let file = std::fs::File::create(self.path(file)).expect("a file");
@@ -70,12 +73,15 @@ impl Copy {
         (code, parse_one(&output.stdout))
     }
 
-    /// Everything passes, and something was compared.
-    fn holds(&self, family: &str) {
+    /// Everything passes, and something was compared. The number of cases that passed, and of
+    /// reasons to skip others.
+    fn holds(&self, family: &str) -> (u64, usize) {
         let (code, report) = self.verify();
         assert_eq!((code, &report["ok"]), (0, &json!(true)), "{report}");
         let row = find(&report, family);
-        assert!(row["passed"].as_u64() > Some(0), "{row}");
+        let passed = row["passed"].as_u64().expect("a number");
+        assert!(passed > 0, "{row}");
+        (passed, row["skipped"].as_array().expect("a list").len())
     }
 
     /// At least one case of the family fails, and it is named.
@@ -221,7 +227,7 @@ fn histograms() {
 fn solvers() {
     let Some(shared) = shared() else { return };
     let copy = Copy::of(&shared, &["solvers/cases.json", "solvers/solver_trajectories.npz"]);
-    copy.holds("solvers");
+    assert_eq!(copy.holds("solvers"), (251, 0));
     let case = "gmm2d/dpm/dpmsolver++_multistep_o2_logSNR_n20";
     copy.scale("solvers/solver_trajectories.npz", &format!("{case}/x"), 1.001);
     copy.catches("solvers", case);
@@ -230,6 +236,14 @@ fn solvers() {
         ("gmm2d/deis/rho_ab3_t2_n20", "x"),
         ("gmm2d/edm/churn_n18", "x"),
         ("gmm2d/edm/abl_heun_iddpm_n10", "eval_sigma"),
+        ("gmm2d/deis/t_ab2_log1_n10", "exact_x"),
+        ("gmm2d/deis/t_ab0_t1_n20", "grid"),
+        ("gmm2d/deis/rho_rk3kutta_t2_n10", "x"),
+        ("gmm2d/edm/heun_n10", "x"),
+        ("gmm2d/edm/abl_heun_vp_n10", "x"),
+        ("gmm2d/edm/abl_heun_ve_n18", "x"),
+        ("gmm2d/edm/abl_euler_edm_n10", "x"),
+        ("gmm2d/edm/abl_heun_edm_alpha0.5_n10", "x"),
     ] {
         copy.scale("solvers/solver_trajectories.npz", &format!("{case}/{array}"), 1.001);
         copy.catches("solvers", case);
@@ -255,6 +269,44 @@ fn solvers() {
     copy.set_json("solvers/cases.json", &cases);
     copy.catches("solvers", "gmm2d/unipc/bh2_data_prediction_o1_logSNR_n20");
     copy.catches("solvers", "gmm2d/dpm/dpmsolver_singlestep_o3_logSNR_n20");
+}
+
+#[test]
+fn diffusers() {
+    let Some(shared) = shared() else { return };
+    let (family, table) = ("diffusers_tests", "diffusers_tests/loops.json");
+    let files = [table, "diffusers_tests/loops.npz"];
+    let copy = Copy::of(&shared, &files);
+    assert_eq!(copy.holds(family), (18, 0));
+    let whole = copy.json(table);
+    for case in whole["cases"].as_object().expect("an object").keys() {
+        let copy = Copy::of(&shared, &files);
+        copy.scale(files[1], &format!("{case}/final"), 1.001);
+        copy.catches(family, case);
+    }
+    for case in ["ddpm", "euler_ancestral"] {
+        let copy = Copy::of(&shared, &files);
+        copy.scale(files[1], &format!("{case}/noise_first_pixels"), 1.001);
+        copy.catches(family, case);
+    }
+    // The configuration is read: another one does not give these numbers.
+    for (case, key, value) in [
+        ("dpm_multi_2m", "lower_order_final", json!(true)),
+        ("dpm_multi_2m", "solver_order", json!(1)),
+        ("dpm_multi_2m", "algorithm_type", json!("dpmsolver")),
+        ("dpm_multi_2m_v", "prediction_type", json!("epsilon")),
+        ("dpm_multi_2m_v", "final_sigmas_type", json!("zero")),
+        ("dpm_single_2", "lower_order_final", json!(true)),
+        ("dpm_single_2", "solver_order", json!(3)),
+        ("unipc_2", "solver_type", json!("bh1")),
+        ("unipc_2", "lower_order_final", json!(false)),
+        ("unipc_2", "beta_end", json!(0.02002)),
+    ] {
+        let mut changed = whole.clone();
+        changed["cases"][case]["config"][key] = value;
+        copy.set_json(table, &changed);
+        copy.catches(family, case);
+    }
 }
 
 #[test]

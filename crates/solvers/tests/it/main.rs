@@ -2,6 +2,7 @@
 //! `slow_*`.
 
 mod areas;
+mod authors;
 mod common;
 mod correctors;
 mod density;

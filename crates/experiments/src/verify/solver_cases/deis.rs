@@ -7,12 +7,12 @@ use ndarray::Array2;
 use sde_core::{Key, Reverse, Sde, TimeGrid};
 use serde_json::Value;
 use solvers::steppers::{Deis, Polynomial, RhoRungeKutta};
-use solvers::{Fresh, Grid, Stepper, Trajectory, solve};
+use solvers::{Fresh, Grid, Trajectory, solve};
 
 use super::super::case::{Deviation, mixed};
 use super::super::constants::Common;
 use super::super::json;
-use super::TOLERANCE;
+use super::{Method, TOLERANCE};
 use crate::npy::Npz;
 
 pub(super) fn recompute(
@@ -63,7 +63,7 @@ fn flat(states: &[Array2<f64>]) -> Vec<f64> {
 }
 
 /// The method of a case.
-fn stepper<'a>(case: &Value) -> Result<Box<dyn Stepper<Array2<f64>, Reverse<'a, Array2<f64>>>>> {
+fn stepper<'a>(case: &Value) -> Result<Method<'a>> {
     let polynomial = match json::text(case, "method")? {
         "t_ab" => Polynomial::Time,
         "rho_ab" => Polynomial::Ratio,

@@ -6,12 +6,12 @@ use sde_core::schedule::iddpm_sigmas;
 use sde_core::{Brownian, Edm, Error, Reverse, Sde, State, TimeGrid};
 use serde_json::Value;
 use solvers::steppers::{Clock, Deis, EdmChurn, EdmHeun, Polynomial};
-use solvers::{Grid, Noise, Stepper, solve};
+use solvers::{Grid, Noise, solve};
 
 use super::super::case::{Deviation, mixed};
 use super::super::constants::Common;
 use super::super::json;
-use super::TOLERANCE;
+use super::{Method, TOLERANCE};
 use crate::npy::Npz;
 
 /// Recorded normals, one array a step.
@@ -90,10 +90,7 @@ fn setup(common: &Common, case: &Value) -> Result<Setup> {
 }
 
 /// The method of a case.
-fn stepper<'a>(
-    case: &Value,
-    clock: Clock,
-) -> Result<Box<dyn Stepper<Array2<f64>, Reverse<'a, Array2<f64>>>>> {
+fn stepper<'a>(case: &Value, clock: Clock) -> Result<Method<'a>> {
     let number = |key, default| number_or(case, key, default);
     let churn = number("S_churn", 0.0)?;
     let second_stage = number("alpha", 1.0)?;

@@ -9,7 +9,10 @@ mod unipc;
 use std::path::Path;
 
 use anyhow::Result;
+use ndarray::Array2;
+use sde_core::Reverse;
 use serde_json::Value;
+use solvers::Stepper;
 
 use super::case::{Case, Deviation};
 use super::constants::Common;
@@ -17,6 +20,9 @@ use super::{from_file, json};
 use crate::npy::Npz;
 
 const TOLERANCE: f64 = 1e-9;
+
+/// A method on the reverse process.
+pub(super) type Method<'a> = Box<dyn Stepper<Array2<f64>, Reverse<'a, Array2<f64>>>>;
 
 /// Recomputes one case of `cases.json`, given its name and its entry.
 type Recompute = fn(&Common, &mut Npz, &str, &Value) -> Result<Deviation>;
