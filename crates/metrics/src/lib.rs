@@ -46,7 +46,9 @@ mod sliced;
 mod transport;
 
 pub use error::{Error, Result};
-pub use gaussian::{frechet_distance, gaussian_w2};
+pub use gaussian::{
+    frechet_distance, gaussian_entropy, gaussian_fisher_divergence, gaussian_kl, gaussian_w2,
+};
 pub use histogram::{GridTransport, Histogram2d, HistogramBuilder, histogram_w2};
 pub use kernel::{Kernel, Mmd2, energy_distance, mmd2, mmd2_with_error};
 pub use noise_floor::noise_floor;

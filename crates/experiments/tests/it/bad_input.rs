@@ -33,7 +33,7 @@ fn unknown_names_list_the_known_ones() {
     let dir = folder();
     let cases: [(&[&str], &[&str]); 6] = [
         (&["--method", "runge"], &["runge", "dopri5"]),
-        (&["--sde", "edm"], &["edm", "sub-vp", "ou"]),
+        (&["--sde", "flow-matching"], &["flow-matching", "sub-vp", "ou"]),
         (&["--sde", "vp:beta2=1"], &["beta2", "beta0"]),
         (&["--grid", "cubic"], &["cubic", "karras", "uniform"]),
         (&["--model", "absent.json"], &["absent.json"]),

@@ -29,6 +29,46 @@ fn gaussians_with_commuting_covariances() {
     check_close("commuting", found, expected, 1e-7, 0.0);
 }
 
+/// Divergences are zero between equals, positive and not symmetric between others, unchanged by an
+/// affine map (KL), and infinite where a covariance is singular.
+#[test]
+fn divergences_of_gaussians() {
+    let mut numbers = Numbers::new(2);
+    let d = 4;
+    let mut gaussian = || {
+        let a = numbers.normals(d, d);
+        (numbers.normals(1, d).row(0).to_owned(), a.t().dot(&a) + Array2::<f64>::eye(d) * 0.1)
+    };
+    let ((m1, c1), (m2, c2)) = (gaussian(), gaussian());
+    let kl = |m1: &Array1<f64>, c1: &Array2<f64>, m2: &Array1<f64>, c2: &Array2<f64>| {
+        metrics::gaussian_kl(m1.view(), c1.view(), m2.view(), c2.view()).unwrap()
+    };
+    let fisher = |c1: &Array2<f64>, c2: &Array2<f64>| {
+        let (m1, m2) = (m1.view(), m2.view());
+        metrics::gaussian_fisher_divergence(m1, c1.view(), m2, c2.view()).unwrap()
+    };
+    let entropy = |c: &Array2<f64>| metrics::gaussian_entropy(c.view()).unwrap();
+    check_close("equal", kl(&m1, &c1, &m1, &c1), 0.0, 0.0, 1e-13);
+    let (there, back) = (kl(&m1, &c1, &m2, &c2), kl(&m2, &c2, &m1, &c1));
+    assert!(there > 0.0 && back > 0.0 && (there - back).abs() > 1e-3, "{there} {back}");
+    assert!(fisher(&c1, &c2) > 0.0);
+    // x -> a x + b leaves KL as it is, and adds log |det a| to the entropy.
+    let a = Array2::from_diag(&array![2.0, -0.5, 3.0, 1.5]);
+    let moved = |m: &Array1<f64>| a.dot(m) + 1.0;
+    let spread = |c: &Array2<f64>| a.dot(c).dot(&a);
+    let after = kl(&moved(&m1), &spread(&c1), &moved(&m2), &spread(&c2));
+    check_close("affine", after, there, 1e-11, 0.0);
+    check_close("entropy", entropy(&spread(&c1)), entropy(&c1) + 4.5_f64.ln(), 1e-12, 0.0);
+    let flat = Array2::from_diag(&array![1.0, 1.0, 1.0, 0.0]);
+    for value in [kl(&m1, &flat, &m2, &c2), kl(&m1, &c1, &m2, &flat), fisher(&c1, &flat)] {
+        assert_eq!(value, f64::INFINITY);
+    }
+    assert_eq!(entropy(&flat), f64::NEG_INFINITY);
+    let wide = Array2::<f64>::zeros((4, 3));
+    assert!(metrics::gaussian_entropy(wide.view()).is_err());
+    assert!(metrics::gaussian_kl(m1.view(), wide.view(), m2.view(), c2.view()).is_err());
+}
+
 #[test]
 fn frechet_distance_sees_shift_and_scale() {
     let x = Numbers::new(2).normals(300, 3);
