@@ -4,8 +4,10 @@
 mod areas;
 mod common;
 mod correctors;
+mod defect;
 mod density;
 mod dpm;
+mod dynamic;
 mod gaussian;
 mod invariance;
 mod lambda;
