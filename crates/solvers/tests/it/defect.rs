@@ -170,12 +170,10 @@ impl Place {
         Place { x: step.x, past: step.past.after(self.past.steps() + 1) }
     }
 
-    /// The steps back whose noise is still to be seen in the next one: those of the history, and one
-    /// more where a state of it was corrected since.
+    /// The steps back whose noise is still to be seen in the next one: those of the history.
     fn memory(&self) -> usize {
         let times = (0..self.past.len()).filter_map(|i| self.past.get(i));
-        let times: BTreeSet<u64> = times.map(|(t, _)| t.to_bits()).collect();
-        times.len() + usize::from(times.len() < self.past.len())
+        times.map(|(t, _)| t.to_bits()).collect::<BTreeSet<_>>().len()
     }
 }
 
