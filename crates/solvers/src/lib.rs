@@ -24,6 +24,7 @@
 
 mod blocks;
 mod control;
+mod control_dynamic;
 mod control_lambda;
 pub mod density;
 mod end;
@@ -43,6 +44,7 @@ mod tree;
 
 pub use blocks::{Summary, solve_blocks};
 pub use control::{Adaptive, Climb, Controller, ErrorRule, Gains, Grid, Verdict};
+pub use control_dynamic::Dynamic;
 pub use control_lambda::LambdaAdaptive;
 pub use end::{End, denoise};
 pub use error::{Result, SolveError};

@@ -4,8 +4,8 @@ use sde_core::sde::check_time;
 use sde_core::{Error, Key, Reverse, Score, Sde, State, Tolerance};
 
 use crate::{
-    Adaptive, BrownianTree, Climb, Controller, End, Fresh, Grid, Method, Noise, QuietEnd, Result,
-    SolveError, Stepper, Summary, denoise, solve, solve_blocks,
+    Adaptive, BrownianTree, Climb, Controller, Dynamic, End, Fresh, Grid, Method, Noise, QuietEnd,
+    Result, SolveError, Stepper, Summary, denoise, solve, solve_blocks,
 };
 
 /// How a sampler chooses its steps.
@@ -24,6 +24,24 @@ pub enum Control {
         /// The tolerance every particle is held to.
         tol: Tolerance,
     },
+    /// Steps as [`Dynamic`] chooses them, for each particle on its own: with [`Method::Heun`] and
+    /// [`End::Denoise`] the sampler of Jolicoeur-Martineau et al. 2021, arXiv 2105.14080. As there,
+    /// the last step before denoising has its noise.
+    Dynamic {
+        /// Where the solve begins.
+        t_start: f64,
+        /// Where it ends.
+        t_end: f64,
+        /// The tolerance every particle is held to.
+        tol: Tolerance,
+    },
+}
+
+impl Control {
+    /// Whether steps are chosen for every particle.
+    fn per_row(&self) -> bool {
+        matches!(self, Self::Adaptive { .. } | Self::Dynamic { .. })
+    }
 }
 
 /// A sampler: a method, its steps and its end.
@@ -44,10 +62,7 @@ pub struct Sampler {
 
 impl Sampler {
     fn rows_in_a_block(&self) -> u64 {
-        match self.control {
-            Control::Grid(_) | Control::Restarts(..) => self.block_rows,
-            Control::Adaptive { .. } => self.block_rows.min(1),
-        }
+        if self.control.per_row() { self.block_rows.min(1) } else { self.block_rows }
     }
 }
 
@@ -138,7 +153,7 @@ pub fn sample_from<S: State>(
     let problem = Reverse::new(sde, score, sampler.eta)?;
     let stepper: Box<dyn Stepper<S, Reverse<'_, S>>> = match &sampler.control {
         Control::Grid(times) => sampler.method.stepper_on(times),
-        Control::Restarts(..) | Control::Adaptive { .. } => sampler.method.stepper(),
+        _ => sampler.method.stepper(),
     };
     let (t_start, t_end) = match &sampler.control {
         Control::Grid(times) => {
@@ -148,7 +163,9 @@ pub fn sample_from<S: State>(
             let end = Grid::with_restarts(times.clone(), climbs)?.end();
             (times.first().copied().unwrap_or(f64::NAN), end)
         }
-        Control::Adaptive { t_start, t_end, .. } => (*t_start, *t_end),
+        Control::Adaptive { t_start, t_end, .. } | Control::Dynamic { t_start, t_end, .. } => {
+            (*t_start, *t_end)
+        }
     };
     check_time(sde, t_start)?;
     check_time(sde, t_end)?;
@@ -160,18 +177,21 @@ pub fn sample_from<S: State>(
                 Box::new(Grid::with_restarts(times.clone(), climbs)?)
             }
             Control::Adaptive { tol, .. } => Box::new(Adaptive::new(t_start, t_end, *tol)?),
+            Control::Dynamic { tol, .. } => Box::new(Dynamic::new(t_start, t_end, *tol)?),
         };
-        let noise: Box<dyn Noise<S>> = match &sampler.control {
-            Control::Grid(_) | Control::Restarts(..) => {
-                Box::new(Fresh::new(key.fold(1), first_row))
-            }
-            Control::Adaptive { .. } => {
-                Box::new(BrownianTree::new(key.fold(1), first_row, t_start, t_end, DEPTH)?)
-            }
+        let noise: Box<dyn Noise<S>> = if sampler.control.per_row() {
+            Box::new(BrownianTree::new(key.fold(1), first_row, t_start, t_end, DEPTH)?)
+        } else {
+            Box::new(Fresh::new(key.fold(1), first_row))
         };
         let quiet = QuietEnd::new(&*noise, t_end);
         // Noise that a method draws itself comes off again in the same step, the last one too.
-        let plain = sampler.end == End::Plain || sampler.method.own_noise();
+        let published = matches!(sampler.control, Control::Dynamic { .. });
+        let plain = match sampler.end {
+            End::Plain => true,
+            End::NoNoise => sampler.method.own_noise(),
+            End::Denoise => sampler.method.own_noise() || published,
+        };
         let noise: &dyn Noise<S> = if plain { &*noise } else { &quiet };
         let mut done = solve(&*stepper, &problem, x, t_start, &mut *controller, noise, &mut ())?;
         if sampler.end == End::Denoise {

@@ -21,7 +21,7 @@ pub use flow::{
 pub use paths::{PathDensity, PathLogDensity, sampler_log_density};
 pub use prior::{LogPrior, standard_log_prior};
 
-use crate::{Adaptive, Control, Controller, Grid, Result, SolveError};
+use crate::{Adaptive, Control, Controller, Dynamic, Grid, Result, SolveError};
 
 impl Control {
     /// Where a solve upward in time begins and ends.
@@ -32,7 +32,9 @@ impl Control {
                 (times[0], end)
             }
             Self::Restarts(..) => return Err(no_way_up()),
-            Self::Adaptive { t_start, t_end, .. } => (*t_start, *t_end),
+            Self::Adaptive { t_start, t_end, .. } | Self::Dynamic { t_start, t_end, .. } => {
+                (*t_start, *t_end)
+            }
         };
         check_time(sde, start)?;
         check_time(sde, end)?;
@@ -53,6 +55,9 @@ impl Control {
             Self::Restarts(..) => return Err(no_way_up()),
             Self::Adaptive { t_start, t_end, tol } => {
                 Box::new(Adaptive::new(*t_start, *t_end, *tol)?)
+            }
+            Self::Dynamic { t_start, t_end, tol } => {
+                Box::new(Dynamic::new(*t_start, *t_end, *tol)?)
             }
         })
     }

@@ -139,7 +139,7 @@ pub fn sampler_log_density<S: State>(
         let start = Augmented::start(starts(x, first..first + len as u64, n_paths)?, 1);
         let path = first_row * n_paths + first;
         let noise: Box<dyn Noise<Augmented<S>>> = match paths.control {
-            Control::Adaptive { .. } if noisy => {
+            Control::Adaptive { .. } | Control::Dynamic { .. } if noisy => {
                 Box::new(BrownianTree::new(key, path, t_start, t_end, DEPTH)?)
             }
             _ => Box::new(Fresh::new(key, path)),

@@ -51,6 +51,8 @@ fn samplers(vp: &dyn Sde) -> Vec<Sampler> {
                 let tol = Tolerance { abs: 1e-2, rel: 1e-2 };
                 let control = Control::Adaptive { t_start: 1.0, t_end: 1e-3, tol };
                 all.push(Sampler { method, eta, control, end: End::NoNoise, block_rows: 64 });
+                let control = Control::Dynamic { t_start: 1.0, t_end: 1e-3, tol };
+                all.push(Sampler { method, eta, control, end: End::Denoise, block_rows: 64 });
             }
         }
     }

@@ -5,7 +5,7 @@ use sde_core::analytic::GaussianMixture;
 use sde_core::{Key, Reverse, Score, Sde, TimeGrid, Tolerance, Vp};
 use solvers::{Adaptive, BrownianGrid, BrownianTree, Fresh, Gains, Grid, Method, Noise, solve};
 
-use crate::common::{distance, draws_inside, normals, slope};
+use crate::common::{distance, draws_inside, normals, slope, slow};
 
 const START: f64 = 1.0;
 const END: f64 = 0.05;
@@ -92,11 +92,22 @@ fn every_method_has_its_ode_order() {
     assert!(missed.is_empty(), "{missed:#?}");
 }
 
-/// Strong order on a log-concave target, all levels on the same 512 Brownian paths: those of a grid,
-/// finer for orders that show on short steps only, or of a tree, which knows every interval.
 #[test]
 fn every_method_has_its_strong_order() {
-    let (sde, x) = (vp(), normals(7, 512, 1));
+    strong_orders(256);
+}
+
+#[test]
+fn slow_strong_orders_on_many_paths() {
+    if slow("slow_strong_orders_on_many_paths") {
+        strong_orders(512);
+    }
+}
+
+/// Strong order on a log-concave target, all levels on the same Brownian paths: those of a grid,
+/// finer for orders that show on short steps only, or of a tree, which knows every interval.
+fn strong_orders(paths: usize) {
+    let (sde, x) = (vp(), normals(7, paths, 1));
     let score = mixture(0.8, 1.0).under(&sde);
     let key = Key::root(11);
     let tree = BrownianTree::new(key, 0, START, END, 20).unwrap();
