@@ -71,11 +71,27 @@ pub(super) fn lincomb<T: Element>(terms: &[(f64, &[T])]) -> Vec<T> {
 
 /// Each row of `width` elements times its own factor.
 pub(super) fn scale_rows<T: Element>(x: &[T], width: usize, factors: &[f64]) -> Vec<T> {
-    let mut out = Vec::with_capacity(x.len());
-    if width > 0 {
-        for (row, c) in x.chunks(width).zip(factors) {
-            out.extend(row.iter().map(|v| T::narrow(c * v.wide())));
+    // Points have few coordinates: loops over a row of known width unroll.
+    match width {
+        0 => vec![],
+        1 => scale_rows_of::<T, 1>(x, factors),
+        2 => scale_rows_of::<T, 2>(x, factors),
+        3 => scale_rows_of::<T, 3>(x, factors),
+        _ => {
+            let mut out = Vec::with_capacity(x.len());
+            for (row, c) in x.chunks(width).zip(factors) {
+                out.extend(row.iter().map(|v| T::narrow(c * v.wide())));
+            }
+            out
         }
+    }
+}
+
+fn scale_rows_of<T: Element, const W: usize>(x: &[T], factors: &[f64]) -> Vec<T> {
+    let mut out = vec![T::default(); x.len()];
+    let rows = x.as_chunks::<W>().0.iter().zip(factors);
+    for (out, (row, c)) in out.as_chunks_mut::<W>().0.iter_mut().zip(rows) {
+        *out = row.map(|v| T::narrow(c * v.wide()));
     }
     out
 }
@@ -103,13 +119,22 @@ pub(super) fn weighted_rms<T: Element>(
 
 /// Dot products of rows of `width` elements.
 pub(super) fn row_dot<T: Element>(x: &[T], y: &[T], rows: usize, width: usize) -> Vec<f64> {
-    if width == 0 {
-        return vec![0.0; rows];
+    match width {
+        0 => vec![0.0; rows],
+        1 => row_dot_of::<T, 1>(x, y),
+        2 => row_dot_of::<T, 2>(x, y),
+        3 => row_dot_of::<T, 3>(x, y),
+        _ => x
+            .chunks(width)
+            .zip(y.chunks(width))
+            .map(|(x, y)| x.iter().zip(y).map(|(x, y)| x.wide() * y.wide()).sum())
+            .collect(),
     }
-    x.chunks(width)
-        .zip(y.chunks(width))
-        .map(|(x, y)| x.iter().zip(y).map(|(x, y)| x.wide() * y.wide()).sum())
-        .collect()
+}
+
+fn row_dot_of<T: Element, const W: usize>(x: &[T], y: &[T]) -> Vec<f64> {
+    let rows = x.as_chunks::<W>().0.iter().zip(y.as_chunks::<W>().0);
+    rows.map(|(x, y)| x.iter().zip(y).map(|(x, y)| x.wide() * y.wide()).sum()).collect()
 }
 
 /// Whether no element is infinite or NaN.

@@ -36,14 +36,14 @@ impl Default for SaSolver {
 }
 
 impl SaSolver {
-    /// The step from `x` at `t0` to `t1`, through data at times.
+    /// The step from `x` at `t0` to `t1`, through data at times, and the normals it took.
     fn adams<S: State, P: Semilinear<S> + ?Sized>(
         problem: &P,
         x: &S,
         (t0, t1): (f64, f64),
         through: &[(f64, &S)],
-        noise: &dyn Noise<S>,
-    ) -> Result<S> {
+        normals: impl FnOnce() -> Result<S>,
+    ) -> Result<(S, Option<S>)> {
         let (m0, m1) = (problem.marginal(t0), problem.marginal(t1));
         let leap = Leap::new(m0, m1, problem.eta());
         let share = |t: f64| {
@@ -56,8 +56,8 @@ impl SaSolver {
         let weights = leap.adams(&nodes);
         let used = weights.into_iter().zip(through).map(|(w, (_, d))| (w, *d));
         let terms: Vec<_> = std::iter::once((leap.decay, x)).chain(used).collect();
-        let z = leap.draw(|| unit(noise, x, t0, t1))?;
-        with_noise(&terms, leap.noise, z.as_ref())
+        let z = leap.draw(normals)?;
+        Ok((with_noise(&terms, leap.noise, z.as_ref())?, z))
     }
 }
 
@@ -72,26 +72,29 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for SaSolver {
         noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
         let d = data(problem, x, t0)?;
-        // Entry 0 is the corrected state of the step before, the others are data, newest first.
+        // Entry 0 is the corrected state of the step before, entry 1 its normals (without noise, the
+        // state again), the others are data, newest first.
         let mut known = vec![(t0, &d)];
-        known.extend((1..past.len()).filter_map(|i| past.get(i)));
-        let corrected = match past.get(0) {
-            Some((t, start)) if self.corrector > 0 => {
+        known.extend((2..past.len()).filter_map(|i| past.get(i)));
+        let corrected = match (past.get(0), past.get(1)) {
+            (Some((t, start)), Some((_, z))) if self.corrector > 0 => {
                 let through = &known[..known.len().min(self.corrector)];
-                Self::adams(problem, start, (t, t0), through, noise)?
+                Self::adams(problem, start, (t, t0), through, || Ok(z.clone()))?.0
             }
             _ => x.clone(),
         };
         let m1 = problem.marginal(t1);
-        let x1 = if m1.sigma == 0.0 {
-            S::lincomb(&[(m1.alpha, &d)])?
+        let (x1, z) = if m1.sigma == 0.0 {
+            (S::lincomb(&[(m1.alpha, &d)])?, None)
         } else {
             let through = &known[..known.len().min(self.predictor.max(1))];
-            Self::adams(problem, &corrected, (t0, t1), through, noise)?
+            let normals = || unit(noise, &corrected, t0, t1);
+            Self::adams(problem, &corrected, (t0, t1), through, normals)?
         };
         let keep = known.len().min(self.predictor.max(self.corrector).max(2) - 1);
         let entries = known[..keep].iter().map(|(t, d)| (*t, (*d).clone())).collect::<Vec<_>>();
-        let entries = std::iter::once((t0, corrected)).chain(entries).collect();
+        let z = z.unwrap_or_else(|| corrected.clone());
+        let entries = [(t0, corrected), (t0, z)].into_iter().chain(entries).collect();
         Ok(Step { x: x1, error: None, past: Past::new(entries), nfe: 1 })
     }
 
