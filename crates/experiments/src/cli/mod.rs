@@ -62,7 +62,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&chain(&error));
             ExitCode::FAILURE
         }
     }
@@ -89,6 +89,18 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Metric(args) => metric::metric(&args, &output).map(|()| 0),
         Command::Verify(args) => verify::verify(&args, &output),
     }
+}
+
+/// An error with its causes, each said once: some repeat theirs.
+fn chain(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !said.ends_with(&cause) {
+            said += if said.is_empty() { "" } else { ": " };
+            said += &cause;
+        }
+    }
+    said
 }
 
 /// One line on standard error; a reader who closed it is nobody's concern.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ndarray::{Array1, Array2, ArrayD, IxDyn, array};
 
-use crate::support::{fails, folder, run, save, save_rows, shared};
+use crate::support::{experiment, fails, folder, run, save, save_rows, shared};
 
 /// `sample` of the mixture with some words changed or added.
 fn sample<'a>(extra: &[&'a str]) -> Vec<&'a str> {
@@ -312,4 +312,19 @@ fn an_existing_output_survives_a_failure() {
     assert_eq!(std::fs::read(&out).expect("a file"), b"precious");
     fails(dir.path(), &sample(&["--method", "runge"]), &["runge"]);
     assert_eq!(std::fs::read(&out).expect("a file"), b"precious");
+}
+
+/// A step too long for a method in discrete time is refused with its numbers, said once.
+#[test]
+fn a_step_that_leaves_no_signal_is_refused_in_one_line() {
+    let dir = folder();
+    for (method, steps, end) in [("ancestral", "19", "1e-3"), ("reverse-diffusion", "20", "0")] {
+        let sample = ["sample", "--model", "mixture.json", "--sde", "vp", "--method", method];
+        let rest = ["--steps", steps, "--t-end", end, "--n", "4", "--out", "out.npy"];
+        let words = [&sample[..], &rest[..]].concat();
+        fails(dir.path(), &words, &["beta(t) = 20 at t = 1", "leaves no signal"]);
+        let output = experiment(&words).current_dir(dir.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(said.matches("leaves no signal").count(), 1, "{said}");
+    }
 }
