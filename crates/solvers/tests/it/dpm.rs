@@ -1,13 +1,12 @@
 //! DPM-Solver++(2M) against its authors' code, state by state.
 
-use ndarray::{Array2, Array3, Ix1, Ix3};
-use ndarray_npy::NpzReader;
+use ndarray::Array2;
 use sde_core::{Key, Reverse, Sde, TimeGrid, Vp};
 use serde_json::Value;
 use solvers::steppers::{DpmMultistep, LowerOrderEnd};
 use solvers::{Fresh, Grid, Method, Trajectory, denoise, solve};
 
-use crate::common::{distance, fixture, json, matrix, normals, numbers, shared, target};
+use crate::common::{distance, fixture, matrix, normals, numbers, target};
 
 /// Largest error over the trajectory and the final state.
 fn check(meta: &Value, grid: &[f64], states: &[Array2<f64>], last: &Array2<f64>) -> f64 {
@@ -67,30 +66,6 @@ fn states_of_the_fixture() {
         changed[3][[2, 1]] *= 1.001;
         assert!(check(&case["meta"], &grid, &changed, &last) > 1e-6, "{name}");
     }
-}
-
-#[test]
-fn states_of_the_full_set() {
-    let Some(cases) = shared("refs/solvers/cases.json") else { return };
-    let cases = json(&cases);
-    let path = shared("refs/solvers/solver_trajectories.npz").unwrap();
-    let mut npz = NpzReader::new(std::fs::File::open(path).unwrap()).unwrap();
-    let (mut worst, mut checked) = (0.0_f64, 0);
-    for (name, meta) in cases.as_object().unwrap() {
-        let ours = name.starts_with("gmm2d/dpm/dpmsolver++_multistep_o");
-        if !ours || meta["order"] == 3 || meta["solver_type"] == "taylor" {
-            continue;
-        }
-        let traj: Array3<f64> = npz.by_name::<_, Ix3>(&format!("{name}/traj")).unwrap();
-        let grid = npz.by_name::<ndarray::OwnedRepr<f64>, Ix1>(&format!("{name}/grid")).unwrap();
-        let last: Array2<f64> = npz.by_name(&format!("{name}/x")).unwrap();
-        let states: Vec<_> = traj.outer_iter().map(|s| s.to_owned()).collect();
-        let e = check(meta, grid.as_slice().unwrap(), &states, &last);
-        assert!(e < 1e-10, "{name}: {e:e}");
-        (worst, checked) = (worst.max(e), checked + 1);
-    }
-    eprintln!("{checked} cases of DPM-Solver++, worst error {worst:e}");
-    assert_eq!(checked, 14);
 }
 
 /// A step to `sigma = 0` returns the predicted data and nothing infinite.
