@@ -23,7 +23,7 @@ const LIBRARIES: &[&str] = &["sde-core", "metrics", "solvers", "score-nets", "fp
 
 const TABLE: &[Layer] = &[
     Layer { name: "sde-core", level: 0, uses: &[], candle: Candle::BehindFeature },
-    Layer { name: "metrics", level: 0, uses: &[], candle: Candle::Never },
+    Layer { name: "metrics", level: 1, uses: &["sde-core"], candle: Candle::Never },
     Layer { name: "solvers", level: 1, uses: &["sde-core"], candle: Candle::Never },
     Layer { name: "score-nets", level: 1, uses: &["sde-core"], candle: Candle::Yes },
     Layer { name: "fp-residual", level: 2, uses: &["sde-core", "score-nets"], candle: Candle::Yes },
@@ -131,7 +131,7 @@ mod tests {
             json!({ "name": "candle-core", "kind": null, "optional": true, "features": [] });
         let found = check(&[
             package("sde-core", &[normal("ndarray"), candle]),
-            package("metrics", &[normal("ndarray"), dev("rand")]),
+            package("metrics", &[normal("sde-core"), dev("rand")]),
             package("solvers", &[normal("sde-core"), dev("candle-core")]),
             package("score-nets", &[with_candle.clone(), normal("candle-core")]),
             package("fp-residual", &[with_candle, normal("score-nets"), dev("solvers")]),
@@ -147,7 +147,7 @@ mod tests {
         let turned_on =
             json!({ "name": "sde-core", "kind": null, "optional": false, "features": ["candle"] });
         let cases = [
-            (package("metrics", &[normal("sde-core")]), "metrics: depends on sde-core (L0 on L0)"),
+            (package("metrics", &[normal("solvers")]), "metrics: depends on solvers (L1 on L1)"),
             (package("solvers", &[normal("score-nets")]), "solvers: depends on score-nets (L1 on"),
             (package("score-nets", &[dev("solvers")]), "score-nets: depends on solvers (L1 on L1)"),
             (package("sde-core", &[dev("solvers")]), "sde-core: depends on solvers (L0 on L1)"),
@@ -156,7 +156,7 @@ mod tests {
             (package("metrics", &[normal("candle-nn")]), "metrics: depends on candle-nn, and must"),
             (package("solvers", &[normal("rand")]), "solvers: depends on rand; randomness is"),
             (package("xtask", &[normal("clap")]), "xtask: depends on clap; it may link only"),
-            (package("xtask", &[normal("metrics")]), "xtask: depends on metrics (L4 on L0)"),
+            (package("xtask", &[normal("metrics")]), "xtask: depends on metrics (L4 on L1)"),
             (package("helpers", &[]), "helpers: no such crate in the layer table"),
         ];
         for (package, expected) in cases {
