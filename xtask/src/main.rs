@@ -28,7 +28,7 @@ each has --help with an example, and --json):
   sample                     draw samples of a model with a method, as .npy
   residual                   potential, score, derivatives and Fokker-Planck residual at points
   logp                       log-density (of a network: its potential) at points
-  metric w2|mmd|tv A B       distance between two .npy sample sets
+  metric NAME A B            distance between two .npy sample sets or histograms, with error bars
   verify refs DIR            recompute every reference case under DIR
 
 Working on the project:

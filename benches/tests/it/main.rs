@@ -1,5 +1,6 @@
 //! The pages against the registries: what the book lists is what there is.
 
+use metrics::Metric;
 use solvers::Method;
 
 #[test]
@@ -8,6 +9,14 @@ fn the_methods_page_lists_the_registry() {
     let expected = Method::markdown();
     // `cargo xtask list methods --markdown` prints it.
     assert!(page.contains(&expected), "docs/src/guide/methods.md should hold\n{expected}");
+}
+
+#[test]
+fn the_metrics_page_lists_the_registry() {
+    let page = include_str!("../../../docs/src/guide/metrics.md");
+    let expected = Metric::markdown();
+    // `cargo xtask list metrics --markdown` prints it.
+    assert!(page.contains(&expected), "docs/src/guide/metrics.md should hold\n{expected}");
 }
 
 #[test]

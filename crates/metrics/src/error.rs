@@ -90,6 +90,24 @@ pub enum Error {
         /// The value found.
         value: f64,
     },
+    /// No metric has this name.
+    #[error("no metric `{name}`; there are {known}")]
+    UnknownMetric {
+        /// The name.
+        name: String,
+        /// All names there are.
+        known: String,
+    },
+    /// A metric was given samples of a kind that it is not defined for.
+    #[error("{metric} takes {takes}, found {found}")]
+    NotTaken {
+        /// The metric.
+        metric: &'static str,
+        /// What it takes.
+        takes: String,
+        /// What it was given.
+        found: &'static str,
+    },
     /// The points are not known to be what a solver needs to finish: rounding swamped the costs.
     #[error(
         "no optimal plan after {rounds} pricing rounds: violation {violation} exceeds {tolerance}"

@@ -229,7 +229,7 @@ pub fn frechet_distance(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<f64> {
 ///
 /// Small eigenvalues come out with small absolute error relative to the largest, which is all a
 /// trace of square roots needs.
-fn symmetric_eigen(mut a: Array2<f64>) -> (Array1<f64>, Array2<f64>) {
+pub(crate) fn symmetric_eigen(mut a: Array2<f64>) -> (Array1<f64>, Array2<f64>) {
     let n = a.nrows();
     let mut vectors = Array2::eye(n);
     for i in 0..n {

@@ -41,9 +41,11 @@ mod gaussian;
 mod histogram;
 mod input;
 mod kernel;
+mod metric;
 mod noise_floor;
 mod sliced;
 mod transport;
+mod uncertainty;
 
 pub use error::{Error, Result};
 pub use gaussian::{
@@ -51,6 +53,8 @@ pub use gaussian::{
 };
 pub use histogram::{GridTransport, Histogram2d, HistogramBuilder, histogram_w2};
 pub use kernel::{Kernel, Mmd2, energy_distance, mmd2, mmd2_with_error};
+pub use metric::{Cloud, Info, Kind, Measured, Metric, Options, Parameter, Sample, Scheme};
 pub use noise_floor::noise_floor;
 pub use sliced::{SlicedDistance, sliced_w};
 pub use transport::{ExactTransport, GroundCost, Transport, TransportPlan, w1, w2};
+pub use uncertainty::{Interval, NoiseFloor, Resampled, Resampling, frechet_standard_error};

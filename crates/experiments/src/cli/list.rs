@@ -1,12 +1,13 @@
 //! `list`: what there is, straight from the registries.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
+use metrics::Metric;
 use sde_core::TimeGrid;
 use serde_json::{Map, Value, json};
 use solvers::Method;
 
-use super::metric::Metric;
+use super::metric;
 use super::output::{Output, table};
 use crate::run;
 
@@ -17,7 +18,7 @@ pub(super) struct Args {
     /// What to list (default: everything)
     #[arg(value_enum)]
     what: Option<What>,
-    /// The methods as the table in the book
+    /// The methods, or the metrics, as the table in the book
     #[arg(long)]
     markdown: bool,
 }
@@ -52,7 +53,7 @@ impl What {
             Self::Methods => Method::ALL.iter().map(|m| method(*m)).collect(),
             Self::Sdes => sde_core::sde::NAMES.iter().map(|n| sde(n)).collect::<Result<_>>()?,
             Self::Grids => TimeGrid::NAMES.iter().map(|name| json!({"name": name})).collect(),
-            Self::Metrics => Metric::value_variants().iter().map(|m| m.row()).collect(),
+            Self::Metrics => Metric::ALL.iter().map(|m| metric::row(*m)).collect(),
         })
     }
 }
@@ -80,12 +81,12 @@ fn sde(name: &str) -> Result<Value> {
 
 pub(super) fn list(args: &Args, output: &Output) -> Result<()> {
     if args.markdown {
-        ensure!(
-            matches!(args.what, Some(What::Methods)),
-            "--markdown is for `list methods`, the table in the book"
-        );
-        return output
-            .emit(&json!({"markdown": Method::markdown()}), Method::markdown().trim_end());
+        let text = match args.what {
+            Some(What::Methods) => Method::markdown(),
+            Some(What::Metrics) => Metric::markdown(),
+            _ => bail!("--markdown is for `list methods` and `list metrics`, the tables in the book"),
+        };
+        return output.emit(&json!({"markdown": text}), text.trim_end());
     }
     let all = What::value_variants();
     let chosen = args.what.map_or(all.to_vec(), |w| vec![w]);

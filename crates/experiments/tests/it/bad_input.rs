@@ -236,6 +236,28 @@ fn masses_and_weights() {
     fails(dir.path(), &["metric", "mmd", "a.npy", "b.npy", "--bandwidth", "-1"], &["-1"]);
     fails(dir.path(), &["metric", "mmd", "a.npy", "b.npy", "--bandwidth", "wide"], &["wide"]);
     fails(dir.path(), &["metric", "w2", "grid.npy", "grid.npy", "--grid", "0"], &["0"]);
+    // What does not go together is named.
+    let ab = |words: &[&'static str]| [&["metric"], words].concat();
+    let cases: [(&[&'static str], &[&str]); 13] = [
+        (&["w2", "a.npy"], &["w2", "B.npy"]),
+        (&["w2", "a.npy", "b.npy", "--bandwidth", "1"], &["--bandwidth", "w2", "--plan"]),
+        (&["mmd", "a.npy", "b.npy", "--plan", "p.npy"], &["--plan", "mmd", "--bandwidth"]),
+        (&["mmd", "a.npy", "b.npy", "--grid", "3"], &["--grid", "mmd"]),
+        (&["mmd", "a.npy", "b.npy", "--weights-b", "one.npy"], &["--weights-b", "mmd"]),
+        (&["w2", "a.npy", "b.npy", "--seed", "1"], &["--seed", "w2"]),
+        (&["w2", "a.npy", "b.npy", "--level", "0.9"], &["--bootstrap"]),
+        (&["w2", "a.npy", "b.npy", "--bootstrap", "9", "--level", "1.5"], &["1.5", "0 and 1"]),
+        (&["w2", "a.npy", "b.npy", "--bootstrap", "1"], &["--bootstrap 1", "2"]),
+        (&["w2", "a.npy", "b.npy", "--floor", "0"], &["--floor 0"]),
+        (&["sliced", "a.npy", "b.npy", "--p", "0.5"], &["p", "0.5"]),
+        (&["sliced", "a.npy", "b.npy", "--projections", "0"], &["0"]),
+        (&["tv", "grid.npy", "grid.npy", "--grid", "3", "--bootstrap", "9"], &["samples"]),
+    ];
+    for (words, needles) in cases {
+        fails(dir.path(), &ab(words), needles);
+    }
+    let both = ["metric", "w2", "a.npy", "b.npy", "--weights-a", "one.npy", "--grid", "3"];
+    fails(dir.path(), &both, &["--weights-a", "--grid"]);
     weights("odd.npy", &[0.25; 15]);
     fails(dir.path(), &["metric", "w2", "odd.npy", "odd.npy", "--grid", "3.5"], &["15"]);
 }

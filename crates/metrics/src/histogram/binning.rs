@@ -25,9 +25,9 @@ use crate::input::{check_rows, check_weights};
 #[derive(Debug, Clone)]
 pub struct HistogramBuilder {
     half_width: f64,
-    counts: Array2<u64>,
-    n_seen: u64,
-    n_kept: u64,
+    pub(super) counts: Array2<u64>,
+    pub(super) n_seen: u64,
+    pub(super) n_kept: u64,
 }
 
 /// A normalised histogram on a square grid, `[n, n]`, row i at y, column j at x.
@@ -35,6 +35,7 @@ pub struct HistogramBuilder {
 pub struct Histogram2d {
     half_width: f64,
     weights: Array2<f64>,
+    mass: f64,
     n_seen: u64,
     discarded_share: f64,
 }
@@ -130,6 +131,7 @@ impl HistogramBuilder {
         Ok(Histogram2d {
             half_width: self.half_width,
             weights: self.counts.mapv(|count| count as f64 / self.n_kept as f64),
+            mass: 1.0,
             n_seen: self.n_seen,
             discarded_share: (self.n_seen - self.n_kept) as f64 / self.n_seen as f64,
         })
@@ -152,7 +154,20 @@ impl Histogram2d {
             return Err(Error::ShapeMismatch { what: "histogram", expected, found });
         }
         let total = check_weights("histogram", weights.iter())?;
-        Ok(Self { half_width, weights: weights / total, n_seen: 0, discarded_share: 0.0 })
+        let weights = weights / total;
+        Ok(Self { half_width, weights, mass: total, n_seen: 0, discarded_share: 0.0 })
+    }
+
+    /// This histogram as one of `n` independent samples, which is what its error bars need; none of
+    /// them is taken to have been dropped.
+    ///
+    /// # Errors
+    /// Zero samples.
+    pub fn with_samples(self, n: u64) -> Result<Self> {
+        if n == 0 {
+            return Err(Error::InvalidParameter { name: "samples", expected: ">= 1", value: 0.0 });
+        }
+        Ok(Self { n_seen: n, discarded_share: 0.0, ..self })
     }
 
     /// Share of the mass at each node, `[n, n]`; sums to one.
@@ -183,6 +198,19 @@ impl Histogram2d {
     #[must_use]
     pub fn discarded_share(&self) -> f64 {
         self.discarded_share
+    }
+
+    /// Total mass it was given, before it was normalised; one for counted samples.
+    #[must_use]
+    pub fn mass(&self) -> f64 {
+        self.mass
+    }
+
+    /// Samples in its cells; `None` if nobody said how many there were.
+    #[must_use]
+    pub fn n_kept(&self) -> Option<u64> {
+        let kept = self.n_seen as f64 * (1.0 - self.discarded_share);
+        (self.n_seen > 0).then_some(kept.round() as u64)
     }
 
     /// Exact $W_2$ to another histogram, on this histogram's nodes.

@@ -2,6 +2,7 @@
 
 mod binning;
 mod grid;
+mod redraw;
 mod transport;
 
 pub use binning::{Histogram2d, HistogramBuilder};

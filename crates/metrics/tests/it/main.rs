@@ -8,4 +8,6 @@ mod kernels;
 mod laws;
 mod other_distances;
 mod references;
+mod registry;
 mod transport;
+mod uncertainty;

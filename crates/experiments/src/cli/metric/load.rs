@@ -1,0 +1,105 @@
+//! The arrays of `metric`, as what its metric takes.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use metrics::{Histogram2d, HistogramBuilder, Kind, Sample};
+use ndarray::{Array2, Ix2};
+
+use super::Args;
+use crate::npy;
+
+/// Nodes an axis where nobody says how many.
+const NODES: usize = 64;
+
+/// One side of the command line.
+struct Side<'a> {
+    path: &'a Path,
+    weights: Option<&'a PathBuf>,
+    samples: Option<u64>,
+    flag: &'static str,
+}
+
+/// Both sides; of log-densities the second may be missing.
+pub(super) fn samples(args: &Args) -> Result<(Sample, Option<Sample>)> {
+    let (name, info) = (args.metric.name(), args.metric.info());
+    let takes = |kind: Kind| info.kinds().any(|k| k == kind);
+    let kind = if args.grid.is_some() {
+        let takes_words = info.takes();
+        ensure!(takes(Kind::Histogram), "--grid does not go with {name}, which takes {takes_words}");
+        Kind::Histogram
+    } else {
+        let kind = info.kinds().find(|kind| *kind != Kind::Histogram);
+        kind.with_context(|| format!("{name} takes histograms, or samples to be counted: it needs --grid L"))?
+    };
+    let a = Side {
+        path: &args.a,
+        weights: args.weights_a.as_ref(),
+        samples: args.samples_a,
+        flag: "--samples-a",
+    };
+    let first = sample(args, &a, kind)?;
+    let Some(path) = &args.b else {
+        ensure!(kind == Kind::LogDensities, "{name} compares two arrays: B.npy is missing");
+        return Ok((first, None));
+    };
+    let b = Side {
+        path,
+        weights: args.weights_b.as_ref(),
+        samples: args.samples_b,
+        flag: "--samples-b",
+    };
+    Ok((first, Some(sample(args, &b, kind)?)))
+}
+
+fn sample(args: &Args, side: &Side, kind: Kind) -> Result<Sample> {
+    Ok(match kind {
+        Kind::Histogram => {
+            let half_width = args.grid.context("--grid is missing")?;
+            Sample::Histogram(histogram(side, half_width, args.nodes)?)
+        }
+        Kind::LogDensities => Sample::LogDensities(npy::read_vector(side.path)?),
+        _ => {
+            let rows = npy::read_rows(side.path)?;
+            match side.weights {
+                None => Sample::cloud(rows),
+                Some(path) => Sample::weighted(rows, npy::read_vector(path)?),
+            }
+        }
+    })
+}
+
+fn histogram(side: &Side, half_width: f64, nodes: Option<usize>) -> Result<Histogram2d> {
+    let array = npy::read(side.path)?;
+    let shape = array.shape().to_vec();
+    let named = || side.path.display().to_string();
+    let n = match shape[..] {
+        // Two columns: samples.
+        [_, 2] => {
+            let flag = side.flag;
+            ensure!(
+                side.samples.is_none(),
+                "{flag} does not go with {}: samples are counted",
+                named()
+            );
+            let rows: Array2<f64> = array.into_dimensionality::<Ix2>()?;
+            let mut builder = HistogramBuilder::new(half_width, nodes.unwrap_or(NODES))?;
+            builder.add(rows.view()).with_context(named)?;
+            return builder.finish().with_context(named);
+        }
+        [cells] => cells.isqrt(),
+        [rows, columns] if rows == columns => rows,
+        _ => 0,
+    };
+    ensure!(
+        n > 1 && n * n == array.len(),
+        "{}: expected n*n weights or samples [n, 2], found {shape:?}",
+        side.path.display()
+    );
+    let weights = Array2::from_shape_vec((n, n), array.iter().copied().collect())?;
+    let histogram = Histogram2d::from_weights(half_width, weights).with_context(named)?;
+    match side.samples {
+        None => Ok(histogram),
+        Some(n) => histogram.with_samples(n).with_context(|| format!("{} {n}", side.flag)),
+    }
+}

@@ -1,0 +1,188 @@
+//! `metric`: distances between two arrays on disk, with their error bars.
+
+mod flags;
+mod load;
+mod page;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use metrics::{
+    Interval, Metric, NoiseFloor, Options, Parameter, Resampled, Resampling, Sample, TransportPlan,
+};
+use ndarray::Array2;
+use sde_core::Key;
+
+use super::Output;
+use crate::npy;
+use flags::Bandwidth;
+use page::Page;
+
+/// Measure how far apart two sets of samples, or two histograms, are, and how sure that is
+///
+/// A.npy and B.npy hold samples [n, d] (or [n]). With --grid L they are histograms on the nodes
+/// linspace(-L, L, n) of both axes instead: n*n weights, entry i*n+j at (x = node j, y = node i), or
+/// samples [n, 2], which are then counted at their nearest node; what lies outside is left out and
+/// reported as `discarded`.
+///
+/// The value comes with its standard error where there is a closed form. --bootstrap adds one from
+/// resamples, and an interval; --floor the value between two halves of B, below which no value means
+/// anything.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  experiment metric w2 a.npy b.npy --bootstrap 200 --json\n  \
+    experiment metric w2 ode.npy sde.npy --grid 3.5 --floor 20\n  \
+    experiment metric mmd a.npy b.npy --bandwidth median --unbiased\n  \
+    experiment metric w1 a.npy b.npy --weights-a wa.npy --plan plan.npy")]
+pub(super) struct Args {
+    /// The metric
+    #[arg(value_name = "NAME", value_parser = names())]
+    metric: Metric,
+    /// The first array
+    #[arg(value_name = "A.npy")]
+    a: PathBuf,
+    /// The second array: the truth, where there is one
+    #[arg(value_name = "B.npy")]
+    b: Option<PathBuf>,
+    /// Weights [n] of the samples in A (default: equal)
+    #[arg(long, value_name = "F.npy")]
+    weights_a: Option<PathBuf>,
+    /// Weights [n] of the samples in B (default: equal)
+    #[arg(long, value_name = "F.npy")]
+    weights_b: Option<PathBuf>,
+    /// Half-width L of the square grid of two histograms
+    #[arg(long, value_name = "L")]
+    grid: Option<f64>,
+    /// Nodes an axis when samples are counted on the grid (default: 64)
+    #[arg(long, value_name = "N", requires = "grid")]
+    nodes: Option<usize>,
+    /// How many samples the weights in A were counted from: error bars of a histogram need it
+    #[arg(long, value_name = "N", requires = "grid")]
+    samples_a: Option<u64>,
+    /// How many samples the weights in B were counted from
+    #[arg(long, value_name = "N", requires = "grid")]
+    samples_b: Option<u64>,
+    /// Write the optimal plan: an array [k, 3] of rows (i, j, mass)
+    #[arg(long, value_name = "OUT.npy")]
+    plan: Option<PathBuf>,
+    /// Standard error and interval from K resamples
+    #[arg(long, value_name = "K")]
+    bootstrap: Option<usize>,
+    /// Confidence level of the interval (default: 0.95)
+    #[arg(long, value_name = "P", requires = "bootstrap")]
+    level: Option<f64>,
+    /// The noise floor, from R random halvings of B
+    #[arg(long, value_name = "R")]
+    floor: Option<usize>,
+    /// Seed of resamples, halvings, directions (default: 0)
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    #[arg(long, value_name = "S|median", value_parser = flags::bandwidth, help = flags::help(Parameter::Bandwidth))]
+    bandwidth: Option<Bandwidth>,
+    #[arg(long, value_name = "C", help = flags::help(Parameter::Offset))]
+    offset: Option<f64>,
+    #[arg(long, help = flags::help(Parameter::Unbiased))]
+    unbiased: bool,
+    #[arg(long, value_name = "P", help = flags::help(Parameter::Power))]
+    p: Option<f64>,
+    #[arg(long, value_name = "K", help = flags::help(Parameter::Projections))]
+    projections: Option<usize>,
+}
+
+/// The names on the command line, each with its line of help.
+fn names() -> impl TypedValueParser<Value = Metric> {
+    let values = Metric::ALL.iter().map(|metric| {
+        let (info, about) = (metric.info(), metric.summary().trim_end_matches('.'));
+        PossibleValue::new(metric.name())
+            .aliases(info.aliases)
+            .help(format!("{about}: {}", info.formula))
+    });
+    PossibleValuesParser::new(values).try_map(|name| Metric::parse(&name))
+}
+
+/// What --bootstrap and --floor found.
+#[derive(Debug, Default)]
+struct Uncertainty {
+    resampled: Option<(Resampled, f64)>,
+    floor: Option<(NoiseFloor, f64)>,
+}
+
+pub(super) fn metric(args: &Args, output: &Output) -> Result<()> {
+    let options = flags::options(args)?;
+    let (x, y) = load::samples(args)?;
+    // What is chosen by the samples is chosen once: resamples and halves are of the same metric.
+    let settled = args.metric.settle(&x, y.as_ref(), &options)?;
+    let (found, seconds) = timed(|| args.metric.evaluate(&x, y.as_ref(), &settled))?;
+    let uncertainty = uncertainty(args, &settled, &x, y.as_ref())?;
+    if let (Some(path), Some(plan)) = (&args.plan, &found.plan) {
+        write_plan(path, plan)?;
+    }
+    let page = Page { args, options: &settled, x: &x, y: y.as_ref(), found: &found, seconds };
+    page.emit(&uncertainty, output)
+}
+
+/// Runs a computation under a clock.
+fn timed<T>(compute: impl FnOnce() -> metrics::Result<T>) -> Result<(T, f64)> {
+    let start = Instant::now();
+    let value = compute()?;
+    Ok((value, start.elapsed().as_secs_f64()))
+}
+
+fn uncertainty(
+    args: &Args,
+    options: &Options,
+    x: &Sample,
+    y: Option<&Sample>,
+) -> Result<Uncertainty> {
+    let key = Key::root(args.seed.unwrap_or(0));
+    let mut found = Uncertainty::default();
+    if let Some(resamples) = args.bootstrap {
+        let how = Resampling::new(key.fold(1), resamples);
+        let (resampled, seconds) = timed(|| args.metric.resample(x, y, options, &how))
+            .with_context(|| format!("--bootstrap {resamples}"))?;
+        // A level that is none is refused before anything is printed.
+        resampled.interval(Interval::Centred, args.level())?;
+        found.resampled = Some((resampled, seconds));
+    }
+    if let Some(halvings) = args.floor {
+        let truth = y.context("--floor needs a second array, the truth")?;
+        let floor = timed(|| args.metric.noise_floor(truth, options, key.fold(2), halvings));
+        found.floor = Some(floor.with_context(|| format!("--floor {halvings}"))?);
+    }
+    Ok(found)
+}
+
+impl Args {
+    fn level(&self) -> f64 {
+        self.level.unwrap_or(0.95)
+    }
+}
+
+fn write_plan(path: &Path, plan: &TransportPlan) -> Result<()> {
+    let moves = plan.moves();
+    let mut rows = Array2::zeros((moves.len(), 3));
+    for (mut row, &(i, j, mass)) in rows.rows_mut().into_iter().zip(moves) {
+        row.assign(&ndarray::aview1(&[i as f64, j as f64, mass]));
+    }
+    ensure!(!moves.is_empty(), "the plan is empty");
+    npy::write(path, rows.view())
+}
+
+/// A row of `list metrics`.
+pub(super) fn row(metric: Metric) -> serde_json::Value {
+    let info = metric.info();
+    let parameters: Vec<&str> = info.parameters.iter().map(|p| p.name()).collect();
+    serde_json::json!({
+        "name": metric.name(),
+        "aliases": info.aliases.join(" "),
+        "about": metric.summary(),
+        "formula": info.formula,
+        "takes": info.takes(),
+        "parameters": parameters.join(" "),
+        "cost": info.cost,
+        "standard-error": info.error,
+        "resampling": info.scheme.name(),
+        "reference": info.reference,
+    })
+}

@@ -1,0 +1,216 @@
+//! What `metric` prints: aligned lines, or one JSON object.
+
+use anyhow::Result;
+use metrics::{Interval, Measured, NoiseFloor, Options, Parameter, Resampled, Sample};
+use serde_json::{Map, Value, json};
+
+use super::{Args, Uncertainty};
+use crate::cli::Output;
+use crate::cli::output::table;
+
+/// Everything there is to say.
+pub(super) struct Page<'a> {
+    pub(super) args: &'a Args,
+    pub(super) options: &'a Options,
+    pub(super) x: &'a Sample,
+    pub(super) y: Option<&'a Sample>,
+    pub(super) found: &'a Measured,
+    pub(super) seconds: f64,
+}
+
+impl Page<'_> {
+    pub(super) fn emit(&self, uncertainty: &Uncertainty, output: &Output) -> Result<()> {
+        let object = self.object(uncertainty)?;
+        output.emit(&object, &table(&self.lines(uncertainty)?))
+    }
+
+    /// The sizes of the samples; one where there is one sample.
+    fn sizes(&self) -> Vec<usize> {
+        [Some(self.x), self.y].into_iter().flatten().map(Sample::size).collect()
+    }
+
+    fn object(&self, uncertainty: &Uncertainty) -> Result<Map<String, Value>> {
+        let (found, args) = (self.found, self.args);
+        let mut object = Map::new();
+        let mut put = |key: &str, value: Value| object.insert(key.into(), value);
+        put("metric", json!(args.metric.name()));
+        put("value", json!(found.value));
+        put("standard-error", json!(found.standard_error));
+        for (name, value) in &found.parts {
+            put(name, json!(value));
+        }
+        put("parameters", self.parameters());
+        put("samples", json!(self.sizes()));
+        put("mass", json!(&found.mass[..self.sizes().len()]));
+        if let Sample::Histogram(histogram) = self.x {
+            put("nodes", json!(histogram.weights().nrows()));
+        }
+        if let Sample::Cloud(cloud) = self.x {
+            put("dimension", json!(cloud.points.ncols()));
+        }
+        if let Some(discarded) = found.discarded {
+            put("discarded", json!(discarded));
+        }
+        if let Some((resampled, seconds)) = &uncertainty.resampled {
+            put("bootstrap", bootstrap(resampled, args.level(), *seconds)?);
+        }
+        if let Some((floor, seconds)) = &uncertainty.floor {
+            put("floor", noise(floor, *seconds));
+        }
+        if let (Some(path), Some(plan)) = (&args.plan, &found.plan) {
+            put("plan", json!({"file": path.display().to_string(), "moves": plan.moves().len()}));
+        }
+        put("seconds", json!(self.seconds));
+        Ok(object)
+    }
+
+    /// The parameters that were used, beyond those among the parts of the result.
+    fn parameters(&self) -> Value {
+        let mut object = Map::new();
+        for parameter in self.args.metric.info().parameters {
+            let value = match parameter {
+                Parameter::Power => json!(self.options.power),
+                Parameter::Projections => json!(self.options.projections),
+                Parameter::Seed => json!(self.args.seed.unwrap_or(0)),
+                Parameter::Unbiased => json!(self.options.unbiased),
+                Parameter::Offset => json!(self.options.offset),
+                Parameter::Bandwidth => json!(self.options.bandwidth),
+                _ => continue,
+            };
+            object.insert(parameter.name().into(), value);
+        }
+        Value::Object(object)
+    }
+
+    fn lines(&self, uncertainty: &Uncertainty) -> Result<Vec<Vec<String>>> {
+        let (found, args) = (self.found, self.args);
+        let mut lines = Vec::new();
+        let mut line = |key: &str, text: String| lines.push(vec![key.to_owned(), text]);
+        line(args.metric.name(), with_error(found.value, found.standard_error));
+        if let Some((resampled, _)) = &uncertainty.resampled {
+            let (low, high) = resampled.interval(Interval::Centred, args.level())?;
+            let (error, count) = (resampled.standard_error(), resampled.values.len());
+            line(
+                "interval",
+                format!(
+                    "[{}, {}] at {} %; standard error {} ({count} {} resamples)",
+                    number(low),
+                    number(high),
+                    number(100.0 * args.level()),
+                    short(error),
+                    resampled.scheme.name(),
+                ),
+            );
+        }
+        if let Some((floor, _)) = &uncertainty.floor {
+            let ([a, b], count) = (floor.size, floor.values.len());
+            let spread = Some(floor.standard_deviation());
+            let value = with_error(floor.mean(), spread);
+            line("floor", format!("{value} ({count} halvings of B, {a} against {b})"));
+        }
+        for (name, value) in &found.parts {
+            line(name, number(*value));
+        }
+        if let Value::Object(parameters) = self.parameters() {
+            let own = |name: &str| found.part(name).is_some();
+            for (name, value) in parameters.iter().filter(|(name, _)| !own(name)) {
+                line(name, value.to_string());
+            }
+        }
+        let both = |values: &[f64]| values.iter().map(|v| number(*v)).collect::<Vec<_>>().join(" and ");
+        let sizes: Vec<String> = self.sizes().iter().map(|n| unknown(*n)).collect();
+        line("samples", sizes.join(" and "));
+        line("mass", both(&found.mass[..sizes.len()]));
+        if let Some(discarded) = found.discarded {
+            line("discarded", both(&discarded));
+        }
+        if let (Some(path), Some(plan)) = (&args.plan, &found.plan) {
+            line("plan", format!("{} moves (i, j, mass) in {}", plan.moves().len(), path.display()));
+        }
+        line("seconds", short(self.seconds));
+        Ok(lines)
+    }
+}
+
+fn bootstrap(resampled: &Resampled, level: f64, seconds: f64) -> Result<Value> {
+    let ends = |kind| resampled.interval(kind, level).map(|(low, high)| [low, high]);
+    Ok(json!({
+        "scheme": resampled.scheme.name(),
+        "resamples": resampled.values.len(),
+        "mean": resampled.mean(),
+        "standard-error": resampled.standard_error(),
+        "level": level,
+        "interval": ends(Interval::Centred)?,
+        "basic": ends(Interval::Basic)?,
+        "percentile": ends(Interval::Percentile)?,
+        "seconds": seconds,
+    }))
+}
+
+fn noise(floor: &NoiseFloor, seconds: f64) -> Value {
+    let spread = floor.standard_deviation();
+    json!({
+        "halvings": floor.values.len(),
+        "mean": floor.mean(),
+        "standard-deviation": if spread.is_finite() { json!(spread) } else { Value::Null },
+        "samples": floor.size,
+        "seconds": seconds,
+    })
+}
+
+fn unknown(size: usize) -> String {
+    if size == 0 { "unknown".into() } else { size.to_string() }
+}
+
+/// Six digits.
+fn number(value: f64) -> String {
+    digits(value, 6)
+}
+
+/// Two digits, as error bars have.
+fn short(value: f64) -> String {
+    digits(value, 2)
+}
+
+fn digits(value: f64, digits: i32) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let exponent = value.abs().log10().floor() as i32;
+    if !(-4..6).contains(&exponent) {
+        return format!("{value:.*e}", (digits - 1) as usize);
+    }
+    let text = format!("{value:.*}", (digits - 1 - exponent).max(0) as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+}
+
+/// A value to the digits that its error leaves it: `0.5234 +- 0.0012`.
+fn with_error(value: f64, error: Option<f64>) -> String {
+    let Some(error) = error.filter(|e| e.is_finite() && *e > 0.0) else { return number(value) };
+    let last = error.log10().floor() as i32 - 1;
+    let size = value.abs().max(error).log10().floor() as i32;
+    if (-4..6).contains(&size) {
+        let decimals = (-last).clamp(0, 17) as usize;
+        return format!("{value:.decimals$} +- {error:.decimals$}");
+    }
+    // Both over the same power of ten.
+    let (scale, decimals) = (10_f64.powi(size), (size - last).clamp(0, 17) as usize);
+    let (value, error) = (value / scale, error / scale);
+    format!("({value:.decimals$} +- {error:.decimals$})e{size}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_the_digits_their_errors_leave() {
+        assert_eq!(with_error(0.523_44, Some(0.001_23)), "0.5234 +- 0.0012");
+        assert_eq!(with_error(1234.5, Some(99.6)), "1235 +- 100");
+        assert_eq!(with_error(1.234_5e-7, Some(3.2e-9)), "(1.234 +- 0.032)e-7");
+        assert_eq!(with_error(2.0, None), "2");
+        assert_eq!(with_error(0.0, Some(0.25)), "0.00 +- 0.25");
+        assert_eq!(number(1e-17), "1.00000e-17");
+        assert_eq!(short(0.0123), "0.012");
+    }
+}

@@ -1,0 +1,61 @@
+//! What a metric found.
+
+use crate::transport::TransportPlan;
+
+/// The value of a metric, with its error bar and whatever certifies or completes it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Measured {
+    /// The metric itself.
+    pub value: f64,
+    /// Standard error of `value`, in closed form: by how much it scatters over samples of these
+    /// sizes. It says nothing of the bias. `None` where theory gives none, where the sample size is
+    /// unknown, where the value is at the edge of its range, or when it was not asked for.
+    pub standard_error: Option<f64>,
+    /// Named companions: primal and dual value, other estimates, parameters that were chosen.
+    pub parts: Vec<(&'static str, f64)>,
+    /// Total masses of the two sides as they were given.
+    pub mass: [f64; 2],
+    /// Shares of the two samples that lay outside the grid, of histograms.
+    pub discarded: Option<[f64; 2]>,
+    /// The optimal plan, where one was asked for.
+    pub plan: Option<TransportPlan>,
+}
+
+impl Measured {
+    pub(crate) fn new(value: f64) -> Self {
+        Self {
+            value,
+            standard_error: None,
+            parts: Vec::new(),
+            mass: [1.0; 2],
+            discarded: None,
+            plan: None,
+        }
+    }
+
+    /// With a standard error; one that is no number is left out.
+    pub(crate) fn error(mut self, standard_error: Option<f64>) -> Self {
+        self.standard_error = standard_error.filter(|error| error.is_finite());
+        self
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: f64) -> Self {
+        self.parts.push((name, value));
+        self
+    }
+
+    /// The companion of a name.
+    #[must_use]
+    pub fn part(&self, name: &str) -> Option<f64> {
+        self.parts.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+    }
+
+    /// The positive root $x^{1/p}$ of a value and, by the delta method, its standard error; that of
+    /// zero has none.
+    pub(crate) fn root(power: f64, error: Option<f64>, p: f64) -> Self {
+        let value = power.max(0.0).powf(p.recip());
+        let slope = value / (p * power);
+        Self::new(value).error(error.map(|error| error * slope))
+    }
+}

@@ -1,0 +1,270 @@
+//! Error bars against the truth: what is claimed of one sample is what many samples do.
+
+use metrics::{
+    HistogramBuilder, Interval, Kind, Metric, Options, Resampling, Sample, Scheme,
+};
+use ndarray::{Array1, Array2, Axis};
+use sde_core::Key;
+use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, DiscreteCDF, FisherSnedecor};
+
+use crate::support::slow;
+
+/// Half the false-alarm rate of a statistical test: one for each tail.
+const TAIL: f64 = 5e-7;
+
+/// Parameters at which nothing is chosen by the samples.
+fn options() -> Options {
+    Options { bandwidth: Some(1.0), unbiased: true, projections: 8, ..Options::default() }
+}
+
+fn normals(key: Key, n: usize, d: usize) -> Array2<f64> {
+    let mut values = Array2::zeros((n, d));
+    key.fill_normals(0, values.as_slice_mut().expect("contiguous"));
+    values
+}
+
+/// Sizes at which the first order of an error bar is all there is to see.
+fn sizes(kind: Kind) -> (usize, usize) {
+    if kind == Kind::Histogram { (2000, 1500) } else { (150, 100) }
+}
+
+/// The first law, `N(0, 1)`, and the second, wider and elsewhere by `apart`.
+fn draw(kind: Kind, key: Key, n: usize, second: bool, apart: f64) -> Sample {
+    let mut points = normals(key, n, 2);
+    if second {
+        points *= 1.0 + 0.4 * apart;
+        points.column_mut(0).mapv_inplace(|x| x + apart);
+    }
+    match kind {
+        Kind::Histogram => {
+            let mut builder = HistogramBuilder::new(2.5, 5).unwrap();
+            builder.add(points.view()).unwrap();
+            Sample::Histogram(builder.finish().unwrap())
+        }
+        Kind::LogDensities => Sample::LogDensities(points.sum_axis(Axis(1)).mapv(|x| -x * x)),
+        _ => Sample::cloud(points),
+    }
+}
+
+fn pair(kind: Kind, key: Key, apart: f64) -> (Sample, Sample) {
+    let (n, m) = sizes(kind);
+    (draw(kind, key.fold(0), n, false, apart), draw(kind, key.fold(1), m, true, apart))
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn variance(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (values.len() as f64 - 1.0)
+}
+
+/// Every metric with every kind of sample it takes.
+fn cases() -> impl Iterator<Item = (Metric, Kind)> {
+    Metric::ALL.iter().flat_map(|metric| metric.info().kinds().map(|kind| (*metric, kind)))
+}
+
+/// The variance of the values against a claimed one.
+#[track_caller]
+fn check_variance(what: &str, values: &[f64], claimed: f64) {
+    let freedom = values.len() as f64 - 1.0;
+    let law = ChiSquared::new(freedom).unwrap();
+    let ratio = variance(values) / claimed;
+    let (low, high) = (law.inverse_cdf(TAIL) / freedom, law.inverse_cdf(1.0 - TAIL) / freedom);
+    eprintln!("{what}: true / claimed standard deviation {:.3}", ratio.sqrt());
+    assert!(ratio > low && ratio < high, "{what}: variance {ratio} of the claimed one");
+}
+
+/// How often intervals held what they should, against their level.
+#[track_caller]
+fn check_coverage(what: &str, covered: usize, of: usize, level: f64) {
+    let law = Binomial::new(level, of as u64).unwrap();
+    let (low, high) = (law.inverse_cdf(TAIL), law.inverse_cdf(1.0 - TAIL));
+    eprintln!("{what}: coverage {:.3} at {level}", covered as f64 / of as f64);
+    let covered = covered as u64;
+    assert!(covered >= low && covered <= high, "{what}: {covered} of {of}, expected {low}..{high}");
+}
+
+/// The closed forms: the claimed variance is the true one, and 1.96 of its roots cover 95 %.
+#[test]
+fn standard_errors_are_the_scatter() {
+    let repeats = 400;
+    for (metric, kind) in cases().filter(|(metric, _)| !metric.info().error.is_empty()) {
+        let what = format!("{} of {}", metric.name(), kind.name());
+        let found: Vec<(f64, f64)> = (0..repeats)
+            .map(|repeat| {
+                let (x, y) = pair(kind, Key::root(11).fold(repeat), 1.0);
+                let found = metric.evaluate(&x, &y, &options()).unwrap();
+                (found.value, found.standard_error.expect("it is claimed"))
+            })
+            .collect();
+        let values: Vec<f64> = found.iter().map(|(value, _)| *value).collect();
+        let claimed = mean(&found.iter().map(|(_, error)| error * error).collect::<Vec<_>>());
+        check_variance(&what, &values, claimed);
+        let centre = mean(&values);
+        let covers = |(value, error): &&(f64, f64)| (value - centre).abs() < 1.959_964 * error;
+        check_coverage(&what, found.iter().filter(covers).count(), found.len(), 0.95);
+    }
+}
+
+/// Weighted clouds: importance weights that turn the first law into another.
+#[test]
+fn standard_errors_of_weighted_clouds_are_the_scatter() {
+    for metric in Metric::ALL.iter().filter(|m| m.info().weights && !m.info().error.is_empty()) {
+        let (mut values, mut variances) = (Vec::new(), Vec::new());
+        for repeat in 0..400 {
+            let key = Key::root(12).fold(repeat);
+            let x = normals(key.fold(0), 150, 2);
+            let weights: Array1<f64> = x.rows().into_iter().map(|x| (0.7 * x[0]).exp()).collect();
+            let weights = &weights / weights.sum();
+            let y = Sample::cloud(normals(key.fold(1), 100, 2) * 1.3 - 1.0);
+            let found = metric.evaluate(&Sample::weighted(x, weights), &y, &options()).unwrap();
+            values.push(found.value);
+            variances.push(found.standard_error.expect("it is claimed").powi(2));
+        }
+        check_variance(metric.name(), &values, mean(&variances));
+    }
+}
+
+/// Resamples of some samples scatter as many samples do.
+#[test]
+fn resamples_scatter_as_samples_do() {
+    let (repeats, sets, resamples) = (300, 15, 40);
+    for (metric, kind) in cases() {
+        let what = format!("{} of {}", metric.name(), kind.name());
+        let values: Vec<f64> = (0..repeats)
+            .map(|repeat| {
+                let (x, y) = pair(kind, Key::root(13).fold(repeat), 1.0);
+                metric.evaluate(&x, &y, &options()).unwrap().value
+            })
+            .collect();
+        let variances: Vec<f64> = (0..sets)
+            .map(|set| {
+                let (x, y) = pair(kind, Key::root(14).fold(set), 1.0);
+                let how = Resampling::new(Key::root(15).fold(set), resamples);
+                let found = metric.resample(&x, &y, &options(), &how).unwrap();
+                found.standard_error().powi(2)
+            })
+            .collect();
+        let freedom = (sets as usize * (resamples - 1)) as f64;
+        let law = FisherSnedecor::new(repeats as f64 - 1.0, freedom).unwrap();
+        let ratio = variance(&values) / mean(&variances);
+        eprintln!("{what}: true / resampled standard deviation {:.3}", ratio.sqrt());
+        let (low, high) = (law.inverse_cdf(TAIL), law.inverse_cdf(1.0 - TAIL));
+        assert!(ratio > low && ratio < high, "{what}: {ratio} outside {low}..{high}");
+    }
+}
+
+/// Intervals hold the expectation of the metric as often as they say.
+#[test]
+fn slow_intervals_cover() {
+    if !slow("intervals_cover") {
+        return;
+    }
+    let (repeats, resamples) = (300, 200);
+    for (metric, kind) in cases() {
+        let what = format!("{} of {}", metric.name(), kind.name());
+        let found: Vec<(f64, (f64, f64))> = (0..repeats)
+            .map(|repeat| {
+                let (x, y) = pair(kind, Key::root(16).fold(repeat), 1.0);
+                let how = Resampling::new(Key::root(17).fold(repeat), resamples);
+                let found = metric.resample(&x, &y, &options(), &how).unwrap();
+                (found.estimate, found.interval(Interval::Centred, 0.9).unwrap())
+            })
+            .collect();
+        let centre = mean(&found.iter().map(|(value, _)| *value).collect::<Vec<_>>());
+        let covers = |(_, (low, high)): &&(f64, (f64, f64))| *low < centre && centre < *high;
+        check_coverage(&what, found.iter().filter(covers).count(), found.len(), 0.9);
+    }
+}
+
+/// A floor is what the metric finds between two samples of one law, of the sizes it states.
+#[test]
+fn floors_are_what_equal_laws_give() {
+    let (repeats, sets, halvings) = (200, 20, 10);
+    for (metric, kind) in cases().filter(|(_, kind)| *kind != Kind::LogDensities) {
+        let what = format!("{} of {}", metric.name(), kind.name());
+        let n = sizes(kind).1;
+        let values: Vec<f64> = (0..repeats)
+            .map(|repeat| {
+                let key = Key::root(18).fold(repeat);
+                let x = draw(kind, key.fold(0), n / 2, false, 0.0);
+                let y = draw(kind, key.fold(1), n / 2, false, 0.0);
+                metric.evaluate(&x, &y, &options()).unwrap().value
+            })
+            .collect();
+        let floors: Vec<_> = (0..sets)
+            .map(|set| {
+                let truth = draw(kind, Key::root(19).fold(set), n, false, 0.0);
+                let key = Key::root(20).fold(set);
+                metric.noise_floor(&truth, &options(), key, halvings).unwrap()
+            })
+            .collect();
+        assert_eq!(floors[0].size, [n / 2, n / 2]);
+        // Each set gives at least one independent value: 1e-6 is 4.9 standard deviations.
+        let means: Vec<f64> = floors.iter().map(|floor| floor.mean()).collect();
+        let scatter = (variance(&values) * (1.0 / repeats as f64 + 1.0 / sets as f64)).sqrt();
+        let off = (mean(&means) - mean(&values)) / scatter;
+        eprintln!("{what}: floor {:.4}, off by {off:.2} of its scatter", mean(&means));
+        assert!(off.abs() < 4.9, "{what}: {off}");
+        // All values of all floors together are a sample of that law.
+        let all: Vec<f64> = floors.iter().flat_map(|f| f.values.clone()).collect();
+        let law = FisherSnedecor::new(repeats as f64 - 1.0, sets as f64 - 1.0).unwrap();
+        let ratio = variance(&values) / variance(&all);
+        let (low, high) = (law.inverse_cdf(TAIL), law.inverse_cdf(1.0 - TAIL));
+        assert!(ratio > low && ratio < high, "{what}: {ratio} outside {low}..{high}");
+    }
+}
+
+#[test]
+fn resamples_and_floors_do_not_depend_on_threads() {
+    for (metric, kind) in cases() {
+        let (x, y) = pair(kind, Key::root(21), 0.5);
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let how = Resampling::new(Key::root(22), 5);
+                let resampled = metric.resample(&x, &y, &options(), &how).unwrap();
+                let floor = metric.noise_floor(&y, &options(), Key::root(23), 5).ok();
+                (resampled, floor)
+            })
+        };
+        assert_eq!(with(1), with(3), "{}", metric.name());
+    }
+}
+
+#[test]
+fn intervals_are_what_they_say() {
+    let values: Vec<f64> = (0..=100).map(f64::from).collect();
+    let found = metrics::Resampled { estimate: 30.0, values, scheme: Scheme::Bootstrap };
+    assert_eq!(found.mean(), 50.0);
+    assert_eq!(found.interval(Interval::Percentile, 0.9).unwrap(), (5.0, 95.0));
+    assert_eq!(found.interval(Interval::Basic, 0.9).unwrap(), (-35.0, 55.0));
+    assert_eq!(found.interval(Interval::Centred, 0.9).unwrap(), (-15.0, 75.0));
+    for level in [0.0, 1.0, -0.5, f64::NAN] {
+        assert!(found.interval(Interval::Centred, level).is_err(), "{level}");
+    }
+}
+
+#[test]
+fn misuse_is_named() {
+    let x = draw(Kind::Cloud, Key::root(1), 20, false, 0.0);
+    let refused = |resamples: usize| {
+        let how = Resampling::new(Key::root(0), resamples);
+        Metric::W2.resample(&x, &x, &Options::default(), &how).unwrap_err().to_string()
+    };
+    assert_eq!(refused(1), "resamples must be >= 2, found 1");
+    let floor = Metric::W2.noise_floor(&x, &Options::default(), Key::root(0), 0);
+    assert_eq!(floor.unwrap_err().to_string(), "halvings must be >= 1, found 0");
+    let one = draw(Kind::Cloud, Key::root(1), 1, false, 0.0);
+    let floor = Metric::W2.noise_floor(&one, &Options::default(), Key::root(0), 3);
+    assert_eq!(floor.unwrap_err().to_string(), "sample to halve has 1 rows, expected at least 2");
+    let unknown = metrics::Histogram2d::from_weights(1.0, Array2::ones((2, 2))).unwrap();
+    let unknown = Sample::Histogram(unknown);
+    assert_eq!(Metric::W2.evaluate(&unknown, &unknown, &options()).unwrap().standard_error, None);
+    let how = Resampling::new(Key::root(0), 5);
+    let error = Metric::TotalVariation.resample(&unknown, &unknown, &options(), &how).unwrap_err();
+    let said = "samples of a histogram to draw from must be known, found 0";
+    assert_eq!(error.to_string(), said);
+}
