@@ -30,17 +30,16 @@ impl Histogram2d {
     /// For each cell the number of samples up to its end. Sums of shares are rounded, so that every
     /// sample is in a cell also where the shares are no whole numbers of samples.
     fn ends(&self, n_kept: u64) -> Vec<usize> {
+        let shares: Vec<f64> = self.weights().iter().copied().collect();
         let mut below = 0.0;
         let end = |share: &f64| {
             below += share;
-            (below * n_kept as f64).round() as usize
+            ((below * n_kept as f64).round() as usize).min(n_kept as usize)
         };
-        let mut ends: Vec<usize> = self.weights().iter().map(end).collect();
+        let mut ends: Vec<usize> = shares.iter().map(end).collect();
         // The shares add up to one but for rounding.
-        let n_kept = n_kept as usize;
-        ends.iter_mut().for_each(|end| *end = (*end).min(n_kept));
-        if let Some(last) = self.weights().iter().rposition(|share| *share > 0.0) {
-            ends[last..].fill(n_kept);
+        if let Some(last) = shares.iter().rposition(|share| *share > 0.0) {
+            ends[last..].fill(n_kept as usize);
         }
         ends
     }

@@ -118,9 +118,11 @@ impl Sample {
     }
 }
 
-/// Quantile of sorted values, linear between them.
+/// Quantile of sorted values: a further value falls below it with probability `level` (as far as their
+/// number allows), linear between the values.
 pub(crate) fn quantile(sorted: ArrayView1<f64>, level: f64) -> f64 {
-    let at = level * (sorted.len() - 1) as f64;
+    let k = sorted.len() as f64;
+    let at = (level * (k + 1.0) - 1.0).clamp(0.0, k - 1.0);
     let below = at.floor() as usize;
     let above = (below + 1).min(sorted.len() - 1);
     sorted[below] + (at - below as f64) * (sorted[above] - sorted[below])
@@ -202,6 +204,6 @@ mod tests {
     fn quantiles() {
         let sorted = array![0.0, 1.0, 4.0];
         let at = |level| quantile(sorted.view(), level);
-        assert_eq!([at(0.0), at(0.25), at(0.5), at(0.75), at(1.0)], [0.0, 0.5, 1.0, 2.5, 4.0]);
+        assert_eq!([at(0.0), at(0.25), at(0.375), at(0.5), at(1.0)], [0.0, 0.0, 0.5, 1.0, 4.0]);
     }
 }

@@ -48,17 +48,18 @@ impl Resampling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Interval {
-    /// The deviations of the values from *their own mean*, reflected about the estimate. What
-    /// resampling itself adds to a metric drops out: resampled clouds repeat rows, lie farther apart
-    /// than the clouds do, and their $W_2$ and $\mathrm{MMD}$ are larger, wherever the truth lies. It
-    /// is an interval for the expectation of the metric at these sample sizes.
+    /// The quantiles of the values, moved so that *their mean* falls on the estimate. What resampling
+    /// itself adds to a metric drops out: resampled clouds repeat rows, lie farther apart than the
+    /// clouds do, and their $W_2$ and $\mathrm{MMD}$ are larger, wherever the truth lies. It is an
+    /// interval for the expectation of the metric at these sample sizes.
     #[default]
     Centred,
-    /// The deviations from the estimate, reflected about it: takes the bias of the bootstrap for that
-    /// of the estimate.
-    Basic,
-    /// The quantiles of the values themselves.
+    /// The quantiles of the values as they are.
     Percentile,
+    /// The quantiles reflected about the estimate: takes the bias of the resamples for that of the
+    /// estimate, and their long tail for a short one. Distances scatter more where they are larger, so
+    /// this one is the worst of the three for them.
+    Basic,
 }
 
 /// A metric on resamples.
@@ -103,11 +104,11 @@ impl Resampled {
         }
         let tail = 0.5 * (1.0 - level);
         let (low, high) = (quantile(sorted.view(), tail), quantile(sorted.view(), 1.0 - tail));
-        let reflected = |about: f64| (self.estimate + about - high, self.estimate + about - low);
+        let bias = self.mean() - self.estimate;
         Ok(match kind {
-            Interval::Centred => reflected(self.mean()),
-            Interval::Basic => reflected(self.estimate),
+            Interval::Centred => (low - bias, high - bias),
             Interval::Percentile => (low, high),
+            Interval::Basic => (2.0 * self.estimate - high, 2.0 * self.estimate - low),
         })
     }
 }
