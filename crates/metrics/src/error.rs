@@ -108,6 +108,21 @@ pub enum Error {
         /// What it was given.
         found: &'static str,
     },
+    /// Entropic transport whose marginals did not come within the tolerance.
+    #[error(
+        "marginals off by {marginal_error:e} after {iterations} iterations at epsilon {epsilon}, \
+         expected at most {tolerance:e}"
+    )]
+    MarginalsNotMet {
+        /// Iterations spent.
+        iterations: usize,
+        /// The regularisation.
+        epsilon: f64,
+        /// The least L1 error of the marginals that was reached.
+        marginal_error: f64,
+        /// What it had to fall to.
+        tolerance: f64,
+    },
     /// The points are not known to be what a solver needs to finish: rounding swamped the costs.
     #[error(
         "no optimal plan after {rounds} pricing rounds: violation {violation} exceeds {tolerance}"

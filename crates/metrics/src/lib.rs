@@ -7,12 +7,22 @@
 //! |---|---|---|
 //! | how far apart are two clouds, exactly | [`w2`], [`w1`], [`ExactTransport`] (weights, plan) | n = 2000 in well under a second |
 //! | the same for densities on a grid | [`Histogram2d::w2`], [`histogram_w2`] | 64 x 64 nodes in a few tenths of a second |
+//! | the same, smoothed | [`sinkhorn_divergence`], [`entropic_transport`] | O(n^2) time a step, O(n) memory |
 //! | do two large samples differ | [`mmd2_with_error`], [`energy_distance`] | O(n^2) time, O(n) memory |
-//! | the same in high dimension, cheaply | [`sliced_w`], [`frechet_distance`] | O(n log n), O(n D^2) |
-//! | what would no difference look like | [`noise_floor`] | that of the metric |
+//! | the same for huge samples | [`mmd2_linear`], [`mmd2_blocks`], [`kid`] | O(n) to O(n^1.5) |
+//! | the same in high dimension, cheaply | [`sliced_w`], [`sliced_w_keyed`], [`frechet_distance`] | O(n log n), O(n D^2) |
+//! | along which direction do they differ most | [`max_sliced_w`] | O(n log n + n D) a step |
+//! | can a classifier tell them apart | [`classifier_test`], with a p-value | O(n^2 D) or less |
+//! | do samples look right, and are all kinds there | [`precision_recall`], density, coverage | O(n^2 D) |
+//! | how far apart are two densities, bin by bin | [`HistogramDivergence`]: TV, KL, JS, Hellinger | O(bins) |
+//! | two Gaussians | [`gaussian_w2`], [`gaussian_kl`] | O(D^3) |
+//! | how likely is what was held out | [`log_likelihood`]: mean, quantiles, bits | O(n log n) |
+//! | what would no difference look like | [`Metric::noise_floor`], [`noise_floor`] | that of the metric |
+//! | how sure is that | [`Measured::standard_error`], [`Metric::resample`] | little; that of the metric |
+//! | any of these by its name | [`Metric`], [`Sample`] | |
 //!
 //! Empirical $W_2$ between n samples of one law decays like $n^{-1/D}$, so values in high
-//! dimension mean little without their [`noise_floor`].
+//! dimension mean little without their [`Metric::noise_floor`].
 //!
 //! # Example
 //!
@@ -36,25 +46,45 @@
 //! # Ok::<(), metrics::Error>(())
 //! ```
 
+mod classifier;
+mod entropic;
 mod error;
+mod estimate;
 mod gaussian;
 mod histogram;
 mod input;
 mod kernel;
+mod keyed;
+mod log_likelihood;
 mod metric;
+mod neighbours;
 mod noise_floor;
+mod pairwise;
 mod sliced;
 mod transport;
 mod uncertainty;
 
+pub use classifier::{Classifier, TwoSampleTest, classifier_test};
+pub use entropic::{
+    EntropicTransport, Sinkhorn, SinkhornDivergence, entropic_transport, sinkhorn_divergence,
+};
 pub use error::{Error, Result};
+pub use estimate::Estimate;
 pub use gaussian::{
     frechet_distance, gaussian_entropy, gaussian_fisher_divergence, gaussian_kl, gaussian_w2,
 };
-pub use histogram::{GridTransport, Histogram2d, HistogramBuilder, histogram_w2};
-pub use kernel::{Kernel, Mmd2, energy_distance, mmd2, mmd2_with_error};
+pub use histogram::{
+    GridTransport, Histogram2d, HistogramBuilder, HistogramDivergence, histogram_w2,
+};
+pub use kernel::{
+    Bandwidths, Kernel, Mmd2, SubsetMmd2, energy_distance, energy_distance_with_error, kid, mmd2,
+    mmd2_blocks, mmd2_linear, mmd2_on_subsets, mmd2_with_error,
+};
+pub use keyed::random_directions;
+pub use log_likelihood::{LogLikelihood, log_likelihood};
 pub use metric::{Cloud, Info, Kind, Measured, Metric, Options, Parameter, Sample, Scheme};
+pub use neighbours::{Manifolds, precision_recall};
 pub use noise_floor::noise_floor;
-pub use sliced::{SlicedDistance, sliced_w};
+pub use sliced::{MaxSliced, SlicedDistance, max_sliced_w, sliced_w, sliced_w_keyed};
 pub use transport::{ExactTransport, GroundCost, Transport, TransportPlan, w1, w2};
 pub use uncertainty::{Interval, NoiseFloor, Resampled, Resampling, frechet_standard_error};

@@ -1,11 +1,12 @@
 //! Maximum mean discrepancy: V-statistic, U-statistic and the standard error of the latter.
 
 use ndarray::ArrayView2;
-use rayon::prelude::*;
 
 use super::function::Kernel;
+use super::sums::{centred_square, diagonal, own_row_sums, own_sum, row_sums};
 use crate::error::Result;
 use crate::input::check_pair;
+use crate::pairwise::{Points, sum};
 
 /// Squared maximum mean discrepancy, estimated in two ways.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,6 +18,16 @@ pub struct Mmd2 {
     pub unbiased: f64,
     /// Standard error of `unbiased`; only [`mmd2_with_error`] fills it.
     pub standard_error: Option<f64>,
+}
+
+impl Mmd2 {
+    /// The root of the V-statistic, which is a distance: the square-root form of the energy distance
+    /// as much as the MMD itself.
+    #[must_use]
+    pub fn distance(&self) -> f64 {
+        // Rounding may leave a zero below zero.
+        self.biased.max(0.0).sqrt()
+    }
 }
 
 /// Squared maximum mean discrepancy between two samples.
@@ -47,10 +58,9 @@ pub struct Mmd2 {
 pub fn mmd2(x: ArrayView2<f64>, y: ArrayView2<f64>, kernel: Kernel) -> Result<Mmd2> {
     check_pair(x, y, 2)?;
     kernel.check()?;
-    let (x, y) = (Sample::new(x), Sample::new(y));
-    let upper = |s: &Sample| 2.0 * s.row_sums(kernel, |i| s.rows_after(i)).iter().sum::<f64>();
-    let cross: f64 = x.row_sums(kernel, |_| y.all()).iter().sum();
-    Ok(combine(&x, &y, kernel, upper(&x), upper(&y), cross))
+    let (x, y) = (Points::new(x), Points::new(y));
+    let cross = sum(&row_sums(kernel, &x, &y));
+    Ok(combine(&x, &y, kernel, own_sum(kernel, &x), own_sum(kernel, &y), cross))
 }
 
 /// As [`mmd2`], with the standard error of the unbiased estimate, at about four times the cost.
@@ -76,23 +86,20 @@ pub fn mmd2(x: ArrayView2<f64>, y: ArrayView2<f64>, kernel: Kernel) -> Result<Mm
 pub fn mmd2_with_error(x: ArrayView2<f64>, y: ArrayView2<f64>, kernel: Kernel) -> Result<Mmd2> {
     check_pair(x, y, 2)?;
     kernel.check()?;
-    let (x, y) = (Sample::new(x), Sample::new(y));
+    let (x, y) = (Points::new(x), Points::new(y));
     let (n, m) = (x.len() as f64, y.len() as f64);
     let means = |rows: Vec<f64>, count: f64| rows.iter().map(|sum| sum / count).collect::<Vec<_>>();
-    let own = |s: &Sample| {
-        let others = |i: usize| s.rows_before(i).chain(s.rows_after(i));
-        means(s.row_sums(kernel, others), s.len() as f64 - 1.0)
-    };
+    let own = |s: &Points| means(own_row_sums(kernel, s), s.len() as f64 - 1.0);
     let (xx, yy) = (own(&x), own(&y));
-    let xy = means(x.row_sums(kernel, |_| y.all()), m);
-    let yx = means(y.row_sums(kernel, |_| x.all()), n);
-    let sums = (xx.iter().sum::<f64>() * (n - 1.0), yy.iter().sum::<f64>() * (m - 1.0));
-    let mut mmd = combine(&x, &y, kernel, sums.0, sums.1, xy.iter().sum::<f64>() * m);
+    let xy = means(row_sums(kernel, &x, &y), m);
+    let yx = means(row_sums(kernel, &y, &x), n);
+    let sums = (sum(&xx) * (n - 1.0), sum(&yy) * (m - 1.0));
+    let mut mmd = combine(&x, &y, kernel, sums.0, sums.1, sum(&xy) * m);
 
     // Variances of the doubly centred kernels, the second-order terms.
-    let second_xx = x.centred_square(&x, kernel, &xx, &xx, true);
-    let second_yy = y.centred_square(&y, kernel, &yy, &yy, true);
-    let second_xy = x.centred_square(&y, kernel, &xy, &yx, false);
+    let second_xx = centred_square(kernel, (&x, &xx), (&x, &xx), true);
+    let second_yy = centred_square(kernel, (&y, &yy), (&y, &yy), true);
+    let second_xy = centred_square(kernel, (&x, &xy), (&y, &yx), false);
     // Variances of the projections, less what the noise of the row means adds to them.
     let first = |own: &[f64], cross: &[f64], noise: f64| {
         let projection: Vec<f64> = own.iter().zip(cross).map(|(p, q)| p - q).collect();
@@ -110,117 +117,20 @@ pub fn mmd2_with_error(x: ArrayView2<f64>, y: ArrayView2<f64>, kernel: Kernel) -
     Ok(mmd)
 }
 
-/// Energy distance, squared form, between two samples.
-///
-/// $$\mathcal{E} = 2\,\mathbb{E}\lVert X - Y \rVert - \mathbb{E}\lVert X - X' \rVert -
-/// \mathbb{E}\lVert Y - Y' \rVert$$
-///
-/// `biased` is the V-statistic, `unbiased` the U-statistic.
-///
-/// # Errors
-/// As [`mmd2`].
-///
-/// # Reference
-/// G. J. Szekely and M. L. Rizzo, *Energy statistics*, J. Stat. Planning and Inference 143, 2013.
-///
-/// ```
-/// use ndarray::array;
-/// let (x, y) = (array![[0.0], [0.0]], array![[3.0], [3.0]]);
-/// assert_eq!(metrics::energy_distance(x.view(), y.view())?.biased, 6.0);
-/// # Ok::<(), metrics::Error>(())
-/// ```
-pub fn energy_distance(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<Mmd2> {
-    mmd2(x, y, Kernel::Distance)
-}
-
 /// Both statistics from the off-diagonal sums of the two samples and the sum over all cross pairs.
-fn combine(x: &Sample, y: &Sample, kernel: Kernel, xx: f64, yy: f64, xy: f64) -> Mmd2 {
+fn combine(x: &Points, y: &Points, kernel: Kernel, xx: f64, yy: f64, xy: f64) -> Mmd2 {
     let (n, m) = (x.len() as f64, y.len() as f64);
     let cross = 2.0 * xy / (n * m);
     Mmd2 {
-        biased: (xx + x.diagonal(kernel)) / (n * n) + (yy + y.diagonal(kernel)) / (m * m) - cross,
+        biased: (xx + diagonal(kernel, x)) / (n * n) + (yy + diagonal(kernel, y)) / (m * m) - cross,
         unbiased: xx / (n * (n - 1.0)) + yy / (m * (m - 1.0)) - cross,
         standard_error: None,
     }
 }
 
-fn variance(values: &[f64]) -> f64 {
-    let mean = mean(values);
+/// Sample variance, divided by n - 1.
+pub(super) fn variance(values: &[f64]) -> f64 {
+    let mean = sum(values) / values.len() as f64;
     let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
     squares / (values.len() as f64 - 1.0)
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// A sample as contiguous rows.
-struct Sample {
-    dim: usize,
-    values: Vec<f64>,
-}
-
-impl Sample {
-    fn new(view: ArrayView2<f64>) -> Self {
-        Self { dim: view.ncols(), values: view.iter().copied().collect() }
-    }
-
-    fn len(&self) -> usize {
-        self.values.len() / self.dim
-    }
-
-    fn row(&self, i: usize) -> &[f64] {
-        &self.values[i * self.dim..(i + 1) * self.dim]
-    }
-
-    fn all(&self) -> std::slice::ChunksExact<'_, f64> {
-        self.values.chunks_exact(self.dim)
-    }
-
-    fn rows_before(&self, i: usize) -> std::slice::ChunksExact<'_, f64> {
-        self.values[..i * self.dim].chunks_exact(self.dim)
-    }
-
-    fn rows_after(&self, i: usize) -> std::slice::ChunksExact<'_, f64> {
-        self.values[(i + 1) * self.dim..].chunks_exact(self.dim)
-    }
-
-    /// For each row i the sum of the kernel against the rows `partners(i)`.
-    fn row_sums<'a, I>(&self, kernel: Kernel, partners: impl Fn(usize) -> I + Sync) -> Vec<f64>
-    where
-        I: Iterator<Item = &'a [f64]>,
-    {
-        let sum = |i: usize| partners(i).map(|other| kernel.at(self.row(i), other)).sum();
-        (0..self.len()).into_par_iter().map(sum).collect()
-    }
-
-    /// Sum of k(x, x).
-    fn diagonal(&self, kernel: Kernel) -> f64 {
-        self.all().map(|row| kernel.at(row, row)).sum()
-    }
-
-    /// Mean square of the kernel after taking row and column means off it.
-    fn centred_square(
-        &self,
-        other: &Self,
-        kernel: Kernel,
-        row_means: &[f64],
-        column_means: &[f64],
-        skip_diagonal: bool,
-    ) -> f64 {
-        let centre = mean(row_means);
-        let row = |i: usize| -> f64 {
-            let squares = other.all().zip(column_means).enumerate().map(|(j, (y, column))| {
-                if skip_diagonal && i == j {
-                    return 0.0;
-                }
-                let value = kernel.at(self.row(i), y) - row_means[i] - column + centre;
-                value * value
-            });
-            squares.sum()
-        };
-        let sums: Vec<f64> = (0..self.len()).into_par_iter().map(row).collect();
-        let pairs = self.len() * (other.len() - usize::from(skip_diagonal));
-        sums.iter().sum::<f64>() / pairs as f64
-    }
 }

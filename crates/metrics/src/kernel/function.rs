@@ -2,8 +2,10 @@
 
 use ndarray::{ArrayView2, Axis, concatenate};
 
+use super::bandwidths::Bandwidths;
 use crate::error::{Error, Result};
 use crate::input::check_pair;
+use crate::pairwise::{CHUNK, Points, exp_scaled, inverse_root};
 
 /// Points the median heuristic looks at: half a million distances.
 const MEDIAN_POINTS: usize = 1000;
@@ -17,16 +19,33 @@ pub enum Kernel {
         /// The bandwidth s, in the units of x.
         bandwidth: f64,
     },
+    /// $k = \frac1L \sum_l \exp(-\lVert x-y \rVert^2 / (2 s_l^2))$: the mean of RBF kernels, which
+    /// sees differences at all its scales (Li, Swersky, Zemel 2015, arXiv:1502.02761).
+    RbfMixture(Bandwidths),
     /// $k = (c^2 + \lVert x-y \rVert^2)^{-1/2}$.
     InverseMultiquadric {
         /// The offset c, in the units of x.
         offset: f64,
+    },
+    /// $k = (\gamma\, x \cdot y + c)^p$.
+    Polynomial {
+        /// The degree p >= 1.
+        degree: u32,
+        /// The factor gamma > 0, in inverse squared units of x.
+        gamma: f64,
+        /// The constant c >= 0.
+        coef0: f64,
     },
     /// $k = (x \cdot y / D + 1)^3$, the kernel of the kernel inception distance (Binkowski et
     /// al. 2018, arXiv:1801.01401).
     Cubic,
     /// $k = -\lVert x-y \rVert$: its MMD squared is the energy distance.
     Distance,
+    /// $k = -\lVert x-y \rVert^p$ with 0 < p < 2: its MMD squared is the generalised energy distance.
+    DistancePower {
+        /// The exponent p.
+        exponent: f64,
+    },
 }
 
 impl Kernel {
@@ -53,65 +72,153 @@ impl Kernel {
     /// # Ok::<(), metrics::Error>(())
     /// ```
     pub fn rbf_median(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<Self> {
-        check_pair(x, y, 1)?;
-        let total = x.nrows() + y.nrows();
-        let kept = total.min(MEDIAN_POINTS);
-        let rows: Vec<usize> = (0..kept).map(|k| k * total / kept).collect();
-        let in_x: Vec<usize> = rows.iter().copied().filter(|&row| row < x.nrows()).collect();
-        let in_y: Vec<usize> = rows[in_x.len()..].iter().map(|row| row - x.nrows()).collect();
-        let parts = [x.select(Axis(0), &in_x), y.select(Axis(0), &in_y)];
-        let Ok(pool) = concatenate(Axis(0), &[parts[0].view(), parts[1].view()]) else {
-            return Err(Error::DimensionMismatch { left: x.ncols(), right: y.ncols() });
-        };
-        let mut distances = Vec::with_capacity(kept * (kept - 1) / 2);
-        for i in 0..kept {
-            for j in 0..i {
-                let terms = pool.row(i).into_iter().zip(pool.row(j));
-                distances.push(terms.map(|(p, q)| (p - q) * (p - q)).sum::<f64>().sqrt());
-            }
-        }
-        let middle = distances.len() / 2;
-        let bandwidth = if distances.is_empty() {
-            0.0
-        } else {
-            *distances.select_nth_unstable_by(middle, f64::total_cmp).1
-        };
-        let kernel = Self::Rbf { bandwidth };
+        let kernel = Self::Rbf { bandwidth: median_distance(x, y)? };
         kernel.check()?;
         Ok(kernel)
+    }
+
+    /// Mixture of RBF kernels at given multiples of the median distance of [`Kernel::rbf_median`].
+    ///
+    /// # Errors
+    /// As [`Kernel::rbf_median`]; no factor, more than eight, or one that is not positive.
+    ///
+    /// ```
+    /// use metrics::{Bandwidths, Kernel};
+    /// use ndarray::array;
+    /// let (x, y) = (array![[0.0], [1.0]], array![[3.0]]);
+    /// let kernel = Kernel::rbf_median_mixture(x.view(), y.view(), &[0.5, 1.0, 2.0])?;
+    /// assert_eq!(kernel, Kernel::RbfMixture(Bandwidths::new(&[1.0, 2.0, 4.0])?));
+    /// # Ok::<(), metrics::Error>(())
+    /// ```
+    pub fn rbf_median_mixture(
+        x: ArrayView2<f64>,
+        y: ArrayView2<f64>,
+        factors: &[f64],
+    ) -> Result<Self> {
+        let median = median_distance(x, y)?;
+        Self::Rbf { bandwidth: median }.check()?;
+        let scaled: Vec<f64> = factors.iter().map(|factor| factor * median).collect();
+        Ok(Self::RbfMixture(Bandwidths::new(&scaled)?))
     }
 
     /// The kernel at a pair of points of equal dimension.
     #[must_use]
     pub fn at(self, x: &[f64], y: &[f64]) -> f64 {
-        let terms = x.iter().zip(y);
+        let mut value = [if self.of_inner_product() {
+            x.iter().zip(y).map(|(p, q)| p * q).sum()
+        } else {
+            x.iter().zip(y).map(|(p, q)| (p - q) * (p - q)).sum()
+        }];
+        self.apply(x.len(), &mut value);
+        value[0]
+    }
+
+    /// The kernel of `query` and the points start, start + 1, ... ([`CHUNK`] at most).
+    pub(crate) fn fill(self, query: &[f64], points: &Points, start: usize, out: &mut [f64]) {
+        if self.of_inner_product() {
+            points.inner_products(query, start, out);
+        } else {
+            points.squared_distances(query, start, out);
+        }
+        self.apply(query.len(), out);
+    }
+
+    fn of_inner_product(self) -> bool {
+        matches!(self, Self::Cubic | Self::Polynomial { .. })
+    }
+
+    /// Turns squared distances (or inner products) into values of the kernel.
+    fn apply(self, dim: usize, values: &mut [f64]) {
+        let rbf = |bandwidth: f64| -0.5 / (bandwidth * bandwidth);
         match self {
+            Self::Rbf { bandwidth } => exp_scaled(values, rbf(bandwidth)),
+            Self::RbfMixture(bandwidths) => {
+                let mut squares = [0.0; CHUNK];
+                let squares = &mut squares[..values.len()];
+                squares.copy_from_slice(values);
+                values.fill(0.0);
+                let share = (bandwidths.as_slice().len() as f64).recip();
+                let mut one = [0.0; CHUNK];
+                let one = &mut one[..values.len()];
+                for &bandwidth in bandwidths.as_slice() {
+                    one.copy_from_slice(squares);
+                    exp_scaled(one, rbf(bandwidth));
+                    values.iter_mut().zip(&*one).for_each(|(sum, value)| *sum += share * value);
+                }
+            }
+            Self::InverseMultiquadric { offset } => inverse_root(values, offset * offset),
             Self::Cubic => {
-                let inner: f64 = terms.map(|(p, q)| p * q).sum();
-                let base = inner / x.len() as f64 + 1.0;
-                base * base * base
+                for value in values {
+                    let base = *value / dim as f64 + 1.0;
+                    *value = base * base * base;
+                }
             }
-            Self::Rbf { bandwidth } => (-0.5 * squared(terms) / (bandwidth * bandwidth)).exp(),
-            Self::InverseMultiquadric { offset } => {
-                (offset * offset + squared(terms)).sqrt().recip()
+            Self::Polynomial { degree, gamma, coef0 } => {
+                for value in values {
+                    *value = power(gamma * *value + coef0, degree);
+                }
             }
-            Self::Distance => -squared(terms).sqrt(),
+            Self::Distance => values.iter_mut().for_each(|value| *value = -value.sqrt()),
+            Self::DistancePower { exponent } => {
+                values.iter_mut().for_each(|value| *value = -value.powf(0.5 * exponent));
+            }
         }
     }
 
     pub(crate) fn check(self) -> Result<()> {
-        let (name, value) = match self {
-            Self::Rbf { bandwidth } => ("bandwidth", bandwidth),
-            Self::InverseMultiquadric { offset } => ("offset", offset),
-            Self::Cubic | Self::Distance => return Ok(()),
+        let bad = |name, expected, value| Err(Error::InvalidParameter { name, expected, value });
+        let positive = |name, value: f64| {
+            if value > 0.0 && value.is_finite() {
+                return Ok(());
+            }
+            bad(name, "positive and finite", value)
         };
-        if value > 0.0 && value.is_finite() {
-            return Ok(());
+        match self {
+            Self::Rbf { bandwidth } => positive("bandwidth", bandwidth),
+            Self::InverseMultiquadric { offset } => positive("offset", offset),
+            Self::Polynomial { degree: 0, .. } => bad("degree", ">= 1", 0.0),
+            Self::Polynomial { coef0, .. } if !(coef0 >= 0.0 && coef0.is_finite()) => {
+                bad("coef0", ">= 0 and finite", coef0)
+            }
+            Self::Polynomial { gamma, .. } => positive("gamma", gamma),
+            Self::DistancePower { exponent } if !(exponent > 0.0 && exponent < 2.0) => {
+                bad("exponent", "between 0 and 2, both excluded", exponent)
+            }
+            Self::Cubic | Self::Distance | Self::DistancePower { .. } | Self::RbfMixture(_) => {
+                Ok(())
+            }
         }
-        Err(Error::InvalidParameter { name, expected: "positive and finite", value })
     }
 }
 
-fn squared<'a>(terms: impl Iterator<Item = (&'a f64, &'a f64)>) -> f64 {
-    terms.map(|(p, q)| (p - q) * (p - q)).sum()
+/// The same multiplications in the same order on every machine, which `powi` does not promise.
+fn power(base: f64, degree: u32) -> f64 {
+    (1..degree).fold(base, |product, _| product * base)
+}
+
+/// The median distance between points of the pooled sample; zero of a single point.
+pub(crate) fn median_distance(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<f64> {
+    check_pair(x, y, 1)?;
+    let total = x.nrows() + y.nrows();
+    let kept = total.min(MEDIAN_POINTS);
+    let rows: Vec<usize> = (0..kept).map(|k| k * total / kept).collect();
+    let in_x: Vec<usize> = rows.iter().copied().filter(|&row| row < x.nrows()).collect();
+    let in_y: Vec<usize> = rows[in_x.len()..].iter().map(|row| row - x.nrows()).collect();
+    let parts = [x.select(Axis(0), &in_x), y.select(Axis(0), &in_y)];
+    let Ok(pool) = concatenate(Axis(0), &[parts[0].view(), parts[1].view()]) else {
+        return Err(Error::DimensionMismatch { left: x.ncols(), right: y.ncols() });
+    };
+    let pool = Points::new(pool.view());
+    let mut squares = vec![0.0; kept * (kept - 1) / 2];
+    let mut rest = squares.as_mut_slice();
+    for i in 1..kept {
+        let (row, after) = rest.split_at_mut(i);
+        pool.squared_distances(pool.row(i), 0, row);
+        rest = after;
+    }
+    let middle = squares.len() / 2;
+    if squares.is_empty() {
+        return Ok(0.0);
+    }
+    Ok(squares.select_nth_unstable_by(middle, f64::total_cmp).1.sqrt())
 }

@@ -99,6 +99,18 @@ impl Info {
         self
     }
 
+    /// Of log-densities.
+    pub(super) const fn log_densities(mut self, summary: Summary) -> Self {
+        self.log_densities = Some(summary);
+        self
+    }
+
+    /// Resampled by halves.
+    pub(super) const fn halves(mut self) -> Self {
+        self.scheme = Scheme::HalfSample;
+        self
+    }
+
     /// With parameters.
     pub(super) const fn parameters(mut self, parameters: &'static [Parameter]) -> Self {
         self.parameters = parameters;

@@ -1,5 +1,7 @@
 //! What a metric found.
 
+use super::Options;
+use crate::estimate::Estimate;
 use crate::transport::TransportPlan;
 
 /// The value of a metric, with its error bar and whatever certifies or completes it.
@@ -38,6 +40,11 @@ impl Measured {
     pub(crate) fn error(mut self, standard_error: Option<f64>) -> Self {
         self.standard_error = standard_error.filter(|error| error.is_finite());
         self
+    }
+
+    /// A value that comes with its standard error, which is kept where it was asked for.
+    pub(crate) fn estimate(found: Estimate, options: &Options) -> Self {
+        Self::new(found.value).error(options.errors.then_some(found.standard_error))
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: f64) -> Self {

@@ -97,10 +97,13 @@ impl Metric {
     /// As [`Metric::evaluate`].
     pub fn settle(self, x: &Sample, y: Option<&Sample>, options: &Options) -> Result<Options> {
         let mut settled = *options;
-        if let (Sample::Cloud(x), Some(Sample::Cloud(y))) = (x, y)
-            && self.info().parameters.contains(&Parameter::Bandwidth)
-        {
-            settled.bandwidth = Some(options.rbf(x.view(), y.view())?.1);
+        let (Sample::Cloud(x), Some(Sample::Cloud(y))) = (x, y) else { return Ok(settled) };
+        let chooses = |parameter| self.info().parameters.contains(&parameter);
+        if chooses(Parameter::Bandwidth) {
+            settled.bandwidth = Some(options.width(x.view(), y.view())?);
+        }
+        if chooses(Parameter::Epsilon) {
+            settled.epsilon = Some(options.regularisation(x.view(), y.view())?);
         }
         Ok(settled)
     }

@@ -4,7 +4,7 @@ use ndarray::ArrayView2;
 use sde_core::Key;
 
 use crate::error::Result;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, median_distance};
 
 macro_rules! parameters {
     ($($(#[doc = $doc:literal])+ $variant:ident $name:literal;)*) => {
@@ -41,12 +41,26 @@ parameters! {
     Bandwidth "bandwidth";
     /// Offset c of the kernel (c^2 + |x-y|^2)^(-1/2).
     Offset "offset";
+    /// Degree of the kernel (x.y / D + 1)^degree.
+    Degree "degree";
+    /// Exponent a of |x-y|^a, between 0 and 2.
+    Exponent "exponent";
     /// The U-statistic as the value, instead of the V-statistic.
     Unbiased "unbiased";
+    /// Also the mean over that many random subsets, as papers quote it.
+    Subsets "subsets";
+    /// Rows of a random subset.
+    SubsetSize "subset-size";
     /// The power p of the ground cost |x-y|^p.
     Power "p";
     /// Directions to project on.
     Projections "projections";
+    /// Regularisation, in units of |x-y|^2; by default a twentieth of the squared median distance.
+    Epsilon "epsilon";
+    /// Nearest neighbours; by default 5 for balls, the root of the number of points for classifiers.
+    Neighbours "k";
+    /// Dimension of the points whose log-densities these are.
+    Dimension "dim";
     /// Seed of what is drawn at random.
     Seed "seed";
 }
@@ -72,6 +86,20 @@ pub struct Options {
     pub offset: f64,
     /// [`Parameter::Unbiased`].
     pub unbiased: bool,
+    /// [`Parameter::Degree`], at least 1.
+    pub degree: u32,
+    /// [`Parameter::Exponent`].
+    pub exponent: f64,
+    /// [`Parameter::Subsets`]; zero for none.
+    pub subsets: usize,
+    /// [`Parameter::SubsetSize`].
+    pub subset_size: usize,
+    /// [`Parameter::Epsilon`]; `None`: a twentieth of the squared median distance.
+    pub epsilon: Option<f64>,
+    /// [`Parameter::Neighbours`].
+    pub neighbours: Option<usize>,
+    /// [`Parameter::Dimension`].
+    pub dimension: usize,
     /// [`Parameter::Power`], at least 1.
     pub power: f64,
     /// [`Parameter::Projections`].
@@ -90,6 +118,13 @@ impl Default for Options {
             bandwidth: None,
             offset: 1.0,
             unbiased: false,
+            degree: 3,
+            exponent: 1.0,
+            subsets: 0,
+            subset_size: 1000,
+            epsilon: None,
+            neighbours: None,
+            dimension: 1,
             power: 2.0,
             projections: 128,
             key: Key::root(0),
@@ -105,13 +140,21 @@ impl Options {
         Self { errors: false, keep_plan: false, ..self }
     }
 
-    /// The kernel of the bandwidth, given or median.
-    pub(crate) fn rbf(&self, x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<(Kernel, f64)> {
-        let kernel = match self.bandwidth {
-            Some(bandwidth) => Kernel::Rbf { bandwidth },
-            None => Kernel::rbf_median(x, y)?,
+    /// The bandwidth, given or the median distance of the pool.
+    pub(crate) fn width(&self, x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<f64> {
+        let bandwidth = match self.bandwidth {
+            Some(bandwidth) => bandwidth,
+            None => median_distance(x, y)?,
         };
-        let Kernel::Rbf { bandwidth } = kernel else { return Ok((kernel, f64::NAN)) };
-        Ok((kernel, bandwidth))
+        Kernel::Rbf { bandwidth }.check()?;
+        Ok(bandwidth)
+    }
+
+    /// The regularisation, given or a twentieth of the squared median distance of the pool.
+    pub(crate) fn regularisation(&self, x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<f64> {
+        match self.epsilon {
+            Some(epsilon) => Ok(epsilon),
+            None => Ok(0.05 * Self::default().width(x, y)?.powi(2)),
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! The entries: name, what is said of it, and how it is computed.
 
 use super::Info;
-use super::Parameter::{Bandwidth, Offset, Plan, Power, Projections, Seed, Unbiased};
-use super::evaluate::{cells, gaussian, kernels, slices, transport};
+use super::Parameter::{
+    Bandwidth, Degree, Dimension, Epsilon, Exponent, Neighbours, Offset, Plan, Power, Projections, Seed,
+    SubsetSize, Subsets, Unbiased,
+};
+use super::evaluate::{cells, kernels, likelihood, moments, neighbours, slices, transport};
 
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $variant:ident $name:literal: $info:expr;)*) => {
@@ -76,6 +79,16 @@ metrics! {
         .parameters(&[Plan])
         .cost("about n^2 or less")
         .error("dual potentials (Hundrieser et al. 2022)");
+    /// Debiased Sinkhorn divergence: transport smoothed by entropy.
+    Sinkhorn "sinkhorn":
+        Info::new(
+            "OT_e(x,y) - OT_e(x,x)/2 - OT_e(y,y)/2, OT_e = min_pi sum_ij pi_ij |x_i - y_j|^2 + e KL(pi)",
+            "Feydy et al. 2019, arXiv 1810.08278",
+        )
+        .weighted(transport::sinkhorn)
+        .parameters(&[Epsilon])
+        .cost("n^2 D a step")
+        .error("entropic potentials (Gonzalez-Sanz et al. 2022)");
     /// Sliced Wasserstein distance: exact transport along random directions.
     Sliced "sliced":
         Info::new(
@@ -87,6 +100,16 @@ metrics! {
         .parameters(&[Power, Projections, Seed])
         .cost("K n (D + log n) for K directions")
         .error("potentials along each direction");
+    /// Max-sliced Wasserstein distance: along the direction in which it is largest.
+    MaxSliced "max-sliced":
+        Info::new(
+            "max_theta W_p(theta.x, theta.y), |theta| = 1",
+            "Deshpande et al. 2019, arXiv 1904.05877",
+        )
+        .weighted(slices::max_sliced)
+        .parameters(&[Power, Projections, Seed])
+        .cost("K n (D + log n) for K starts, as much a step")
+        .error("potentials along that direction");
 
     // Moments.
     /// Squared Frechet distance of the means and covariances (FID).
@@ -96,7 +119,7 @@ metrics! {
             "Heusel et al. 2017, arXiv 1706.08500, equation 6",
         )
         .aliases(&["fid", "gaussian"])
-        .clouds(gaussian::frechet)
+        .clouds(moments::frechet)
         .cost("n D^2 + D^3")
         .error("potentials of the Gaussians (delta method)");
 
@@ -112,7 +135,27 @@ metrics! {
         .parameters(&[Bandwidth, Unbiased])
         .cost("n^2 D")
         .error("variance of the U-statistic (Serfling 1980)");
-    /// Squared maximum mean discrepancy under an inverse multiquadric kernel.
+    /// The same under the mean of five Gaussian kernels of widths s/4 to 4s.
+    MmdMixture "mmd-mixture":
+        Info::new(
+            "E k(x,x') + E k(y,y') - 2 E k(x,y), k = mean_l exp(-|x-y|^2 / (2 s_l^2))",
+            "Li, Swersky, Zemel 2015, arXiv 1502.02761",
+        )
+        .clouds(kernels::mixture)
+        .parameters(&[Bandwidth, Unbiased])
+        .cost("n^2 D")
+        .error("variance of the U-statistic (Serfling 1980)");
+    /// The same under a Gaussian kernel in linear time, with far more noise.
+    MmdLinear "mmd-linear":
+        Info::new(
+            "mean_i k(x_2i-1,x_2i) + k(y_2i-1,y_2i) - k(x_2i-1,y_2i) - k(x_2i,y_2i-1)",
+            "Gretton et al. 2012, section 6",
+        )
+        .clouds(kernels::linear)
+        .parameters(&[Bandwidth])
+        .cost("n D")
+        .error("mean of independent terms");
+    /// The same under an inverse multiquadric kernel.
     MmdImq "mmd-imq":
         Info::new(
             "E k(x,x') + E k(y,y') - 2 E k(x,y), k = (c^2 + |x-y|^2)^(-1/2)",
@@ -122,26 +165,144 @@ metrics! {
         .parameters(&[Offset, Unbiased])
         .cost("n^2 D")
         .error("variance of the U-statistic (Serfling 1980)");
+    /// The same under a polynomial kernel.
+    MmdPolynomial "mmd-polynomial":
+        Info::new(
+            "E k(x,x') + E k(y,y') - 2 E k(x,y), k = (x.y / D + 1)^degree",
+            "Gretton et al. 2012",
+        )
+        .clouds(kernels::polynomial)
+        .parameters(&[Degree, Unbiased])
+        .cost("n^2 D")
+        .error("variance of the U-statistic (Serfling 1980)");
+    /// Kernel inception distance: the unbiased one under the cubic kernel.
+    Kid "kid":
+        Info::new(
+            "E k(x,x') + E k(y,y') - 2 E k(x,y), k = (x.y / D + 1)^3",
+            "Binkowski et al. 2018, arXiv 1801.01401",
+        )
+        .clouds(kernels::kid)
+        .parameters(&[Subsets, SubsetSize, Seed])
+        .cost("n^2 D")
+        .error("variance of the U-statistic (Serfling 1980)");
     /// Energy distance, in its squared form.
     Energy "energy":
         Info::new(
-            "2 E|x-y| - E|x-x'| - E|y-y'|",
+            "2 E|x-y|^a - E|x-x'|^a - E|y-y'|^a, a = 1",
             "Szekely, Rizzo 2013",
         )
         .clouds(kernels::energy)
-        .parameters(&[Unbiased])
+        .parameters(&[Exponent, Unbiased])
         .cost("n^2 D")
         .error("variance of the U-statistic (Serfling 1980)");
+
+    // Neighbours and classifiers.
+    /// Share of A within the balls of B that reach the k-th neighbour.
+    Precision "precision":
+        Info::new(
+            "mean_i 1{x_i in some B_k(y_j)}",
+            "Kynkaanniemi et al. 2019, arXiv 1904.06991",
+        )
+        .clouds(neighbours::precision)
+        .parameters(&[Neighbours])
+        .cost("n^2 D")
+        .error("binomial, balls as given")
+        .halves();
+    /// Share of B within the balls of A that reach the k-th neighbour.
+    Recall "recall":
+        Info::new(
+            "mean_j 1{y_j in some B_k(x_i)}",
+            "Kynkaanniemi et al. 2019, arXiv 1904.06991",
+        )
+        .clouds(neighbours::recall)
+        .parameters(&[Neighbours])
+        .cost("n^2 D")
+        .error("binomial, balls as given")
+        .halves();
+    /// Balls of B that a point of A is in, over k.
+    Density "density":
+        Info::new(
+            "mean_i sum_j 1{x_i in B_k(y_j)} / k",
+            "Naeem et al. 2020, arXiv 2002.09797",
+        )
+        .clouds(neighbours::density)
+        .parameters(&[Neighbours])
+        .cost("n^2 D")
+        .error("mean over A, balls as given")
+        .halves();
+    /// Share of the balls of B that hold a point of A.
+    Coverage "coverage":
+        Info::new(
+            "mean_j 1{some x_i in B_k(y_j)}",
+            "Naeem et al. 2020, arXiv 2002.09797",
+        )
+        .clouds(neighbours::coverage)
+        .parameters(&[Neighbours])
+        .cost("n^2 D")
+        .error("binomial, balls as given")
+        .halves();
+    /// Classifier two-sample test: held-out accuracy of nearest neighbours.
+    ClassifierNearest "c2st-nearest":
+        Info::new(
+            "share of held-out points that are told right; 1/2 for equal laws",
+            "Lopez-Paz, Oquab 2017, arXiv 1610.06545",
+        )
+        .clouds(neighbours::nearest)
+        .parameters(&[Neighbours, Seed])
+        .cost("n^2 D")
+        .error("binomial, classifier as given")
+        .halves();
+    /// The same of a logistic regression on coordinates, squares and products.
+    ClassifierLogistic "c2st-logistic":
+        Info::new(
+            "share of held-out points that are told right; 1/2 for equal laws",
+            "Lopez-Paz, Oquab 2017, arXiv 1610.06545",
+        )
+        .clouds(neighbours::logistic)
+        .parameters(&[Seed])
+        .cost("n D^4 or less")
+        .error("binomial, classifier as given")
+        .halves();
 
     // Histograms.
     /// Total variation of two histograms.
     TotalVariation "tv":
-        Info::new(
-            "1/2 sum_i |a_i - b_i|",
-            "Levin, Peres 2017, proposition 4.2",
-        )
+        Info::new("1/2 sum_i |a_i - b_i|", "Levin, Peres 2017, proposition 4.2")
         .aliases(&["total-variation"])
         .histograms(cells::total_variation)
         .cost("the number of cells")
         .error("multinomial counts (delta method)");
+    /// L1 distance of two histograms, twice the total variation.
+    L1 "l1":
+        Info::new("sum_i |a_i - b_i|", "Levin, Peres 2017, proposition 4.2")
+        .histograms(cells::l1)
+        .cost("the number of cells")
+        .error("multinomial counts (delta method)");
+    /// Kullback-Leibler divergence of A from B, in nats.
+    KullbackLeibler "kl":
+        Info::new("sum_i a_i log(a_i / b_i)", "Kullback, Leibler 1951")
+        .histograms(cells::kullback_leibler)
+        .cost("the number of cells")
+        .error("multinomial counts (delta method)");
+    /// Jensen-Shannon divergence of two histograms, in nats.
+    JensenShannon "js":
+        Info::new("(KL(a, m) + KL(b, m)) / 2, m = (a + b) / 2", "Lin 1991")
+        .histograms(cells::jensen_shannon)
+        .cost("the number of cells")
+        .error("multinomial counts (delta method)");
+    /// Hellinger distance of two histograms.
+    Hellinger "hellinger":
+        Info::new("(1/2 sum_i (a_i^(1/2) - b_i^(1/2))^2)^(1/2)", "Hellinger 1909")
+        .histograms(cells::hellinger)
+        .cost("the number of cells")
+        .error("multinomial counts (delta method)");
+
+    // Likelihoods.
+    /// Mean log-density of held-out points; of two models the mean of the differences.
+    LogLikelihood "log-likelihood":
+        Info::new("mean_i log p(x_i), or mean_i log p(x_i) - log q(x_i)", "Theis et al. 2016, arXiv 1511.01844")
+        .log_densities(likelihood::mean)
+        .parameters(&[Dimension])
+        .cost("n log n")
+        .error("mean of independent terms");
 }

@@ -1,10 +1,10 @@
 //! The standard error of the Frechet distance of two samples.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use faer::{Mat, MatRef};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::influence::variance_of_mean;
-use crate::error::Result;
-use crate::gaussian::symmetric_eigen;
+use crate::error::{Error, Result};
 use crate::input::check_pair;
 
 /// Standard error of [`crate::frechet_distance`], by the delta method.
@@ -37,13 +37,17 @@ use crate::input::check_pair;
 pub fn frechet_standard_error(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<f64> {
     check_pair(x, y, 2)?;
     let ((m1, x), (m2, y)) = (centred(x), centred(y));
-    let covariance = |cloud: &Array2<f64>| cloud.t().dot(cloud) / (cloud.nrows() as f64 - 1.0);
-    let (c1, c2) = (covariance(&x), covariance(&y));
+    let (first, second) = (Factors::new(&x), Factors::new(&y));
+    let svd = (first.l.transpose() * &second.l).thin_svd().map_err(|_| {
+        let (name, value) = ("overlap of the covariances", f64::NAN);
+        let expected = "a matrix whose singular values converge";
+        Error::InvalidParameter { name, expected, value }
+    })?;
+    let values: Vec<f64> = svd.S().column_vector().iter().copied().collect();
     let shift = &m1 - &m2;
-    let first = potential(&x, &shift, &slope(&c1, &c2));
-    let second = potential(&y, &-shift, &slope(&c2, &c1));
-    let variance = |values: ArrayView1<f64>| variance_of_mean(values, None);
-    Ok((variance(first.view()) + variance(second.view())).sqrt())
+    let u = potential(&x, &shift, &first.along(svd.U(), &values));
+    let v = potential(&y, &-shift, &second.along(svd.V(), &values));
+    Ok((variance_of_mean(u.view(), None) + variance_of_mean(v.view(), None)).sqrt())
 }
 
 fn centred(cloud: ArrayView2<f64>) -> (Array1<f64>, Array2<f64>) {
@@ -52,22 +56,40 @@ fn centred(cloud: ArrayView2<f64>) -> (Array1<f64>, Array2<f64>) {
     (mean, rows)
 }
 
-/// The matrix of the optimal map from `N(0, from)` to `N(0, to)`, on the range of `from`.
-fn slope(from: &Array2<f64>, to: &Array2<f64>) -> Array2<f64> {
-    let (values, vectors) = symmetric_eigen(from.clone());
-    // What is below the rounding of the largest is zero, and has no inverse.
-    let floor = f64::EPSILON * from.nrows() as f64 * values.iter().fold(0.0_f64, |a, b| a.max(*b));
-    let of = |f: fn(f64) -> f64| {
-        let scaled = values.mapv(|value| if value > floor { f(value) } else { 0.0 });
-        (&vectors * &scaled).dot(&vectors.t())
-    };
-    let (root, inverse) = (of(f64::sqrt), of(|value| value.sqrt().recip()));
-    let (values, vectors) = symmetric_eigen(root.dot(to).dot(&root));
-    let roots = values.mapv(|value| value.max(0.0).sqrt());
-    inverse.dot(&(&vectors * &roots).dot(&vectors.t())).dot(&inverse)
+/// A centred sample as `rows = (N - 1)^(1/2) Q L^T`, so that its covariance is `L L^T`.
+struct Factors {
+    /// `[N, R]`; `None` is the identity.
+    q: Option<Mat<f64>>,
+    /// `[D, R]`
+    l: Mat<f64>,
 }
 
-fn potential(centred: &Array2<f64>, shift: &Array1<f64>, slope: &Array2<f64>) -> Array1<f64> {
-    let stretched = centred - &centred.dot(slope);
-    centred.dot(shift) * 2.0 + (&stretched * centred).sum_axis(Axis(1))
+impl Factors {
+    fn new(centred: &Array2<f64>) -> Self {
+        let (n, d) = centred.dim();
+        let scale = ((n - 1) as f64).sqrt();
+        if n <= d {
+            return Self { q: None, l: Mat::from_fn(d, n, |i, j| centred[[j, i]] / scale) };
+        }
+        let qr = Mat::from_fn(n, d, |i, j| centred[[i, j]] / scale).qr();
+        Self { q: Some(qr.compute_thin_Q()), l: qr.thin_R().transpose().to_owned() }
+    }
+
+    /// `x^T T x` for every centred row x. Of `L_1^T L_2 = U S V^T` the root of `L_1^T C_2 L_1` is `U S
+    /// U^T`, and `T = L_1^-T U S U^T L_1^-1`, so the form needs no inverse: `(N - 1) q^T U S U^T q`.
+    fn along(&self, vectors: MatRef<f64>, values: &[f64]) -> Array1<f64> {
+        let coordinates = match &self.q {
+            Some(q) => q * vectors,
+            None => vectors.to_owned(),
+        };
+        let n = coordinates.nrows();
+        let square = |i: usize| -> f64 {
+            values.iter().enumerate().map(|(k, s)| s * coordinates[(i, k)].powi(2)).sum()
+        };
+        Array1::from_shape_fn(n, |i| (n - 1) as f64 * square(i))
+    }
+}
+
+fn potential(centred: &Array2<f64>, shift: &Array1<f64>, along: &Array1<f64>) -> Array1<f64> {
+    centred.dot(shift) * 2.0 + (centred * centred).sum_axis(Axis(1)) - along
 }

@@ -42,18 +42,3 @@ pub(crate) fn variance_over_cells(
     let variance: f64 = cells().map(|(share, value)| share * (value - mean) * (value - mean)).sum();
     Some(variance / (n - 1.0))
 }
-
-/// Standard error of a function of the shares of two histograms, from its derivatives by the share
-/// of a cell in the first and in the second.
-pub(crate) fn cells_error(
-    x: &Histogram2d,
-    y: &Histogram2d,
-    by_first: impl Fn(f64, f64) -> f64,
-    by_second: impl Fn(f64, f64) -> f64,
-) -> Option<f64> {
-    let (a, b) = (x.weights(), y.weights());
-    let pairs = a.iter().zip(&b);
-    let first = variance_over_cells(x, pairs.clone().map(|(&a, &b)| by_first(a, b)))?;
-    let second = variance_over_cells(y, pairs.map(|(&a, &b)| by_second(a, b)))?;
-    Some((first + second).sqrt())
-}

@@ -10,6 +10,5 @@ mod transport;
 
 pub use floor::NoiseFloor;
 pub use frechet::frechet_standard_error;
-pub(crate) use influence::cells_error;
 pub use resample::{Interval, Resampled, Resampling};
 pub(crate) use sliced::sliced_error;

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod entropic;
 mod errors;
 mod grid;
 mod kernels;

@@ -1,20 +1,39 @@
 //! Histograms cell by cell.
 
 use crate::error::Result;
-use crate::histogram::Histogram2d;
+use crate::histogram::{Histogram2d, HistogramDivergence};
 use crate::metric::{Measured, Options};
-use crate::uncertainty::cells_error;
 
-pub(in crate::metric) fn total_variation(
+macro_rules! divergences {
+    ($($name:ident $which:ident)*) => {
+        $(
+            pub(in crate::metric) fn $name(
+                x: &Histogram2d,
+                y: &Histogram2d,
+                options: &Options,
+            ) -> Result<Measured> {
+                divergence(x, y, options, HistogramDivergence::$which)
+            }
+        )*
+    };
+}
+
+divergences! {
+    total_variation TotalVariation
+    l1 L1
+    kullback_leibler Kl
+    jensen_shannon JensenShannon
+    hellinger Hellinger
+}
+
+fn divergence(
     x: &Histogram2d,
     y: &Histogram2d,
     options: &Options,
+    which: HistogramDivergence,
 ) -> Result<Measured> {
-    let value = x.total_variation(y)?;
-    if !options.errors {
-        return Ok(Measured::new(value));
-    }
-    // Its derivative in a cell is half the sign of the difference.
-    let slope = |a: f64, b: f64| 0.5 * if a == b { 0.0 } else { (a - b).signum() };
-    Ok(Measured::new(value).error(cells_error(x, y, slope, |a, b| -slope(a, b))))
+    let found = x.divergence(y, which)?;
+    // A histogram of weights has an error too, which nobody knows.
+    let known = x.n_kept().is_some() && y.n_kept().is_some();
+    Ok(Measured::estimate(found, &Options { errors: options.errors && known, ..*options }))
 }

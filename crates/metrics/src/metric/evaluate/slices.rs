@@ -1,15 +1,15 @@
 //! Transport along directions.
 
-use ndarray::Array2;
-use sde_core::Key;
+use ndarray::Axis;
 
 use crate::error::Result;
+use crate::keyed::random_directions;
 use crate::metric::{Cloud, Measured, Options};
-use crate::sliced::sliced_w;
+use crate::sliced::{max_sliced_w, sliced_w};
 use crate::uncertainty::sliced_error;
 
 pub(in crate::metric) fn sliced(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
-    let directions = directions(options.key, x.points.ncols(), options.projections);
+    let directions = random_directions(x.points.ncols(), options.projections, options.key)?;
     let (a, b) = x.balanced(y);
     let (a, b) = (a.as_ref().map(|a| a.view()), b.as_ref().map(|b| b.view()));
     let (directions, p) = (directions.view(), options.power);
@@ -28,15 +28,17 @@ pub(in crate::metric) fn sliced(x: &Cloud, y: &Cloud, options: &Options) -> Resu
     })
 }
 
-/// Independent directions, unit columns.
-fn directions(key: Key, dim: usize, count: usize) -> Array2<f64> {
-    let mut rows = Array2::zeros((count, dim));
-    if let Some(values) = rows.as_slice_mut() {
-        key.fill_normals(0, values);
-    }
-    for mut row in rows.rows_mut() {
-        let norm = row.dot(&row).sqrt();
-        row /= norm;
-    }
-    rows.reversed_axes()
+/// The distance along the best direction. To first order it scatters as along that direction alone:
+/// the direction is a stationary point.
+pub(in crate::metric) fn max_sliced(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
+    let starts = random_directions(x.points.ncols(), options.projections, options.key)?;
+    let (a, b) = x.balanced(y);
+    let (a, b) = (a.as_ref().map(|a| a.view()), b.as_ref().map(|b| b.view()));
+    let p = options.power;
+    let found = max_sliced_w(x.view(), a, y.view(), b, starts.view(), p)?;
+    let direction = found.direction.view().insert_axis(Axis(1));
+    let error = options
+        .errors
+        .then(|| sliced_error((x.view(), a), (y.view(), b), direction, p).of_samples);
+    Ok(Measured { value: found.value, ..Measured::root(found.value.powf(p), error, p) })
 }

@@ -1,5 +1,6 @@
 //! Exact transport.
 
+use crate::entropic::{Sinkhorn, sinkhorn_divergence};
 use crate::error::Result;
 use crate::histogram::Histogram2d;
 use crate::metric::{Cloud, Measured, Options};
@@ -48,4 +49,16 @@ pub(in crate::metric) fn grid_w2(
         .with("primal", transport.squared)
         .with("dual", transport.dual)
         .with("gap", transport.gap()))
+}
+
+pub(in crate::metric) fn sinkhorn(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
+    let epsilon = options.regularisation(x.view(), y.view())?;
+    let (a, b) = x.balanced(y);
+    let (a, b) = (a.as_ref().map(|a| a.view()), b.as_ref().map(|b| b.view()));
+    let found = sinkhorn_divergence(x.view(), a, y.view(), b, &Sinkhorn::new(epsilon))?;
+    Ok(Measured::new(found.value)
+        .error(found.standard_error.filter(|_| options.errors))
+        .with("sharp", found.sharp)
+        .with("epsilon", epsilon)
+        .with("marginal-error", found.marginal_error()))
 }

@@ -1,57 +1,15 @@
-//! Distances, divergences and entropy of Gaussians, and the Frechet distance of samples.
+//! Divergences and entropy of Gaussians.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 use crate::error::{Error, Result};
-use crate::input::{check_pair, check_rows};
-
-/// Squared Wasserstein-2 distance between $N(m_1, C_1)$ and $N(m_2, C_2)$.
-///
-/// $$W_2^2 = \lVert m_1 - m_2 \rVert^2 + \mathrm{tr}\left(C_1 + C_2 - 2 (C_1^{1/2} C_2
-/// C_1^{1/2})^{1/2}\right)$$
-///
-/// Covariances may be singular. Cost is O(D^3) times the sweeps of a Jacobi eigensolver: meant for
-/// D up to a few hundred.
-///
-/// # Shapes
-/// `m1, m2: [D]`, `c1, c2: [D, D]` symmetric (the upper triangle counts).
-///
-/// # Errors
-/// Shapes that disagree, values that are not finite.
-///
-/// # Reference
-/// D. C. Dowson and B. V. Landau, *The Frechet distance between multivariate normal
-/// distributions*, J. Multivariate Analysis 12, 1982.
-///
-/// ```
-/// use ndarray::array;
-/// let (m, c1, c2) = (array![0.0, 1.0], array![[4.0, 0.0], [0.0, 1.0]], array![[1.0, 0.0], [0.0, 1.0]]);
-/// let squared = metrics::gaussian_w2(m.view(), c1.view(), m.view(), c2.view())?;
-/// assert!((squared - 1.0).abs() < 1e-14);
-/// # Ok::<(), metrics::Error>(())
-/// ```
-pub fn gaussian_w2(
-    m1: ArrayView1<f64>,
-    c1: ArrayView2<f64>,
-    m2: ArrayView1<f64>,
-    c2: ArrayView2<f64>,
-) -> Result<f64> {
-    check((m1, c1), (m2, c2))?;
-    let (values, vectors) = symmetric_eigen(c1.to_owned());
-    // Rounding may push a zero eigenvalue below zero.
-    let roots = values.mapv(|value| value.max(0.0).sqrt());
-    let root = (&vectors * &roots).dot(&vectors.t());
-    let (products, _) = symmetric_eigen(root.dot(&c2).dot(&root));
-    let overlap: f64 = products.iter().map(|value| value.max(0.0).sqrt()).sum();
-    let shift = (&m1 - &m2).mapv(|d| d * d).sum();
-    Ok((shift + c1.diag().sum() + c2.diag().sum() - 2.0 * overlap).max(0.0))
-}
+use crate::input::check_rows;
 
 /// A mean and a covariance.
-type Moments<'a> = (ArrayView1<'a, f64>, ArrayView2<'a, f64>);
+pub(super) type Moments<'a> = (ArrayView1<'a, f64>, ArrayView2<'a, f64>);
 
 /// Whether two Gaussians are given by finite numbers of matching shapes.
-fn check((m1, c1): Moments, (m2, c2): Moments) -> Result<()> {
+pub(super) fn check((m1, c1): Moments, (m2, c2): Moments) -> Result<()> {
     let dim = m1.len();
     if m2.len() != dim {
         return Err(Error::DimensionMismatch { left: dim, right: m2.len() });
@@ -192,44 +150,11 @@ fn symmetric(c: ArrayView2<f64>) -> Array2<f64> {
     Array2::from_shape_fn(c.dim(), |(i, j)| c[[i.min(j), i.max(j)]])
 }
 
-/// Squared Frechet distance of two samples: [`gaussian_w2`] of their means and covariances.
-///
-/// Covariances divide by n - 1.
-///
-/// # Shapes
-/// `x: [N, D]`, `y: [M, D]`, N, M >= 2.
-///
-/// # Errors
-/// Fewer than two rows, different dimensions, values that are not finite.
-///
-/// # Reference
-/// M. Heusel et al., *GANs trained by a two time-scale update rule*, 2017, arXiv:1706.08500, eq. 6.
-///
-/// ```
-/// use ndarray::array;
-/// let x = array![[0.0], [2.0]];
-/// let y = array![[1.0], [3.0]];
-/// assert!((metrics::frechet_distance(x.view(), y.view())? - 1.0).abs() < 1e-14);
-/// # Ok::<(), metrics::Error>(())
-/// ```
-pub fn frechet_distance(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<f64> {
-    check_pair(x, y, 2)?;
-    let moments = |cloud: ArrayView2<f64>| {
-        let count = cloud.nrows() as f64;
-        let mean: Array1<f64> = cloud.sum_axis(Axis(0)) / count;
-        let centred = &cloud - &mean;
-        let covariance = centred.t().dot(&centred) / (count - 1.0);
-        (mean, covariance)
-    };
-    let ((m1, c1), (m2, c2)) = (moments(x), moments(y));
-    gaussian_w2(m1.view(), c1.view(), m2.view(), c2.view())
-}
-
 /// Eigenvalues and eigenvectors (columns) of a symmetric matrix, by cyclic Jacobi rotations.
 ///
 /// Small eigenvalues come out with small absolute error relative to the largest, which is all a
 /// trace of square roots needs.
-pub(crate) fn symmetric_eigen(mut a: Array2<f64>) -> (Array1<f64>, Array2<f64>) {
+fn symmetric_eigen(mut a: Array2<f64>) -> (Array1<f64>, Array2<f64>) {
     let n = a.nrows();
     let mut vectors = Array2::eye(n);
     for i in 0..n {

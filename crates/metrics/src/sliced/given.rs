@@ -1,10 +1,13 @@
-//! Sliced and max-sliced Wasserstein distances.
+//! Sliced Wasserstein distances over given or keyed directions.
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
+use sde_core::Key;
 
 use crate::error::{Error, Result};
+use crate::estimate::Estimate;
 use crate::input::{FIRST, SECOND, check_balance, check_pair, cloud_weights};
+use crate::keyed::random_directions;
 
 /// Sliced and max-sliced Wasserstein-p distance over given directions.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,6 +17,9 @@ pub struct SlicedDistance {
     pub mean: f64,
     /// $\max_k W_p(\theta_k)$
     pub max: f64,
+    /// Standard error of `mean` over the choice of directions, as if they were drawn independently;
+    /// `None` of a single one.
+    pub standard_error: Option<f64>,
 }
 
 /// Sliced Wasserstein-p distance: exact one-dimensional transport along each direction.
@@ -53,9 +59,7 @@ pub fn sliced_w(
     let (a, left) = cloud_weights(FIRST, x.nrows(), a)?;
     let (b, right) = cloud_weights(SECOND, y.nrows(), b)?;
     check_balance(left, right)?;
-    if !(p >= 1.0 && p.is_finite()) {
-        return Err(Error::InvalidParameter { name: "p", expected: "finite and >= 1", value: p });
-    }
+    check_order(p)?;
     let n_directions = directions.ncols();
     if directions.nrows() != x.ncols() || n_directions == 0 {
         let (expected, found) = (vec![x.ncols(), n_directions.max(1)], directions.shape().to_vec());
@@ -72,7 +76,59 @@ pub fn sliced_w(
         .collect();
     let mean = powers.iter().sum::<f64>() / n_directions as f64;
     let max = powers.iter().copied().fold(0.0, f64::max);
-    Ok(SlicedDistance { mean: mean.powf(p.recip()), max: max.powf(p.recip()) })
+    let root = mean.powf(p.recip());
+    // The delta method: the p-th root has the slope mean^(1/p - 1) / p.
+    let standard_error = (n_directions > 1).then(|| {
+        let error = Estimate::of_mean(&powers).standard_error;
+        if mean == 0.0 { 0.0 } else { error * root / (mean * p) }
+    });
+    Ok(SlicedDistance { mean: root, max: max.powf(p.recip()), standard_error })
+}
+
+/// Sliced Wasserstein-p distance over `n_directions` independent directions, uniform on the sphere.
+///
+/// [`sliced_w`] over [`random_directions`](crate::random_directions) of the key; `standard_error`
+/// says how far the mean over all directions may be.
+///
+/// # Shapes
+/// `x: [N, D]`, `a: [N]`, `y: [M, D]`, `b: [M]`.
+///
+/// # Errors
+/// As [`sliced_w`]; no direction.
+///
+/// # Reference
+/// As [`sliced_w`].
+///
+/// ```
+/// use ndarray::array;
+/// use sde_core::Key;
+/// let (x, y) = (array![[0.0, 0.0]], array![[3.0, 4.0]]);
+/// let found = metrics::sliced_w_keyed(x.view(), None, y.view(), None, 4000, 2.0, Key::root(1))?;
+/// // |shift| / sqrt(D)
+/// let error = found.standard_error.unwrap_or_default();
+/// assert!((found.mean - 12.5_f64.sqrt()).abs() < 5.0 * error && error < 0.1);
+/// # Ok::<(), metrics::Error>(())
+/// ```
+pub fn sliced_w_keyed(
+    x: ArrayView2<f64>,
+    a: Option<ArrayView1<f64>>,
+    y: ArrayView2<f64>,
+    b: Option<ArrayView1<f64>>,
+    n_directions: usize,
+    p: f64,
+    key: Key,
+) -> Result<SlicedDistance> {
+    check_pair(x, y, 1)?;
+    let directions = random_directions(x.ncols(), n_directions, key)?;
+    sliced_w(x, a, y, b, directions.view(), p)
+}
+
+/// An order p of a Wasserstein distance.
+pub(super) fn check_order(p: f64) -> Result<()> {
+    if p >= 1.0 && p.is_finite() {
+        return Ok(());
+    }
+    Err(Error::InvalidParameter { name: "p", expected: "finite and >= 1", value: p })
 }
 
 /// Positions in ascending order, each with the share of mass up to and including it.

@@ -1,0 +1,7 @@
+//! Distances, divergences and entropy of Gaussians, and the Frechet distance of samples.
+
+mod bures;
+mod divergence;
+
+pub use bures::{frechet_distance, gaussian_w2};
+pub use divergence::{gaussian_entropy, gaussian_fisher_divergence, gaussian_kl};

@@ -1,0 +1,37 @@
+//! Log-densities of held-out points under a model.
+
+use ndarray::ArrayView1;
+
+use crate::error::{Error, Result};
+use crate::log_likelihood::log_likelihood;
+use crate::metric::{Measured, Options};
+
+/// Their mean; of two models at the same points the mean of the differences, whose error is the
+/// smaller the more alike the models are.
+pub(in crate::metric) fn mean(
+    x: ArrayView1<f64>,
+    y: Option<ArrayView1<f64>>,
+    options: &Options,
+) -> Result<Measured> {
+    let difference = match y {
+        None => x.to_owned(),
+        Some(y) if y.len() == x.len() => &x - &y,
+        Some(y) => {
+            let (expected, found) = (vec![x.len()], vec![y.len()]);
+            return Err(Error::ShapeMismatch { what: "second log-densities", expected, found });
+        }
+    };
+    let found = log_likelihood(difference.view(), None, options.dimension)?;
+    let [low, quarter, three_quarters, high] = found.quantiles;
+    Ok(Measured::estimate(found.mean, options)
+        .with("bits-per-dim", found.bits_per_dim.value)
+        .with("median", found.median)
+        .with("quantile-0.05", low)
+        .with("quantile-0.25", quarter)
+        .with("quantile-0.75", three_quarters)
+        .with("quantile-0.95", high)
+        .with("finite", found.n_finite as f64)
+        .with("minus-infinity", found.n_minus_infinity as f64)
+        .with("plus-infinity", found.n_plus_infinity as f64)
+        .with("nan", found.n_nan as f64))
+}

@@ -1,0 +1,60 @@
+//! What nearest neighbours and classifiers see; the second sample is the truth.
+
+use crate::classifier::{Classifier, classifier_test};
+use crate::error::Result;
+use crate::estimate::Estimate;
+use crate::metric::{Cloud, Measured, Options};
+use crate::neighbours::{Manifolds, precision_recall};
+
+/// Neighbours that reach out a ball, as Naeem et al. (2020) have it.
+const NEIGHBOURS: usize = 5;
+
+/// Weight of half the squared coefficients of the logistic regression.
+const RIDGE: f64 = 1.0;
+
+pub(in crate::metric) fn precision(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
+    manifolds(x, y, options, |found| found.precision)
+}
+
+pub(in crate::metric) fn recall(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
+    manifolds(x, y, options, |found| found.recall)
+}
+
+pub(in crate::metric) fn density(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
+    manifolds(x, y, options, |found| found.density)
+}
+
+pub(in crate::metric) fn coverage(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
+    manifolds(x, y, options, |found| found.coverage)
+}
+
+fn manifolds(
+    x: &Cloud,
+    y: &Cloud,
+    options: &Options,
+    which: fn(&Manifolds) -> Estimate,
+) -> Result<Measured> {
+    let k = options.neighbours.unwrap_or(NEIGHBOURS);
+    let found = precision_recall(y.view(), x.view(), k)?;
+    Ok(Measured::estimate(which(&found), options)
+        .with("precision", found.precision.value)
+        .with("recall", found.recall.value)
+        .with("density", found.density.value)
+        .with("coverage", found.coverage.value)
+        .with("k", k as f64))
+}
+
+pub(in crate::metric) fn nearest(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
+    test(x, y, options, Classifier::NearestNeighbours { k: options.neighbours })
+}
+
+pub(in crate::metric) fn logistic(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
+    test(x, y, options, Classifier::Logistic { ridge: RIDGE })
+}
+
+fn test(x: &Cloud, y: &Cloud, options: &Options, classifier: Classifier) -> Result<Measured> {
+    let found = classifier_test(x.view(), y.view(), classifier, options.key)?;
+    Ok(Measured::estimate(found.accuracy, options)
+        .with("p-value", found.p_value)
+        .with("held-out", found.n_test as f64))
+}

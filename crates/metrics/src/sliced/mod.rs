@@ -1,0 +1,7 @@
+//! Sliced and max-sliced Wasserstein distances.
+
+mod given;
+mod maximum;
+
+pub use given::{SlicedDistance, sliced_w, sliced_w_keyed};
+pub use maximum::{MaxSliced, max_sliced_w};
