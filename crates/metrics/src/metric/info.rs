@@ -18,8 +18,8 @@ type Summary = fn(ArrayView1<f64>, Option<ArrayView1<f64>>, &Options) -> Result<
 pub enum Scheme {
     /// As many draws as there are, with replacement.
     Bootstrap,
-    /// Half of them, without replacement: for what repeated rows would mislead.
-    HalfSample,
+    /// A quarter of them, without replacement: for what repeated rows would mislead.
+    Subsample,
 }
 
 impl Scheme {
@@ -28,7 +28,7 @@ impl Scheme {
     pub fn name(self) -> &'static str {
         match self {
             Self::Bootstrap => "bootstrap",
-            Self::HalfSample => "half-sample",
+            Self::Subsample => "subsample",
         }
     }
 }
@@ -105,9 +105,9 @@ impl Info {
         self
     }
 
-    /// Resampled by halves.
-    pub(super) const fn halves(mut self) -> Self {
-        self.scheme = Scheme::HalfSample;
+    /// Resampled without replacement.
+    pub(super) const fn subsampled(mut self) -> Self {
+        self.scheme = Scheme::Subsample;
         self
     }
 

@@ -206,8 +206,7 @@ metrics! {
         .clouds(neighbours::precision)
         .parameters(&[Neighbours])
         .cost("n^2 D")
-        .error("binomial, balls as given")
-        .halves();
+        .subsampled();
     /// Share of B within the balls of A that reach the k-th neighbour.
     Recall "recall":
         Info::new(
@@ -217,8 +216,7 @@ metrics! {
         .clouds(neighbours::recall)
         .parameters(&[Neighbours])
         .cost("n^2 D")
-        .error("binomial, balls as given")
-        .halves();
+        .subsampled();
     /// Balls of B that a point of A is in, over k.
     Density "density":
         Info::new(
@@ -228,8 +226,7 @@ metrics! {
         .clouds(neighbours::density)
         .parameters(&[Neighbours])
         .cost("n^2 D")
-        .error("mean over A, balls as given")
-        .halves();
+        .subsampled();
     /// Share of the balls of B that hold a point of A.
     Coverage "coverage":
         Info::new(
@@ -239,8 +236,7 @@ metrics! {
         .clouds(neighbours::coverage)
         .parameters(&[Neighbours])
         .cost("n^2 D")
-        .error("binomial, balls as given")
-        .halves();
+        .subsampled();
     /// Classifier two-sample test: held-out accuracy of nearest neighbours.
     ClassifierNearest "c2st-nearest":
         Info::new(
@@ -251,7 +247,7 @@ metrics! {
         .parameters(&[Neighbours, Seed])
         .cost("n^2 D")
         .error("binomial, classifier as given")
-        .halves();
+        .subsampled();
     /// The same of a logistic regression on coordinates, squares and products.
     ClassifierLogistic "c2st-logistic":
         Info::new(
@@ -262,7 +258,7 @@ metrics! {
         .parameters(&[Seed])
         .cost("n D^4 or less")
         .error("binomial, classifier as given")
-        .halves();
+        .subsampled();
 
     // Histograms.
     /// Total variation of two histograms.

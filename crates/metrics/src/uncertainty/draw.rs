@@ -67,30 +67,40 @@ impl Sample {
         sample.scaled_to(self.mass())
     }
 
+    /// A quarter of the draws, chosen at random.
+    pub(crate) fn subsampled(&self, key: Key) -> Result<Self> {
+        self.split(key, self.size() / 4, 4).map(|(part, _)| part)
+    }
+
     /// Half of the draws (the smaller half of an odd number), chosen at random, and the rest.
     pub(crate) fn halved(&self, key: Key) -> Result<(Self, Self)> {
+        self.split(key, self.size() / 2, 2)
+    }
+
+    /// `size` of the draws, chosen at random, and the rest.
+    fn split(&self, key: Key, size: usize, needed: usize) -> Result<(Self, Self)> {
         let n = self.size();
-        if n < 2 {
-            return Err(Error::TooFewRows { what: "sample to halve", found: n, needed: 2 });
+        if n < needed && self.kind() != crate::Kind::Histogram {
+            return Err(Error::TooFewRows { what: "sample to draw from", found: n, needed });
         }
         if let Self::Histogram(histogram) = self {
-            let half = |which: bool| {
+            let part = |which: bool| {
                 histogram.redrawn(|take| {
-                    without_replacement(key, n, n / 2, |t, chosen| {
+                    without_replacement(key, n, size, |t, chosen| {
                         if chosen == which {
                             take(t);
                         }
                     });
                 })
             };
-            return Ok((Self::Histogram(half(true)?), Self::Histogram(half(false)?)));
+            return Ok((Self::Histogram(part(true)?), Self::Histogram(part(false)?)));
         }
-        let (mut half, mut rest) = (Vec::with_capacity(n / 2), Vec::with_capacity(n / 2 + 1));
-        without_replacement(key, n, n / 2, |t, chosen| {
-            if chosen { half.push(t) } else { rest.push(t) }
+        let (mut part, mut rest) = (Vec::with_capacity(size), Vec::with_capacity(n - size));
+        without_replacement(key, n, size, |t, chosen| {
+            if chosen { part.push(t) } else { rest.push(t) }
         });
         let scaled = |rows: &[usize]| self.select(rows).scaled_to(self.mass());
-        Ok((scaled(&half)?, scaled(&rest)?))
+        Ok((scaled(&part)?, scaled(&rest)?))
     }
 
     /// Rows by number, as often as they are named.

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use metrics::{Histogram2d, HistogramBuilder, Kind, Sample};
-use ndarray::{Array2, Ix2};
+use ndarray::{Array1, Array2, Ix1, Ix2};
 
 use super::Args;
 use crate::npy;
@@ -58,7 +58,7 @@ fn sample(args: &Args, side: &Side, kind: Kind) -> Result<Sample> {
             let half_width = args.grid.context("--grid is missing")?;
             Sample::Histogram(histogram(side, half_width, args.nodes)?)
         }
-        Kind::LogDensities => Sample::LogDensities(npy::read_vector(side.path)?),
+        Kind::LogDensities => Sample::LogDensities(values(side.path)?),
         _ => {
             let rows = npy::read_rows(side.path)?;
             match side.weights {
@@ -67,6 +67,14 @@ fn sample(args: &Args, side: &Side, kind: Kind) -> Result<Sample> {
             }
         }
     })
+}
+
+/// Log-densities, which may be infinite: points of density zero are counted.
+fn values(path: &Path) -> Result<Array1<f64>> {
+    let array = npy::read(path)?;
+    let shape = array.shape().to_vec();
+    let vector = array.into_dimensionality::<Ix1>();
+    vector.map_err(|_| anyhow!("{}: expected an array [n], found {shape:?}", path.display()))
 }
 
 fn histogram(side: &Side, half_width: f64, nodes: Option<usize>) -> Result<Histogram2d> {

@@ -10,14 +10,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use metrics::{
-    Interval, Metric, NoiseFloor, Options, Parameter, Resampled, Resampling, Sample, TransportPlan,
+    Interval, Metric, NoiseFloor, Options, Resampled, Resampling, Sample, TransportPlan,
 };
 use ndarray::Array2;
 use sde_core::Key;
 
 use super::Output;
 use crate::npy;
-use flags::Bandwidth;
 use page::Page;
 
 /// Measure how far apart two sets of samples, or two histograms, are, and how sure that is
@@ -78,16 +77,8 @@ pub(super) struct Args {
     /// Seed of resamples, halvings, directions (default: 0)
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    #[arg(long, value_name = "S|median", value_parser = flags::bandwidth, help = flags::help(Parameter::Bandwidth))]
-    bandwidth: Option<Bandwidth>,
-    #[arg(long, value_name = "C", help = flags::help(Parameter::Offset))]
-    offset: Option<f64>,
-    #[arg(long, help = flags::help(Parameter::Unbiased))]
-    unbiased: bool,
-    #[arg(long, value_name = "P", help = flags::help(Parameter::Power))]
-    p: Option<f64>,
-    #[arg(long, value_name = "K", help = flags::help(Parameter::Projections))]
-    projections: Option<usize>,
+    #[command(flatten)]
+    own: flags::Own,
 }
 
 /// The names on the command line, each with its line of help.

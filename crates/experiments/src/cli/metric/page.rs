@@ -68,13 +68,21 @@ impl Page<'_> {
     fn parameters(&self) -> Value {
         let mut object = Map::new();
         for parameter in self.args.metric.info().parameters {
+            let options = self.options;
             let value = match parameter {
-                Parameter::Power => json!(self.options.power),
-                Parameter::Projections => json!(self.options.projections),
+                Parameter::Bandwidth => json!(options.bandwidth),
+                Parameter::Offset => json!(options.offset),
+                Parameter::Degree => json!(options.degree),
+                Parameter::Exponent => json!(options.exponent),
+                Parameter::Unbiased => json!(options.unbiased),
+                Parameter::Subsets => json!(options.subsets),
+                Parameter::SubsetSize => json!(options.subset_size),
+                Parameter::Power => json!(options.power),
+                Parameter::Projections => json!(options.projections),
+                Parameter::Epsilon => json!(options.epsilon),
+                Parameter::Neighbours => json!(options.neighbours),
+                Parameter::Dimension => json!(options.dimension),
                 Parameter::Seed => json!(self.args.seed.unwrap_or(0)),
-                Parameter::Unbiased => json!(self.options.unbiased),
-                Parameter::Offset => json!(self.options.offset),
-                Parameter::Bandwidth => json!(self.options.bandwidth),
                 _ => continue,
             };
             object.insert(parameter.name().into(), value);
@@ -113,7 +121,7 @@ impl Page<'_> {
         }
         if let Value::Object(parameters) = self.parameters() {
             let own = |name: &str| found.part(name).is_some();
-            for (name, value) in parameters.iter().filter(|(name, _)| !own(name)) {
+            for (name, value) in parameters.iter().filter(|(name, v)| !own(name) && !v.is_null()) {
                 line(name, value.to_string());
             }
         }
