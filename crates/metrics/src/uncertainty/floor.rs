@@ -77,8 +77,8 @@ impl Metric {
             return Err(Error::InvalidParameter { name, expected, value: 0.0 });
         }
         if self.info().log_densities.is_some() {
-            let (metric, takes) = (self.name(), "one model: it has no noise floor".to_owned());
-            return Err(Error::NotTaken { metric, takes, found: "halves" });
+            let (metric, takes) = (self.name(), "no noise floor".to_owned());
+            return Err(Error::NotTaken { metric, takes, found: "halvings" });
         }
         let options = self.settle(truth, Some(truth), options)?.value_only();
         let once = |index: usize| -> Result<f64> {

@@ -114,6 +114,29 @@ fn standard_errors_are_the_scatter() {
     }
 }
 
+/// Where the laws agree, a quadratic statistic has no first order, and its influence function is noise,
+/// of a variance above that of the statistic: no error bar is too small there either.
+#[test]
+fn standard_errors_are_safe_where_laws_agree() {
+    for (metric, kind) in cases().filter(|(metric, _)| !metric.info().error.is_empty()) {
+        let what = format!("{} of {}, no difference", metric.name(), kind.name());
+        let found: Vec<(f64, f64)> = (0..300)
+            .map(|repeat| {
+                let (x, y) = pair(kind, Key::root(24).fold(repeat), 0.0);
+                let found = metric.evaluate(&x, &y, &options()).unwrap();
+                (found.value, found.standard_error.expect("it is claimed"))
+            })
+            .collect();
+        let values: Vec<f64> = found.iter().map(|(value, _)| *value).collect();
+        let claimed = mean(&found.iter().map(|(_, error)| error * error).collect::<Vec<_>>());
+        let ratio = variance(&values) / claimed;
+        let freedom = values.len() as f64 - 1.0;
+        let high = ChiSquared::new(freedom).unwrap().inverse_cdf(1.0 - TAIL) / freedom;
+        eprintln!("{what}: true / claimed standard deviation {:.3}", ratio.sqrt());
+        assert!(ratio < high, "{what}: variance {ratio} of the claimed one");
+    }
+}
+
 /// Weighted clouds: importance weights that turn the first law into another.
 #[test]
 fn standard_errors_of_weighted_clouds_are_the_scatter() {
@@ -254,6 +277,12 @@ fn intervals_are_what_they_say() {
     for level in [0.0, 1.0, -0.5, f64::NAN] {
         assert!(found.interval(Interval::Centred, level).is_err(), "{level}");
     }
+}
+
+#[test]
+fn a_share_of_halvings_is_a_p_value() {
+    let floor = metrics::NoiseFloor { size: [5, 5], values: vec![1.0, 2.0, 3.0, 4.0] };
+    assert_eq!([0.0, 2.5, 3.0, 5.0].map(|v| floor.share_above(v)), [1.0, 0.6, 0.6, 0.2]);
 }
 
 #[test]

@@ -34,10 +34,10 @@ impl Page<'_> {
         let mut object = Map::new();
         let mut put = |key: &str, value: Value| object.insert(key.into(), value);
         put("metric", json!(args.metric.name()));
-        put("value", json!(found.value));
+        put("value", exact(found.value));
         put("standard-error", json!(found.standard_error));
         for (name, value) in &found.parts {
-            put(name, json!(value));
+            put(name, exact(*value));
         }
         put("parameters", self.parameters());
         put("samples", json!(self.sizes()));
@@ -141,12 +141,12 @@ impl Page<'_> {
 }
 
 fn bootstrap(resampled: &Resampled, level: f64, seconds: f64) -> Result<Value> {
-    let ends = |kind| resampled.interval(kind, level).map(|(low, high)| [low, high]);
+    let ends = |kind| resampled.interval(kind, level).map(|(low, high)| [exact(low), exact(high)]);
     Ok(json!({
         "scheme": resampled.scheme.name(),
         "resamples": resampled.values.len(),
-        "mean": resampled.mean(),
-        "standard-error": resampled.standard_error(),
+        "mean": exact(resampled.mean()),
+        "standard-error": exact(resampled.standard_error()),
         "level": level,
         "interval": ends(Interval::Centred)?,
         "basic": ends(Interval::Basic)?,
@@ -156,14 +156,18 @@ fn bootstrap(resampled: &Resampled, level: f64, seconds: f64) -> Result<Value> {
 }
 
 fn noise(floor: &NoiseFloor, seconds: f64) -> Value {
-    let spread = floor.standard_deviation();
     json!({
         "halvings": floor.values.len(),
-        "mean": floor.mean(),
-        "standard-deviation": if spread.is_finite() { json!(spread) } else { Value::Null },
+        "mean": exact(floor.mean()),
+        "standard-deviation": exact(floor.standard_deviation()),
         "samples": floor.size,
         "seconds": seconds,
     })
+}
+
+/// A number; JSON has no others than finite ones, so those are words.
+fn exact(value: f64) -> Value {
+    if value.is_finite() { json!(value) } else { json!(value.to_string()) }
 }
 
 fn unknown(size: usize) -> String {
