@@ -4,9 +4,12 @@ mod support;
 
 mod entropic;
 mod errors;
+mod gaussians;
 mod grid;
+mod kernel_estimates;
 mod kernels;
 mod laws;
 mod other_distances;
 mod references;
+mod sliced;
 mod transport;
