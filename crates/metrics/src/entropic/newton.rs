@@ -82,24 +82,29 @@ impl<'a> Factors<'a> {
     }
 
     /// The Newton direction for f, where every column marginal is exact and row marginals are off by
-    /// the factors `ratios`; with the steps that conjugate gradients took.
+    /// the factors r; with the steps that conjugate gradients took.
     ///
     /// The dual, maximised over g, has the Hessian $-\frac1\varepsilon (\mathrm{diag}(P 1) - P
     /// \mathrm{diag}(b)^{-1} P^\top)$. Divided by the masses a it reads $r \delta - E (b \cdot
     /// E^\top (a \delta)) = \varepsilon (1 - r)$: self-adjoint under the weights a, with the
     /// constants as its null space.
-    pub(super) fn direction(&self, ratios: &[f64], tolerance: f64) -> (Vec<f64>, usize) {
+    pub(super) fn direction(&self, tolerance: f64) -> (Vec<f64>, usize) {
         let ((x, _), (y, _)) = (self.x, self.y);
         let a = &x.mass;
         let inner = |u: &[f64], v: &[f64]| -> f64 {
             u.iter().zip(v).zip(a).map(|((u, v), a)| u * v * a).sum()
         };
+        // The sums of these very factors: with sums that round differently the constants would not be
+        // the null space, and small eigenvalues be lost.
+        let ratios = self.rows(&y.mass);
+        let conditional: Vec<f64> =
+            self.columns(a).iter().zip(&y.mass).map(|(sum, b)| b / sum).collect();
         let apply = |delta: &[f64]| -> Vec<f64> {
             let weighted: Vec<f64> = delta.iter().zip(a).map(|(d, a)| d * a).collect();
             let mut columns = self.columns(&weighted);
-            columns.iter_mut().zip(&y.mass).for_each(|(value, b)| *value *= b);
+            columns.iter_mut().zip(&conditional).for_each(|(value, b)| *value *= b);
             let rows = self.rows(&columns);
-            delta.iter().zip(ratios).zip(&rows).map(|((d, r), row)| r * d - row).collect()
+            delta.iter().zip(&ratios).zip(&rows).map(|((d, r), row)| r * d - row).collect()
         };
         // The diagonal is r - a sum e^2 b; where a point has one partner it all but vanishes.
         let squares = self.squares();
@@ -141,5 +146,40 @@ impl<'a> Factors<'a> {
         let mean: f64 = delta.iter().zip(a).map(|(d, a)| d * a).sum();
         delta.iter_mut().for_each(|d| *d -= mean);
         (delta, steps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+
+    /// Kept or computed anew, the factors are the same maps.
+    #[test]
+    fn streaming_changes_nothing() {
+        let cloud = |n: usize, shift: f64| {
+            Array2::from_shape_fn((n, 2), |(i, k)| ((7 * i + 3 * k) % 11) as f64 / 5.0 + shift)
+        };
+        let side = |n: usize, shift: f64| {
+            let mass = vec![1.0 / n as f64; n];
+            Side::new(cloud(n, shift).view(), &mass, 1.0, &[0.0, 0.0]).0
+        };
+        let (x, y) = (side(300, 0.0), side(1500, 0.4));
+        let (f, g) = (vec![0.2; 300], vec![0.3; 1500]);
+        let kept = Factors::new((&x, &f), (&y, &g), 0.7);
+        let streamed = Factors { stored: None, ..Factors::new((&x, &f), (&y, &g), 0.7) };
+        assert!(kept.stored.is_some());
+        let agree = |left: Vec<f64>, right: Vec<f64>| {
+            assert_eq!(left.len(), right.len());
+            for (p, q) in left.iter().zip(&right) {
+                assert!((p - q).abs() <= 1e-12 * p.abs(), "{p} {q}");
+            }
+        };
+        let u: Vec<f64> = (0..300).map(|i| 1.0 + f64::from(i % 7)).collect();
+        let v: Vec<f64> = (0..1500).map(|j| 1.0 + f64::from(j % 5)).collect();
+        agree(kept.rows(&v), streamed.rows(&v));
+        agree(kept.columns(&u), streamed.columns(&u));
+        agree(kept.squares(), streamed.squares());
     }
 }

@@ -4,10 +4,13 @@ use std::cmp::Ordering;
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use rayon::prelude::*;
+use sde_core::Key;
 
 use super::given::check_order;
+use super::ridge::shortest_mixture;
 use crate::error::{Error, Result};
 use crate::input::{FIRST, SECOND, check_balance, check_pair, check_rows, cloud_weights};
+use crate::keyed::random_directions;
 
 /// Starts that are followed upward: the best of those given.
 const FOLLOWED: usize = 8;
@@ -34,8 +37,10 @@ pub struct MaxSliced {
 /// [`random_directions`](crate::random_directions)), the directions of the difference of the means
 /// and of the coordinate axes. Each step goes along the great circle towards the gradient, which for
 /// p = 2 is a power iteration with the second moments of the optimal plan, and is taken only if the
-/// distance grows: the result is at least as large as along any start. The problem is not convex, so
-/// more starts may find more.
+/// distance grows: the result is at least as large as along any start. Where positions change order
+/// the distance has a ridge, which gradients of one point cross to and fro; from the best maximum
+/// the search goes on along the shortest mixture of the gradients around it (gradient sampling). The
+/// problem is not convex, so more starts may find more.
 ///
 /// # Shapes
 /// `x: [N, D]`, `a: [N]`, `y: [M, D]`, `b: [M]`, `starts: [D, K]`, one a column, of any length but
@@ -47,7 +52,8 @@ pub struct MaxSliced {
 ///
 /// # Reference
 /// I. Deshpande et al., *Max-sliced Wasserstein distance and its use for GANs*, 2019,
-/// arXiv:1904.05877.
+/// arXiv:1904.05877; J. V. Burke, A. S. Lewis, M. L. Overton, *A robust gradient sampling algorithm for
+/// nonsmooth, nonconvex optimization*, SIAM J. Optimization 15, 2005.
 ///
 /// ```
 /// use ndarray::array;
@@ -120,10 +126,10 @@ pub fn max_sliced_w(
         Ordering::Equal => Ordering::Greater,
         other => other,
     };
-    let Some((_, best)) = ascents.into_iter().max_by(later) else {
+    let Some((power, best)) = ascents.into_iter().max_by(later) else {
         return Err(Error::TooFewRows { what: "starts", found: 0, needed: 1 });
     };
-    Ok(best)
+    problem.polish(power, best)
 }
 
 struct Problem<'a> {
@@ -232,6 +238,55 @@ impl Problem<'_> {
             }
         }
         (power, theta, MAX_STEPS)
+    }
+
+    /// Goes on along ridges, until no mixture of the gradients nearby ascends.
+    fn polish(&self, mut power: f64, mut best: MaxSliced) -> Result<MaxSliced> {
+        let dim = best.direction.len();
+        let count = (2 * dim).clamp(4, 64);
+        let mut radius = 1e-2;
+        for round in 0..MAX_STEPS {
+            if dim == 1 || !(radius > 1e-8) {
+                break;
+            }
+            let theta = &best.direction;
+            // Which points around are looked at is no matter of chance: one fixed key.
+            let around = random_directions(dim, count, Key::root(0x51_1CED).fold(round as u64))?;
+            let mut points = vec![theta.clone()];
+            points.extend(around.columns().into_iter().filter_map(|way| {
+                let tangent = &way - &(theta * theta.dot(&way));
+                normalised(theta + &(tangent * radius))
+            }));
+            let gradients: Vec<Array1<f64>> = points
+                .par_iter()
+                .map(|point| {
+                    let gradient = self.gradient(point);
+                    let radial = gradient.dot(theta);
+                    gradient - theta * radial
+                })
+                .collect();
+            let moved = normalised(shortest_mixture(&gradients)).and_then(|way| {
+                let lengths = [8.0, 2.0, 0.5, 0.125, 0.03];
+                let tried = lengths.iter().filter_map(|length| {
+                    let moved = normalised(theta + &(&way * (length * radius)))?;
+                    Some((self.power(&moved), moved))
+                });
+                tried.reduce(|best, other| if other.0 > best.0 { other } else { best })
+            });
+            match moved {
+                Some((more, moved)) if more > power => {
+                    let (more, direction, steps) = self.ascend(more, moved);
+                    let steps = best.steps + steps + 1;
+                    best = MaxSliced { value: more.powf(self.p.recip()), direction, steps };
+                    if more - power <= 1e-13 * more {
+                        radius *= 0.25;
+                    }
+                    power = more;
+                }
+                _ => radius *= 0.25,
+            }
+        }
+        Ok(best)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod given;
 mod maximum;
+mod ridge;
 
 pub use given::{SlicedDistance, sliced_w, sliced_w_keyed};
 pub use maximum::{MaxSliced, max_sliced_w};

@@ -2,13 +2,20 @@
 
 mod support;
 
+mod classifier;
 mod entropic;
 mod errors;
+mod gaussians;
 mod grid;
+mod histogram_divergences;
+mod kernel_estimates;
 mod kernels;
 mod laws;
+mod log_likelihoods;
+mod neighbours;
 mod other_distances;
 mod references;
 mod registry;
+mod sliced;
 mod transport;
 mod uncertainty;
