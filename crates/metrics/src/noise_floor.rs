@@ -11,6 +11,9 @@ use crate::input::check_rows;
 /// rows the other, so a drift along the rows falls on both. The halves have N/2 rows each, and
 /// floors grow as samples shrink: to judge a comparison of n against n samples, pass 2n.
 ///
+/// This is one halving, for any closure; [`crate::Metric::noise_floor`] has the mean and scatter over
+/// many random ones, for every metric of the registry.
+///
 /// The metric's own result is returned, with whatever error bar it carries ([`crate::Mmd2`] has
 /// its standard error).
 ///

@@ -84,7 +84,9 @@ pub(super) fn list(args: &Args, output: &Output) -> Result<()> {
         let text = match args.what {
             Some(What::Methods) => Method::markdown(),
             Some(What::Metrics) => Metric::markdown(),
-            _ => bail!("--markdown is for `list methods` and `list metrics`, the tables in the book"),
+            _ => {
+                bail!("--markdown is for `list methods` and `list metrics`, the tables in the book")
+            }
         };
         return output.emit(&json!({"markdown": text}), text.trim_end());
     }

@@ -60,7 +60,9 @@ impl Metric {
         };
         match (x, y) {
             (Sample::LogDensities(x), y) => {
-                let Some(summary) = info.log_densities else { return refuse(Kind::LogDensities.name()) };
+                let Some(summary) = info.log_densities else {
+                    return refuse(Kind::LogDensities.name());
+                };
                 match y {
                     None => summary(x.view(), None, options),
                     Some(Sample::LogDensities(y)) => summary(x.view(), Some(y.view()), options),
@@ -113,8 +115,7 @@ impl Metric {
 fn masses(x: &Cloud, y: &Cloud) -> Result<[f64; 2]> {
     let given = |cloud: &Cloud| cloud.weights.as_ref().map(|w| w.sum());
     let (left, right) = (given(x), given(y));
-    let (left, right) =
-        (left.or(right).unwrap_or(1.0), right.or(left).unwrap_or(1.0));
+    let (left, right) = (left.or(right).unwrap_or(1.0), right.or(left).unwrap_or(1.0));
     check_balance(left, right)?;
     Ok([left, right])
 }

@@ -2,8 +2,8 @@
 
 use super::Info;
 use super::Parameter::{
-    Bandwidth, Degree, Dimension, Epsilon, Exponent, Neighbours, Offset, Plan, Power, Projections, Seed,
-    SubsetSize, Subsets, Unbiased,
+    Bandwidth, Degree, Dimension, Epsilon, Exponent, Neighbours, Offset, Plan, Power, Projections,
+    Seed, SubsetSize, Subsets, Unbiased,
 };
 use super::evaluate::{cells, kernels, likelihood, moments, neighbours, slices, transport};
 

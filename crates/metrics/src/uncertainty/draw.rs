@@ -96,9 +96,14 @@ impl Sample {
             return Ok((Self::Histogram(part(true)?), Self::Histogram(part(false)?)));
         }
         let (mut part, mut rest) = (Vec::with_capacity(size), Vec::with_capacity(n - size));
-        without_replacement(key, n, size, |t, chosen| {
-            if chosen { part.push(t) } else { rest.push(t) }
-        });
+        without_replacement(
+            key,
+            n,
+            size,
+            |t, chosen| {
+                if chosen { part.push(t) } else { rest.push(t) }
+            },
+        );
         let scaled = |rows: &[usize]| self.select(rows).scaled_to(self.mass());
         Ok((scaled(&part)?, scaled(&rest)?))
     }

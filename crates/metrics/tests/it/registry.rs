@@ -98,7 +98,12 @@ fn what_a_metric_does_not_take_is_named() {
     refuse(Metric::Mmd, &weighted, Some(&cloud), "mmd takes clouds, found weights");
     refuse(Metric::Mmd, &histogram, Some(&histogram), "mmd takes clouds, found histograms");
     refuse(Metric::TotalVariation, &cloud, Some(&cloud), "tv takes histograms, found clouds");
-    refuse(Metric::W2, &cloud, Some(&histogram), &format!("w2 takes weighted clouds, histograms, {kinds}"));
+    refuse(
+        Metric::W2,
+        &cloud,
+        Some(&histogram),
+        &format!("w2 takes weighted clouds, histograms, {kinds}"),
+    );
     refuse(Metric::W1, &cloud, None, "w1 takes weighted clouds, found one sample");
     refuse(Metric::W1, &values, None, "w1 takes weighted clouds, found log-densities");
     assert_eq!(values.kind(), Kind::LogDensities);

@@ -1,13 +1,11 @@
 //! Error bars against the truth: what is claimed of one sample is what many samples do.
 
-use metrics::{
-    HistogramBuilder, Interval, Kind, Metric, Options, Resampling, Sample, Scheme,
-};
+use metrics::{HistogramBuilder, Interval, Kind, Metric, Options, Resampling, Sample, Scheme};
 use ndarray::{Array1, Array2, Axis};
 use sde_core::Key;
 use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, DiscreteCDF, FisherSnedecor};
 
-use crate::support::slow;
+use crate::support::{check_close, slow};
 
 /// Half the false-alarm rate of a statistical test: one for each tail.
 const TAIL: f64 = 5e-7;
@@ -156,6 +154,26 @@ fn standard_errors_of_weighted_clouds_are_the_scatter() {
     }
 }
 
+/// An isometry into more dimensions, fewer or more than there are points, changes no error bar.
+#[test]
+fn frechet_errors_of_flat_clouds_are_those_in_the_plane() {
+    let (x, y) = (normals(Key::root(25), 30, 2), normals(Key::root(26), 25, 2) * 1.5 + 0.3);
+    let flat = metrics::frechet_standard_error(x.view(), y.view()).unwrap();
+    for dim in [3, 20, 28, 60] {
+        let mut axes = normals(Key::root(27).fold(dim as u64), 2, dim);
+        let first = axes.row(0).to_owned();
+        let overlap = first.dot(&axes.row(1)) / first.dot(&first);
+        axes.row_mut(1).scaled_add(-overlap, &first);
+        for mut axis in axes.rows_mut() {
+            let length = axis.dot(&axis).sqrt();
+            axis /= length;
+        }
+        let (x, y) = (x.dot(&axes), y.dot(&axes));
+        let error = metrics::frechet_standard_error(x.view(), y.view()).unwrap();
+        check_close(&format!("{dim} dimensions"), error, flat, 1e-10, 0.0);
+    }
+}
+
 /// Resamples of some samples scatter as many samples do.
 #[test]
 fn resamples_scatter_as_samples_do() {
@@ -297,7 +315,10 @@ fn misuse_is_named() {
     assert_eq!(floor.unwrap_err().to_string(), "halvings must be >= 1, found 0");
     let one = draw(Kind::Cloud, Key::root(1), 1, false, 0.0);
     let floor = Metric::W2.noise_floor(&one, &Options::default(), Key::root(0), 3);
-    assert_eq!(floor.unwrap_err().to_string(), "sample to draw from has 1 rows, expected at least 2");
+    assert_eq!(
+        floor.unwrap_err().to_string(),
+        "sample to draw from has 1 rows, expected at least 2"
+    );
     let unknown = metrics::Histogram2d::from_weights(1.0, Array2::ones((2, 2))).unwrap();
     let unknown = Sample::Histogram(unknown);
     assert_eq!(Metric::W2.evaluate(&unknown, &unknown, &options()).unwrap().standard_error, None);

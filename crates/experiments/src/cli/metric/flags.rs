@@ -116,7 +116,10 @@ fn belongs(args: &Args) -> Result<()> {
         }
     }
     let grid = args.grid.is_some();
-    ensure!(!(grid && args.plan.is_some()), "--plan does not go with --grid: no plan is kept there");
+    ensure!(
+        !(grid && args.plan.is_some()),
+        "--plan does not go with --grid: no plan is kept there"
+    );
     for (flag, given) in
         [("--weights-a", args.weights_a.is_some()), ("--weights-b", args.weights_b.is_some())]
     {

@@ -26,11 +26,16 @@ pub(super) fn samples(args: &Args) -> Result<(Sample, Option<Sample>)> {
     let takes = |kind: Kind| info.kinds().any(|k| k == kind);
     let kind = if args.grid.is_some() {
         let takes_words = info.takes();
-        ensure!(takes(Kind::Histogram), "--grid does not go with {name}, which takes {takes_words}");
+        ensure!(
+            takes(Kind::Histogram),
+            "--grid does not go with {name}, which takes {takes_words}"
+        );
         Kind::Histogram
     } else {
         let kind = info.kinds().find(|kind| *kind != Kind::Histogram);
-        kind.with_context(|| format!("{name} takes histograms, or samples to be counted: it needs --grid L"))?
+        kind.with_context(|| {
+            format!("{name} takes histograms, or samples to be counted: it needs --grid L")
+        })?
     };
     let a = Side {
         path: &args.a,

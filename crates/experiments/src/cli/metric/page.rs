@@ -101,7 +101,7 @@ impl Page<'_> {
             line(
                 "interval",
                 format!(
-                    "[{}, {}] at {} %; standard error {} ({count} {} resamples)",
+                    "[{}, {}] at {} %; standard error {} ({count} resamples, {})",
                     number(low),
                     number(high),
                     number(100.0 * args.level()),
@@ -125,7 +125,8 @@ impl Page<'_> {
                 line(name, value.to_string());
             }
         }
-        let both = |values: &[f64]| values.iter().map(|v| number(*v)).collect::<Vec<_>>().join(" and ");
+        let both =
+            |values: &[f64]| values.iter().map(|v| number(*v)).collect::<Vec<_>>().join(" and ");
         let sizes: Vec<String> = self.sizes().iter().map(|n| unknown(*n)).collect();
         line("samples", sizes.join(" and "));
         line("mass", both(&found.mass[..sizes.len()]));
@@ -133,7 +134,10 @@ impl Page<'_> {
             line("discarded", both(&discarded));
         }
         if let (Some(path), Some(plan)) = (&args.plan, &found.plan) {
-            line("plan", format!("{} moves (i, j, mass) in {}", plan.moves().len(), path.display()));
+            line(
+                "plan",
+                format!("{} moves (i, j, mass) in {}", plan.moves().len(), path.display()),
+            );
         }
         line("seconds", short(self.seconds));
         Ok(lines)

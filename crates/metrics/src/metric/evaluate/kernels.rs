@@ -49,9 +49,7 @@ pub(in crate::metric) fn kid(x: &Cloud, y: &Cloud, options: &Options) -> Result<
     }
     let (size, count) = (options.subset_size, options.subsets);
     let found = mmd2_on_subsets(x.view(), y.view(), Kernel::Cubic, size, count, options.key)?;
-    Ok(measured
-        .with("subset-mean", found.mean)
-        .with("subset-deviation", found.standard_deviation))
+    Ok(measured.with("subset-mean", found.mean).with("subset-deviation", found.standard_deviation))
 }
 
 pub(in crate::metric) fn energy(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {

@@ -37,8 +37,7 @@ pub(in crate::metric) fn max_sliced(x: &Cloud, y: &Cloud, options: &Options) -> 
     let p = options.power;
     let found = max_sliced_w(x.view(), a, y.view(), b, starts.view(), p)?;
     let direction = found.direction.view().insert_axis(Axis(1));
-    let error = options
-        .errors
-        .then(|| sliced_error((x.view(), a), (y.view(), b), direction, p).of_samples);
+    let error =
+        options.errors.then(|| sliced_error((x.view(), a), (y.view(), b), direction, p).of_samples);
     Ok(Measured { value: found.value, ..Measured::root(found.value.powf(p), error, p) })
 }

@@ -33,7 +33,8 @@ fn solve(
 
 fn certified(found: Measured, transport: Transport) -> Measured {
     let gap = transport.gap();
-    let found = found.with("primal", transport.primal).with("dual", transport.dual).with("gap", gap);
+    let found =
+        found.with("primal", transport.primal).with("dual", transport.dual).with("gap", gap);
     Measured { plan: transport.plan, ..found }
 }
 
