@@ -83,7 +83,7 @@ pub fn log_likelihood(
     let lost = values.iter().zip(&weights).filter(|(value, _)| !value.is_finite());
     let lost: f64 = lost.map(|(_, weight)| weight).sum();
     let share = |weight: f64| weight / mass;
-    let mean: f64 = finite.iter().map(|(value, weight)| share(*weight) * value).sum();
+    let mean = finite.iter().map(|(value, weight)| weight * value).sum::<f64>() / mass;
     let concentration: f64 = finite.iter().map(|(_, weight)| share(*weight).powi(2)).sum();
     let square: f64 = finite.iter().map(|(v, w)| (share(*w) * (v - mean)).powi(2)).sum();
     // Equal weights: s^2 / n with the unbiased s^2.
