@@ -67,7 +67,7 @@ pub fn log_likelihood(
     if values.is_empty() {
         return Err(Error::TooFewRows { what: WHAT, found: 0, needed: 2 });
     }
-    let (weights, total) = cloud_weights(WHAT, values.len(), weights)?;
+    let (weights, _) = cloud_weights(WHAT, values.len(), weights)?;
     let mut finite: Vec<(f64, f64)> = values
         .iter()
         .zip(&weights)
@@ -80,8 +80,10 @@ pub fn log_likelihood(
     }
     finite.sort_by(|p, q| p.0.total_cmp(&q.0));
     let mass = check_weights(WHAT, finite.iter().map(|(_, weight)| weight))?;
+    let lost = values.iter().zip(&weights).filter(|(value, _)| !value.is_finite());
+    let lost: f64 = lost.map(|(_, weight)| weight).sum();
     let share = |weight: f64| weight / mass;
-    let mean: f64 = finite.iter().map(|(value, weight)| share(*weight) * value).sum();
+    let mean = finite.iter().map(|(value, weight)| weight * value).sum::<f64>() / mass;
     let concentration: f64 = finite.iter().map(|(_, weight)| share(*weight).powi(2)).sum();
     let square: f64 = finite.iter().map(|(v, w)| (share(*w) * (v - mean)).powi(2)).sum();
     // Equal weights: s^2 / n with the unbiased s^2.
@@ -97,7 +99,7 @@ pub fn log_likelihood(
         n_minus_infinity: count(|v| v == f64::NEG_INFINITY),
         n_plus_infinity: count(|v| v == f64::INFINITY),
         n_nan: count(f64::is_nan),
-        finite_share: (mass / total).min(1.0),
+        finite_share: mass / (mass + lost),
         effective_count: concentration.recip(),
     })
 }

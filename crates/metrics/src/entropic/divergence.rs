@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayView1, ArrayView2};
 
-use super::solve::{EntropicTransport, Pair, Sinkhorn};
+use super::transport::{EntropicTransport, Pair, Sinkhorn};
 use crate::error::Result;
 
 /// The Sinkhorn divergence of two clouds, with the three transports it is made of.

@@ -4,6 +4,7 @@ mod divergence;
 mod newton;
 mod plan;
 mod solve;
+mod transport;
 
 pub use divergence::{SinkhornDivergence, sinkhorn_divergence};
-pub use solve::{EntropicTransport, Sinkhorn, entropic_transport};
+pub use transport::{EntropicTransport, Sinkhorn, entropic_transport};

@@ -73,11 +73,15 @@ pub fn precision_recall(x: ArrayView2<f64>, y: ArrayView2<f64>, k: usize) -> Res
         let p = hits as f64 / n;
         Estimate { value: p, standard_error: (p * (1.0 - p) / n).sqrt() }
     };
-    let counts: Vec<f64> = of_y.iter().map(|one| one.inside as f64 / k as f64).collect();
+    let counts: Vec<f64> = of_y.iter().map(|one| one.inside as f64).collect();
+    let balls = Estimate::of_mean(&counts);
     Ok(Manifolds {
         precision: share(&of_y, &|_, one| one.inside > 0),
         recall: share(&of_x, &|_, one| one.inside > 0),
-        density: Estimate::of_mean(&counts),
+        density: Estimate {
+            value: balls.value / k as f64,
+            standard_error: balls.standard_error / k as f64,
+        },
         coverage: share(&of_x, &|i, one| one.nearest <= radii_x[i]),
     })
 }

@@ -23,10 +23,9 @@ pub(crate) fn nearest(
     for start in (0..points.len()).step_by(CHUNK) {
         let squares = &mut buffer[..CHUNK.min(points.len() - start)];
         points.squared_distances(query, start, squares);
-        if let Some(own) = skip.and_then(|i| i.checked_sub(start)) {
-            if let Some(square) = squares.get_mut(own) {
-                *square = f64::INFINITY;
-            }
+        let own = skip.and_then(|i| i.checked_sub(start));
+        if let Some(square) = own.and_then(|at| squares.get_mut(at)) {
+            *square = f64::INFINITY;
         }
         for (at, &squared) in squares.iter().enumerate() {
             let worst = if found.len() < k { f64::INFINITY } else { found[k - 1].squared };

@@ -222,7 +222,7 @@ impl Problem<'_> {
                 .into_iter()
                 .reduce(|best, other| if other.0 > best.0 { other } else { best });
             let mut shorter = 0.5 * angle;
-            while found.as_ref().is_none_or(|f| !(f.0 > power)) && shorter > 1e-9 {
+            while found.as_ref().is_none_or(|f| f.0 <= power) && shorter > 1e-9 {
                 found = Some(at(shorter));
                 shorter *= 0.5;
             }
@@ -246,7 +246,7 @@ impl Problem<'_> {
         let count = (2 * dim).clamp(4, 64);
         let mut radius = 1e-2;
         for round in 0..MAX_STEPS {
-            if dim == 1 || !(radius > 1e-8) {
+            if dim == 1 || radius <= 1e-8 {
                 break;
             }
             let theta = &best.direction;
