@@ -8,7 +8,7 @@ impl Metric {
     /// The registry as a table in Markdown: what the book holds.
     ///
     /// ```
-    /// assert!(metrics::Metric::markdown().contains("| `energy` | 2 E\\|x-y\\| - "));
+    /// assert!(metrics::Metric::markdown().contains("| `energy` | 2 E\\|x-y\\|^a - "));
     /// ```
     #[must_use]
     pub fn markdown() -> String {

@@ -17,7 +17,7 @@ impl Transport {
     /// how much the value scatters about its *expectation* over samples of these sizes; that
     /// expectation itself lies above the distance of the laws, by a bias of order $n^{-2/D}$ for
     /// D > 4, of which a noise floor gives an idea and a standard error none. It holds where the laws
-    /// differ; where they agree the potentials are noise, and so is their variance. Of
+    /// differ; where they agree the potentials are noise, of about twice the variance of the value. Of
     /// [`Transport::distance`] under the squared cost the standard error is this over twice the
     /// distance.
     ///
