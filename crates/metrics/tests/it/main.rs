@@ -9,3 +9,5 @@ mod laws;
 mod other_distances;
 mod references;
 mod transport;
+mod transport_hard;
+mod transport_laws;
