@@ -120,7 +120,11 @@ impl<I: Named> Peer<I> {
     /// What the peer computes for an item.
     pub(crate) fn check(&mut self, item: I) -> Result<Found> {
         let Checked { loss, memory_kib, file } = self.ask("check", item)?;
-        Ok(Found { loss, memory_kib, values: crate::exchange::read_floats(&self.folder.join(file))? })
+        Ok(Found {
+            loss,
+            memory_kib,
+            values: crate::exchange::read_floats(&self.folder.join(file))?,
+        })
     }
 
     fn ask<T: DeserializeOwned>(&mut self, word: &str, item: I) -> Result<T> {

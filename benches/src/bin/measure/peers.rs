@@ -93,7 +93,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let expected = Expected::new(&work, &ours)?;
     let (mut peers, mut differences, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
     for spec in PEERS {
-        let started = Peer::<Item>::start(args.python.as_os_str(), spec, folder.path(), options.threads);
+        let started =
+            Peer::<Item>::start(args.python.as_os_str(), spec, folder.path(), options.threads);
         let mut peer = match started {
             Ok(peer) => peer,
             Err(error) if spec.optional => {

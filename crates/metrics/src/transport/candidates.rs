@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use super::basis::SpanningTree;
 
+/// A waiting arc enters if its reduced cost is this share of the best that was found with it.
+const GOOD_ENOUGH: f64 = 0.1;
+
 /// Arcs in rows, one a source, and where pricing goes on.
 pub(crate) struct Candidates {
     start: Vec<u32>,
@@ -12,6 +15,8 @@ pub(crate) struct Candidates {
     position: usize,
     /// Arcs `(source, place)` that were violated when they were last looked at.
     waiting: Vec<(u32, u32)>,
+    /// Reduced cost beyond which none of those that wait is good enough.
+    bar: f64,
 }
 
 impl Candidates {
@@ -32,7 +37,7 @@ impl Candidates {
         }
         let target = arcs.iter().map(|arc| arc.1).collect();
         let cost = arcs.iter().map(|&(i, j)| cost(i as usize, j as usize)).collect();
-        Self { start, target, cost, position: 0, waiting: Vec::new() }
+        Self { start, target, cost, position: 0, waiting: Vec::new(), bar: 0.0 }
     }
 
     fn sources(&self) -> usize {
@@ -47,6 +52,11 @@ impl Candidates {
     pub(crate) fn of(&self, i: usize) -> (&[u32], &[f64]) {
         let row = self.row(i);
         (&self.target[row.clone()], &self.cost[row])
+    }
+
+    /// Target and cost of an arc, in the order of [`Candidates::all`].
+    pub(crate) fn arc(&self, k: u32) -> (u32, f64) {
+        (self.target[k as usize], self.cost[k as usize])
     }
 
     /// All arcs `(source, target, cost)`.
@@ -67,7 +77,9 @@ impl Candidates {
         for i in (0..self.sources()).rev() {
             let row = self.start[i] as usize..end;
             self.start[i + 1] = place as u32;
-            while let Some((&(_, j, cost), before)) = rest.split_last().filter(|(arc, _)| arc.0 as usize == i) {
+            while let Some((&(_, j, cost), before)) =
+                rest.split_last().filter(|(arc, _)| arc.0 as usize == i)
+            {
                 place -= 1;
                 (self.target[place], self.cost[place]) = (j, cost);
                 rest = before;
@@ -82,6 +94,7 @@ impl Candidates {
     /// Pivots until no candidate has a reduced cost below `-tolerance`. Returns the pivots.
     pub(crate) fn optimise(&mut self, tree: &mut SpanningTree, tolerance: f64) -> usize {
         self.waiting.clear();
+        self.bar = -tolerance;
         let mut pivots = 0;
         while let Some((from, to, cost)) = self.entering(tree.potential(), tolerance) {
             tree.pivot(from, to, cost);
@@ -93,21 +106,22 @@ impl Candidates {
     /// A violated arc, with nodes as its ends.
     ///
     /// A look at a block of rows gives several arcs, the best of each row. They wait, and the best of
-    /// those that are still violated enters, until there are none and the next block is looked at.
+    /// those that are still violated enters, until none is worth it and the next block is looked at.
     fn entering(&mut self, potential: &[f64], tolerance: f64) -> Option<(u32, u32, f64)> {
         let n = self.sources();
         let of_target = &potential[n..];
         let (mut best, mut least) = (None, -tolerance);
         let (targets, costs) = (&self.target, &self.cost);
         self.waiting.retain(|&(i, k)| {
-            let reduced = costs[k as usize] - potential[i as usize]
-                + of_target[targets[k as usize] as usize];
+            let reduced =
+                costs[k as usize] - potential[i as usize] + of_target[targets[k as usize] as usize];
             if reduced < least {
                 (best, least) = (Some((i, k)), reduced);
             }
             reduced < -tolerance
         });
-        if best.is_none() {
+        if best.is_none() || least > self.bar {
+            self.waiting.clear();
             best = self.look(potential, tolerance);
         }
         best.map(|(i, k)| (i, n as u32 + self.target[k as usize], self.cost[k as usize]))
@@ -141,6 +155,7 @@ impl Candidates {
             }
             if scanned >= block {
                 if best.is_some() {
+                    self.bar = (GOOD_ENOUGH * least).min(-tolerance);
                     break;
                 }
                 scanned = 0;

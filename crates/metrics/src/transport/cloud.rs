@@ -182,22 +182,22 @@ impl Start {
     /// Fills the candidates greedily and spans the rest by artificial arcs over the root.
     fn simplex(self, level: &Level, scale: f64) -> Simplex {
         let n = self.u.len();
-        let mut ranked: Vec<(f64, u32, u32, f64)> = self
-            .arcs
-            .all()
-            .map(|(i, j, cost)| (cost - self.u[i as usize] - self.v[j as usize], i, j, cost))
-            .collect();
+        let reduced =
+            |(i, j, cost): (u32, u32, f64)| cost - self.u[i as usize] - self.v[j as usize];
+        let mut ranked: Vec<(f64, u32)> = self.arcs.all().map(reduced).zip(0..).collect();
         // Dear enough that real arcs nearly always win at once, but not beyond all measure: the
         // levels at which parts of the tree hang differ by it, and all arcs between them are violated.
         let typical = ranked.iter().map(|arc| arc.0).sum::<f64>() / ranked.len() as f64;
         let dearest = if scale > 0.0 { 4.0 * scale } else { 1.0 };
         let penalty = if level.is_small() { dearest } else { dearest.min(PENALTY * typical) };
-        ranked.sort_unstable_by(|p, q| p.0.total_cmp(&q.0).then((p.1, p.2).cmp(&(q.1, q.2))));
+        ranked.sort_unstable_by(|p, q| p.0.total_cmp(&q.0).then(p.1.cmp(&q.1)));
+        let sources: Vec<u32> = self.arcs.all().map(|arc| arc.0).collect();
 
         let mut rest: Vec<Mass> = level.x.mass.iter().chain(&level.y.mass).copied().collect();
         let mut forest = Forest::new(rest.len());
-        for (_, i, j, c) in ranked {
-            let (i, j) = (i as usize, n + j as usize);
+        for (_, arc) in ranked {
+            let (j, c) = self.arcs.arc(arc);
+            let (i, j) = (sources[arc as usize] as usize, n + j as usize);
             let flow = rest[i].min(rest[j]);
             if flow > 0 {
                 rest[i] -= flow;

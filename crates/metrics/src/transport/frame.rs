@@ -148,7 +148,8 @@ impl<'a> Frame<'a> {
         for &(i, j, mut mass) in flows {
             let (i, j) = (i as usize, j as usize);
             while mass > 0 {
-                let (p, q) = (sources[i][next_left[i]] as usize, targets[j][next_right[j]] as usize);
+                let (p, q) =
+                    (sources[i][next_left[i]] as usize, targets[j][next_right[j]] as usize);
                 let moved = mass.min(left[p]).min(right[q]);
                 mass -= moved;
                 left[p] -= moved;

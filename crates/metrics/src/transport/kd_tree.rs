@@ -141,12 +141,17 @@ impl KdTree {
     pub(crate) fn best(&self, query: &[f64], k: usize, limit: f64, found: &mut Vec<Offer>) {
         found.clear();
         if !self.cells.is_empty() {
-            let bound = self.bound(0, query);
-            self.search(0, bound, query, k, limit, found);
+            // The loops over the few coordinates unroll where their number is known.
+            match self.dim {
+                2 => self.search::<2>(0, f64::NEG_INFINITY, query, k, limit, found),
+                3 => self.search::<3>(0, f64::NEG_INFINITY, query, k, limit, found),
+                _ => self.search::<0>(0, f64::NEG_INFINITY, query, k, limit, found),
+            }
         }
     }
 
-    fn search(
+    /// Below a cell; `D` is the dimension, or zero where it is known at run time only.
+    fn search<const D: usize>(
         &self,
         cell: usize,
         bound: f64,
@@ -160,20 +165,21 @@ impl KdTree {
         }
         let Cell { start, end, right } = self.cells[cell];
         if right == 0 {
-            return self.search_leaf(start as usize, end as usize, query, k, limit, found);
+            return self.search_leaf::<D>(start as usize, end as usize, query, k, limit, found);
         }
         let (left, right) = (cell + 1, right as usize);
-        let (left_bound, right_bound) = (self.bound(left, query), self.bound(right, query));
+        let (left_bound, right_bound) =
+            (self.bound::<D>(left, query), self.bound::<D>(right, query));
         if left_bound <= right_bound {
-            self.search(left, left_bound, query, k, limit, found);
-            self.search(right, right_bound, query, k, limit, found);
+            self.search::<D>(left, left_bound, query, k, limit, found);
+            self.search::<D>(right, right_bound, query, k, limit, found);
         } else {
-            self.search(right, right_bound, query, k, limit, found);
-            self.search(left, left_bound, query, k, limit, found);
+            self.search::<D>(right, right_bound, query, k, limit, found);
+            self.search::<D>(left, left_bound, query, k, limit, found);
         }
     }
 
-    fn search_leaf(
+    fn search_leaf<const D: usize>(
         &self,
         start: usize,
         end: usize,
@@ -187,8 +193,8 @@ impl KdTree {
         let mut values = [0.0; TILES_HIGH * LANES];
         let values = &mut values[..potential.len()];
         // The call through the dispatcher pays where there is more than a tile.
-        let least = if self.dim <= LOW {
-            reduced_costs(self.cost, query, coords, potential, values)
+        let least = if D > 0 {
+            reduced_costs(self.cost, known::<D>(query), coords, potential, values)
         } else {
             wide_reduced_costs(self.cost, query, coords, potential, values)
         };
@@ -207,9 +213,11 @@ impl KdTree {
     }
 
     /// Lower bound of the reduced cost over a cell.
-    fn bound(&self, cell: usize, query: &[f64]) -> f64 {
-        let corners = &self.boxes[2 * self.dim * cell..][..2 * self.dim];
-        let (lower, upper) = corners.split_at(self.dim);
+    #[inline]
+    fn bound<const D: usize>(&self, cell: usize, query: &[f64]) -> f64 {
+        let query = known::<D>(query);
+        let corners = &self.boxes[2 * query.len() * cell..][..2 * query.len()];
+        let (lower, upper) = corners.split_at(query.len());
         let mut sum = 0.0;
         for ((&q, &low), &high) in query.iter().zip(lower).zip(upper) {
             let gap = (low - q).max(q - high).max(0.0);
@@ -217,6 +225,12 @@ impl KdTree {
         }
         self.cost.of_squared(sum) - self.top[cell]
     }
+}
+
+/// The coordinates, in a slice whose length the compiler knows if `D` is not zero.
+#[inline(always)]
+fn known<const D: usize>(query: &[f64]) -> &[f64] {
+    if D > 0 { &query[..D] } else { query }
 }
 
 fn threshold(k: usize, limit: f64, found: &[Offer]) -> f64 {
@@ -252,7 +266,10 @@ fn reduced_costs(
 }
 
 /// The same with the widest registers there are: no result depends on which.
-#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx2", "x86_64+avx2"), dispatcher = "direct")]
+#[multiversion::multiversion(
+    targets("x86_64+avx512f+avx512vl+avx2", "x86_64+avx2"),
+    dispatcher = "direct"
+)]
 fn wide_reduced_costs(
     cost: GroundCost,
     query: &[f64],

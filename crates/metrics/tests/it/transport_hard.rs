@@ -86,7 +86,8 @@ fn sweep(
     (y, b): (&Array2<f64>, &Array1<f64>),
 ) -> f64 {
     let sorted = |points: &Array2<f64>, weights: &Array1<f64>| {
-        let mut pairs: Vec<(f64, f64)> = points.iter().copied().zip(weights.iter().copied()).collect();
+        let mut pairs: Vec<(f64, f64)> =
+            points.iter().copied().zip(weights.iter().copied()).collect();
         pairs.sort_by(|p, q| q.0.total_cmp(&p.0));
         pairs
     };
@@ -167,7 +168,9 @@ fn tiny_and_huge_clouds() {
 fn far_offsets_change_nothing() {
     let mut numbers = Numbers::new(31);
     let mut lattice = |n: usize| {
-        numbers.normals(n, 3).mapv(|value| (value * f64::from(1 << 16)).round() / f64::from(1 << 16))
+        numbers
+            .normals(n, 3)
+            .mapv(|value| (value * f64::from(1 << 16)).round() / f64::from(1 << 16))
     };
     let (x, y) = (lattice(300), lattice(200));
     for cost in COSTS {
@@ -179,7 +182,9 @@ fn far_offsets_change_nothing() {
         check_close("its dual", far.dual, near.primal, 1e-12, 0.0);
     }
     let away = w2(x.view(), (&y + 1e8).view()).unwrap();
-    let expected: f64 = (0..3).map(|k| (1e8 + y.column(k).mean().unwrap() - x.column(k).mean().unwrap()).powi(2)).sum();
+    let expected: f64 = (0..3)
+        .map(|k| (1e8 + y.column(k).mean().unwrap() - x.column(k).mean().unwrap()).powi(2))
+        .sum();
     check_close("one at 1e8", away.primal, expected, 1e-14, 0.0);
 }
 
@@ -189,9 +194,8 @@ fn collinear_points_are_points_of_a_line() {
     // A Pythagorean direction and whole numbers: distances along it are exact, and full of ties.
     let direction = array![[3.0, 4.0]];
     for (n, m) in [(1500, 1500), (700, 1100)] {
-        let mut whole = |n: usize| {
-            Array2::from_shape_simple_fn((n, 1), || (numbers.bits() % 4000) as f64)
-        };
+        let mut whole =
+            |n: usize| Array2::from_shape_simple_fn((n, 1), || (numbers.bits() % 4000) as f64);
         let (x, y) = (whole(n), whole(m));
         let (in_x, in_y) = (x.dot(&direction), y.dot(&direction));
         for cost in COSTS {
@@ -241,7 +245,8 @@ fn massless_points_change_nothing() {
         let expected = solve(cost, (&x, &a), (&y, &b)).primal;
         let more_x = concatenate![Axis(0), x, array![[30.0, 0.0], [x[[0, 0]], x[[0, 1]]]]];
         let more_y = concatenate![Axis(0), array![[0.0, -30.0]], y];
-        let (more_a, more_b) = (concatenate![Axis(0), a, [0.0, 0.0]], concatenate![Axis(0), [0.0], b]);
+        let (more_a, more_b) =
+            (concatenate![Axis(0), a, [0.0, 0.0]], concatenate![Axis(0), [0.0], b]);
         let found = solve(cost, (&more_x, &more_a), (&more_y, &more_b));
         check_close("with massless points", found.primal, expected, 1e-13, 0.0);
         check_feasible(&found, more_x.view(), more_y.view());
@@ -251,9 +256,8 @@ fn massless_points_change_nothing() {
 /// Potentials are differences of costs: up to the rounding of the largest ones.
 #[track_caller]
 fn check_feasible(transport: &Transport, x: ArrayView2<f64>, y: ArrayView2<f64>) {
-    let pair = |(i, j): (usize, usize)| {
-        transport.cost.between(&x.row(i).to_vec(), &y.row(j).to_vec())
-    };
+    let pair =
+        |(i, j): (usize, usize)| transport.cost.between(&x.row(i).to_vec(), &y.row(j).to_vec());
     let costs = Array2::from_shape_fn((x.nrows(), y.nrows()), pair);
     let rounding = 8.0 * f64::EPSILON * costs.fold(0.0, |most: f64, &cost| most.max(cost));
     for ((i, j), cost) in costs.indexed_iter() {
@@ -319,8 +323,7 @@ fn masses_are_stated() {
 fn light_nodes_of_a_grid() {
     let mut numbers = Numbers::new(61);
     for n in [2, 12, 64] {
-        let (mut a, mut b) =
-            (weights_over(20, n, &mut numbers), weights_over(20, n, &mut numbers));
+        let (mut a, mut b) = (weights_over(20, n, &mut numbers), weights_over(20, n, &mut numbers));
         let nodes = Array1::from_shape_fn(n, |k| 0.25 * k as f64);
         (a[0], b[0]) = (1e6, 1e6 + a.sum() - a[0] - (b.sum() - b[0]));
         if n > 2 {
@@ -328,8 +331,7 @@ fn light_nodes_of_a_grid() {
             b[0] = a.sum() - (b.sum() - b[0]);
         }
         let points = nodes.clone().insert_axis(Axis(1));
-        let expected =
-            sweep(GroundCost::SquaredEuclidean, (&points, &a), (&points, &b)) / a.sum();
+        let expected = sweep(GroundCost::SquaredEuclidean, (&points, &a), (&points, &b)) / a.sum();
         let zero = array![0.0];
         let (row_a, row_b) = (a.view().insert_axis(Axis(0)), b.view().insert_axis(Axis(0)));
         let row = histogram_w2(row_a, row_b, nodes.view(), zero.view()).unwrap();

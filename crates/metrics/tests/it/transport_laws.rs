@@ -26,7 +26,13 @@ fn cloud(numbers: &mut Numbers, n: usize, d: usize, kind: u8) -> Cloud {
     let mut weights = Array1::from_shape_simple_fn(n, || match kind / 2 {
         0 => 1.0,
         1 => numbers.uniform().powi(5),
-        _ => if numbers.uniform() < 0.4 { 0.0 } else { 1.0 + (numbers.bits() % 4) as f64 },
+        _ => {
+            if numbers.uniform() < 0.4 {
+                0.0
+            } else {
+                1.0 + (numbers.bits() % 4) as f64
+            }
+        }
     });
     weights[n / 2] += 0.5;
     let total = weights.sum();

@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
+use super::Args;
 use super::child::{self, Case};
 use super::growth::mebibytes;
 use super::problem::Problem;
-use super::Args;
 use crate::peer::{Peer, Spec};
 use crate::peers::words;
 use crate::side::{Named, Side, Times, rounds};
@@ -98,9 +98,10 @@ pub(crate) fn measure(args: &Args) -> Result<Comparison> {
     let note = match (&args.hist, hist) {
         (_, Some(_)) => None,
         (None, None) => Some("the published histograms are left out: no --hist DIR".to_owned()),
-        (Some(folder), None) => {
-            Some(format!("the published histograms are left out: {} is no folder", folder.display()))
-        }
+        (Some(folder), None) => Some(format!(
+            "the published histograms are left out: {} is no folder",
+            folder.display()
+        )),
     };
     match &note {
         Some(note) => eprintln!("{note}"),
@@ -118,7 +119,9 @@ pub(crate) fn measure(args: &Args) -> Result<Comparison> {
         let python = args.python.as_os_str();
         let mut peer = Peer::<Item>::start(python, spec, folder.path(), args.common.threads)?;
         let (mut difference, mut memory_kib) = (0.0_f64, BTreeMap::new());
-        for (case, &item) in ours.iter().zip(&items).take(if *grids { items.len() } else { clouds.len() }) {
+        for (case, &item) in
+            ours.iter().zip(&items).take(if *grids { items.len() } else { clouds.len() })
+        {
             let found = peer.check(item)?;
             let theirs = found.loss.unwrap_or(f64::NAN);
             let apart = ((theirs - case.value) / case.value).abs();
@@ -210,13 +213,16 @@ impl Comparison {
     }
 
     pub(crate) fn text(&self, args: &Args) -> String {
-        let mut rows = vec![words(&["problem", "side", "ms (quartiles)", "x ours", "MiB", "x ours"])];
+        let mut rows =
+            vec![words(&["problem", "side", "ms (quartiles)", "x ours", "MiB", "x ours"])];
         for &item in &self.items {
             for row in &self.rows {
                 let Some(times) = row.times.get(&item) else { continue };
                 let Spread { median, q1, q3 } = Spread::of(times.iter().map(|s| 1e3 * s));
-                let (memory, ours) = (row.memory_kib.get(&item), self.rows[0].memory_kib.get(&item));
-                let shown = |ratio: Option<f64>| ratio.map_or_else(String::new, |r| format!("{r:.2}"));
+                let (memory, ours) =
+                    (row.memory_kib.get(&item), self.rows[0].memory_kib.get(&item));
+                let shown =
+                    |ratio: Option<f64>| ratio.map_or_else(String::new, |r| format!("{r:.2}"));
                 rows.push(vec![
                     item.0.to_owned(),
                     row.name.clone(),

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::child::{self, Case};
 use super::Args;
+use super::child::{self, Case};
 use crate::peers::words;
 use crate::table::markdown;
 
@@ -83,7 +83,9 @@ impl Growth {
                 ]);
             }
             let shown = |p: Option<f64>| p.map_or_else(|| "-".to_owned(), |p| format!("{p:.2}"));
-            fits.push([(*family).to_owned()].into_iter().chain(exponents(cases).map(shown)).collect());
+            fits.push(
+                [(*family).to_owned()].into_iter().chain(exponents(cases).map(shown)).collect(),
+            );
         }
         format!("{}\n{}", markdown(&rows), markdown(&fits))
     }

@@ -48,7 +48,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let compared = if args.peers { Some(compare::measure(args)?) } else { None };
     let growth = if args.largest > 0 { Some(growth::measure(args)?) } else { None };
     let machine = Machine::here();
-    let parts = [compared.as_ref().map(|c| c.text(args)), growth.as_ref().map(growth::Growth::text)];
+    let parts =
+        [compared.as_ref().map(|c| c.text(args)), growth.as_ref().map(growth::Growth::text)];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     let text = format!("{}\n\n{}", machine.in_words(args.common.threads), parts.join("\n"));
     let json = json!({
