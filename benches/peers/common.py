@@ -69,7 +69,7 @@ def answer(peer, folder, word, item):
         memory = peer.memory_kib(item) if hasattr(peer, "memory_kib") else None
         loss, arrays = peer.result(item)
         asarray = peer.inputs.numpy.asarray
-        name = f"answer.{os.getpid()}.{item}.bin"
+        name = f"answer.{os.getpid()}.{item}.bin".replace("/", ".")
         with open(os.path.join(folder, name), "wb") as file:
             for array in arrays:
                 file.write(asarray(array, dtype="<f4").tobytes())

@@ -47,7 +47,8 @@ impl GridTransport {
 /// arcs instead of (rows x columns)^2. The network simplex method on that graph is exact, and the
 /// potentials prove it.
 ///
-/// Masses need not sum to one, but must agree (1e-9 relative); both are then normalised.
+/// Masses need not sum to one, but must agree (1e-9 relative); both are then normalised, and
+/// [`GridTransport::mass`] says what they were.
 ///
 /// # Shapes
 /// `a, b: [rows, columns]`; `xs: [columns]` positions of the columns, `ys: [rows]` of the rows,
@@ -55,7 +56,7 @@ impl GridTransport {
 ///
 /// # Errors
 /// Shapes that disagree, masses that are negative or not finite, [`Error::UnequalMass`],
-/// positions that are not finite.
+/// positions that are not finite or beyond 1e300, squared distances that no double holds.
 ///
 /// # Reference
 /// G. Auricchio, F. Bassetti, S. Gualandi, M. Veneroni, *Computing Kantorovich-Wasserstein

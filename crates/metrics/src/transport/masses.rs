@@ -15,9 +15,9 @@ const BITS: u32 = 124;
 
 /// Rounds positive weights of two sides, whose totals agree but for rounding, to integers.
 ///
-/// Equal weights are represented exactly. Others are read bit for bit down to a unit of 2^-124 n of
+/// Equal weights are represented exactly. Others are read bit for bit down to a unit of about 2^-123 n of
 /// the largest one: with a million points a weight that is 20 orders of magnitude below it still has
-/// 12 digits.
+/// 11 digits.
 pub(crate) fn integer_masses(a: &[f64], b: &[f64]) -> Masses {
     let uniform = |w: &[f64]| w.iter().all(|&value| value == w[0]);
     if uniform(a) && uniform(b) {

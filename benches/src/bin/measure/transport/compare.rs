@@ -111,6 +111,10 @@ pub(crate) fn measure(args: &Args) -> Result<Comparison> {
     let problems: BTreeMap<Item, Problem> = items.iter().map(named).collect::<Result<_>>()?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     write(&problems, folder.path())?;
+    for (name, text) in SCRIPTS {
+        std::fs::write(folder.path().join(name), text)
+            .with_context(|| format!("cannot write {name}"))?;
+    }
     let solve = |item: &Item| child::spawn(item.0, hist, args.common.threads);
     let ours: Vec<Case> = items.iter().map(solve).collect::<Result<_>>()?;
 
@@ -133,7 +137,7 @@ pub(crate) fn measure(args: &Args) -> Result<Comparison> {
                 case.value
             );
             difference = difference.max(apart);
-            found.memory_kib.into_iter().for_each(|kib| drop(memory_kib.insert(item, kib)));
+            memory_kib.extend(found.memory_kib.map(|kib| (item, kib)));
         }
         eprintln!("{}: the same values as ours, apart by {difference:.1e}", spec.name);
         let (name, versions) = (spec.name.to_owned(), peer.hello.versions.clone());

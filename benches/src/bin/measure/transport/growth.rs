@@ -5,26 +5,18 @@ use serde_json::{Value, json};
 
 use super::Args;
 use super::child::{self, Case};
+use super::problem::FAMILIES;
 use crate::peers::words;
 use crate::table::markdown;
 
-/// Sizes, and for each family the largest of them that is worth the wait.
 const SIZES: [usize; 7] = [1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
-const LARGEST: [(&str, usize); 6] = [
-    ("uniform-2d", 100_000),
-    ("mixture-2d", 100_000),
-    ("checker-2d", 100_000),
-    ("uniform-3d", 50_000),
-    ("uniform-10d", 10_000),
-    ("normal-10d", 10_000),
-];
 
 /// The cases of each family, smallest first.
 pub(crate) struct Growth(Vec<(&'static str, Vec<Case>)>);
 
 pub(crate) fn measure(args: &Args) -> Result<Growth> {
     let mut families = Vec::new();
-    for (family, largest) in LARGEST {
+    for (family, largest) in FAMILIES {
         let mut cases = Vec::new();
         for n in SIZES.into_iter().filter(|&n| n <= largest.min(args.largest)) {
             let case = child::spawn(&format!("{family}/{n}"), None, args.common.threads)?;
