@@ -122,7 +122,9 @@ impl Level<'_> {
             simplex.optimise(tolerance);
             let potential = simplex.tree.potential();
             targets.set_potentials(|j| -potential[n + j]);
-            let found = proposals(&targets, self.x, ADDED, |i| potential[i] - tolerance);
+            // Twice the tolerance of the pivots, so that no candidate is found once more by rounding.
+            let limit = |i: usize| potential[i] - 2.0 * tolerance;
+            let found = proposals(&targets, self.x, ADDED, limit);
             if found.is_empty() {
                 if simplex.tree.flow_through_root() == 0 {
                     return Ok(self.finish(&simplex.tree, &targets));
