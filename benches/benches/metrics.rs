@@ -1,8 +1,8 @@
 //! `metrics`: exact transport between clouds and histograms.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use metrics::{Histogram2d, HistogramBuilder};
-use ndarray::Array2;
+use metrics::{ExactTransport, GroundCost, Histogram2d, HistogramBuilder};
+use ndarray::{Array1, Array2};
 use sde_core::Key;
 use std::hint::black_box;
 
@@ -16,13 +16,35 @@ fn normals(seed: u64, n: usize, d: usize, spread: f64) -> Array2<f64> {
 fn clouds(c: &mut Criterion) {
     let mut group = c.benchmark_group("metrics");
     group.sample_size(10);
-    for (n, d) in [(500, 2), (2000, 2), (1000, 10)] {
+    for (n, d) in [(500, 2), (2000, 2), (4000, 2), (20_000, 2), (5000, 3), (2000, 10)] {
         let (x, y) = (normals(1, n, d, 1.0), normals(2, n, d, 1.1));
         group.throughput(Throughput::Elements(n as u64));
         group.bench_function(BenchmarkId::new("w2-cloud", format!("{n}x{d}")), |b| {
             b.iter(|| metrics::w2(black_box(x.view()), black_box(y.view())));
         });
     }
+    // Weights that differ: hardly a pivot is degenerate then. Few places: ties and repeated points.
+    let (x, y) = (normals(1, 2000, 2, 1.0), normals(2, 2000, 2, 1.1));
+    let weights = normals(3, 2000, 1, 1.0).into_iter().map(|z| z * z).collect::<Array1<f64>>();
+    group.throughput(Throughput::Elements(2000));
+    group.bench_function(BenchmarkId::new("w2-cloud", "weighted-2000x2"), |b| {
+        let solver = ExactTransport::new(GroundCost::SquaredEuclidean);
+        let solve = || solver.solve(x.view(), Some(weights.view()), y.view(), Some(weights.view()));
+        b.iter(|| black_box(solve()));
+    });
+    group.bench_function(BenchmarkId::new("w1-cloud", "2000x2"), |b| {
+        b.iter(|| metrics::w1(black_box(x.view()), black_box(y.view())));
+    });
+    let places = |cloud: &Array2<f64>| cloud.mapv(|value| (4.0 * value).round());
+    let (x, y) = (places(&x), places(&y));
+    group.bench_function(BenchmarkId::new("w2-cloud", "lattice-2000x2"), |b| {
+        b.iter(|| metrics::w2(black_box(x.view()), black_box(y.view())));
+    });
+    let (x, y) = (normals(1, 100_000, 1, 1.0), normals(2, 100_000, 1, 1.1));
+    group.throughput(Throughput::Elements(100_000));
+    group.bench_function(BenchmarkId::new("w2-cloud", "100000x1"), |b| {
+        b.iter(|| metrics::w2(black_box(x.view()), black_box(y.view())));
+    });
     group.finish();
 }
 

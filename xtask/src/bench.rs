@@ -12,13 +12,14 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
     }
 }
 
-/// The command line of `measure`, if it is meant: `train-step`, `sample`, `cliffs`, `overhead` or `--peers` before
-/// a `--`, after which all words are criterion's. Flags may stand before.
+/// The command line of `measure`, if it is meant: `train-step`, `sample`, `cliffs`, `overhead`, `transport` or, alone,
+/// `--peers` before a `--`, after which all words are criterion's. Flags may stand before.
 fn for_measure(words: &[String]) -> Option<Vec<String>> {
     let own = words.split(|word| word == "--").next().unwrap_or_default();
-    let place = own.iter().position(|word| {
-        ["train-step", "sample", "cliffs", "overhead", "--peers"].contains(&&**word)
-    })?;
+    // `transport` has peers of its own, so a command comes before the flag.
+    let commands = ["train-step", "sample", "cliffs", "overhead", "transport"];
+    let command = own.iter().position(|word| commands.contains(&&**word));
+    let place = command.or_else(|| own.iter().position(|word| word == "--peers"))?;
     let mut rest = words.to_vec();
     let command = rest.remove(place);
     Some([vec![command.trim_start_matches('-').to_owned()], rest].concat())
@@ -35,6 +36,8 @@ mod tests {
             ("train-step --json", Some("train-step --json")),
             ("--json sample --rounds 3", Some("sample --json --rounds 3")),
             ("--python p --peers --json", Some("peers --python p --json")),
+            ("transport --peers --json", Some("transport --peers --json")),
+            ("--peers transport", Some("transport --peers")),
             ("", None),
             ("--bench core", None),
             ("-- sample-in-blocks-of", None),

@@ -157,7 +157,7 @@ mod tests {
         let gradient = vec![("w".to_owned(), vec![1.0, 2.0]), ("b".to_owned(), vec![0.0])];
         let step = Step { loss: 2.0, gradient };
         let compare = |loss, values: &[f32]| {
-            let found = Found { loss, values: values.to_vec() };
+            let found = Found { loss, memory_kib: None, values: values.to_vec() };
             step.compare("peer", Item::Dsm, &found).map_err(|e| e.to_string())
         };
         assert_eq!(compare(Some(2.0), &[1.0, 2.0, 0.0]), Ok((0.0, 0.0)));

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 
 use crate::work::TRAINING;
-use crate::{cliffs, overhead, own, peers};
+use crate::{cliffs, overhead, own, peers, transport};
 
 /// Time a fixed piece of work: the published network, trained for a moment, in f32 on the CPU
 #[derive(Debug, Parser)]
@@ -30,13 +30,15 @@ enum Command {
     Cliffs(Options),
     /// What every method costs by itself, beside one evaluation of the network
     Overhead(Options),
+    /// Exact transport: how time and memory grow, and beside POT and SciPy
+    Transport(transport::Args),
     /// All of it beside PyTorch and JAX, which must first compute the same
     Peers(peers::Args),
 }
 
 /// What every command is asked.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Options {
+pub(crate) struct Common {
     /// Print exactly one JSON object on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -46,12 +48,37 @@ pub(crate) struct Options {
     /// Rounds; each times every item once, after one round that is not counted
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) rounds: u16,
+}
+
+/// What the commands that need the network are asked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    common: Common,
     /// Weights of the published network (default: trained anew for 300 steps)
     #[arg(long, value_name = "FILE.safetensors")]
     pub(crate) model: Option<PathBuf>,
 }
 
+impl std::ops::Deref for Options {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        &self.common
+    }
+}
+
 impl Options {
+    /// Whose weights are used, in words.
+    pub(crate) fn weights(&self) -> String {
+        match &self.model {
+            Some(path) => path.display().to_string(),
+            None => format!("trained for {TRAINING} steps"),
+        }
+    }
+}
+
+impl Common {
     /// Starts the threads.
     pub(crate) fn start(&self) -> Result<()> {
         rayon::ThreadPoolBuilder::new()
@@ -59,14 +86,6 @@ impl Options {
             .start_handler(|_| score_nets::fused::flush_denormals())
             .build_global()
             .context("cannot start the threads")
-    }
-
-    /// Whose weights are used, in words.
-    pub(crate) fn weights(&self) -> String {
-        match &self.model {
-            Some(path) => path.display().to_string(),
-            None => format!("trained for {TRAINING} steps"),
-        }
     }
 
     /// Prints a result, once: as one JSON object, or as text.
@@ -85,6 +104,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Sample(options) => own::sample(&options),
         Command::Cliffs(options) => cliffs::run(&options),
         Command::Overhead(options) => overhead::run(&options),
+        Command::Transport(args) => transport::run(&args),
         Command::Peers(args) => peers::run(&args),
     };
     match done {

@@ -66,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let mut turns: Vec<(&mut dyn Side, &[Item])> =
         sides.iter_mut().map(|side| (side as &mut dyn Side, &STEPS[..])).collect();
-    let times = rounds(&mut turns, options.rounds)?;
+    let times = rounds(Item::ALL, &mut turns, options.rounds)?;
     let median = |case: usize, item| Spread::of(times[case][&item].iter().copied()).median;
     let heading = ["", "dsm, ms", "ratio", "dsm_fp, ms", "ratio"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];

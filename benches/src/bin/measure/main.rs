@@ -14,6 +14,7 @@ mod peers;
 mod side;
 mod table;
 mod timing;
+mod transport;
 mod work;
 
 use std::process::ExitCode;

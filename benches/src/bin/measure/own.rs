@@ -87,6 +87,7 @@ pub(crate) fn train_step(options: &Options) -> Result<()> {
     let mut composite = Ours::new("composite", &work, &candle)?;
     let steps = [Item::Dsm, Item::DsmFp];
     let times = rounds(
+        Item::ALL,
         &mut [(&mut ours, &[Item::Sgemm, Item::Dsm, Item::DsmFp]), (&mut composite, &steps)],
         options.rounds,
     )?;
@@ -115,7 +116,8 @@ pub(crate) fn sample(options: &Options) -> Result<()> {
     options.start()?;
     let work = Work::new(options.model.as_deref())?;
     let mut ours = Ours::new("ours", &work, &work.net)?;
-    let times = rounds(&mut [(&mut ours, &[Item::Sgemm, Item::Sample])], options.rounds)?;
+    let times =
+        rounds(Item::ALL, &mut [(&mut ours, &[Item::Sgemm, Item::Sample])], options.rounds)?;
     let (mut report, widths) = (Report::new(options), work.widths());
     let peak = gflops(Item::Sgemm, &widths, &times[0][&Item::Sgemm]);
     let seconds = &times[0][&Item::Sample];

@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::side::{Item, Side};
+use crate::side::{Item, Named, Side};
 
 /// What to start, and what to call it.
 pub(crate) struct Spec {
@@ -31,7 +31,7 @@ pub(crate) struct Spec {
 }
 
 /// A running peer.
-pub(crate) struct Peer {
+pub(crate) struct Peer<I = Item> {
     name: &'static str,
     folder: PathBuf,
     child: Child,
@@ -40,7 +40,7 @@ pub(crate) struct Peer {
     /// What it says it is made of.
     pub(crate) hello: Hello,
     /// The fastest of several ways to do an item, and what the others took, in seconds.
-    pub(crate) variants: BTreeMap<Item, Variants>,
+    pub(crate) variants: BTreeMap<I, Variants>,
 }
 
 /// A peer's first line.
@@ -60,12 +60,15 @@ pub(crate) struct Variants {
 /// The result of an item: a loss where it has one, and the values.
 pub(crate) struct Found {
     pub(crate) loss: Option<f64>,
+    /// Memory that a process of its own needed for the item above what it held before, in KiB.
+    pub(crate) memory_kib: Option<u64>,
     pub(crate) values: Vec<f32>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Checked {
     loss: Option<f64>,
+    memory_kib: Option<u64>,
     file: String,
 }
 
@@ -78,7 +81,7 @@ struct Timed {
     others: BTreeMap<String, f64>,
 }
 
-impl Peer {
+impl<I: Named> Peer<I> {
     /// Starts `python SCRIPT FOLDER FLAGS` and waits until it is ready.
     pub(crate) fn start(python: &OsStr, spec: &Spec, folder: &Path, threads: u16) -> Result<Self> {
         let mut command = Command::new(python);
@@ -115,12 +118,16 @@ impl Peer {
     }
 
     /// What the peer computes for an item.
-    pub(crate) fn check(&mut self, item: Item) -> Result<Found> {
-        let Checked { loss, file } = self.ask("check", item)?;
-        Ok(Found { loss, values: crate::exchange::read_floats(&self.folder.join(file))? })
+    pub(crate) fn check(&mut self, item: I) -> Result<Found> {
+        let Checked { loss, memory_kib, file } = self.ask("check", item)?;
+        Ok(Found {
+            loss,
+            memory_kib,
+            values: crate::exchange::read_floats(&self.folder.join(file))?,
+        })
     }
 
-    fn ask<T: DeserializeOwned>(&mut self, word: &str, item: Item) -> Result<T> {
+    fn ask<T: DeserializeOwned>(&mut self, word: &str, item: I) -> Result<T> {
         let requests = self.requests.as_mut().context("the peer was told to leave")?;
         writeln!(requests, "{word} {}", item.name())
             .and_then(|()| requests.flush())
@@ -134,12 +141,12 @@ impl Peer {
     }
 }
 
-impl Side for Peer {
+impl<I: Named> Side<I> for Peer<I> {
     fn name(&self) -> &str {
         self.name
     }
 
-    fn time(&mut self, item: Item) -> Result<f64> {
+    fn time(&mut self, item: I) -> Result<f64> {
         let Timed { seconds, variant, others } = self.ask("time", item)?;
         if !variant.is_empty() {
             self.variants.insert(item, Variants { chosen: variant, others });
@@ -148,7 +155,7 @@ impl Side for Peer {
     }
 }
 
-impl Drop for Peer {
+impl<I> Drop for Peer<I> {
     fn drop(&mut self) {
         // It may be in the middle of something long: nobody waits for that any more.
         self.requests = None;

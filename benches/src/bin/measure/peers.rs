@@ -93,7 +93,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let expected = Expected::new(&work, &ours)?;
     let (mut peers, mut differences, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
     for spec in PEERS {
-        let started = Peer::start(args.python.as_os_str(), spec, folder.path(), options.threads);
+        let started =
+            Peer::<Item>::start(args.python.as_os_str(), spec, folder.path(), options.threads);
         let mut peer = match started {
             Ok(peer) => peer,
             Err(error) if spec.optional => {
@@ -113,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let mut sides: Vec<(&mut dyn Side, &[Item])> = vec![(&mut ours, Item::ALL)];
     sides.extend(peers.iter_mut().map(|peer| (peer as &mut dyn Side, Item::ALL)));
-    let mut times = rounds(&mut sides, options.rounds)?.into_iter();
+    let mut times = rounds(Item::ALL, &mut sides, options.rounds)?.into_iter();
     let version = ("score-sde".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     let mut rows = vec![Row {
         name: ours.name().to_owned(),
@@ -302,12 +303,12 @@ impl Comparison {
     }
 }
 
-fn words(words: &[&str]) -> Vec<String> {
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
 /// Writes a file under a temporary name that then takes its own: it is whole or absent.
-fn write_whole(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_whole(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]

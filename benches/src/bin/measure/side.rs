@@ -32,29 +32,45 @@ impl Item {
     }
 }
 
+/// What a side can be asked for: an item of one of the comparisons.
+pub(crate) trait Named: Copy + Ord {
+    /// The name that requests and keys know it by.
+    fn name(&self) -> &str;
+}
+
+impl Named for Item {
+    fn name(&self) -> &str {
+        (*self).name()
+    }
+}
+
 /// Somebody who does the work.
-pub(crate) trait Side {
+pub(crate) trait Side<I = Item> {
     /// What it is called.
     fn name(&self) -> &str;
 
     /// Does an item and says how many seconds it took. An item that takes milliseconds is done once
     /// before, off the clock: the side before has filled the caches with its own.
-    fn time(&mut self, item: Item) -> Result<f64>;
+    fn time(&mut self, item: I) -> Result<f64>;
 }
 
 /// What a side took for each item, round by round, in seconds.
-pub(crate) type Times = BTreeMap<Item, Vec<f64>>;
+pub(crate) type Times<I = Item> = BTreeMap<I, Vec<f64>>;
 
 /// One round that does not count, then `rounds` that do: in each, every item is done once by every
 /// side that has it, one side after the other, so that what disturbs the machine disturbs all alike.
-pub(crate) fn rounds(sides: &mut [(&mut dyn Side, &[Item])], rounds: u16) -> Result<Vec<Times>> {
+pub(crate) fn rounds<I: Named>(
+    all: &[I],
+    sides: &mut [(&mut dyn Side<I>, &[I])],
+    rounds: u16,
+) -> Result<Vec<Times<I>>> {
     let mut times = vec![Times::new(); sides.len()];
     for round in 0..=rounds {
         match round {
             0 => eprintln!("warm-up"),
             round => eprintln!("round {round} of {rounds}"),
         }
-        for &item in Item::ALL {
+        for &item in all {
             for ((side, items), times) in sides.iter_mut().zip(&mut times) {
                 if !items.contains(&item) {
                     continue;
@@ -91,7 +107,9 @@ mod tests {
     #[test]
     fn the_first_round_does_not_count() {
         let (mut a, mut b) = (Counting(0.0), Counting(0.0));
-        let found = rounds(&mut [(&mut a, &[Item::Dsm, Item::Sgemm]), (&mut b, &[Item::Dsm])], 2);
+        let mut sides: [(&mut dyn Side, &[Item]); 2] =
+            [(&mut a, &[Item::Dsm, Item::Sgemm]), (&mut b, &[Item::Dsm])];
+        let found = rounds(Item::ALL, &mut sides, 2);
         let found = found.expect("it cannot fail");
         assert_eq!(found[0][&Item::Sgemm], [3.0, 5.0]);
         assert_eq!(found[0][&Item::Dsm], [4.0, 6.0]);

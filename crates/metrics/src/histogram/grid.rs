@@ -4,7 +4,7 @@
 //! right column, then along the column to the right row. The flow problem on sources, corner
 //! points and targets has O(n^3) arcs instead of O(n^4), and their costs are two small tables.
 
-use crate::transport::SpanningTree;
+use crate::transport::{Mass, SpanningTree};
 
 /// Rows of arcs that are priced before the best arc found enters.
 const ROWS_PRICED: usize = 12;
@@ -15,8 +15,8 @@ pub(crate) struct GridProblem<'a> {
     pub(crate) across: &'a [f64],
     /// Position of each row.
     pub(crate) down: &'a [f64],
-    pub(crate) source: &'a [i64],
-    pub(crate) target: &'a [i64],
+    pub(crate) source: &'a [Mass],
+    pub(crate) target: &'a [Mass],
 }
 
 /// Optimal cost (in units of mass) and potentials that are feasible for every pair.
@@ -207,7 +207,12 @@ impl GridSimplex<'_> {
             let (column, row) = (target / self.rows, target % self.rows);
             self.problem.target[row * self.columns + column] > 0
         };
-        let shift = (0..cells).find(|&t| with_mass(t)).map_or(0.0, |t| potential[2 * cells + t]);
+        // Zero where most of the mass is, so that the dual value loses least to rounding.
+        let mass = |target: usize| {
+            self.problem.target[target % self.rows * self.columns + target / self.rows]
+        };
+        let heaviest = (0..cells).max_by_key(|&t| mass(t));
+        let shift = heaviest.map_or(0.0, |t| potential[2 * cells + t]);
         let offers: Vec<f64> = (0..cells)
             .map(|t| if with_mass(t) { potential[2 * cells + t] - shift } else { f64::INFINITY })
             .collect();

@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 use super::grid::{self, GridProblem};
 use crate::error::{Error, Result};
 use crate::input::{check_balance, check_weights};
-use crate::transport::integer_masses;
+use crate::transport::{Mass, check_coordinates, check_range, integer_masses, to_one};
 
 /// An exact Wasserstein-2 distance between two histograms, with its dual certificate.
 #[derive(Debug, Clone)]
@@ -15,6 +15,9 @@ pub struct GridTransport {
     pub squared: f64,
     /// Value of the feasible potentials below: no plan costs less.
     pub dual: f64,
+    /// Total mass of either histogram as given. Both are normalised to one for all else here; where
+    /// they differ, within the 1e-9 that is put down to rounding, each by its own total.
+    pub mass: [f64; 2],
     /// Potentials of the first histogram: $u_s + v_t \le c_{st}$ for every pair of nodes.
     pub source_potential: Array2<f64>,
     /// Potentials of the second histogram.
@@ -44,7 +47,8 @@ impl GridTransport {
 /// arcs instead of (rows x columns)^2. The network simplex method on that graph is exact, and the
 /// potentials prove it.
 ///
-/// Masses need not sum to one, but must agree (1e-9 relative); both are then normalised.
+/// Masses need not sum to one, but must agree (1e-9 relative); both are then normalised, and
+/// [`GridTransport::mass`] says what they were.
 ///
 /// # Shapes
 /// `a, b: [rows, columns]`; `xs: [columns]` positions of the columns, `ys: [rows]` of the rows,
@@ -52,7 +56,7 @@ impl GridTransport {
 ///
 /// # Errors
 /// Shapes that disagree, masses that are negative or not finite, [`Error::UnequalMass`],
-/// positions that are not finite.
+/// positions that are not finite or beyond 1e300, squared distances that no double holds.
 ///
 /// # Reference
 /// G. Auricchio, F. Bassetti, S. Gualandi, M. Veneroni, *Computing Kantorovich-Wasserstein
@@ -87,6 +91,7 @@ pub fn histogram_w2(
             return Err(Error::NonFinite { what, row, column: 0, value });
         }
     }
+    check_coordinates(xs.iter().chain(&ys))?;
     let left = check_weights("first histogram", a.iter())?;
     let right = check_weights("second histogram", b.iter())?;
     check_balance(left, right)?;
@@ -96,27 +101,46 @@ pub fn histogram_w2(
         side.iter().copied().filter(|&mass| mass > 0.0).collect()
     };
     let masses = integer_masses(&present(a), &present(b));
-    let spread = |side: ArrayView2<f64>, masses: Vec<i64>| -> Vec<i64> {
+    let spread = |side: ArrayView2<f64>, masses: Vec<Mass>| -> Vec<Mass> {
         let mut masses = masses.into_iter();
         let mass = |&w: &f64| if w > 0.0 { masses.next().unwrap_or(0) } else { 0 };
         side.iter().map(mass).collect()
     };
+    let width = |nodes: ArrayView1<f64>| {
+        let (low, high) = nodes
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
+        high - low
+    };
+    let widest = width(xs).max(width(ys));
+    let scale = to_one(widest);
+    let stretched =
+        |nodes: ArrayView1<f64>| nodes.iter().map(|x| (x - nodes[0]) * scale).collect::<Vec<_>>();
+    let (source, target) = (spread(a, masses.source), spread(b, masses.target));
     let problem = GridProblem {
-        across: &xs.to_vec(),
-        down: &ys.to_vec(),
-        source: &spread(a, masses.source),
-        target: &spread(b, masses.target),
+        across: &stretched(xs),
+        down: &stretched(ys),
+        source: &source,
+        target: &target,
     };
     let optimum = grid::solve(&problem);
-    let value = |side: ArrayView2<f64>, potential: &[f64], total: f64| -> f64 {
-        side.iter().zip(potential).map(|(w, p)| w * p).sum::<f64>() / total
+    let share = |mass: Mass| mass as f64 / masses.total as f64;
+    let value = |masses: &[Mass], potential: &[f64]| -> f64 {
+        masses.iter().zip(potential).map(|(&mass, p)| share(mass) * p).sum()
     };
-    let dual = value(a, &optimum.u, left) + value(b, &optimum.v, right);
-    let table = |values: Vec<f64>| Array2::from_shape_fn(shape, |(r, c)| values[r * shape[1] + c]);
-    Ok(GridTransport {
-        squared: optimum.primal / masses.total as f64,
-        dual,
-        source_potential: table(optimum.u),
-        target_potential: table(optimum.v),
-    })
+    // One after the other: the square of the scale may not be a number.
+    let unstretched = |value: f64| value / scale / scale;
+    let table = |values: &[f64]| {
+        Array2::from_shape_fn(shape, |(r, c)| unstretched(values[r * shape[1] + c]))
+    };
+    let found = GridTransport {
+        squared: unstretched(optimum.primal / masses.total as f64),
+        dual: unstretched(value(&source, &optimum.u) + value(&target, &optimum.v)),
+        mass: [left, right],
+        source_potential: table(&optimum.u),
+        target_potential: table(&optimum.v),
+    };
+    let potentials = found.source_potential.iter().chain(&found.target_potential);
+    check_range(optimum.primal > 0.0, found.squared, potentials, widest)?;
+    Ok(found)
 }

@@ -5,21 +5,27 @@
 //! ask for prices and for pivots. Flows are integers, which makes degeneracy exact; together with
 //! a strongly feasible tree (every tree arc without flow points to the root) and the choice of the
 //! last blocking arc this excludes cycling (Cunningham 1976).
+//!
+//! Between clouds of equal weights nearly all pivots move no mass. They are found by looking at a few
+//! nodes near the entering arc, and cost no more than the walk over the subtree that is moved.
+
+use super::masses::Mass;
 
 /// "No such node", for links.
 const NONE: u32 = u32::MAX;
+/// Set where the tree arc to the parent points to the parent.
+const UP: u32 = 1 << 31;
+/// Set where the tree arc to the parent, which points up then, has no flow.
+const EMPTY: u32 = 1 << 30;
+/// What is left for the parent.
+const PARENT: u32 = EMPTY - 1;
 
+/// The tree arc between a node and its parent.
 #[derive(Clone, Copy)]
-struct Node {
-    parent: u32,
-    /// Number of nodes in the subtree, itself included.
-    size: u32,
-    /// Flow on the tree arc to the parent.
-    flow: i64,
-    /// Cost of the tree arc to the parent.
-    cost: f64,
-    /// Whether the tree arc to the parent points to the parent.
+struct TreeArc {
     up: bool,
+    flow: Mass,
+    cost: f64,
 }
 
 /// A strongly feasible spanning tree with its flows and node potentials.
@@ -31,13 +37,19 @@ struct Node {
 /// and the shift of the potentials of a subtree is one walk along the list (the augmented threaded
 /// index of Barr, Glover and Klingman 1979).
 pub(crate) struct SpanningTree {
-    nodes: Vec<Node>,
+    /// Parent, with what most pivots need to know of the arc to it.
+    link: Vec<u32>,
+    flow: Vec<Mass>,
+    cost: Vec<f64>,
     /// Next and previous node in preorder.
     thread: Vec<u32>,
     back: Vec<u32>,
     /// Last node, in preorder, of the subtree.
     last: Vec<u32>,
     potential: Vec<f64>,
+    /// Number of the pivot that last came by, for either side of its cycle.
+    seen: Vec<u32>,
+    pivots: u32,
     root: u32,
 }
 
@@ -45,7 +57,7 @@ pub(crate) struct SpanningTree {
 pub(crate) struct FlowArc {
     pub(crate) from: u32,
     pub(crate) to: u32,
-    pub(crate) flow: i64,
+    pub(crate) flow: Mass,
 }
 
 impl SpanningTree {
@@ -53,15 +65,22 @@ impl SpanningTree {
     ///
     /// The caller attaches every node with [`SpanningTree::attach`], parents first or last as it
     /// likes, and then calls [`SpanningTree::complete`].
+    ///
+    /// # Panics
+    /// From 2^30 nodes on.
     pub(crate) fn new(n: usize) -> Self {
-        let node = Node { parent: NONE, size: 1, flow: 0, cost: 0.0, up: true };
+        assert!(n < PARENT as usize, "{n} nodes");
         let links = vec![NONE; n + 1];
         Self {
-            nodes: vec![node; n + 1],
+            link: vec![PARENT; n + 1],
+            flow: vec![0; n + 1],
+            cost: vec![0.0; n + 1],
             thread: links.clone(),
             back: links.clone(),
             last: links,
             potential: vec![0.0; n + 1],
+            seen: vec![0; n + 1],
+            pivots: 0,
             root: n as u32,
         }
     }
@@ -70,22 +89,33 @@ impl SpanningTree {
         self.root
     }
 
-    /// Hangs `child` under `parent` by an arc that points up (child -> parent) or down.
-    pub(crate) fn attach(&mut self, child: u32, parent: u32, up: bool, flow: i64, cost: f64) {
-        debug_assert!(up || flow > 0, "a tree arc without flow must point to the root");
-        self.nodes[child as usize] = Node { parent, size: 1, flow, cost, up };
+    fn parent(&self, u: u32) -> u32 {
+        self.link[u as usize] & PARENT
     }
 
-    /// Computes preorder, subtree sizes and potentials once every node is attached.
+    fn arc(&self, u: u32) -> TreeArc {
+        let u = u as usize;
+        TreeArc { up: self.link[u] & UP != 0, flow: self.flow[u], cost: self.cost[u] }
+    }
+
+    /// Hangs `child` under `parent` by an arc that points up (child -> parent) or down.
+    pub(crate) fn attach(&mut self, child: u32, parent: u32, up: bool, flow: Mass, cost: f64) {
+        debug_assert!(up || flow > 0, "a tree arc without flow must point to the root");
+        let flags = if up { UP } else { 0 } | if flow == 0 { EMPTY } else { 0 };
+        self.link[child as usize] = parent | flags;
+        self.flow[child as usize] = flow;
+        self.cost[child as usize] = cost;
+    }
+
+    /// Computes preorder and potentials once every node is attached.
     pub(crate) fn complete(&mut self) {
         // Children of each node as linked lists, then one depth-first walk.
-        let n = self.nodes.len();
+        let n = self.link.len();
         let (mut first, mut sibling) = (vec![NONE; n], vec![NONE; n]);
-        for (u, node) in self.nodes.iter().enumerate().rev() {
-            if node.parent != NONE {
-                sibling[u] = first[node.parent as usize];
-                first[node.parent as usize] = u as u32;
-            }
+        for u in (0..n - 1).rev() {
+            let parent = self.parent(u as u32) as usize;
+            sibling[u] = first[parent];
+            first[parent] = u as u32;
         }
         let mut order = Vec::with_capacity(n);
         let mut stack = vec![self.root];
@@ -102,26 +132,26 @@ impl SpanningTree {
             let next = order[(position + 1) % n];
             self.thread[u as usize] = next;
             self.back[next as usize] = u;
-            self.nodes[u as usize].size = 1;
             self.last[u as usize] = NONE;
         }
-        // Children come after their parent, so backwards every subtree is complete when it is met,
-        // and the child met first is the last one.
+        // Children come after their parent, so backwards the child met first is the last one.
         for &u in order.iter().rev() {
             if self.last[u as usize] == NONE {
                 self.last[u as usize] = u;
             }
-            let (Node { size, parent, .. }, last) = (self.nodes[u as usize], self.last[u as usize]);
-            if parent != NONE {
-                self.nodes[parent as usize].size += size;
-                if self.last[parent as usize] == NONE {
-                    self.last[parent as usize] = last;
+            let last = self.last[u as usize];
+            if u != self.root {
+                let parent = self.parent(u) as usize;
+                if self.last[parent] == NONE {
+                    self.last[parent] = last;
                 }
             }
         }
         self.potential[self.root as usize] = 0.0;
         for &u in &order[1..] {
-            self.price_from_parent(u);
+            let (above, cost) = (self.potential[self.parent(u) as usize], self.cost[u as usize]);
+            let up = self.link[u as usize] & UP != 0;
+            self.potential[u as usize] = if up { above + cost } else { above - cost };
         }
     }
 
@@ -129,126 +159,156 @@ impl SpanningTree {
         &self.potential
     }
 
+    fn at_root(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.root as usize).filter(|&u| self.link[u] & PARENT == self.root)
+    }
+
     /// Replaces the costs of the tree arcs between nodes and the root.
     pub(crate) fn reprice_root_arcs(&mut self, cost: impl Fn(u32) -> f64) {
-        let root = self.root;
-        for (u, node) in self.nodes.iter_mut().enumerate().filter(|(_, node)| node.parent == root) {
-            node.cost = cost(u as u32);
-        }
+        let nodes: Vec<usize> = self.at_root().collect();
+        nodes.into_iter().for_each(|u| self.cost[u] = cost(u as u32));
         self.complete();
     }
 
     /// Total flow that still runs over the root, that is over artificial arcs.
-    pub(crate) fn flow_through_root(&self) -> i64 {
-        let into_root = self.nodes.iter().filter(|node| node.up && node.parent == self.root);
-        into_root.map(|node| node.flow).sum()
+    pub(crate) fn flow_through_root(&self) -> Mass {
+        self.at_root().filter(|&u| self.link[u] & UP != 0).map(|u| self.flow[u]).sum()
     }
 
     /// The tree arcs with flow, artificial ones left out.
     pub(crate) fn flows(&self) -> impl Iterator<Item = FlowArc> + '_ {
-        let root = self.root;
-        self.nodes.iter().enumerate().filter_map(move |(u, node)| {
-            if node.flow == 0 || node.parent == root || node.parent == NONE {
+        (0..self.root).filter_map(move |u| {
+            let (TreeArc { up, flow, .. }, p) = (self.arc(u), self.parent(u));
+            if flow == 0 || p == self.root {
                 return None;
             }
-            let (u, p) = (u as u32, node.parent);
-            let (from, to) = if node.up { (u, p) } else { (p, u) };
-            Some(FlowArc { from, to, flow: node.flow })
+            let (from, to) = if up { (u, p) } else { (p, u) };
+            Some(FlowArc { from, to, flow })
         })
     }
 
     /// Brings the arc `s -> t` of cost `cost` into the tree.
     pub(crate) fn pivot(&mut self, s: u32, t: u32, cost: f64) {
         let reduced = cost - self.potential[s as usize] + self.potential[t as usize];
+        // Mass on its way around the cycle, through s -> t, runs against the arcs above s that point
+        // up: the first empty one stops all of it, unless the cycle closes below.
+        let mut top = s;
+        while self.link[top as usize] & EMPTY == 0 && top != self.root {
+            top = self.parent(top);
+        }
+        if top != self.root && !self.is_below(t, top) {
+            self.rehang(top, s, t, TreeArc { up: true, flow: 0, cost });
+            return self.shift_potentials(s, reduced);
+        }
         let join = self.join(s, t);
         // Along the cycle, entered at the join, through s -> t and back: arcs that run against it
         // lose flow. The last of the tightest ones leaves, which keeps the tree strongly feasible.
-        let (mut delta, mut out, mut source_side) = (i64::MAX, NONE, false);
+        let (mut delta, mut out, mut source_side) = (Mass::MAX, NONE, false);
         let mut u = s;
         while u != join {
-            let node = &self.nodes[u as usize];
-            if node.up && node.flow < delta {
-                (delta, out, source_side) = (node.flow, u, true);
+            let TreeArc { up, flow, .. } = self.arc(u);
+            if up && flow < delta {
+                (delta, out, source_side) = (flow, u, true);
             }
-            u = node.parent;
+            u = self.parent(u);
         }
         let mut u = t;
         while u != join {
-            let node = &self.nodes[u as usize];
-            if !node.up && node.flow <= delta {
-                (delta, out, source_side) = (node.flow, u, false);
+            let TreeArc { up, flow, .. } = self.arc(u);
+            if !up && flow <= delta {
+                (delta, out, source_side) = (flow, u, false);
             }
-            u = node.parent;
+            u = self.parent(u);
         }
         debug_assert!(out != NONE, "a directed cycle of negative cost");
         if out == NONE {
             return;
         }
-        if delta > 0 {
-            self.push_flow(s, join, -delta);
-            self.push_flow(t, join, delta);
-        }
+        self.push_flow(s, join, -delta);
+        self.push_flow(t, join, delta);
         // The subtree that is cut off hangs, from now on, under the other end of the entering arc.
         let (inner, outer, up, shift) =
             if source_side { (s, t, true, reduced) } else { (t, s, false, -reduced) };
-        self.rehang(out, inner, outer, join, Node { up, flow: delta, cost, ..self.nodes[0] });
+        self.rehang(out, inner, outer, TreeArc { up, flow: delta, cost });
         self.shift_potentials(inner, shift);
     }
 
-    /// Adds `amount` to the flow of up arcs from `u` to `join`, takes it from down arcs.
-    fn push_flow(&mut self, mut u: u32, join: u32, amount: i64) {
-        while u != join {
-            let node = &mut self.nodes[u as usize];
-            node.flow += if node.up { amount } else { -amount };
-            u = node.parent;
+    /// Whether `u` is in the subtree of `top`: a walk up from the one and a walk through the other,
+    /// whichever ends first.
+    fn is_below(&self, mut u: u32, top: u32) -> bool {
+        let (bottom, last, mut v) = (u, self.last[top as usize], top);
+        loop {
+            if u == top || v == bottom {
+                return true;
+            }
+            if u == self.root || v == last {
+                return false;
+            }
+            u = self.parent(u);
+            v = self.thread[v as usize];
         }
     }
 
-    /// Lowest common ancestor, by subtree sizes: an ancestor is strictly larger.
-    fn join(&self, mut u: u32, mut v: u32) -> u32 {
-        let (mut size_u, mut size_v) = (self.nodes[u as usize].size, self.nodes[v as usize].size);
-        while u != v {
-            if size_u < size_v {
-                u = self.nodes[u as usize].parent;
-                size_u = self.nodes[u as usize].size;
-            } else {
-                v = self.nodes[v as usize].parent;
-                size_v = self.nodes[v as usize].size;
+    /// Adds `amount` to the flow of up arcs from `u` to `join`, takes it from down arcs.
+    fn push_flow(&mut self, mut u: u32, join: u32, amount: Mass) {
+        while u != join {
+            let up = self.link[u as usize] & UP != 0;
+            let flow = self.flow[u as usize] + if up { amount } else { -amount };
+            self.flow[u as usize] = flow;
+            self.link[u as usize] &= !EMPTY;
+            self.link[u as usize] |= if flow == 0 { EMPTY } else { 0 };
+            u = self.parent(u);
+        }
+    }
+
+    /// Lowest common ancestor: two walks up that take turns, until one comes where the other was.
+    fn join(&mut self, mut u: u32, mut v: u32) -> u32 {
+        if self.pivots >= u32::MAX - 2 {
+            self.pivots = 0;
+            self.seen.fill(0);
+        }
+        self.pivots += 2;
+        let (by_u, by_v) = (self.pivots, self.pivots + 1);
+        self.seen[u as usize] = by_u;
+        if u == v {
+            return u;
+        }
+        self.seen[v as usize] = by_v;
+        loop {
+            if u != self.root {
+                u = self.parent(u);
+                if self.seen[u as usize] == by_v {
+                    return u;
+                }
+                self.seen[u as usize] = by_u;
+            }
+            if v != self.root {
+                v = self.parent(v);
+                if self.seen[v as usize] == by_u {
+                    return v;
+                }
+                self.seen[v as usize] = by_v;
             }
         }
-        u
     }
 
     /// Cuts the subtree of `out`, turns it so that `inner` is its top, hangs it under `outer`.
-    fn rehang(&mut self, out: u32, inner: u32, outer: u32, join: u32, arc: Node) {
-        let moved = self.nodes[out as usize].size;
-        let mut u = self.nodes[out as usize].parent;
-        while u != join {
-            self.nodes[u as usize].size -= moved;
-            u = self.nodes[u as usize].parent;
-        }
-        let mut u = outer;
-        while u != join {
-            self.nodes[u as usize].size += moved;
-            u = self.nodes[u as usize].parent;
-        }
+    fn rehang(&mut self, out: u32, inner: u32, outer: u32, mut arc: TreeArc) {
         self.cut_run(out);
         let tail = self.turn_run(inner, out);
         self.insert_run(inner, tail, outer);
-
         let (mut child, mut parent) = (inner, outer);
-        let (mut up, mut flow, mut cost) = (arc.up, arc.flow, arc.cost);
-        let mut below = 0;
         loop {
-            let node = &mut self.nodes[child as usize];
-            let old = *node;
-            *node = Node { parent, size: moved - below, flow, cost, up };
+            let (old, above) = (self.arc(child), self.parent(child));
+            let flags = if arc.up { UP } else { 0 } | if arc.flow == 0 { EMPTY } else { 0 };
+            self.link[child as usize] = parent | flags;
+            self.flow[child as usize] = arc.flow;
+            self.cost[child as usize] = arc.cost;
             if child == out {
                 break;
             }
-            below = old.size;
-            (up, flow, cost) = (!old.up, old.flow, old.cost);
-            (parent, child) = (child, old.parent);
+            arc = TreeArc { up: !old.up, ..old };
+            (parent, child) = (child, above);
         }
     }
 
@@ -261,10 +321,13 @@ impl SpanningTree {
     fn cut_run(&mut self, top: u32) {
         let (before, last) = (self.back[top as usize], self.last[top as usize]);
         self.splice(before, self.thread[last as usize]);
-        let mut u = self.nodes[top as usize].parent;
-        while u != NONE && self.last[u as usize] == last {
+        let mut u = self.parent(top);
+        while self.last[u as usize] == last {
             self.last[u as usize] = before;
-            u = self.nodes[u as usize].parent;
+            if u == self.root {
+                break;
+            }
+            u = self.parent(u);
         }
     }
 
@@ -277,7 +340,7 @@ impl SpanningTree {
         let (mut before, mut last) = (self.back[stem as usize], self.last[stem as usize]);
         let (mut after, mut tail) = (self.thread[last as usize], last);
         while stem != out {
-            stem = self.nodes[stem as usize].parent;
+            stem = self.parent(stem);
             // All of this is read before the splices below change it.
             let (stem_before, stem_last) = (self.back[stem as usize], self.last[stem as usize]);
             let at_end = stem_last == last;
@@ -295,7 +358,7 @@ impl SpanningTree {
             if u == out {
                 return tail;
             }
-            u = self.nodes[u as usize].parent;
+            u = self.parent(u);
         }
     }
 
@@ -305,27 +368,24 @@ impl SpanningTree {
         self.splice(outer, head);
         self.splice(tail, after);
         let mut u = outer;
-        while u != NONE && self.last[u as usize] == outer {
+        while self.last[u as usize] == outer {
             self.last[u as usize] = tail;
-            u = self.nodes[u as usize].parent;
+            if u == self.root {
+                break;
+            }
+            u = self.parent(u);
         }
     }
 
-    /// Adds `shift` to the subtree of `top`, or takes it from the rest where that is smaller: only
-    /// differences of potentials matter.
+    /// Adds `shift` to the subtree of `top`.
     fn shift_potentials(&mut self, top: u32, shift: f64) {
-        let behind = self.thread[self.last[top as usize] as usize];
-        let inside = 2 * self.nodes[top as usize].size as usize <= self.nodes.len();
-        let (mut u, end, shift) = if inside { (top, behind, shift) } else { (behind, top, -shift) };
-        while u != end {
+        let (mut u, last) = (top, self.last[top as usize]);
+        loop {
             self.potential[u as usize] += shift;
+            if u == last {
+                return;
+            }
             u = self.thread[u as usize];
         }
-    }
-
-    fn price_from_parent(&mut self, u: u32) {
-        let node = &self.nodes[u as usize];
-        let above = self.potential[node.parent as usize];
-        self.potential[u as usize] = if node.up { above + node.cost } else { above - node.cost };
     }
 }

@@ -1,55 +1,166 @@
-//! The arcs a sparse network simplex may bring into its basis, with block pricing.
+//! The arcs that a sparse network simplex may bring into its basis: a few dozen a source.
+
+use std::ops::Range;
 
 use super::basis::SpanningTree;
 
-#[derive(Clone, Copy)]
-struct Arc {
-    from: u32,
-    to: u32,
-    cost: f64,
-}
+/// A waiting arc enters if its reduced cost is this share of the best that was found with it.
+const GOOD_ENOUGH: f64 = 0.1;
 
-/// A growing list of arcs, searched block by block from where the last search ended.
-#[derive(Default)]
-pub(crate) struct CandidateArcs {
-    arcs: Vec<Arc>,
+/// Arcs in rows, one a source, and where pricing goes on.
+pub(crate) struct Candidates {
+    start: Vec<u32>,
+    target: Vec<u32>,
+    cost: Vec<f64>,
     position: usize,
+    /// Arcs `(source, place)` that were violated when they were last looked at.
+    waiting: Vec<(u32, u32)>,
+    /// Reduced cost beyond which none of those that wait is good enough.
+    bar: f64,
 }
 
-impl CandidateArcs {
-    pub(crate) fn push(&mut self, from: u32, to: u32, cost: f64) {
-        self.arcs.push(Arc { from, to, cost });
+impl Candidates {
+    /// From arcs `(source, target)` in any order; repeated ones count once.
+    pub(crate) fn new(
+        n: usize,
+        mut arcs: Vec<(u32, u32)>,
+        cost: impl Fn(usize, usize) -> f64,
+    ) -> Self {
+        arcs.sort_unstable();
+        arcs.dedup();
+        let mut start = vec![0; n + 1];
+        for &(i, _) in &arcs {
+            start[i as usize + 1] += 1;
+        }
+        for i in 0..n {
+            start[i + 1] += start[i];
+        }
+        let target = arcs.iter().map(|arc| arc.1).collect();
+        let cost = arcs.iter().map(|&(i, j)| cost(i as usize, j as usize)).collect();
+        Self { start, target, cost, position: 0, waiting: Vec::new(), bar: 0.0 }
     }
 
-    /// Pivots until no arc of the list has a reduced cost below `-tolerance`. Returns the pivots.
+    fn sources(&self) -> usize {
+        self.start.len() - 1
+    }
+
+    fn row(&self, i: usize) -> Range<usize> {
+        self.start[i] as usize..self.start[i + 1] as usize
+    }
+
+    /// Targets and costs of the arcs of source `i`.
+    pub(crate) fn of(&self, i: usize) -> (&[u32], &[f64]) {
+        let row = self.row(i);
+        (&self.target[row.clone()], &self.cost[row])
+    }
+
+    /// Target and cost of an arc, in the order of [`Candidates::all`].
+    pub(crate) fn arc(&self, k: u32) -> (u32, f64) {
+        (self.target[k as usize], self.cost[k as usize])
+    }
+
+    /// All arcs `(source, target, cost)`.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u32, u32, f64)> + '_ {
+        (0..self.sources()).flat_map(move |i| {
+            let (targets, costs) = self.of(i);
+            targets.iter().zip(costs).map(move |(&j, &cost)| (i as u32, j, cost))
+        })
+    }
+
+    /// Adds arcs `(source, target, cost)` that are not there yet, ordered by source.
+    pub(crate) fn extend(&mut self, arcs: &[(u32, u32, f64)]) {
+        let (mut end, mut rest) = (self.target.len(), arcs);
+        let mut place = end + arcs.len();
+        self.target.resize(place, 0);
+        self.cost.resize(place, 0.0);
+        // From behind, so that every row moves once and none is overwritten.
+        for i in (0..self.sources()).rev() {
+            let row = self.start[i] as usize..end;
+            self.start[i + 1] = place as u32;
+            while let Some((&(_, j, cost), before)) =
+                rest.split_last().filter(|(arc, _)| arc.0 as usize == i)
+            {
+                place -= 1;
+                (self.target[place], self.cost[place]) = (j, cost);
+                rest = before;
+            }
+            place -= row.len();
+            self.target.copy_within(row.clone(), place);
+            self.cost.copy_within(row.clone(), place);
+            end = row.start;
+        }
+    }
+
+    /// Pivots until no candidate has a reduced cost below `-tolerance`. Returns the pivots.
     pub(crate) fn optimise(&mut self, tree: &mut SpanningTree, tolerance: f64) -> usize {
+        self.waiting.clear();
+        self.bar = -tolerance;
         let mut pivots = 0;
-        while let Some(Arc { from, to, cost }) = self.entering(tree.potential(), tolerance) {
+        while let Some((from, to, cost)) = self.entering(tree.potential(), tolerance) {
             tree.pivot(from, to, cost);
             pivots += 1;
         }
         pivots
     }
 
-    /// The arc of least reduced cost in the first block that has a violated one.
-    fn entering(&mut self, potential: &[f64], tolerance: f64) -> Option<Arc> {
-        let block = (self.arcs.len() as f64).sqrt().max(32.0) as usize;
+    /// A violated arc, with nodes as its ends.
+    ///
+    /// A look at a block of rows gives several arcs, the best of each row. They wait, and the best of
+    /// those that are still violated enters, until none is worth it and the next block is looked at.
+    fn entering(&mut self, potential: &[f64], tolerance: f64) -> Option<(u32, u32, f64)> {
+        let n = self.sources();
+        let of_target = &potential[n..];
         let (mut best, mut least) = (None, -tolerance);
-        let mut scanned = 0;
-        while scanned < self.arcs.len() {
-            let end = (self.position + block).min(self.arcs.len());
-            for arc in &self.arcs[self.position..end] {
-                let reduced = arc.cost - potential[arc.from as usize] + potential[arc.to as usize];
-                if reduced < least {
-                    (best, least) = (Some(*arc), reduced);
+        let (targets, costs) = (&self.target, &self.cost);
+        self.waiting.retain(|&(i, k)| {
+            let reduced =
+                costs[k as usize] - potential[i as usize] + of_target[targets[k as usize] as usize];
+            if reduced < least {
+                (best, least) = (Some((i, k)), reduced);
+            }
+            reduced < -tolerance
+        });
+        if best.is_none() || least > self.bar {
+            self.waiting.clear();
+            best = self.look(potential, tolerance);
+        }
+        best.map(|(i, k)| (i, n as u32 + self.target[k as usize], self.cost[k as usize]))
+    }
+
+    /// Has the best violated arcs of the next rows wait, and returns the best of all.
+    fn look(&mut self, potential: &[f64], tolerance: f64) -> Option<(u32, u32)> {
+        let n = self.sources();
+        let block = (self.target.len() as f64).sqrt().max(32.0) as usize;
+        let of_target = &potential[n..];
+        let (mut best, mut least, mut scanned) = (None, -tolerance, 0);
+        for _ in 0..n {
+            let i = self.position;
+            self.position = if i + 1 == n { 0 } else { i + 1 };
+            let (row, bar) = (self.row(i), potential[i]);
+            scanned += row.len();
+            let (mut least_here, mut place) = (bar - tolerance, u32::MAX);
+            for (k, (&j, cost)) in
+                row.clone().zip(self.target[row.clone()].iter().zip(&self.cost[row]))
+            {
+                let value = cost + of_target[j as usize];
+                if value < least_here {
+                    (least_here, place) = (value, k as u32);
                 }
             }
-            scanned += end - self.position;
-            self.position = if end == self.arcs.len() { 0 } else { end };
-            if best.is_some() {
-                return best;
+            if place != u32::MAX {
+                self.waiting.push((i as u32, place));
+                if least_here - bar < least {
+                    (best, least) = (Some((i as u32, place)), least_here - bar);
+                }
+            }
+            if scanned >= block {
+                if best.is_some() {
+                    self.bar = (GOOD_ENOUGH * least).min(-tolerance);
+                    break;
+                }
+                scanned = 0;
             }
         }
-        None
+        best
     }
 }

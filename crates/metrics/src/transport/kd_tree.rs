@@ -6,10 +6,19 @@
 
 use super::cost::GroundCost;
 
-/// Largest leaf; distances to a whole leaf are computed in one vectorised sweep.
-const MAX_LEAF: usize = 32;
+/// Points whose distances are computed side by side.
+const LANES: usize = 8;
+/// Tiles of a leaf: small where boxes tell points apart, large where they hardly do.
+const TILES_LOW: usize = 1;
+const TILES_HIGH: usize = 8;
+
+/// Largest dimension with small leaves.
+const LOW: usize = 3;
+/// Number of a lane without a point.
+const NOBODY: u32 = u32::MAX;
 
 struct Cell {
+    /// First tile, and the tile after the last.
     start: u32,
     end: u32,
     /// Index of the right child; the left child is the next cell. Zero marks a leaf.
@@ -31,11 +40,11 @@ pub(crate) struct KdTree {
     boxes: Vec<f64>,
     /// Per cell: largest potential inside.
     top: Vec<f64>,
-    /// Point numbers in tree order.
+    /// Point numbers in tree order, tile after tile; a leaf fills its last one up with `NOBODY`.
     ids: Vec<u32>,
-    /// Leaf after leaf, each `[dim][len]`.
+    /// Tile after tile, each `[dim][LANES]`.
     coords: Vec<f64>,
-    /// Potentials in tree order.
+    /// Potentials as the numbers; that of nobody is minus infinity.
     potential: Vec<f64>,
 }
 
@@ -43,35 +52,37 @@ impl KdTree {
     /// Builds the tree over row-major `points`, all potentials zero.
     pub(crate) fn new(cost: GroundCost, points: &[f64], dim: usize) -> Self {
         let n = points.len() / dim;
-        let leaf = if dim <= 3 { 8 } else { MAX_LEAF };
         let mut tree = Self {
             cost,
             dim,
             cells: Vec::new(),
             boxes: Vec::new(),
             top: Vec::new(),
-            ids: (0..n as u32).collect(),
-            coords: vec![0.0; n * dim],
-            potential: vec![0.0; n],
+            ids: Vec::with_capacity(n + n / 4),
+            coords: Vec::with_capacity((n + n / 4) * dim),
+            potential: Vec::new(),
         };
         if n > 0 {
-            let mut ids = std::mem::take(&mut tree.ids);
-            tree.grow(points, &mut ids, 0, leaf);
-            tree.ids = ids;
+            let mut ids: Vec<u32> = (0..n as u32).collect();
+            let tiles = if dim <= LOW { TILES_LOW } else { TILES_HIGH };
+            tree.grow(points, &mut ids, tiles * LANES);
         }
         tree.top = vec![0.0; tree.cells.len()];
+        let potential = |&id: &u32| if id == NOBODY { f64::NEG_INFINITY } else { 0.0 };
+        tree.potential = tree.ids.iter().map(potential).collect();
         tree
     }
 
     /// Point numbers in tree order: neighbours in this order are neighbours in space.
-    pub(crate) fn into_order(self) -> Vec<u32> {
+    pub(crate) fn into_order(mut self) -> Vec<u32> {
+        self.ids.retain(|&id| id != NOBODY);
         self.ids
     }
 
-    fn grow(&mut self, points: &[f64], ids: &mut [u32], start: usize, leaf: usize) {
+    fn grow(&mut self, points: &[f64], ids: &mut [u32], leaf: usize) {
         let dim = self.dim;
         let cell = self.cells.len();
-        self.cells.push(Cell { start: start as u32, end: (start + ids.len()) as u32, right: 0 });
+        self.cells.push(Cell { start: 0, end: 0, right: 0 });
         let (mut lower, mut upper) = (vec![f64::INFINITY; dim], vec![f64::NEG_INFINITY; dim]);
         for &id in ids.iter() {
             for (k, &value) in points[id as usize * dim..][..dim].iter().enumerate() {
@@ -84,12 +95,18 @@ impl KdTree {
         self.boxes.extend_from_slice(&lower);
         self.boxes.extend_from_slice(&upper);
         if ids.len() <= leaf {
-            let block = &mut self.coords[start * dim..(start + ids.len()) * dim];
-            for (j, &id) in ids.iter().enumerate() {
-                for k in 0..dim {
-                    block[k * ids.len() + j] = points[id as usize * dim + k];
+            let start = self.ids.len() / LANES;
+            for tile in ids.chunks(LANES) {
+                // What fills the tile up is far from nobody: its potential keeps it away.
+                let lane = |k: usize| tile.get(k).map_or(NOBODY, |&id| id);
+                self.ids.extend((0..LANES).map(lane));
+                for axis in 0..dim {
+                    let point = |k: usize| tile[k.min(tile.len() - 1)] as usize;
+                    self.coords.extend((0..LANES).map(|k| points[point(k) * dim + axis]));
                 }
             }
+            (self.cells[cell].start, self.cells[cell].end) =
+                (start as u32, (self.ids.len() / LANES) as u32);
             return;
         }
         let key = |id: u32| points[id as usize * dim + axis];
@@ -97,19 +114,22 @@ impl KdTree {
         let middle = ids.len() / 2;
         ids.select_nth_unstable_by(middle, |&i, &j| key(i).total_cmp(&key(j)));
         let (left, right) = ids.split_at_mut(middle);
-        self.grow(points, left, start, leaf);
+        self.grow(points, left, leaf);
         self.cells[cell].right = self.cells.len() as u32;
-        self.grow(points, right, start + middle, leaf);
+        self.grow(points, right, leaf);
     }
 
     /// Sets the potential of every point.
     pub(crate) fn set_potentials(&mut self, potential: impl Fn(usize) -> f64) {
         for (value, &id) in self.potential.iter_mut().zip(&self.ids) {
-            *value = potential(id as usize);
+            if id != NOBODY {
+                *value = potential(id as usize);
+            }
         }
         for (index, cell) in self.cells.iter().enumerate().rev() {
             self.top[index] = if cell.right == 0 {
-                let inside = &self.potential[cell.start as usize..cell.end as usize];
+                let lanes = cell.start as usize * LANES..cell.end as usize * LANES;
+                let inside = &self.potential[lanes];
                 inside.iter().copied().fold(f64::NEG_INFINITY, f64::max)
             } else {
                 self.top[index + 1].max(self.top[cell.right as usize])
@@ -121,12 +141,17 @@ impl KdTree {
     pub(crate) fn best(&self, query: &[f64], k: usize, limit: f64, found: &mut Vec<Offer>) {
         found.clear();
         if !self.cells.is_empty() {
-            let bound = self.bound(0, query);
-            self.search(0, bound, query, k, limit, found);
+            // The loops over the few coordinates unroll where their number is known.
+            match self.dim {
+                2 => self.search::<2>(0, f64::NEG_INFINITY, query, k, limit, found),
+                3 => self.search::<3>(0, f64::NEG_INFINITY, query, k, limit, found),
+                _ => self.search::<0>(0, f64::NEG_INFINITY, query, k, limit, found),
+            }
         }
     }
 
-    fn search(
+    /// Below a cell; `D` is the dimension, or zero where it is known at run time only.
+    fn search<const D: usize>(
         &self,
         cell: usize,
         bound: f64,
@@ -140,20 +165,21 @@ impl KdTree {
         }
         let Cell { start, end, right } = self.cells[cell];
         if right == 0 {
-            return self.search_leaf(start as usize, end as usize, query, k, limit, found);
+            return self.search_leaf::<D>(start as usize, end as usize, query, k, limit, found);
         }
         let (left, right) = (cell + 1, right as usize);
-        let (left_bound, right_bound) = (self.bound(left, query), self.bound(right, query));
+        let (left_bound, right_bound) =
+            (self.bound::<D>(left, query), self.bound::<D>(right, query));
         if left_bound <= right_bound {
-            self.search(left, left_bound, query, k, limit, found);
-            self.search(right, right_bound, query, k, limit, found);
+            self.search::<D>(left, left_bound, query, k, limit, found);
+            self.search::<D>(right, right_bound, query, k, limit, found);
         } else {
-            self.search(right, right_bound, query, k, limit, found);
-            self.search(left, left_bound, query, k, limit, found);
+            self.search::<D>(right, right_bound, query, k, limit, found);
+            self.search::<D>(left, left_bound, query, k, limit, found);
         }
     }
 
-    fn search_leaf(
+    fn search_leaf<const D: usize>(
         &self,
         start: usize,
         end: usize,
@@ -162,31 +188,36 @@ impl KdTree {
         limit: f64,
         found: &mut Vec<Offer>,
     ) {
-        let len = end - start;
-        let mut squared = [0.0; MAX_LEAF];
-        let squared = &mut squared[..len];
-        let block = &self.coords[start * self.dim..end * self.dim];
-        for (&q, row) in query.iter().zip(block.chunks_exact(len)) {
-            for (sum, &value) in squared.iter_mut().zip(row) {
-                *sum += (q - value) * (q - value);
-            }
+        let coords = &self.coords[start * LANES * self.dim..end * LANES * self.dim];
+        let (first, potential) = (start * LANES, &self.potential[start * LANES..end * LANES]);
+        let mut values = [0.0; TILES_HIGH * LANES];
+        let values = &mut values[..potential.len()];
+        // The call through the dispatcher pays where there is more than a tile.
+        let least = if D > 0 {
+            reduced_costs(self.cost, known::<D>(query), coords, potential, values)
+        } else {
+            wide_reduced_costs(self.cost, query, coords, potential, values)
+        };
+        if least >= threshold(k, limit, found) {
+            return;
         }
-        for (j, &sum) in squared.iter().enumerate() {
-            let reduced = self.cost.of_squared(sum) - self.potential[start + j];
+        for (j, &reduced) in values.iter().enumerate() {
             if reduced < threshold(k, limit, found) {
                 if found.len() == k {
                     found.pop();
                 }
                 let at = found.partition_point(|offer| offer.reduced <= reduced);
-                found.insert(at, Offer { reduced, index: self.ids[start + j] });
+                found.insert(at, Offer { reduced, index: self.ids[first + j] });
             }
         }
     }
 
     /// Lower bound of the reduced cost over a cell.
-    fn bound(&self, cell: usize, query: &[f64]) -> f64 {
-        let corners = &self.boxes[2 * self.dim * cell..][..2 * self.dim];
-        let (lower, upper) = corners.split_at(self.dim);
+    #[inline]
+    fn bound<const D: usize>(&self, cell: usize, query: &[f64]) -> f64 {
+        let query = known::<D>(query);
+        let corners = &self.boxes[2 * query.len() * cell..][..2 * query.len()];
+        let (lower, upper) = corners.split_at(query.len());
         let mut sum = 0.0;
         for ((&q, &low), &high) in query.iter().zip(lower).zip(upper) {
             let gap = (low - q).max(q - high).max(0.0);
@@ -196,6 +227,55 @@ impl KdTree {
     }
 }
 
+/// The coordinates, in a slice whose length the compiler knows if `D` is not zero.
+#[inline(always)]
+fn known<const D: usize>(query: &[f64]) -> &[f64] {
+    if D > 0 { &query[..D] } else { query }
+}
+
 fn threshold(k: usize, limit: f64, found: &[Offer]) -> f64 {
     if found.len() < k { limit } else { found[k - 1].reduced }
+}
+
+/// Reduced costs of tiles, and the least of them.
+#[inline(always)]
+fn reduced_costs(
+    cost: GroundCost,
+    query: &[f64],
+    coords: &[f64],
+    potential: &[f64],
+    values: &mut [f64],
+) -> f64 {
+    let mut least = [f64::INFINITY; LANES];
+    let tiles = coords.chunks_exact(query.len() * LANES);
+    let potential = potential.as_chunks::<LANES>().0;
+    let values = values.as_chunks_mut::<LANES>().0;
+    for ((tile, potential), values) in tiles.zip(potential).zip(values) {
+        let mut sum: [f64; LANES] = [0.0; LANES];
+        for (&q, row) in query.iter().zip(tile.as_chunks::<LANES>().0) {
+            for lane in 0..LANES {
+                sum[lane] += (q - row[lane]) * (q - row[lane]);
+            }
+        }
+        for lane in 0..LANES {
+            values[lane] = cost.of_squared(sum[lane]) - potential[lane];
+            least[lane] = if values[lane] < least[lane] { values[lane] } else { least[lane] };
+        }
+    }
+    least.into_iter().fold(f64::INFINITY, f64::min)
+}
+
+/// The same with the widest registers there are: no result depends on which.
+#[multiversion::multiversion(
+    targets("x86_64+avx512f+avx512vl+avx2", "x86_64+avx2"),
+    dispatcher = "direct"
+)]
+fn wide_reduced_costs(
+    cost: GroundCost,
+    query: &[f64],
+    coords: &[f64],
+    potential: &[f64],
+    values: &mut [f64],
+) -> f64 {
+    reduced_costs(cost, query, coords, potential, values)
 }

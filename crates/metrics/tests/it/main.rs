@@ -18,4 +18,6 @@ mod references;
 mod registry;
 mod sliced;
 mod transport;
+mod transport_hard;
+mod transport_laws;
 mod uncertainty;
