@@ -85,7 +85,9 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
         let rows = self.rows;
         let vecs = b.width / S::LANES;
         let tile = if vecs <= S::MAX_VECS { S::rows(vecs) } else { S::rows(S::MAX_VECS) };
-        let strip = if b.k * b.width <= 8192 { STRIP.next_multiple_of(tile) } else { rows };
+        let strip = if S::TILES && !b.pieces.is_null() {
+            48
+        } else if b.k * b.width <= 8192 { STRIP.next_multiple_of(tile) } else { rows };
         (0..rows).step_by(strip.max(1)).map(move |first| first..rows.min(first + strip))
     }
 
