@@ -50,15 +50,18 @@ pub(in crate::fused) unsafe fn product(product: &Product) {
         // SAFETY: up to 15 rows beyond the last are readable and writable; the scratch holds the
         // pieces of a group.
         unsafe {
-            split_rows(a.add(first * lda), lda, 16 * tiles, depth, pieces);
-            for column in 0..width / 16 {
+            for tile in 0..tiles {
+                let from = a.add((first + 16 * tile) * lda);
+                split_rows(from, lda, depth, pieces.add(tile * depth.bytes()));
+            }
+            for column in (0..width).step_by(16) {
                 let multiply = Multiply {
                     a: pieces,
-                    b: b.pieces.add(column * depth.bytes()),
+                    b: b.pieces.add(column / 16 * depth.bytes()),
                     depth,
-                    init: bias.add(16 * column),
+                    init: bias.add(column),
                     ldi: 0,
-                    c: c.add(first * width + 16 * column),
+                    c: c.add(first * width + column),
                     ldc: width,
                 };
                 multiply.run(tiles);
@@ -67,24 +70,23 @@ pub(in crate::fused) unsafe fn product(product: &Product) {
     }
 }
 
-/// Cuts rows into pieces as the left factor.
+/// Cuts sixteen rows into pieces as the left factor.
 #[target_feature(enable = "avx512f,avx512dq")]
-unsafe fn split_rows(a: *const f32, lda: usize, rows: usize, depth: Depth, to: *mut u8) {
-    for row in 0..rows {
+unsafe fn split_rows(a: *const f32, lda: usize, depth: Depth, to: *mut u8) {
+    for row in 0..16 {
         // SAFETY: the caller's promise.
         unsafe {
             let from = a.add(row * lda);
-            let to = to.add(row / 16 * depth.bytes() + row % 16 * ROW);
+            let to = to.add(row * ROW);
             for k in 0..depth.whole {
-                let [h, m, l] = split(
-                    _mm512_loadu_ps(from.add(32 * k)),
-                    _mm512_loadu_ps(from.add(32 * k + 16)),
-                );
+                let x = _mm512_loadu_ps(from.add(32 * k));
+                let y = _mm512_loadu_ps(from.add(32 * k + 16));
+                let [h, m, l] = split(x, y);
                 store(to.add(3 * k * TILE), [l, m, h]);
             }
             if depth.half {
-                let parts = split_half(_mm512_loadu_ps(from.add(32 * depth.whole)));
-                store(to.add(3 * depth.whole * TILE), parts);
+                let x = _mm512_loadu_ps(from.add(32 * depth.whole));
+                store(to.add(3 * depth.whole * TILE), split_half(x));
             }
         }
     }
@@ -93,15 +95,17 @@ unsafe fn split_rows(a: *const f32, lda: usize, rows: usize, depth: Depth, to: *
 /// Stores a row of three tiles.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn store(to: *mut u8, pieces: [__m512i; 3]) {
-    for (i, piece) in pieces.into_iter().enumerate() {
-        // SAFETY: the caller's promise.
-        unsafe { _mm512_store_si512(to.add(i * TILE).cast(), piece) }
+unsafe fn store(to: *mut u8, [first, second, third]: [__m512i; 3]) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        _mm512_store_si512(to.cast(), first);
+        _mm512_store_si512(to.add(TILE).cast(), second);
+        _mm512_store_si512(to.add(2 * TILE).cast(), third);
     }
 }
 
 /// Inner dimension of weight gradients done at once, in tiles.
-const DEPTH: usize = 6;
+const DEPTH: usize = 4;
 
 /// [`Outer::run`].
 ///
@@ -109,50 +113,41 @@ const DEPTH: usize = 6;
 /// As there, and AMX is available.
 #[target_feature(enable = "avx512f,avx512dq")]
 pub(in crate::fused) unsafe fn outer(outer: &Outer<'_>) {
-    let &Outer { pairs, rows, ldy, ldx, outputs, w } = outer;
+    let &Outer { ldy, ldx, outputs, w, rows, .. } = outer;
     let (columns, tiles) = (ldx / 16, outputs.div_ceil(16));
-    // The rows of all pairs in sixteens: pair, first row, how many.
-    let sixteens = rows.div_ceil(16);
-    let n_chunks = pairs.len() * sixteens;
-    let chunk = |i: usize| -> Option<(usize, usize, usize)> {
-        let first = 16 * (i % sixteens);
-        (i < n_chunks).then(|| (i / sixteens, first, (rows - first).min(16)))
-    };
+    let sixteens = outer.pairs.len() * rows.div_ceil(16);
     let most = Depth { whole: DEPTH, half: false }.bytes();
-    let mut pieces = Pieces::new((columns + GROUP) * most);
+    let mut pieces = Pieces::new((GROUP + columns) * most);
     let y_pieces = pieces.start();
     let x_pieces = y_pieces.wrapping_add(GROUP * most);
     // SAFETY: AMX is available.
     let _tiles = unsafe { Tiles::new() };
-    for begin in (0..n_chunks).step_by(2 * DEPTH) {
-        let depth = Depth { whole: (n_chunks - begin).div_ceil(2).min(DEPTH), half: false };
+    for begin in (0..sixteens).step_by(2 * DEPTH) {
+        let depth = Depth { whole: (sixteens - begin).div_ceil(2).min(DEPTH), half: false };
         // SAFETY: the caller's promise; the scratch holds the pieces of all columns of x and of a
         // group of y.
         unsafe {
             for k in 0..depth.whole {
-                let chunks = [chunk(begin + 2 * k), chunk(begin + 2 * k + 1)];
-                split_columns(pairs, chunks, ldx, columns, depth, x_pieces.add(3 * k * TILE));
+                let chunks = [0, 1].map(|i| Chunk::new(outer, begin + 2 * k + i));
+                for column in 0..columns {
+                    let to = x_pieces.add(column * depth.bytes() + 3 * k * TILE);
+                    split_column(chunks, ldx, 16 * column, to);
+                }
             }
             for first in (0..tiles).step_by(GROUP) {
                 let group = (tiles - first).min(GROUP);
-                for tile in 0..group {
-                    let to = y_pieces.add(tile * depth.bytes());
-                    for k in 0..depth.whole {
-                        let chunks = [chunk(begin + 2 * k), chunk(begin + 2 * k + 1)];
-                        split_transposed(pairs, chunks, ldy, 16 * (first + tile), to.add(3 * k * TILE));
+                for k in 0..depth.whole {
+                    let chunks = [0, 1].map(|i| Chunk::new(outer, begin + 2 * k + i));
+                    for tile in 0..group {
+                        let to = y_pieces.add(tile * depth.bytes() + 3 * k * TILE);
+                        split_transposed(chunks, ldy, 16 * (first + tile), to);
                     }
                 }
                 for column in 0..columns {
-                    let c = w.add(16 * (first * ldx + column));
-                    let multiply = Multiply {
-                        a: y_pieces,
-                        b: x_pieces.add(column * depth.bytes()),
-                        depth,
-                        init: c,
-                        ldi: ldx,
-                        c,
-                        ldc: ldx,
-                    };
+                    let (b, c) = (column * depth.bytes(), w.add(16 * (first * ldx + column)));
+                    let b = x_pieces.add(b);
+                    let multiply =
+                        Multiply { a: y_pieces, b, depth, init: c, ldi: ldx, c, ldc: ldx };
                     multiply.run(group);
                 }
             }
@@ -160,57 +155,71 @@ pub(in crate::fused) unsafe fn outer(outer: &Outer<'_>) {
     }
 }
 
-/// Some rows of a pair: its number, the first row, how many (at most 16).
-type Chunk = Option<(usize, usize, usize)>;
+/// At most sixteen rows of a pair.
+#[derive(Clone, Copy)]
+struct Chunk {
+    y: *const f32,
+    x: *const f32,
+    rows: usize,
+}
 
-/// Cuts two chunks of rows of `x` into pieces as the right factor, for all columns.
+impl Chunk {
+    /// Chunk `i` of all pairs; empty beyond the last.
+    fn new(outer: &Outer<'_>, i: usize) -> Self {
+        let each = outer.rows.div_ceil(16);
+        let Some(&(y, x)) = outer.pairs.get(i / each) else {
+            return Self { y: std::ptr::null(), x: std::ptr::null(), rows: 0 };
+        };
+        let first = 16 * (i % each);
+        let (y, x) = (y.wrapping_add(first * outer.ldy), x.wrapping_add(first * outer.ldx));
+        Self { y, x, rows: (outer.rows - first).min(16) }
+    }
+}
+
+/// Cuts sixteen columns, from `column` on, of two chunks of rows of `x` into pieces as the right
+/// factor.
 #[target_feature(enable = "avx512f,avx512dq")]
-unsafe fn split_columns(
-    pairs: &[(*const f32, *const f32)],
-    chunks: [Chunk; 2],
-    ldx: usize,
-    columns: usize,
-    depth: Depth,
-    to: *mut u8,
-) {
+unsafe fn split_column(chunks: [Chunk; 2], ldx: usize, column: usize, to: *mut u8) {
+    let [a, b] = chunks.map(|chunk| chunk.x.wrapping_add(column));
     for row in 0..16 {
-        let from = chunks.map(|chunk| {
-            let (pair, first, count) = chunk?;
-            (row < count).then(|| pairs[pair].1.wrapping_add((first + row) * ldx))
-        });
-        for column in 0..columns {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let load = |from: Option<*const f32>| match from {
-                    Some(from) => _mm512_loadu_ps(from.add(16 * column)),
-                    None => _mm512_setzero_ps(),
-                };
-                store(to.add(column * depth.bytes() + row * ROW), split(load(from[0]), load(from[1])));
-            }
+        let [used, also] = chunks.map(|chunk| if row < chunk.rows { 0xffff } else { 0 });
+        // SAFETY: the caller's promise; what is not there is masked.
+        unsafe {
+            let a = _mm512_maskz_loadu_ps(used, a.wrapping_add(row * ldx));
+            let b = _mm512_maskz_loadu_ps(also, b.wrapping_add(row * ldx));
+            store(to.add(row * ROW), split(a, b));
         }
     }
 }
 
 /// Cuts sixteen columns, from `column` on, of two chunks of rows of `y` into pieces as the left factor.
 #[target_feature(enable = "avx512f,avx512dq")]
-unsafe fn split_transposed(
-    pairs: &[(*const f32, *const f32)],
-    chunks: [Chunk; 2],
-    ldy: usize,
-    column: usize,
-    to: *mut u8,
-) {
+unsafe fn split_transposed(chunks: [Chunk; 2], ldy: usize, column: usize, to: *mut u8) {
     // SAFETY: the caller's promise.
     unsafe {
-        let [x, y] = chunks.map(|chunk| match chunk {
-            Some((pair, first, count)) => {
-                transposed(pairs[pair].0.add(first * ldy + column), ldy, count)
-            }
-            None => [_mm512_setzero_ps(); 16],
-        });
+        let a = columns_of(chunks[0], ldy, column);
+        let b = columns_of(chunks[1], ldy, column);
         for row in 0..16 {
-            let [h, m, l] = split(x[row], y[row]);
+            let [h, m, l] = split(a[row], b[row]);
             store(to.add(row * ROW), [l, m, h]);
         }
     }
+}
+
+/// Sixteen columns of a chunk of `y`, zero where it has no rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+unsafe fn columns_of(chunk: Chunk, ldy: usize, column: usize) -> [__m512; 16] {
+    let from = chunk.y.wrapping_add(column);
+    if chunk.rows == 16 {
+        // SAFETY: the caller's promise.
+        return unsafe { transposed(from, ldy) };
+    }
+    let mut whole = [0.0_f32; 256];
+    for row in 0..chunk.rows {
+        // SAFETY: a row of the chunk, and one of the array.
+        unsafe { std::ptr::copy_nonoverlapping(from.add(row * ldy), whole[16 * row..].as_mut_ptr(), 16) }
+    }
+    // SAFETY: the array.
+    unsafe { transposed(whole.as_ptr(), 16) }
 }

@@ -40,53 +40,55 @@ pub(super) fn split(x: __m512, y: __m512) -> [__m512i; 3] {
     [merge(x[0], y[0]), merge(x[1], y[1]), merge(x[2], y[2])]
 }
 
+/// The lower eight lanes of `a` and `b` merged with their upper eight.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn beside(a: __m512i, b: __m512i) -> __m512i {
+    let first = _mm512_shuffle_i64x2::<0b01_00_01_00>(a, b);
+    let second = _mm512_shuffle_i64x2::<0b11_10_11_10>(a, b);
+    merge(first, second)
+}
+
 /// The pieces of the sixteen numbers `x`, each with the one 8 after it, beside each other as
 /// `[[l m] [m h] [h h]]`.
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn split_half(x: __m512) -> [__m512i; 3] {
     let [h, m, l] = pieces(x);
-    let beside = |a: __m512i, b: __m512i| {
-        let first = _mm512_shuffle_i64x2::<0b01_00_01_00>(a, b);
-        let second = _mm512_shuffle_i64x2::<0b11_10_11_10>(a, b);
-        merge(first, second)
-    };
     [beside(l, m), beside(m, h), beside(h, h)]
 }
 
-/// Sixteen rows of sixteen numbers, `ld` apart, transposed; those from `count` on are zero.
+/// Sixteen rows of sixteen numbers, `ld` apart, transposed.
 ///
 /// # Safety
-/// The rows up to `count` are readable.
+/// The rows are readable.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
-pub(super) unsafe fn transposed(from: *const f32, ld: usize, count: usize) -> [__m512; 16] {
-    static ZERO: [f32; 16] = [0.0; 16];
+pub(super) unsafe fn transposed(from: *const f32, ld: usize) -> [__m512; 16] {
     let mut out = [_mm512_setzero_ps(); 16];
-    // SAFETY: the caller's promise, and zeros.
-    unsafe {
-        let row = |r: usize| if r < count { from.add(r * ld) } else { ZERO.as_ptr() };
-        for c in 0..4 {
-            // Row `4 L + q` in lane L of `v[q]`.
-            let v: [__m512; 4] = std::array::from_fn(|q| {
-                let part = |lane: usize| _mm_loadu_ps(row(4 * lane + q).add(4 * c));
-                let v = _mm512_castps128_ps512(part(0));
-                let v = _mm512_insertf32x4::<1>(v, part(1));
-                let v = _mm512_insertf32x4::<2>(v, part(2));
-                _mm512_insertf32x4::<3>(v, part(3))
-            });
-            let pairs = [
-                _mm512_unpacklo_ps(v[0], v[1]),
-                _mm512_unpackhi_ps(v[0], v[1]),
-                _mm512_unpacklo_ps(v[2], v[3]),
-                _mm512_unpackhi_ps(v[2], v[3]),
-            ]
-            .map(|v| _mm512_castps_pd(v));
-            out[4 * c] = _mm512_castpd_ps(_mm512_unpacklo_pd(pairs[0], pairs[2]));
-            out[4 * c + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(pairs[0], pairs[2]));
-            out[4 * c + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(pairs[1], pairs[3]));
-            out[4 * c + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(pairs[1], pairs[3]));
+    for c in 0..4 {
+        // Row `4 L + q` in lane L of `v[q]`.
+        let mut v = [_mm512_setzero_ps(); 4];
+        for q in 0..4 {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let at = from.add(q * ld + 4 * c);
+                let row = _mm512_castps128_ps512(_mm_loadu_ps(at));
+                let row = _mm512_insertf32x4::<1>(row, _mm_loadu_ps(at.add(4 * ld)));
+                let row = _mm512_insertf32x4::<2>(row, _mm_loadu_ps(at.add(8 * ld)));
+                let row = _mm512_insertf32x4::<3>(row, _mm_loadu_ps(at.add(12 * ld)));
+                v[q] = row;
+            }
         }
+        let [v0, v1, v2, v3] = v;
+        let low01 = _mm512_castps_pd(_mm512_unpacklo_ps(v0, v1));
+        let high01 = _mm512_castps_pd(_mm512_unpackhi_ps(v0, v1));
+        let low23 = _mm512_castps_pd(_mm512_unpacklo_ps(v2, v3));
+        let high23 = _mm512_castps_pd(_mm512_unpackhi_ps(v2, v3));
+        out[4 * c] = _mm512_castpd_ps(_mm512_unpacklo_pd(low01, low23));
+        out[4 * c + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low01, low23));
+        out[4 * c + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high01, high23));
+        out[4 * c + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high01, high23));
     }
     out
 }
