@@ -57,7 +57,9 @@ impl Weights {
                 .map(|l| take(shape.widths[l] * below(l)))
                 .collect(),
             forward_pieces: layers
-                .map(|l| pieces_len(shape, shape.fan_in(l), shape.padded[l]).map(&mut take))
+                // (Rows of the inputs are not padded, as the cutting needs them.)
+                .map(|l| if l == 0 { None } else { pieces_len(shape, shape.fan_in(l), shape.padded[l]) })
+                .map(|len| len.map(&mut take))
                 .collect(),
             reverse_pieces: (0..=shape.layers())
                 .map(|l| pieces_len(shape, shape.widths[l], below(l)).map(&mut take))
@@ -89,7 +91,6 @@ impl Weights {
             if l == 0 {
                 let value = |i: usize, o: usize| if i < k { weight(o, i) } else { layer.bias[o] };
                 panels.pack(&mut memory[self.at.forward[0]..], k + 1, n, value);
-                pack_pieces(memory, self.at.forward_pieces[0], k + 1, n, value);
             } else if l < shape.layers() {
                 panels.pack(&mut memory[self.at.forward[l]..], k, n, |i, o| weight(o, i));
                 pack_pieces(memory, self.at.forward_pieces[l], k, n, |i, o| weight(o, i));
