@@ -3,6 +3,10 @@
 use super::Activation;
 use super::activation::{self, Act};
 use super::simd::{self, Simd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many of [`Isa::ALL`] are left out.
+static LIMIT: AtomicUsize = AtomicUsize::new(0);
 
 /// An instruction set that the kernels are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,10 +26,17 @@ impl Isa {
     /// All of them, the fastest first.
     pub const ALL: [Self; 4] = [Self::Amx, Self::Avx512, Self::Avx2, Self::Portable];
 
-    /// The fastest that this machine has.
+    /// The fastest that this machine has, of those that [`Isa::limit`] leaves.
     pub fn detect() -> Self {
-        let mut all = Self::ALL.into_iter();
+        let mut all = Self::ALL.into_iter().skip(LIMIT.load(Ordering::Relaxed));
         all.find(|isa| isa.is_available()).unwrap_or(Self::Portable)
+    }
+
+    /// From here on [`Isa::detect`] finds nothing faster than `self`, in the whole process: for
+    /// comparisons, and for the bits of another machine. Networks keep what they were built for.
+    pub fn limit(self) {
+        let place = Self::ALL.iter().position(|&isa| isa == self);
+        LIMIT.store(place.expect("one of them"), Ordering::Relaxed);
     }
 
     /// Whether this machine has it.

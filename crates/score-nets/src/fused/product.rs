@@ -7,9 +7,9 @@
 use super::simd::{Kernel, Simd, Tile, for_groups};
 
 /// Whether a matrix `[k][width]` is multiplied on the tiles of the processor, where it has them:
-/// small ones are not worth the cutting.
+/// from about 64 x 64 on that is quicker than cutting numbers into pieces is slow.
 pub(super) fn on_tiles(k: usize, width: usize) -> bool {
-    k > 16 && width > 16
+    k * width >= 64 * 64
 }
 
 /// `C = bias + A B` for `rows` rows: `A` is `[rows][k]` with rows `lda` apart, `B` is packed in
@@ -146,7 +146,8 @@ impl Outer<'_> {
     /// # Safety
     /// As for [`Product::run`].
     pub(super) unsafe fn run<S: Simd>(self) {
-        if S::TILES && on_tiles(self.outputs, self.ldx) {
+        // (Of fewer rows most of a tile is empty.)
+        if S::TILES && self.rows >= 16 && on_tiles(self.outputs, self.ldx) {
             // SAFETY: the caller's promise.
             return unsafe { S::outer(&self) };
         }

@@ -53,12 +53,12 @@ impl Weights {
             columns: take((shape.inputs + 1) * shape.padded[0]),
             bias: layers.clone().map(|l| take(shape.padded[l])).collect(),
             forward: layers.clone().map(|l| take(shape.fan_in(l) * shape.padded[l])).collect(),
-            reverse: (0..=shape.layers())
-                .map(|l| take(shape.widths[l] * below(l)))
-                .collect(),
+            reverse: (0..=shape.layers()).map(|l| take(shape.widths[l] * below(l))).collect(),
             forward_pieces: layers
                 // (Rows of the inputs are not padded, as the cutting needs them.)
-                .map(|l| if l == 0 { None } else { pieces_len(shape, shape.fan_in(l), shape.padded[l]) })
+                .map(|l| {
+                    if l == 0 { None } else { pieces_len(shape, shape.fan_in(l), shape.padded[l]) }
+                })
                 .map(|len| len.map(&mut take))
                 .collect(),
             reverse_pieces: (0..=shape.layers())

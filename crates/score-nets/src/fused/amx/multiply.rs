@@ -6,21 +6,22 @@ use std::arch::asm;
 /// Rows of tiles that are multiplied at once: as many sums as hide the time of one product.
 pub(super) const GROUP: usize = 3;
 
-/// The shape of all eight tiles: 16 rows of 64 bytes.
+/// The shape of the eight tiles: rows of 64 bytes, 16 of them in `B`, as many as there are in `A` and
+/// `C`: fewer take less time.
 #[repr(C, align(64))]
 struct Config([u8; 64]);
 
-static CONFIG: Config = {
-    let mut bytes = [0; 64];
-    bytes[0] = 1; // the palette
-    let mut tile = 0;
-    while tile < 8 {
-        bytes[16 + 2 * tile] = 64; // bytes of a row
-        bytes[48 + tile] = 16; // rows
-        tile += 1;
+impl Config {
+    fn of(rows: usize) -> Self {
+        let mut bytes = [0; 64];
+        bytes[0] = 1; // the palette
+        for tile in 0..8 {
+            bytes[16 + 2 * tile] = 64; // bytes of a row
+            bytes[48 + tile] = if tile < 6 { rows.min(16) as u8 } else { 16 };
+        }
+        Self(bytes)
     }
-    Config(bytes)
-};
+}
 
 /// The tiles are configured while this lives.
 ///
@@ -28,13 +29,17 @@ static CONFIG: Config = {
 pub(super) struct Tiles;
 
 impl Tiles {
+    /// For matrices `A` and `C` of so many rows, at least one.
+    ///
     /// # Safety
     /// AMX is available.
-    pub(super) unsafe fn new() -> Self {
-        // SAFETY: reads 64 bytes; the caller has checked the processor, no other code of this
-        // process keeps anything in the tiles across calls.
+    pub(super) unsafe fn new(rows: usize) -> Self {
+        let config = Config::of(rows);
+        // SAFETY: reads 64 bytes; the caller has checked the processor, and nothing in this process
+        // keeps anything in the tiles across calls.
         unsafe {
-            asm!("ldtilecfg [{}]", in(reg) &raw const CONFIG, options(nostack, preserves_flags, readonly));
+            let at = &raw const config;
+            asm!("ldtilecfg [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
         }
         Self
     }

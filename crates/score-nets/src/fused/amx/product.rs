@@ -43,8 +43,11 @@ pub(in crate::fused) unsafe fn product(product: &Product) {
     let (depth, width) = (Depth::of(b.k), b.width);
     let mut pieces = Pieces::new(GROUP * depth.bytes());
     let pieces = pieces.start();
+    if rows == 0 {
+        return;
+    }
     // SAFETY: AMX is available.
-    let _tiles = unsafe { Tiles::new() };
+    let _tiles = unsafe { Tiles::new(rows) };
     for first in (0..rows).step_by(16 * GROUP) {
         let tiles = (rows - first).div_ceil(16).min(GROUP);
         // SAFETY: up to 15 rows beyond the last are readable and writable; the scratch holds the
@@ -52,7 +55,7 @@ pub(in crate::fused) unsafe fn product(product: &Product) {
         unsafe {
             for tile in 0..tiles {
                 let from = a.add((first + 16 * tile) * lda);
-                split_rows(from, lda, depth, pieces.add(tile * depth.bytes()));
+                split_rows(from, lda, rows.min(16), depth, pieces.add(tile * depth.bytes()));
             }
             for column in (0..width).step_by(16) {
                 let multiply = Multiply {
@@ -70,10 +73,10 @@ pub(in crate::fused) unsafe fn product(product: &Product) {
     }
 }
 
-/// Cuts sixteen rows into pieces as the left factor.
+/// Cuts up to sixteen rows into pieces as the left factor.
 #[target_feature(enable = "avx512f,avx512dq")]
-unsafe fn split_rows(a: *const f32, lda: usize, depth: Depth, to: *mut u8) {
-    for row in 0..16 {
+unsafe fn split_rows(a: *const f32, lda: usize, rows: usize, depth: Depth, to: *mut u8) {
+    for row in 0..rows {
         // SAFETY: the caller's promise.
         unsafe {
             let from = a.add(row * lda);
@@ -121,7 +124,7 @@ pub(in crate::fused) unsafe fn outer(outer: &Outer<'_>) {
     let y_pieces = pieces.start();
     let x_pieces = y_pieces.wrapping_add(GROUP * most);
     // SAFETY: AMX is available.
-    let _tiles = unsafe { Tiles::new() };
+    let _tiles = unsafe { Tiles::new(16) };
     for begin in (0..sixteens).step_by(2 * DEPTH) {
         let depth = Depth { whole: (sixteens - begin).div_ceil(2).min(DEPTH), half: false };
         // SAFETY: the caller's promise; the scratch holds the pieces of all columns of x and of a
@@ -218,7 +221,9 @@ unsafe fn columns_of(chunk: Chunk, ldy: usize, column: usize) -> [__m512; 16] {
     let mut whole = [0.0_f32; 256];
     for row in 0..chunk.rows {
         // SAFETY: a row of the chunk, and one of the array.
-        unsafe { std::ptr::copy_nonoverlapping(from.add(row * ldy), whole[16 * row..].as_mut_ptr(), 16) }
+        unsafe {
+            std::ptr::copy_nonoverlapping(from.add(row * ldy), whole[16 * row..].as_mut_ptr(), 16)
+        }
     }
     // SAFETY: the array.
     unsafe { transposed(whole.as_ptr(), 16) }
