@@ -1,7 +1,7 @@
 //! `train-step` and `sample`: the work done here, by the fused kernels and by candle operations.
 
 use anyhow::Result;
-use score_nets::Kernels;
+use score_nets::{Kernels, ScoreNet, fused::Isa};
 use serde_json::{Map, Value, json};
 
 use crate::check::Expected;
@@ -9,7 +9,7 @@ use crate::cli::Options;
 use crate::flops::gflops;
 use crate::machine::Machine;
 use crate::ours::Ours;
-use crate::side::{Item, rounds};
+use crate::side::{Item, Side, rounds};
 use crate::table::markdown;
 use crate::timing::Spread;
 use crate::work::{PARTICLES, STEPS, Work};
@@ -78,32 +78,45 @@ impl Report {
     }
 }
 
+/// The network on AVX-512 alone, where there is more.
+fn without_tiles(net: &ScoreNet) -> Result<Option<ScoreNet>> {
+    let best = Isa::detect();
+    if best != Isa::Amx {
+        return Ok(None);
+    }
+    Isa::Avx512.limit();
+    let other = net.duplicate()?.with_kernels(Kernels::Fused)?;
+    let built = other.uses_fused();
+    best.limit();
+    Ok(built?.then_some(other))
+}
+
 /// Loss and gradients of a step.
 pub(crate) fn train_step(options: &Options) -> Result<()> {
     options.start()?;
     let work = Work::new(options.model.as_deref())?;
     let candle = work.net.duplicate()?.with_kernels(Kernels::Composite)?;
-    let mut ours = Ours::new("ours", &work, &work.net)?;
-    let mut composite = Ours::new("composite", &work, &candle)?;
-    let steps = [Item::Dsm, Item::DsmFp];
-    let times = rounds(
-        Item::ALL,
-        &mut [(&mut ours, &[Item::Sgemm, Item::Dsm, Item::DsmFp]), (&mut composite, &steps)],
-        options.rounds,
-    )?;
+    let vectors = without_tiles(&work.net)?;
+    let mut sides = vec![("", Ours::new("ours", &work, &work.net)?)];
+    if let Some(net) = &vectors {
+        sides.push(("avx512_", Ours::new("avx512", &work, net)?));
+    }
+    sides.push(("composite_", Ours::new("composite", &work, &candle)?));
+    let (first, steps) = ([Item::Sgemm, Item::Dsm, Item::DsmFp], [Item::Dsm, Item::DsmFp]);
+    let mut turns: Vec<(&mut dyn Side, &[Item])> = Vec::new();
+    for (prefix, side) in &mut sides {
+        turns.push((side, if prefix.is_empty() { &first } else { &steps }));
+    }
+    let times = rounds(Item::ALL, &mut turns, options.rounds)?;
     let (mut report, widths) = (Report::new(options), work.widths());
     let peak = gflops(Item::Sgemm, &widths, &times[0][&Item::Sgemm]);
-    for (times, prefix) in times.iter().zip(["", "composite_"]) {
+    for (times, (prefix, _)) in times.iter().zip(&sides) {
         for item in steps {
             let name = format!("{prefix}{}", item.name());
             report.push_time(&name, item, &widths, &times[&item], peak.median);
         }
     }
     report.push("sgemm", "gflops", peak, None);
-    let sides = [
-        ("", Ours::new("ours", &work, &work.net)?),
-        ("composite_", Ours::new("composite", &work, &candle)?),
-    ];
     for (prefix, side) in &sides {
         let error = Expected::new(&work, side)?.own_error()?;
         report.error(&format!("{prefix}gradient_error"), error);
@@ -115,9 +128,14 @@ pub(crate) fn train_step(options: &Options) -> Result<()> {
 pub(crate) fn sample(options: &Options) -> Result<()> {
     options.start()?;
     let work = Work::new(options.model.as_deref())?;
+    let vectors = without_tiles(&work.net)?;
     let mut ours = Ours::new("ours", &work, &work.net)?;
-    let times =
-        rounds(Item::ALL, &mut [(&mut ours, &[Item::Sgemm, Item::Sample])], options.rounds)?;
+    let mut other = vectors.as_ref().map(|net| Ours::new("avx512", &work, net)).transpose()?;
+    let mut turns: Vec<(&mut dyn Side, &[Item])> = vec![(&mut ours, &[Item::Sgemm, Item::Sample])];
+    if let Some(other) = &mut other {
+        turns.push((other, &[Item::Sample]));
+    }
+    let times = rounds(Item::ALL, &mut turns, options.rounds)?;
     let (mut report, widths) = (Report::new(options), work.widths());
     let peak = gflops(Item::Sgemm, &widths, &times[0][&Item::Sgemm]);
     let seconds = &times[0][&Item::Sample];
@@ -125,6 +143,10 @@ pub(crate) fn sample(options: &Options) -> Result<()> {
     let evaluations = PARTICLES as f64 * STEPS as f64;
     let rate = Spread::of(seconds.iter().map(|s| evaluations / s)).median;
     report.json.insert("evaluations_per_second".into(), json!(rate));
+    if let Some(times) = times.get(1) {
+        let seconds = &times[&Item::Sample];
+        report.push_time("avx512_sample", Item::Sample, &widths, seconds, peak.median);
+    }
     report.push("sgemm", "gflops", peak, None);
     report.print(options)
 }

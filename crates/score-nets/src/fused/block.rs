@@ -82,10 +82,18 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
     fn strips(&self, b: Panels) -> impl Iterator<Item = Range<usize>> + use<S, A> {
         /// At least so many rows.
         const STRIP: usize = 10;
+        /// What a product on tiles does at once.
+        const TILES: usize = 48;
         let rows = self.rows;
         let vecs = b.width / S::LANES;
         let tile = if vecs <= S::MAX_VECS { S::rows(vecs) } else { S::rows(S::MAX_VECS) };
-        let strip = if b.k * b.width <= 8192 { STRIP.next_multiple_of(tile) } else { rows };
+        let strip = if S::TILES && !b.pieces.is_null() {
+            TILES
+        } else if b.k * b.width <= 8192 {
+            STRIP.next_multiple_of(tile)
+        } else {
+            rows
+        };
         (0..rows).step_by(strip.max(1)).map(move |first| first..rows.min(first + strip))
     }
 

@@ -3,10 +3,17 @@
 use super::Activation;
 use super::activation::{self, Act};
 use super::simd::{self, Simd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many of [`Isa::ALL`] are left out.
+static LIMIT: AtomicUsize = AtomicUsize::new(0);
 
 /// An instruction set that the kernels are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Isa {
+    /// AVX-512, and matrix products on the tiles of AMX: each number in three pieces of bf16, which
+    /// is as accurate as single precision.
+    Amx,
     /// AVX-512 F and DQ: registers of 16 numbers.
     Avx512,
     /// AVX2 and FMA: registers of 8 numbers.
@@ -17,17 +24,26 @@ pub enum Isa {
 
 impl Isa {
     /// All of them, the fastest first.
-    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
+    pub const ALL: [Self; 4] = [Self::Amx, Self::Avx512, Self::Avx2, Self::Portable];
 
-    /// The fastest that this machine has.
+    /// The fastest that this machine has, of those that [`Isa::limit`] leaves.
     pub fn detect() -> Self {
-        let mut all = Self::ALL.into_iter();
+        let mut all = Self::ALL.into_iter().skip(LIMIT.load(Ordering::Relaxed));
         all.find(|isa| isa.is_available()).unwrap_or(Self::Portable)
+    }
+
+    /// From here on [`Isa::detect`] finds nothing faster than `self`, in the whole process: for
+    /// comparisons, and for the bits of another machine. Networks keep what they were built for.
+    pub fn limit(self) {
+        let place = Self::ALL.iter().position(|&isa| isa == self);
+        LIMIT.store(place.expect("one of them"), Ordering::Relaxed);
     }
 
     /// Whether this machine has it.
     pub fn is_available(self) -> bool {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => Self::Avx512.is_available() && super::amx::is_available(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 is_x86_feature_detected!("avx512f")
@@ -52,13 +68,18 @@ impl Isa {
         self.sizes().1
     }
 
+    /// Whether it multiplies matrices on tiles.
+    pub(super) fn tiles(self) -> bool {
+        self == Self::Amx
+    }
+
     fn sizes(self) -> (usize, usize) {
         fn of<S: Simd>() -> (usize, usize) {
             (S::LANES, S::MAX_VECS)
         }
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => of::<simd::Avx512>(),
+            Self::Amx | Self::Avx512 => of::<simd::Avx512<false>>(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => of::<simd::Avx2>(),
             _ => of::<simd::Portable>(),
@@ -82,7 +103,9 @@ pub(super) fn dispatch<J: Job>(isa: Isa, activation: Activation, job: J) -> J::O
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => with_simd::<simd::Avx512, J>(activation, job),
+            Isa::Amx => with_simd::<simd::Avx512<true>, J>(activation, job),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => with_simd::<simd::Avx512<false>, J>(activation, job),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => with_simd::<simd::Avx2, J>(activation, job),
             _ => with_simd::<simd::Portable, J>(activation, job),

@@ -14,6 +14,9 @@ struct Line([f32; 16]);
 pub(super) struct Aligned(Vec<Line>);
 
 impl Aligned {
+    pub(super) const fn empty() -> Self {
+        Self(Vec::new())
+    }
     pub(super) fn zeroed(len: usize) -> Self {
         Self(vec![Line([0.0; 16]); len.div_ceil(16)])
     }
@@ -82,7 +85,7 @@ pub(super) struct Workspace {
 
 thread_local! {
     /// The memory of the last workspace of this thread.
-    static SPARE: Cell<Aligned> = const { Cell::new(Aligned(Vec::new())) };
+    static SPARE: Cell<Aligned> = const { Cell::new(Aligned::empty()) };
 }
 
 impl Workspace {

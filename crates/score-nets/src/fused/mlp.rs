@@ -128,7 +128,7 @@ impl FusedMlp {
         if !(fits && qualifies && isa.is_available()) {
             return None;
         }
-        let shape = Shape::new(inputs, layers.iter().map(|l| l.outputs).collect(), isa.lanes());
+        let shape = Shape::new(inputs, layers.iter().map(|l| l.outputs).collect(), isa);
         let weights = Weights::new(&shape, isa.max_vecs());
         let layout = GradLayout::new(&shape);
         let scratch = Scratch::default();

@@ -35,6 +35,7 @@
 )]
 
 mod activation;
+mod amx;
 mod block;
 mod denormals;
 mod elementwise;

@@ -6,6 +6,12 @@
 
 use super::simd::{Kernel, Simd, Tile, for_groups};
 
+/// Whether a matrix `[k][width]` is multiplied on the tiles of the processor, where it has them:
+/// from about 64 x 64 on that is quicker than cutting numbers into pieces is slow.
+pub(super) fn on_tiles(k: usize, width: usize) -> bool {
+    k * width >= 64 * 64
+}
+
 /// `C = bias + A B` for `rows` rows: `A` is `[rows][k]` with rows `lda` apart, `B` is packed in
 /// panels (see [`Panels`]), `C` is `[rows][width]` without gaps.
 ///
@@ -29,6 +35,8 @@ pub(super) struct Panels {
     pub(super) k: usize,
     /// A whole number of registers.
     pub(super) width: usize,
+    /// The matrix in pieces, for the tiles of the processor; null where there are none.
+    pub(super) pieces: *const u8,
 }
 
 impl Product {
@@ -36,6 +44,10 @@ impl Product {
     /// The processor has the instruction set; the matrices are readable and writable as described,
     /// on register boundaries.
     pub(super) unsafe fn run<S: Simd>(self) {
+        if S::TILES && !self.b.pieces.is_null() {
+            // SAFETY: the caller's promise.
+            return unsafe { S::product(&self) };
+        }
         for_groups(self.b.width / S::LANES, S::MAX_VECS, |first, vecs| {
             let at = first * S::LANES;
             // SAFETY: the panel of these columns, the caller's promise.
@@ -134,6 +146,11 @@ impl Outer<'_> {
     /// # Safety
     /// As for [`Product::run`].
     pub(super) unsafe fn run<S: Simd>(self) {
+        // (Of fewer rows most of a tile is empty.)
+        if S::TILES && self.rows >= 16 && on_tiles(self.outputs, self.ldx) {
+            // SAFETY: the caller's promise.
+            return unsafe { S::outer(&self) };
+        }
         for_groups(self.ldx / S::LANES, S::MAX_VECS, |first, vecs| {
             // SAFETY: these columns, the caller's promise.
             unsafe { S::tiled(vecs, OuterTile { outer: self, first: first * S::LANES }) };

@@ -1,5 +1,7 @@
 //! The sizes of a network, padded to whole registers.
 
+use super::isa::Isa;
+
 /// The sizes that everything else is computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
@@ -13,21 +15,26 @@ pub(super) struct Shape {
     pub(super) lanes: usize,
     /// Samples in a block.
     pub(super) rows: usize,
+    /// Whether matrices are multiplied on the tiles of the processor.
+    pub(super) tiles: bool,
 }
 
 impl Shape {
-    pub(super) fn new(inputs: usize, widths: Vec<usize>, lanes: usize) -> Self {
+    pub(super) fn new(inputs: usize, widths: Vec<usize>, isa: Isa) -> Self {
+        let (lanes, tiles) = (isa.lanes(), isa.tiles());
         let padded: Vec<_> = widths.iter().map(|w| w.next_multiple_of(lanes)).collect();
         let widest = *padded.iter().max().expect("an output layer");
         // An array of the block is to fill about a quarter of a first-level cache of 48 KiB, and
         // the tiles (5, 6, 8 or 12 rows) are to come out even.
         let rows = (3200 / widest).clamp(24, 120);
-        let rows = if lanes == 16 && widest.div_ceil(16) % 5 == 0 {
+        let rows = if tiles {
+            rows.next_multiple_of(48)
+        } else if lanes == 16 && widest.div_ceil(16) % 5 == 0 {
             rows.next_multiple_of(5)
         } else {
             rows.next_multiple_of(24)
         };
-        Self { inputs, widths, padded, lanes, rows }
+        Self { inputs, widths, padded, lanes, rows, tiles }
     }
 
     /// The widest padded layer.

@@ -13,6 +13,8 @@ pub(super) use avx2::Avx2;
 pub(super) use avx512::Avx512;
 pub(super) use portable::Portable;
 
+use super::product::{Outer, Product};
+
 /// A register of `LANES` single-precision numbers and the operations on it.
 ///
 /// Every method is `#[inline(always)]` and unsafe: the caller is a [`Kernel`] or a [`Tile`], which
@@ -24,6 +26,8 @@ pub(super) trait Simd: Copy + 'static {
     const LANES: usize;
     /// The widest tile of [`Simd::tiled`], in registers.
     const MAX_VECS: usize;
+    /// Whether there are [`Simd::product`] and [`Simd::outer`].
+    const TILES: bool = false;
 
     /// Runs `kernel` with the instruction set enabled.
     ///
@@ -37,6 +41,21 @@ pub(super) trait Simd: Copy + 'static {
     /// # Safety
     /// As for [`Simd::invoke`].
     unsafe fn tiled<T: Tile>(vecs: usize, tile: T);
+
+    /// A product with a matrix that has pieces, on the tiles of the processor.
+    ///
+    /// # Safety
+    /// As for [`Product::run`].
+    unsafe fn product(_: &Product) {
+        unreachable!("no tiles")
+    }
+    /// A weight gradient on the tiles of the processor.
+    ///
+    /// # Safety
+    /// As for [`Outer::run`].
+    unsafe fn outer(_: &Outer<'_>) {
+        unreachable!("no tiles")
+    }
 
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;

@@ -59,7 +59,7 @@ impl Net {
 }
 
 /// The sizes that are tried: inputs, hidden layers.
-const SIZES: [&[usize]; 8] = [
+const SIZES: [&[usize]; 9] = [
     &[2, 7],
     &[3, 33, 7],
     &[10, 16, 80, 5],
@@ -68,6 +68,7 @@ const SIZES: [&[usize]; 8] = [
     &[5, 130, 24],
     &[9, 1, 40],
     &[40, 48],
+    &[2, 64, 96, 70],
 ];
 
 fn isas() -> impl Iterator<Item = Isa> {

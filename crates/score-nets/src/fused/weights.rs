@@ -1,8 +1,9 @@
 //! The weights, packed as the products read them, and the gradients, as the products write them.
 
+use super::amx;
 use super::memory::Aligned;
 use super::mlp::{Gradients, Layer};
-use super::product::Panels;
+use super::product::{Panels, on_tiles};
 use super::shape::Shape;
 use super::simd::{MAX_ROWS, for_groups};
 
@@ -30,6 +31,9 @@ struct Offsets {
     forward: Vec<usize>,
     /// Each layer in panels, the output last.
     reverse: Vec<usize>,
+    /// The same matrices in pieces, where they are multiplied on tiles.
+    forward_pieces: Vec<Option<usize>>,
+    reverse_pieces: Vec<Option<usize>>,
 }
 
 impl Weights {
@@ -42,17 +46,23 @@ impl Weights {
         };
         let wide_inputs = shape.inputs.next_multiple_of(shape.lanes);
         let layers = 0..shape.layers();
+        let below = |l: usize| if l == 0 { wide_inputs } else { shape.padded[l - 1] };
         let at = Offsets {
             zero: take(shape.widest().max(wide_inputs)),
             output: take(shape.outputs() * shape.padded[shape.layers() - 1]),
             columns: take((shape.inputs + 1) * shape.padded[0]),
             bias: layers.clone().map(|l| take(shape.padded[l])).collect(),
-            forward: layers.map(|l| take(shape.fan_in(l) * shape.padded[l])).collect(),
-            reverse: (0..=shape.layers())
+            forward: layers.clone().map(|l| take(shape.fan_in(l) * shape.padded[l])).collect(),
+            reverse: (0..=shape.layers()).map(|l| take(shape.widths[l] * below(l))).collect(),
+            forward_pieces: layers
+                // (Rows of the inputs are not padded, as the cutting needs them.)
                 .map(|l| {
-                    let width = if l == 0 { wide_inputs } else { shape.padded[l - 1] };
-                    take(shape.widths[l] * width)
+                    if l == 0 { None } else { pieces_len(shape, shape.fan_in(l), shape.padded[l]) }
                 })
+                .map(|len| len.map(&mut take))
+                .collect(),
+            reverse_pieces: (0..=shape.layers())
+                .map(|l| pieces_len(shape, shape.widths[l], below(l)).map(&mut take))
                 .collect(),
         };
         Self { memory: Aligned::zeroed(len), at, max_vecs, output_bias: vec![0.0; shape.outputs()] }
@@ -83,15 +93,20 @@ impl Weights {
                 panels.pack(&mut memory[self.at.forward[0]..], k + 1, n, value);
             } else if l < shape.layers() {
                 panels.pack(&mut memory[self.at.forward[l]..], k, n, |i, o| weight(o, i));
+                pack_pieces(memory, self.at.forward_pieces[l], k, n, |i, o| weight(o, i));
                 memory[self.at.bias[l]..][..n].copy_from_slice(layer.bias);
             }
             panels.pack(&mut memory[self.at.reverse[l]..], n, k, weight);
+            pack_pieces(memory, self.at.reverse_pieces[l], n, k, weight);
         }
     }
 
     #[inline]
     fn ptr(&self, at: usize) -> *const f32 {
         self.memory.as_slice()[at..].as_ptr()
+    }
+    fn pieces(&self, at: Option<usize>) -> *const u8 {
+        at.map_or(std::ptr::null(), |at| self.ptr(at).cast())
     }
     pub(super) fn zero(&self) -> *const f32 {
         self.ptr(self.at.zero)
@@ -109,14 +124,35 @@ impl Weights {
     }
     pub(super) fn forward(&self, shape: &Shape, layer: usize) -> Panels {
         let data = self.ptr(self.at.forward[layer]);
-        Panels { data, k: shape.fan_in(layer), width: shape.padded[layer] }
+        let pieces = self.pieces(self.at.forward_pieces[layer]);
+        Panels { data, k: shape.fan_in(layer), width: shape.padded[layer], pieces }
     }
     /// From the units of `layer` (the outputs come after the hidden layers) to those below it, or to
     /// the inputs.
     pub(super) fn reverse(&self, shape: &Shape, layer: usize) -> Panels {
         let below = if layer == 0 { shape.inputs } else { shape.widths[layer - 1] };
         let data = self.ptr(self.at.reverse[layer]);
-        Panels { data, k: shape.widths[layer], width: below.next_multiple_of(shape.lanes) }
+        let pieces = self.pieces(self.at.reverse_pieces[layer]);
+        let width = below.next_multiple_of(shape.lanes);
+        Panels { data, k: shape.widths[layer], width, pieces }
+    }
+}
+
+/// Numbers that the pieces of a matrix `[k][width]` take, where it is multiplied on tiles.
+fn pieces_len(shape: &Shape, k: usize, width: usize) -> Option<usize> {
+    (shape.tiles && on_tiles(k, width)).then(|| amx::pieces_len(k, width))
+}
+
+/// Cuts a matrix into pieces, where it is multiplied on tiles.
+fn pack_pieces(
+    memory: &mut [f32],
+    at: Option<usize>,
+    k: usize,
+    columns: usize,
+    value: impl Fn(usize, usize) -> f32,
+) {
+    if let Some(at) = at {
+        amx::pack(&mut memory[at..], k, columns, value);
     }
 }
 

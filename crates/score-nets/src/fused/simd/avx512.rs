@@ -1,34 +1,37 @@
-//! AVX-512: 32 registers of 16 numbers.
+//! AVX-512: 32 registers of 16 numbers, with or without the tiles of AMX for matrix products.
 
 use super::{Kernel, Simd, Tile};
+use crate::fused::amx;
+use crate::fused::product::{Outer, Product};
 use std::arch::x86_64::*;
 
-/// AVX-512 F, DQ and FMA.
+/// AVX-512 F, DQ and FMA; with `AMX` also its tiles.
 #[derive(Clone, Copy)]
-pub(in crate::fused) struct Avx512;
+pub(in crate::fused) struct Avx512<const AMX: bool>;
 
 /// Rows of a tile of 1, 2, ... registers: as many as leave a register to spare.
 const ROWS: [usize; 5] = [16, 12, 8, 6, 5];
 
 #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
-unsafe fn invoke<K: Kernel>(kernel: K) -> K::Output {
+unsafe fn invoke<K: Kernel, const AMX: bool>(kernel: K) -> K::Output {
     // SAFETY: the features are on here; the rest is the caller's promise.
-    unsafe { kernel.run::<Avx512>() }
+    unsafe { kernel.run::<Avx512<AMX>>() }
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
 #[inline(never)]
-unsafe fn tile<T: Tile, const VECS: usize, const ROWS: usize>(tile: T) {
+unsafe fn tile<T: Tile, const AMX: bool, const VECS: usize, const ROWS: usize>(tile: T) {
     // SAFETY: the features are on here; the rest is the caller's promise.
-    unsafe { tile.run::<Avx512, VECS, ROWS>() }
+    unsafe { tile.run::<Avx512<AMX>, VECS, ROWS>() }
 }
 
 // SAFETY (every block below): the methods are called only under `invoke` and `tiled`, where the
 // features are enabled; loads and stores are 64-byte aligned and in bounds by the caller's promise.
-impl Simd for Avx512 {
+impl<const AMX: bool> Simd for Avx512<AMX> {
     type V = __m512;
     const LANES: usize = 16;
     const MAX_VECS: usize = 5;
+    const TILES: bool = AMX;
 
     fn rows(vecs: usize) -> usize {
         ROWS[vecs - 1]
@@ -36,20 +39,29 @@ impl Simd for Avx512 {
 
     unsafe fn invoke<K: Kernel>(kernel: K) -> K::Output {
         // SAFETY: the caller has checked the processor.
-        unsafe { invoke(kernel) }
+        unsafe { invoke::<K, AMX>(kernel) }
     }
     unsafe fn tiled<T: Tile>(vecs: usize, t: T) {
         // SAFETY: the caller has checked the processor.
         unsafe {
             match vecs {
-                1 => tile::<T, 1, { ROWS[0] }>(t),
-                2 => tile::<T, 2, { ROWS[1] }>(t),
-                3 => tile::<T, 3, { ROWS[2] }>(t),
-                4 => tile::<T, 4, { ROWS[3] }>(t),
-                5 => tile::<T, 5, { ROWS[4] }>(t),
+                1 => tile::<T, AMX, 1, { ROWS[0] }>(t),
+                2 => tile::<T, AMX, 2, { ROWS[1] }>(t),
+                3 => tile::<T, AMX, 3, { ROWS[2] }>(t),
+                4 => tile::<T, AMX, 4, { ROWS[3] }>(t),
+                5 => tile::<T, AMX, 5, { ROWS[4] }>(t),
                 _ => unreachable!("a tile of {vecs} registers"),
             }
         }
+    }
+
+    unsafe fn product(product: &Product) {
+        // SAFETY: the caller has checked the processor.
+        unsafe { amx::product(product) }
+    }
+    unsafe fn outer(outer: &Outer<'_>) {
+        // SAFETY: the caller has checked the processor.
+        unsafe { amx::outer(outer) }
     }
 
     #[inline(always)]

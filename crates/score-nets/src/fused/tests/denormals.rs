@@ -24,15 +24,20 @@ fn for_all(outputs: usize, check: impl Fn(&FusedMlp, &[f32], &str)) {
             (1e-3, 1e-30),
             (1e-9, 1.0),
         ] {
-            let mut net = Net::with_outputs(3, &[3, 33, 33, 20], outputs);
-            for (.., weight, bias) in &mut net.0 {
-                weight.iter_mut().chain(bias).for_each(|w| *w *= weights);
-            }
-            for isa in isas() {
-                let mlp = FusedMlp::with_isa(&net.layers(), activation, isa).expect("qualifies");
-                let u: Vec<f32> = numbers(5, 130 * 3).iter().map(|x| input * x).collect();
-                let what = format!("{activation:?} {isa:?} weights {weights:e} inputs {input:e}");
-                check(&mlp, &u, &what);
+            // (The wider one for the tiles of AMX.)
+            for sizes in [[3, 33, 33, 20], [3, 33, 130, 66]] {
+                let mut net = Net::with_outputs(3, &sizes, outputs);
+                for (.., weight, bias) in &mut net.0 {
+                    weight.iter_mut().chain(bias).for_each(|w| *w *= weights);
+                }
+                for isa in isas() {
+                    let mlp = FusedMlp::with_isa(&net.layers(), activation, isa);
+                    let u: Vec<f32> = numbers(5, 130 * 3).iter().map(|x| input * x).collect();
+                    let what = format!(
+                        "{sizes:?} {activation:?} {isa:?} weights {weights:e} inputs {input:e}"
+                    );
+                    check(&mlp.expect("qualifies"), &u, &what);
+                }
             }
         }
     }
