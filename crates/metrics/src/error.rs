@@ -110,7 +110,7 @@ pub enum Error {
     },
     /// Entropic transport whose marginals did not come within the tolerance.
     #[error(
-        "marginals off by {marginal_error:e} after {iterations} iterations at epsilon {epsilon}, \
+        "marginals off by {marginal_error:e} after {iterations} iterations at epsilon {epsilon:e}, \
          expected at most {tolerance:e}"
     )]
     MarginalsNotMet {

@@ -5,8 +5,8 @@
 //!
 //! | question | use | cost |
 //! |---|---|---|
-//! | how far apart are two clouds, exactly | [`w2`], [`w1`], [`ExactTransport`] (weights, plan) | n = 2000 in well under a second |
-//! | the same for densities on a grid | [`Histogram2d::w2`], [`histogram_w2`] | 64 x 64 nodes in a few tenths of a second |
+//! | how far apart are two clouds, exactly | [`w2`], [`w1`], [`ExactTransport`] (weights, plan) | in the plane n^1.3: 2000 points in some 20 ms, 100 000 in some seconds |
+//! | the same for densities on a grid | [`Histogram2d::w2`], [`histogram_w2`] | 64 x 64 nodes in less than a tenth of a second |
 //! | the same, smoothed | [`sinkhorn_divergence`], [`entropic_transport`] | O(n^2) time a step, O(n) memory |
 //! | do two large samples differ | [`mmd2_with_error`], [`energy_distance`] | O(n^2) time, O(n) memory |
 //! | the same for huge samples | [`mmd2_linear`], [`mmd2_blocks`], [`kid`] | O(n) to O(n^1.5) |

@@ -225,10 +225,10 @@ fn masses_and_weights() {
     let w2 =
         |extra: &[&'static str]| [&["metric", "w2", "a.npy", "a.npy"], &unit[..], extra].concat();
     fails(dir.path(), &w2(&["two.npy"]), &["1", "2", "mass"]);
-    fails(dir.path(), &w2(&["negative.npy"]), &["-0.5"]);
+    fails(dir.path(), &w2(&["negative.npy"]), &["negative.npy", "entry 1", "-0.5"]);
     fails(dir.path(), &w2(&["nan.npy"]), &["nan.npy", "NaN"]);
-    fails(dir.path(), &w2(&["zero.npy"]), &["mass"]);
-    fails(dir.path(), &w2(&["grid.npy"]), &["16", "2"]);
+    fails(dir.path(), &w2(&["zero.npy"]), &["zero.npy", "add up to 0"]);
+    fails(dir.path(), &w2(&["grid.npy"]), &["grid.npy", "a.npy", "16", "2"]);
     fails(dir.path(), &["metric", "w2", "a.npy", "c.npy"], &["2", "1"]);
     fails(dir.path(), &["metric", "w2", "grid.npy", "heavy.npy", "--grid", "3.5"], &["4", "8"]);
     fails(dir.path(), &["metric", "tv", "grid.npy", "heavy.npy", "--grid", "3.5"], &["4", "8"]);
@@ -236,6 +236,12 @@ fn masses_and_weights() {
     fails(dir.path(), &["metric", "mmd", "a.npy", "b.npy", "--bandwidth", "-1"], &["-1"]);
     fails(dir.path(), &["metric", "mmd", "a.npy", "b.npy", "--bandwidth", "wide"], &["wide"]);
     fails(dir.path(), &["metric", "w2", "grid.npy", "grid.npy", "--grid", "0"], &["0"]);
+    // Nothing is left where all lies outside.
+    let words = ["metric", "tv", "b.npy", "a.npy", "--grid", "0.5"];
+    fails(dir.path(), &words, &["b.npy", "none of its 3 samples", "0.5"]);
+    // Too few rows for the neighbours: of the sample that has too few.
+    let words = ["metric", "precision", "a.npy", "b.npy", "--k", "2"];
+    fails(dir.path(), &words, &["first cloud has 2 rows", "3"]);
     // What does not go together is named.
     let ab = |words: &[&'static str]| [&["metric"], words].concat();
     let cases: [(&[&'static str], &[&str]); 13] = [
@@ -277,6 +283,8 @@ fn outputs_that_cannot_be_written() {
     }
     for out in outs {
         fails(dir.path(), &sample(&["--out", out]), &[out]);
+        let plan = ["metric", "w1", "points.npy", "points.npy", "--plan", out];
+        fails(dir.path(), &plan, &[out]);
         for command in ["residual", "logp"] {
             let words =
                 [command, "--model", "mixture.json", "--sde", "vp", "--points", "points.npy"];

@@ -137,6 +137,25 @@ fn every_metric_runs() {
     }
 }
 
+/// What lies outside a grid is left out, and said to be.
+#[test]
+fn truncated_mass_is_stated() {
+    let dir = folder();
+    let (a, b) = (dir.path().join("a.npy"), dir.path().join("b.npy"));
+    save_rows(&a, &array![[0.0, 0.0], [9.0, 0.0], [0.0, -7.0], [1.0, 0.0]]);
+    save_rows(&b, &array![[0.0, 0.0], [1.0, 0.0]]);
+    for metric in ["w2", "tv"] {
+        let words = ["metric", metric, text(&a), text(&b), "--grid", "2", "--nodes", "5"];
+        let report = json(&words);
+        // The rest is b.
+        assert_eq!(report["value"], 0.0, "{report}");
+        assert_eq!(report["discarded"], serde_json::json!([0.5, 0.0]));
+        let shown = String::from_utf8_lossy(&run(&words).stdout).into_owned();
+        let line = "discarded  0.5 and 0 of the samples, outside the grid: all else is of the rest";
+        assert!(shown.lines().any(|l| l == line), "{shown}");
+    }
+}
+
 #[test]
 fn single_precision_is_read_too() {
     let dir = folder();

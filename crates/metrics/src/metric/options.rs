@@ -154,7 +154,7 @@ impl Options {
     pub(crate) fn regularisation(&self, x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<f64> {
         match self.epsilon {
             Some(epsilon) => Ok(epsilon),
-            None => Ok(0.05 * Self::default().width(x, y)?.powi(2)),
+            None => Ok(0.05 * median_distance(x, y)?.powi(2)),
         }
     }
 }

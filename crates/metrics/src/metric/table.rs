@@ -82,7 +82,7 @@ metrics! {
     /// Debiased Sinkhorn divergence: transport smoothed by entropy.
     Sinkhorn "sinkhorn":
         Info::new(
-            "OT_e(x,y) - OT_e(x,x)/2 - OT_e(y,y)/2, OT_e = min_pi sum_ij pi_ij |x_i - y_j|^2 + e KL(pi)",
+            "OT_e(x,y) - OT_e(x,x)/2 - OT_e(y,y)/2, OT_e = min_pi sum_ij pi_ij |x_i - y_j|^2 + e KL(pi, a x b)",
             "Feydy et al. 2019, arXiv 1810.08278",
         )
         .weighted(transport::sinkhorn)

@@ -56,15 +56,14 @@ pub fn w1(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<Transport> {
 
 /// Exact optimal transport between weighted point clouds of any dimension.
 ///
-/// One dimension is solved by sorting. Otherwise shortest augmenting paths move the mass along a few
-/// candidate arcs per point; a k-d tree then looks, among all N x M arcs, for those that violate
+/// One dimension is solved by sorting. Otherwise a network simplex works on a few candidate arcs per
+/// point, coarse clusters first; a k-d tree then looks, among all N x M arcs, for those that violate
 /// the dual constraints, and they join the candidates until there are none. The cost matrix is
 /// never stored. The answer carries its own proof: see [`Transport::gap`].
 ///
 /// # Reference
-/// R. Jonker and A. Volgenant, *A shortest augmenting path algorithm for dense and sparse linear
-/// assignment problems*, Computing 38, 1987; B. Schmitzer, *A sparse multiscale algorithm for dense
-/// optimal transport*, 2016, arXiv:1510.05466; G. Peyre and
+/// W. H. Cunningham, *A network simplex method*, Mathematical Programming 11, 1976; B. Schmitzer, *A
+/// sparse multiscale algorithm for dense optimal transport*, 2016, arXiv:1510.05466; G. Peyre and
 /// M. Cuturi, *Computational Optimal Transport*, 2019, arXiv:1803.00567, section 3.
 ///
 /// ```

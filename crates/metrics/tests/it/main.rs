@@ -12,6 +12,7 @@ mod kernel_estimates;
 mod kernels;
 mod laws;
 mod log_likelihoods;
+mod metric_laws;
 mod neighbours;
 mod other_distances;
 mod references;

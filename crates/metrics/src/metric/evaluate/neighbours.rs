@@ -3,6 +3,7 @@
 use crate::classifier::{Classifier, classifier_test};
 use crate::error::Result;
 use crate::estimate::Estimate;
+use crate::input::check_pair;
 use crate::metric::{Cloud, Measured, Options};
 use crate::neighbours::{Manifolds, precision_recall};
 
@@ -37,6 +38,8 @@ fn manifolds(
     // The errors it comes with take the balls as given, which are at least as noisy as the points in
     // them: they are half of the true ones, and no error bar.
     let k = options.neighbours.unwrap_or(NEIGHBOURS);
+    // The truth comes first there; errors name the samples as they came here.
+    check_pair(x.view(), y.view(), k.saturating_add(1))?;
     let found = precision_recall(y.view(), x.view(), k)?;
     Ok(Measured::new(which(&found).value)
         .with("precision", found.precision.value)
