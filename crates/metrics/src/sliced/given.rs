@@ -1,9 +1,10 @@
 //! Sliced Wasserstein distances over given or keyed directions.
 
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{ArrayView1, ArrayView2};
 use rayon::prelude::*;
 use sde_core::Key;
 
+use super::monotone::Masses;
 use crate::error::{Error, Result};
 use crate::estimate::Estimate;
 use crate::input::{FIRST, SECOND, check_balance, check_pair, cloud_weights};
@@ -67,12 +68,10 @@ pub fn sliced_w(
     }
     crate::input::check_rows("directions", directions, 1)?;
     let (along_x, along_y) = (x.dot(&directions), y.dot(&directions));
+    let masses = Masses::new(&a, &b);
     let powers: Vec<f64> = (0..n_directions)
         .into_par_iter()
-        .map(|k| {
-            let (from, to) = (sorted(&along_x, k, &a, left), sorted(&along_y, k, &b, right));
-            quantile_cost(&from, &to, p)
-        })
+        .map(|k| masses.power(along_x.column(k), along_y.column(k), p))
         .collect();
     let mean = powers.iter().sum::<f64>() / n_directions as f64;
     let max = powers.iter().copied().fold(0.0, f64::max);
@@ -129,34 +128,4 @@ pub(super) fn check_order(p: f64) -> Result<()> {
         return Ok(());
     }
     Err(Error::InvalidParameter { name: "p", expected: "finite and >= 1", value: p })
-}
-
-/// Positions in ascending order, each with the share of mass up to and including it.
-fn sorted(projected: &Array2<f64>, k: usize, weights: &[f64], total: f64) -> Vec<(f64, f64)> {
-    let mut points: Vec<(f64, f64)> =
-        projected.column(k).iter().zip(weights).map(|(&at, &mass)| (at, mass)).collect();
-    points.sort_unstable_by(|p, q| p.0.total_cmp(&q.0).then(p.1.total_cmp(&q.1)));
-    let mut below = 0.0;
-    for point in &mut points {
-        below += point.1;
-        point.1 = below / total;
-    }
-    points
-}
-
-/// Integral over q in (0, 1) of |F^-1(q) - G^-1(q)|^p.
-fn quantile_cost(from: &[(f64, f64)], to: &[(f64, f64)], p: f64) -> f64 {
-    let (mut i, mut j, mut done, mut cost) = (0, 0, 0.0, 0.0);
-    while i < from.len() && j < to.len() {
-        let until = from[i].1.min(to[j].1);
-        let distance = (from[i].0 - to[j].0).abs();
-        let power = if p == 2.0 { distance * distance } else { distance.powf(p) };
-        cost += (until - done) * power;
-        done = until;
-        // Equal quantiles advance both sides, or rounding would leave slivers behind.
-        let (at_i, at_j) = (from[i].1 <= until, to[j].1 <= until);
-        i += usize::from(at_i);
-        j += usize::from(at_j);
-    }
-    cost
 }

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use sde_core::Key;
 
 use super::given::check_order;
+use super::monotone::Masses;
 use super::ridge::shortest_mixture;
 use crate::error::{Error, Result};
 use crate::input::{FIRST, SECOND, check_balance, check_pair, check_rows, cloud_weights};
@@ -86,10 +87,11 @@ pub fn max_sliced_w(
     if starts.ncols() > 0 {
         check_rows("starts", starts, 1)?;
     }
+    let masses = Masses::new(&a, &b);
     a.iter_mut().for_each(|share| *share /= left);
     b.iter_mut().for_each(|share| *share /= right);
-    let means = (Array1::from(a.clone()).dot(&x), Array1::from(b.clone()).dot(&y));
-    let problem = Problem { x, a, y, b, p };
+    let means = (Array1::from(a).dot(&x), Array1::from(b).dot(&y));
+    let problem = Problem { x, y, masses, p };
 
     let mut candidates = Vec::new();
     for (k, start) in starts.columns().into_iter().enumerate() {
@@ -134,69 +136,28 @@ pub fn max_sliced_w(
 
 struct Problem<'a> {
     x: ArrayView2<'a, f64>,
-    a: Vec<f64>,
     y: ArrayView2<'a, f64>,
-    b: Vec<f64>,
+    masses: Masses,
     p: f64,
 }
 
-/// Positions along a direction, and the rows in their order.
-fn along(cloud: ArrayView2<f64>, theta: &Array1<f64>) -> (Array1<f64>, Vec<usize>) {
-    let at = cloud.dot(theta);
-    let mut order: Vec<usize> = (0..at.len()).collect();
-    order.sort_unstable_by(|&i, &j| at[i].total_cmp(&at[j]).then(i.cmp(&j)));
-    (at, order)
-}
-
 impl Problem<'_> {
-    /// The monotone plan along a direction, pair by pair: row, row, mass, difference of positions.
-    fn plan(&self, theta: &Array1<f64>, mut pair: impl FnMut(usize, usize, f64, f64)) {
-        let ((at_x, from), (at_y, to)) = (along(self.x, theta), along(self.y, theta));
-        let (mut i, mut j) = (0, 0);
-        // Shares up to and including the current point: what rounding leaves never accumulates.
-        let (mut done, mut until_x, mut until_y) = (0.0_f64, self.a[from[0]], self.b[to[0]]);
-        loop {
-            let until = until_x.min(until_y);
-            pair(from[i], to[j], (until - done).max(0.0), at_x[from[i]] - at_y[to[j]]);
-            done = until;
-            let (next_x, next_y) = (until_x <= until, until_y <= until);
-            if next_x {
-                i += 1;
-            }
-            if next_y {
-                j += 1;
-            }
-            if i == from.len() || j == to.len() {
-                return;
-            }
-            if next_x {
-                until_x += self.a[from[i]];
-            }
-            if next_y {
-                until_y += self.b[to[j]];
-            }
-        }
-    }
-
     /// $W_p^p$ along a direction.
     fn power(&self, theta: &Array1<f64>) -> f64 {
-        let mut total = 0.0;
-        self.plan(theta, |_, _, mass, gap| {
-            total += mass * if self.p == 2.0 { gap * gap } else { gap.abs().powf(self.p) };
-        });
-        total
+        self.masses.power(self.x.dot(theta).view(), self.y.dot(theta).view(), self.p)
     }
 
     /// The gradient of $W_p^p / p$ in the direction, at the optimal plan.
     fn gradient(&self, theta: &Array1<f64>) -> Array1<f64> {
-        let (mut from, mut to) = (Array1::zeros(self.a.len()), Array1::zeros(self.b.len()));
-        self.plan(theta, |i, j, mass, gap| {
+        let (mut from, mut to) = (Array1::zeros(self.x.nrows()), Array1::zeros(self.y.nrows()));
+        let (at_x, at_y) = (self.x.dot(theta), self.y.dot(theta));
+        self.masses.plan(at_x.view(), at_y.view(), |i, j, share, gap| {
             let push =
                 if self.p == 2.0 { gap } else { gap.signum() * gap.abs().powf(self.p - 1.0) };
             // A pair that coincides pushes nowhere, also where p = 1.
             if gap != 0.0 {
-                from[i] += mass * push;
-                to[j] += mass * push;
+                from[i] += share * push;
+                to[j] += share * push;
             }
         });
         from.dot(&self.x) - to.dot(&self.y)

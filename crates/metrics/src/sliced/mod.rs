@@ -2,6 +2,7 @@
 
 mod given;
 mod maximum;
+mod monotone;
 mod ridge;
 
 pub use given::{SlicedDistance, sliced_w, sliced_w_keyed};

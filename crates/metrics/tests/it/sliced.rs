@@ -1,7 +1,7 @@
 //! Keyed and max-sliced distances.
 
 use metrics::{Error, max_sliced_w, random_directions, sliced_w, sliced_w_keyed};
-use ndarray::{Array1, Array2, array};
+use ndarray::{Array1, Array2, Axis, array};
 use sde_core::Key;
 
 use crate::support::{Numbers, check_close};
@@ -134,4 +134,38 @@ fn hard_input() {
         max_sliced_w(same.view(), None, same.view(), None, tall.view(), 2.0),
         "starts: expected [2, 1], found [3, 1]",
     );
+}
+
+/// Light points beside heavy ones that stay where they are: all that is seen is theirs.
+#[test]
+fn weights_over_twenty_orders_of_magnitude() {
+    let mut numbers = Numbers::new(24);
+    let lightest = 1e-20;
+    for p in [1.0, 2.0, 3.0] {
+        // A shift of the light points alone, by a vector s: |theta . s|^p of their mass.
+        let x = array![[0.0, 0.0], [1.0, 5.0], [1.5, 5.5], [7.0, 7.0]];
+        let s = array![0.3, -0.4];
+        let mut y = x.clone();
+        for i in [1, 2] {
+            y.row_mut(i).scaled_add(1.0, &s);
+        }
+        // Without mass a row may be anywhere.
+        y.row_mut(3).fill(-1e3);
+        let a = array![1.0, 2.0 * lightest, 3.0 * lightest, 0.0];
+        let theta = Array2::from_shape_simple_fn((2, 5), || numbers.normal());
+        let order = [2, 0, 3, 1];
+        let (shuffled, b) = (y.select(Axis(0), &order), a.select(Axis(0), &order));
+        let along = s.dot(&theta).mapv(|v| v.abs().powf(p));
+        let weights = (Some(a.view()), Some(b.view()));
+        let found =
+            sliced_w(x.view(), weights.0, shuffled.view(), weights.1, theta.view(), p).unwrap();
+        let expected = (5.0 * lightest * along.mean().unwrap()).powf(p.recip());
+        check_close("mean", found.mean, expected, 1e-12, 0.0);
+        // The largest is along the shift, of length 1/2.
+        let none = Array2::zeros((2, 0));
+        let found =
+            max_sliced_w(x.view(), weights.0, shuffled.view(), weights.1, none.view(), p).unwrap();
+        let expected = 0.5 * (5.0 * lightest).powf(p.recip());
+        check_close("maximum", found.value, expected, 1e-12, 0.0);
+    }
 }
