@@ -69,7 +69,7 @@ pub(super) unsafe fn transposed(from: *const f32, ld: usize) -> [__m512; 16] {
     for c in 0..4 {
         // Row `4 L + q` in lane L of `v[q]`.
         let mut v = [_mm512_setzero_ps(); 4];
-        for q in 0..4 {
+        for (q, v) in v.iter_mut().enumerate() {
             // SAFETY: the caller's promise.
             unsafe {
                 let at = from.add(q * ld + 4 * c);
@@ -77,7 +77,7 @@ pub(super) unsafe fn transposed(from: *const f32, ld: usize) -> [__m512; 16] {
                 let row = _mm512_insertf32x4::<1>(row, _mm_loadu_ps(at.add(4 * ld)));
                 let row = _mm512_insertf32x4::<2>(row, _mm_loadu_ps(at.add(8 * ld)));
                 let row = _mm512_insertf32x4::<3>(row, _mm_loadu_ps(at.add(12 * ld)));
-                v[q] = row;
+                *v = row;
             }
         }
         let [v0, v1, v2, v3] = v;
