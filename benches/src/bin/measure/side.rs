@@ -49,8 +49,8 @@ pub(crate) trait Side<I = Item> {
     /// What it is called.
     fn name(&self) -> &str;
 
-    /// Does an item and says how many seconds it took. An item that takes milliseconds is done once
-    /// before, off the clock: the side before has filled the caches with its own.
+    /// Does an item and says how many seconds it took, by the rule of [`settled`](crate::timing::settled)
+    /// on every side.
     fn time(&mut self, item: I) -> Result<f64>;
 }
 

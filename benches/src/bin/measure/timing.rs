@@ -11,6 +11,24 @@ pub(crate) fn seconds<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Re
     Ok(start.elapsed().as_secs_f64())
 }
 
+/// Seconds that `work` takes once the machine is used to it: whoever worked before has filled the
+/// caches, and the clock follows the kind of instructions. So the first call does not count, and of
+/// those that fit in a quarter of a second after it the median does; where a call takes a second,
+/// none of that matters and it is the only one.
+pub(crate) fn settled<T>(mut work: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<f64> {
+    const LONG: f64 = 1.0;
+    const ENOUGH: f64 = 0.25;
+    let first = seconds(&mut work)?;
+    if first > LONG {
+        return Ok(first);
+    }
+    let (start, mut all) = (Instant::now(), Vec::new());
+    while all.is_empty() || start.elapsed().as_secs_f64() < ENOUGH {
+        all.push(seconds(&mut work)?);
+    }
+    Ok(Spread::of(all).median)
+}
+
 /// Median and quartiles.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Spread {
@@ -41,6 +59,18 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quick_work_is_done_many_times() {
+        let mut calls = 0;
+        let mut work = || {
+            calls += 1;
+            Ok(())
+        };
+        assert!(settled(&mut work).is_ok());
+        assert!(calls > 2, "{calls}");
+        assert!(settled(|| anyhow::bail!("no") as anyhow::Result<()>).is_err());
+    }
 
     #[test]
     fn medians_and_quartiles() {

@@ -19,6 +19,8 @@ pub(crate) const BATCH: usize = 20_000;
 pub(crate) const POINTS: usize = 5000;
 /// Particles that are sampled.
 pub(crate) const PARTICLES: u64 = 50_000;
+/// Particles that are solved together: few enough to stay in a cache, in whole blocks of the kernels.
+pub(crate) const BLOCK: u64 = 480;
 /// Steps that each of them takes.
 pub(crate) const STEPS: usize = 200;
 /// Particles of the path that all sides must agree on.
@@ -76,7 +78,7 @@ impl Work {
             eta,
             control: Control::Grid(self.times.clone()),
             end: End::Plain,
-            block_rows: 500,
+            block_rows: BLOCK,
         }
     }
 

@@ -23,6 +23,7 @@
 //! for its cotangent `v`, and down the layers `g = a' c` is all there is.
 
 use super::activation::Act;
+use super::amx::Tiles;
 use super::elementwise::{
     Activate, Adjoint, Combined, Jet, JetAdjoint, Jets, Layer, Reverse, Rows, ScaleRows,
 };
@@ -146,6 +147,7 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
     /// The values of all layers for the inputs `u`, `[rows][inputs]`, and those of the network,
     /// `[rows][outputs]`, where they are wanted.
     pub(super) fn forward(&mut self, u: &[f32], value: Option<&mut [f32]>) {
+        let _tiles = Tiles::keep();
         self.rows = u.len() / self.shape.inputs;
         assert!(self.rows <= self.shape.rows);
         self.widen(u, Once::Input, 1.0);
@@ -183,6 +185,7 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
 
     /// The gradient of a single output with respect to the inputs, `[rows][inputs]`.
     pub(super) fn reverse(&self, grad: &mut [f32]) {
+        let _tiles = Tiles::keep();
         let last = self.last();
         let c = Rows { data: self.weights.output(self.shape, 0), stride: 0 };
         self.to_gradient(last, 0..self.rows, c);
@@ -228,6 +231,7 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
     /// Adds the gradients of a loss of the values to an accumulator, `v` being its derivatives by
     /// them, `[rows][outputs]`; after [`Block::forward`] with the values.
     pub(super) fn output_gradients(&self, v: &[f32], layout: &GradLayout, grads: &mut [f32]) {
+        let _tiles = Tiles::keep();
         let output = self.shape.layers();
         let mut g = self.cotangents(v);
         for l in (1..=output).rev() {
@@ -292,6 +296,7 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
     /// The tangents of all layers for the directions `m`, `[rows][inputs]` (zero where not given),
     /// and the coefficient `l` of each row; after [`Block::forward`].
     pub(super) fn tangents(&self, direction: Option<&[f32]>, coefficients: &[f32]) {
+        let _tiles = Tiles::keep();
         assert!(self.jets.is_empty() || coefficients.len() == self.rows);
         if let Some(direction) = direction {
             assert_eq!(direction.len(), self.rows * self.shape.inputs);
@@ -347,6 +352,7 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
         weights: Option<&[f32]>,
         mut grads: Option<(&GradLayout, &mut [f32])>,
     ) {
+        let _tiles = Tiles::keep();
         if let Some(weights) = weights {
             self.scale_gradients(weights);
         }

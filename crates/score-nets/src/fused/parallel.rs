@@ -4,6 +4,7 @@
 //! its own, and they are added in order: the threads decide who works, not what comes out.
 
 use super::activation::Act;
+use super::amx::Tiles;
 use super::block::Block;
 use super::denormals::Flushed;
 use super::isa::{Job, dispatch};
@@ -79,7 +80,7 @@ impl Job for Values<'_> {
     type Output = ();
     unsafe fn run<S: Simd, A: Act>(self, act: A) {
         let Self { mlp, u, mut value, grad } = self;
-        let _flushed = Flushed::new();
+        let (_flushed, _tiles) = (Flushed::new(), Tiles::keep());
         // SAFETY: the caller's promise; the weights are those of the shape.
         let mut block = unsafe { Block::<S, A>::new(&mlp.shape, &mlp.weights, act, &[]) };
         let (k, rows) = (mlp.shape.inputs, mlp.shape.rows);

@@ -14,7 +14,7 @@ use crate::peer::{Peer, Spec};
 use crate::peers::words;
 use crate::side::{Named, Side, Times, rounds};
 use crate::table::markdown;
-use crate::timing::{Spread, seconds};
+use crate::timing::{Spread, settled};
 
 /// Largest relative difference of a value from ours.
 const VALUE: f64 = 1e-9;
@@ -68,9 +68,7 @@ impl Side<Item> for Ours {
     }
 
     fn time(&mut self, item: Item) -> Result<f64> {
-        let problem = &self.0[&item];
-        problem.solve()?;
-        seconds(|| problem.solve())
+        settled(|| self.0[&item].solve())
     }
 }
 

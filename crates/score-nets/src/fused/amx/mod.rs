@@ -19,9 +19,11 @@ mod pack;
 mod product;
 #[cfg(target_arch = "x86_64")]
 mod split;
+mod tiles;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use detect::is_available;
 pub(super) use pack::{len as pieces_len, pack};
 #[cfg(target_arch = "x86_64")]
 pub(super) use product::{outer, product};
+pub(super) use tiles::Tiles;

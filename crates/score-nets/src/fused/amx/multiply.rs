@@ -6,52 +6,6 @@ use std::arch::asm;
 /// Rows of tiles that are multiplied at once: as many sums as hide the time of one product.
 pub(super) const GROUP: usize = 3;
 
-/// The shape of the eight tiles: rows of 64 bytes, 16 of them in `B`, as many as there are in `A` and
-/// `C`: fewer take less time.
-#[repr(C, align(64))]
-struct Config([u8; 64]);
-
-impl Config {
-    fn of(rows: usize) -> Self {
-        let mut bytes = [0; 64];
-        bytes[0] = 1; // the palette
-        for tile in 0..8 {
-            bytes[16 + 2 * tile] = 64; // bytes of a row
-            bytes[48 + tile] = if tile < 6 { rows.min(16) as u8 } else { 16 };
-        }
-        Self(bytes)
-    }
-}
-
-/// The tiles are configured while this lives.
-///
-/// Nothing but the kernels of this module runs meanwhile.
-pub(super) struct Tiles;
-
-impl Tiles {
-    /// For matrices `A` and `C` of so many rows, at least one.
-    ///
-    /// # Safety
-    /// AMX is available.
-    pub(super) unsafe fn new(rows: usize) -> Self {
-        let config = Config::of(rows);
-        // SAFETY: reads 64 bytes; the caller has checked the processor, and nothing in this process
-        // keeps anything in the tiles across calls.
-        unsafe {
-            let at = &raw const config;
-            asm!("ldtilecfg [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
-        }
-        Self
-    }
-}
-
-impl Drop for Tiles {
-    fn drop(&mut self) {
-        // SAFETY: AMX is available, or this would not exist.
-        unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) }
-    }
-}
-
 /// `C = init + A B` for up to [`GROUP`] tiles of `C` below each other.
 ///
 /// For each whole tile of depth `a` and `b` are three tiles: the pieces `l m h` of `A` and `h m l` of
@@ -140,7 +94,7 @@ macro_rules! group {
 
 impl Multiply {
     /// # Safety
-    /// [`Tiles`] are configured; the matrices are readable and writable as described.
+    /// The tiles are configured; the matrices are readable and writable as described.
     pub(super) unsafe fn run(self, tiles: usize) {
         // SAFETY: the caller's promise; the code reads and writes these matrices and tiles alone.
         unsafe {

@@ -1,8 +1,9 @@
 //! The products of the kernels, by tiles.
 
-use super::multiply::{GROUP, Multiply, Tiles};
+use super::multiply::{GROUP, Multiply};
 use super::pack::{Depth, TILE};
 use super::split::{ROW, split, split_half, transposed};
+use super::tiles::Tiles;
 use crate::fused::memory::Aligned;
 use crate::fused::product::{Outer, Product};
 use std::arch::x86_64::*;
@@ -46,8 +47,9 @@ pub(in crate::fused) unsafe fn product(product: &Product) {
     if rows == 0 {
         return;
     }
+    let configured = Tiles::keep();
     // SAFETY: AMX is available.
-    let _tiles = unsafe { Tiles::new(rows) };
+    unsafe { configured.configure(rows) };
     for first in (0..rows).step_by(16 * GROUP) {
         let tiles = (rows - first).div_ceil(16).min(GROUP);
         // SAFETY: up to 15 rows beyond the last are readable and writable; the scratch holds the
@@ -123,8 +125,9 @@ pub(in crate::fused) unsafe fn outer(outer: &Outer<'_>) {
     let mut pieces = Pieces::new((GROUP + columns) * most);
     let y_pieces = pieces.start();
     let x_pieces = y_pieces.wrapping_add(GROUP * most);
+    let configured = Tiles::keep();
     // SAFETY: AMX is available.
-    let _tiles = unsafe { Tiles::new(16) };
+    unsafe { configured.configure(16) };
     for begin in (0..sixteens).step_by(2 * DEPTH) {
         let depth = Depth { whole: (sixteens - begin).div_ceil(2).min(DEPTH), half: false };
         // SAFETY: the caller's promise; the scratch holds the pieces of all columns of x and of a

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use crate::{Result, ScoreNet, net::graph::Times, time::Scales};
+use crate::{Result, ScoreNet, fused, net::graph::Times, time::Scales};
 
 /// The network's inputs on the host, with what turns its outputs into those of the model.
 pub(super) struct Inputs {
@@ -45,21 +45,23 @@ impl ScoreNet {
             Times::Each(t) => {
                 let blank = self.time.scales(sde, t.first().copied().unwrap_or(0.0));
                 let mut scales = vec![blank; rows];
-                let fill = |row: usize, u: &mut [f32], scales: &mut Scales, rates: &mut [f32]| {
-                    let (mut value, mut rate) = ([0.0; 64], [0.0; 64]);
+                type Room = [[f64; fused::MAX_INPUTS]; 2];
+                let room = || -> Room { [[0.0; fused::MAX_INPUTS]; 2] };
+                let fill = |room: &mut Room, row, u: &mut [f32], scales: &mut Scales, rates: &mut [f32]| {
+                    let [value, rate] = room;
                     self.time.fill(sde, t[row], &mut value[..e], &mut rate[..e]);
                     *scales = self.time.scales(sde, t[row]);
-                    u[..e].iter_mut().zip(&value).for_each(|(u, v)| *u = *v as f32);
+                    u[..e].iter_mut().zip(value).for_each(|(u, v)| *u = *v as f32);
                     let x = &x[row * d..(row + 1) * d];
                     u[e..].iter_mut().zip(x).for_each(|(u, x)| *u = *x * scales.k as f32);
-                    rates.iter_mut().zip(&rate).for_each(|(r, v)| *r = *v as f32);
+                    rates.iter_mut().zip(rate).for_each(|(r, v)| *r = *v as f32);
                 };
                 let rows = u.par_chunks_exact_mut(k).zip(&mut scales).enumerate().with_min_len(512);
                 if with_rates {
                     let rows = rows.zip(rates.par_chunks_exact_mut(e));
-                    rows.for_each(|((row, (u, s)), rates)| fill(row, u, s, rates));
+                    rows.for_each_init(room, |room, ((row, (u, s)), rates)| fill(room, row, u, s, rates));
                 } else {
-                    rows.for_each(|(row, (u, s))| fill(row, u, s, &mut []));
+                    rows.for_each_init(room, |room, (row, (u, s))| fill(room, row, u, s, &mut []));
                 }
                 scales
             }
