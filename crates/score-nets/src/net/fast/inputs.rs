@@ -47,7 +47,11 @@ impl ScoreNet {
                 let mut scales = vec![blank; rows];
                 type Room = [[f64; fused::MAX_INPUTS]; 2];
                 let room = || -> Room { [[0.0; fused::MAX_INPUTS]; 2] };
-                let fill = |room: &mut Room, row, u: &mut [f32], scales: &mut Scales, rates: &mut [f32]| {
+                let fill = |room: &mut Room,
+                            row,
+                            u: &mut [f32],
+                            scales: &mut Scales,
+                            rates: &mut [f32]| {
                     let [value, rate] = room;
                     self.time.fill(sde, t[row], &mut value[..e], &mut rate[..e]);
                     *scales = self.time.scales(sde, t[row]);
@@ -59,7 +63,9 @@ impl ScoreNet {
                 let rows = u.par_chunks_exact_mut(k).zip(&mut scales).enumerate().with_min_len(512);
                 if with_rates {
                     let rows = rows.zip(rates.par_chunks_exact_mut(e));
-                    rows.for_each_init(room, |room, ((row, (u, s)), rates)| fill(room, row, u, s, rates));
+                    rows.for_each_init(room, |room, ((row, (u, s)), rates)| {
+                        fill(room, row, u, s, rates)
+                    });
                 } else {
                     rows.for_each_init(room, |room, (row, (u, s))| fill(room, row, u, s, &mut []));
                 }
