@@ -142,6 +142,10 @@ pub enum Collocation {
 pub struct Sampling {
     /// Particles of each of ODE and SDE.
     pub n: u64,
+    /// No more particles of the ODE than so many, where given. From [`Starts::Lattice`] its histogram
+    /// needs fewer than the SDE's, whose noise no start takes away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_ode: Option<u64>,
     /// How the particles at `t = T` are drawn from the prior.
     pub starts: Starts,
     /// Time grid, by name.
@@ -189,6 +193,13 @@ pub struct Measuring {
     pub residual_points: usize,
     /// Held-out points of the denoising loss.
     pub dsm_points: usize,
+}
+
+impl Sampling {
+    /// Particles of the ODE.
+    pub fn n_ode(&self) -> u64 {
+        self.n_ode.map_or(self.n, |most| most.min(self.n))
+    }
 }
 
 impl Config {
@@ -258,6 +269,7 @@ impl Config {
             ("training.checkpoint-every", t.checkpoint_every as usize),
             ("training.residual.points", t.residual.points),
             ("sampling.n", s.n as usize),
+            ("sampling.n-ode", s.n_ode() as usize),
             ("sampling.steps", s.steps),
             ("sampling.block", s.block),
             ("measuring.truth", m.truth as usize),
@@ -336,10 +348,11 @@ impl Config {
     }
 
     /// The cost of things, in evaluations of the network's gradient: training of one network, and
-    /// one pass of sampling, each for progress bars only.
+    /// sampling of ODE and SDE, each for progress bars only.
     pub fn cost(&self) -> (u64, u64) {
-        let step = 3 * self.training.batch as u64 + 8 * self.training.residual.points as u64;
-        (self.steps() * step, self.sampling.n * self.sampling.steps as u64)
+        let (t, s) = (&self.training, &self.sampling);
+        let step = 3 * t.batch as u64 + 8 * t.residual.points as u64;
+        (self.steps() * step, (s.n + s.n_ode()) * s.steps as u64)
     }
 }
 

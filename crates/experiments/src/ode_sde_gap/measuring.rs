@@ -74,7 +74,7 @@ pub(super) fn distances(
         s.histogram(config)
     };
     let (t, o, s) = (truth.first.histogram(config)?, inside(ode, "ODE")?, inside(sde, "SDE")?);
-    row.n = ode.seen;
+    (row.n, row.n_ode) = (sde.seen, (ode.seen != sde.seen).then_some(ode.seen));
     row.ode_truth = o.w2(&t)?.squared;
     row.sde_truth = s.w2(&t)?.squared;
     row.ode_sde = o.w2(&s)?.squared;

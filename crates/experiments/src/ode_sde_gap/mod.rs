@@ -312,8 +312,8 @@ impl Session<'_> {
                 done += if exists(format!("checkpoints/{name}.safetensors")) { train } else { 0 };
             }
             if until == Until::Report {
-                total += 2 * sample;
-                done += if exists(format!("samples/{name}.json")) { 2 * sample } else { 0 };
+                total += sample;
+                done += if exists(format!("samples/{name}.json")) { sample } else { 0 };
             }
         }
         Progress::new(total, done)

@@ -18,10 +18,11 @@ pub(crate) fn apply(table: &mut Table, assignment: &str) -> Result<()> {
     let mut at = &mut *table;
     for (depth, key) in keys.iter().enumerate() {
         if depth + 1 == keys.len() {
-            // `models` is the one key that may be absent.
             let value = match at.get(*key) {
                 Some(old) => coerce(read(text), old),
+                // The two keys that may be absent.
                 None if path == "models" => Value::String(text.to_string()),
+                None if path == "sampling.n-ode" => read(text),
                 None => return Err(unknown(at, &keys, depth)),
             };
             at.insert((*key).to_string(), value);

@@ -35,8 +35,11 @@ pub struct Row {
     pub dataset: String,
     /// Weight of the residual in the training loss.
     pub w_r: f64,
-    /// Samples of each of ODE and SDE.
+    /// Samples of the SDE.
     pub n: u64,
+    /// Samples of the ODE, where they are not as many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_ode: Option<u64>,
     /// Squared W2, ODE to truth, histograms on the true nodes.
     pub ode_truth: f64,
     /// Squared W2, SDE to truth, histograms on the true nodes.
@@ -88,7 +91,7 @@ pub struct Row {
 pub struct Floor {
     /// Data set.
     pub dataset: String,
-    /// Samples of the independent truth, as many as a sampler draws.
+    /// Samples of the independent truth, as many as of the SDE.
     pub n: u64,
     /// Squared W2 to the truth of the histograms on the true nodes, the mean over [`Floor::draws`].
     pub w2: f64,

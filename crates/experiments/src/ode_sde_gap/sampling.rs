@@ -144,6 +144,11 @@ impl Job<'_> {
         Ok(Method::parse(if self.who == Who::Ode { &s.ode_method } else { &s.sde_method })?)
     }
 
+    fn particles(&self) -> u64 {
+        let s = &self.config.sampling;
+        if self.who == Who::Ode { s.n_ode() } else { s.n }
+    }
+
     fn eta(&self) -> f64 {
         if self.who == Who::Ode { 0.0 } else { 1.0 }
     }
@@ -157,7 +162,7 @@ impl Job<'_> {
     /// # Errors
     /// A state that is not finite, a full device.
     pub(super) fn run(&self) -> Result<Option<Sampled>> {
-        let (config, n) = (self.config, self.config.sampling.n);
+        let (config, n) = (self.config, self.particles());
         let mut sampled = self.restore()?;
         let sampler = Sampler {
             method: self.method()?,
@@ -166,9 +171,8 @@ impl Job<'_> {
             end: self.end()?,
             block_rows: config.sampling.block as u64,
         };
-        let (_, units) = config.cost();
         let label = format!("{} {}", self.who.name().to_uppercase(), self.name);
-        let mut bar = self.progress.part(&label, n, sampled.seen, units as f64 / n as f64);
+        let mut bar = self.progress.part(&label, n, sampled.seen, config.sampling.steps as f64);
         while sampled.seen < n {
             let chunk = sampled.seen / CHUNK;
             let rows = (n - sampled.seen).min(CHUNK);

@@ -32,7 +32,7 @@ pub(crate) fn html(data: &ReportData, figures: &[Figure]) -> String {
         "Squared W<sub>2</sub> between 64-node histograms. Solid: this run. Dotted: the networks published with the paper, on the same nodes. Shaded: what a perfect sampler would measure with as many samples.",
     );
     page.distances(data, n);
-    page.densities(data, n);
+    page.densities(data, r.rows.iter().map(|row| row.n_ode.unwrap_or(row.n)).min().unwrap_or(0));
     page.residual(data);
     page.training(data);
     page.trajectories(data);
@@ -90,8 +90,13 @@ impl Page<'_> {
     fn distances(&mut self, data: &ReportData, n: u64) {
         let r = &data.results;
         let text = format!(
-            "{} samples of each of ODE and SDE, {} of the truth, dropped outside \u{b1}{} and counted on {} \u{d7} {} nodes; exact optimal transport. In grey beside each figure, the published networks with {} samples. The smallest squared W<sub>2</sub> of each set is set in colour.",
-            grouped(n),
+            "{}, {} of the truth, dropped outside \u{b1}{} and counted on {} \u{d7} {} nodes; exact optimal transport. In grey beside each figure, the published networks with {} samples. The smallest squared W<sub>2</sub> of each set is set in colour.",
+            match r.rows.iter().find_map(|row| row.n_ode) {
+                Some(ode) => {
+                    format!("{} samples of the ODE, {} of the SDE", grouped(ode), grouped(n))
+                }
+                None => format!("{} samples of each of ODE and SDE", grouped(n)),
+            },
             grouped(r.truth),
             r.half_width,
             r.grid,
@@ -101,7 +106,7 @@ impl Page<'_> {
         self.section("Distances", &text);
         self.html.push_str(&tables::main_table(data));
         self.html.push_str(
-            "<p class=\"note\">Discarded mass is renormalised away before W<sub>2</sub> and TV, here as in the paper, so it is stated. The floor row puts independent samples of the truth, as large as that of a sampler, in the samplers\u{2019} place: it is what perfect samplers would measure (a mean over several draws; under ODE\u{2013}SDE, two such samples against each other). Evenly spread starts give the ODE less noise than that. With fewer samples than in the paper every figure is larger by about its floor.</p>\n",
+            "<p class=\"note\">Discarded mass is renormalised away before W<sub>2</sub> and TV, here as in the paper, so it is stated. The floor row puts independent samples of the truth, as large as that of the SDE, in the samplers\u{2019} place: it is what perfect samplers would measure (a mean over several draws; under ODE\u{2013}SDE, two such samples against each other). Evenly spread starts give the ODE less noise than that. With fewer samples than in the paper every figure is larger by about its floor.</p>\n",
         );
         let cloud = r.rows.iter().map(|row| row.cloud_n).max().unwrap_or(0);
         let _ = writeln!(

@@ -14,7 +14,8 @@ pub(super) fn figure(data: &ReportData, dataset: &str) -> Result<Figure> {
     let results = &data.results;
     let rows = results.rows_of(dataset);
     let truth = data.truths.iter().find(|t| t.dataset == dataset);
-    let merge = merge_factor(results.rows.iter().map(|r| r.n).max().unwrap_or(0), results.grid);
+    let fewest = results.rows.iter().map(|r| r.n_ode.unwrap_or(r.n)).min().unwrap_or(0);
+    let merge = merge_factor(fewest, results.grid);
     let spacing = 2.0 * results.half_width / (results.grid.max(2) - 1) as f64;
     let density = |counts: &Array2<f64>| to_density(counts, merge, spacing);
 
