@@ -185,7 +185,7 @@ pub struct Measuring {
     pub grid: usize,
     /// Half the width of their window.
     pub half_width: f64,
-    /// Samples of the truth; the noise floor holds as many as a sampler draws against them.
+    /// Samples of the truth; the noise floor holds as many as the SDE draws against them.
     pub truth: u64,
     /// Points of each cloud for W2 without dropping, and MMD.
     pub cloud: usize,

@@ -194,6 +194,7 @@ fn unusable_configurations_are_refused_in_one_line() {
         (vec!["run", "ode-sde-gap", "--set", "sampling.m=3"], vec!["`m` in `sampling`"]),
         (vec!["run", "ode-sde-gap", "--set", "sampling.n"], vec!["KEY=VALUE"]),
         (vec!["run", "ode-sde-gap", "--set", "sampling.n=-4"], vec!["-4"]),
+        (vec!["run", "ode-sde-gap", "--set", "sampling.n-ode=0"], vec!["sampling.n-ode = 0"]),
         (vec!["run", "ode-sde-gap", "--set", "weights=[0, nan]"], vec!["weights[1]"]),
         (vec!["run", "ode-sde-gap", "--set", "data-sets=swirl"], vec!["swirl", "circles2"]),
         (vec!["run", "ode-sde-gap", "--models", "empty"], vec!["no checkpoint"]),
@@ -204,6 +205,33 @@ fn unusable_configurations_are_refused_in_one_line() {
     ] {
         fails(at, &words, &needles);
     }
+}
+
+#[test]
+fn the_ode_may_have_fewer_particles() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name);
+    let run = |name: &str, more: &[&str]| {
+        let out = at(name);
+        json(&tiny(text(&out), &[&["--set", "weights=0"], more].concat()));
+        results(&out).rows.remove(0)
+    };
+    let fewer = run("fewer", &["--set", "sampling.n-ode=120"]);
+    assert_eq!((fewer.n, fewer.n_ode), (300, Some(120)));
+    let page = fs::read_to_string(at("fewer/report.html")).expect("report");
+    assert!(page.contains("120 samples of the ODE, 300 of the SDE"));
+    let counts = ndarray_npy::read_npy::<_, ndarray::Array2<f64>>(at(
+        "fewer/samples/blob_w0.0_ode_counts.npy",
+    ));
+    let kept = (120.0 * (1.0 - fewer.discarded_ode)).round();
+    assert_eq!(counts.expect("counts").sum(), kept);
+    // A bound above all of them is none, and the SDE does not depend on it.
+    let all = run("all", &["--set", "sampling.n-ode=1000"]);
+    assert_eq!((all.n, all.n_ode), (300, None));
+    assert_eq!((all.sde_truth, all.discarded_sde), (fewer.sde_truth, fewer.discarded_sde));
+    let plain = run("plain", &[]);
+    assert_eq!((plain.ode_truth, plain.ode_sde), (all.ode_truth, all.ode_sde));
+    assert_ne!(plain.ode_truth, fewer.ode_truth);
 }
 
 #[test]
