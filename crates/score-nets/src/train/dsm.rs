@@ -11,7 +11,7 @@ use super::{DataSource, Draws, Objective, Proposal, TimeLaw, grads::Grads};
 use crate::{Error, Result, ScoreNet};
 
 /// Rows that one piece of host work takes at a time; a loss does not depend on it.
-const ROWS_A_TASK: usize = 1024;
+const ROWS_A_TASK: usize = 512;
 /// Rows that one graph of tensor operations takes at a time.
 const ROWS_A_GRAPH: usize = 16_384;
 
@@ -154,16 +154,24 @@ impl Dsm {
                         z[d..].iter_mut().zip(row).for_each(|(z, row)| *z = -row);
                     }
                     even_times.fill_uniforms(first, &mut u);
-                    t.chunks_mut(2).zip(u).for_each(|(t, u)| t.fill(u));
+                    t.chunks_mut(2).zip(u).for_each(|(t, u)| t[0] = u);
                 }
             }
-            for (b, (t, weight)) in t.iter_mut().zip(weight).enumerate() {
-                (*t, *weight) = self.proposal.draw(self.time, sde, self.t_min, *t)?;
-                *weight *= self.weighting.at(sde, *t);
-                let m = sde.marginal(*t);
-                for j in b * d..(b + 1) * d {
-                    x[j] = m.alpha * x[j] + m.sigma * target[j];
-                    target[j] = -target[j] / m.sigma;
+            // Rows that share a time.
+            let group = match self.draws {
+                Draws::Independent => 1,
+                Draws::Stratified => 2,
+            };
+            let rows = x.chunks_mut(group * d).zip(target.chunks_mut(group * d));
+            let rows = rows.zip(t.chunks_mut(group)).zip(weight.chunks_mut(group));
+            for (((x, target), t), weight) in rows {
+                let (time, share) = self.proposal.draw(self.time, sde, self.t_min, t[0])?;
+                t.fill(time);
+                weight.fill(share * self.weighting.at(sde, time));
+                let m = sde.marginal(time);
+                for (x, target) in x.iter_mut().zip(target) {
+                    *x = m.alpha * *x + m.sigma * *target;
+                    *target = -*target / m.sigma;
                 }
             }
             Ok(())

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Tensor};
 use faer::{Mat, Side};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::grads::Grads;
@@ -119,36 +120,40 @@ impl Soap {
     pub(crate) fn step(&mut self, net: &ScoreNet, grads: &Grads, lr: f64, n: u64) -> Result<()> {
         let SoapConfig { beta1, beta2, eps, refresh } = self.config;
         let (m_correction, v_correction) = (1.0 - beta1.powf(n as f64), 1.0 - beta2.powf(n as f64));
-        for (i, (g, (_, var))) in grads.0.iter().zip(net.vars()).enumerate() {
-            let Some(g) = g else { continue };
-            let m = ((&self.first[i] * beta1)? + (g * (1.0 - beta1))?)?.detach();
-            let turned = &mut self.turned[i];
-            if turned.is_none() && g.rank() == 2 {
-                *turned = Some(Turned::new(g)?);
-            }
-            let (g_in, m_in) = match turned {
-                Some(basis) => (basis.rotated(g)?, basis.rotated(&m)?),
-                None => (g.clone(), m.clone()),
-            };
-            let v = ((&self.second[i] * beta2)? + (g_in.sqr()? * (1.0 - beta2))?)?.detach();
-            let scale = ((&v / v_correction)?.sqrt()? + eps)?;
-            let step = ((m_in / m_correction)? / scale)?;
-            let step = match turned {
-                Some(basis) => basis.out_of_basis(&step)?,
-                None => step,
-            };
-            var.set(&(var.as_tensor() - (step * lr)?)?.detach())?;
-            if let Some(basis) = turned {
-                // The first gradient is already in the factors.
-                if n > 1 {
-                    basis.absorb(g, beta2)?;
+        let moments = self.first.par_iter_mut().zip(&mut self.second).zip(&mut self.turned);
+        // Small products, one after the other, would leave the other threads idle.
+        moments.zip(&grads.0).zip(net.vars()).try_for_each(
+            |((state, g), (_, var))| -> Result<()> {
+                let (((first, second), turned), Some(g)) = (state, g) else { return Ok(()) };
+                let m = ((&*first * beta1)? + (g * (1.0 - beta1))?)?.detach();
+                if turned.is_none() && g.rank() == 2 {
+                    *turned = Some(Turned::new(g)?);
                 }
-                if n.is_multiple_of(refresh) {
-                    basis.refresh()?;
+                let (g_in, m_in) = match turned {
+                    Some(basis) => (basis.rotated(g)?, basis.rotated(&m)?),
+                    None => (g.clone(), m.clone()),
+                };
+                let v = ((&*second * beta2)? + (g_in.sqr()? * (1.0 - beta2))?)?.detach();
+                let scale = ((&v / v_correction)?.sqrt()? + eps)?;
+                let step = ((m_in / m_correction)? / scale)?;
+                let step = match turned {
+                    Some(basis) => basis.out_of_basis(&step)?,
+                    None => step,
+                };
+                var.set(&(var.as_tensor() - (step * lr)?)?.detach())?;
+                if let Some(basis) = turned {
+                    // The first gradient is already in the factors.
+                    if n > 1 {
+                        basis.absorb(g, beta2)?;
+                    }
+                    if n.is_multiple_of(refresh) {
+                        basis.refresh()?;
+                    }
                 }
-            }
-            (self.first[i], self.second[i]) = (m, v);
-        }
+                (*first, *second) = (m, v);
+                Ok(())
+            },
+        )?;
         net.parameters_changed();
         Ok(())
     }

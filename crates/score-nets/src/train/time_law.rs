@@ -160,7 +160,11 @@ fn log_span(shift: f64, t_min: f64, horizon: f64) -> Result<f64> {
 
 fn beta_density(a: f64, b: f64, x: f64) -> Result<f64> {
     positive_exponents(a, b)?;
-    Ok(x.powf(a - 1.0) * (1.0 - x).powf(b - 1.0) / statrs::function::beta::beta(a, b))
+    Ok(if a == 1.0 && b == 2.0 {
+        2.0 * (1.0 - x)
+    } else {
+        x.powf(a - 1.0) * (1.0 - x).powf(b - 1.0) / statrs::function::beta::beta(a, b)
+    })
 }
 
 fn positive_exponents(a: f64, b: f64) -> Result<()> {
