@@ -138,10 +138,12 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
         let to = self.ws.once(to);
         // SAFETY: a slot holds all rows of the block of inputs + 1 numbers.
         let to = unsafe { std::slice::from_raw_parts_mut(to, self.rows * (k + 1)) };
-        for (to, from) in to.chunks_exact_mut(k + 1).zip(from.chunks_exact(k)) {
-            to[..k].copy_from_slice(from);
-            to[k] = last;
+        // Column by column: the rows are short, and a call to copy each costs more than its copy.
+        for j in 0..k {
+            let to = to[j..].iter_mut().step_by(k + 1);
+            to.zip(from[j..].iter().step_by(k)).for_each(|(to, from)| *to = *from);
         }
+        to.iter_mut().skip(k).step_by(k + 1).for_each(|to| *to = last);
     }
 
     /// The values of all layers for the inputs `u`, `[rows][inputs]`, and those of the network,
@@ -183,8 +185,8 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
         unsafe { S::invoke(dots) }
     }
 
-    /// The gradient of a single output with respect to the inputs, `[rows][inputs]`.
-    pub(super) fn reverse(&self, grad: &mut [f32]) {
+    /// The gradient of a single output with respect to some inputs, `[rows][those]`.
+    pub(super) fn reverse(&self, inputs: Range<usize>, grad: &mut [f32]) {
         let _tiles = Tiles::keep();
         let last = self.last();
         let c = Rows { data: self.weights.output(self.shape, 0), stride: 0 };
@@ -196,7 +198,7 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
             self.descend(l, self.ws.of(l + 1, Of::G));
         }
         let g = self.ws.of(0, Of::G);
-        self.to_inputs(g, grad);
+        self.to_inputs(g, inputs, grad);
     }
 
     /// `g = a' c` on some rows of layer `l`.
@@ -258,23 +260,23 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
         to
     }
 
-    /// An adjoint of the first layer to the inputs.
-    fn to_inputs(&self, from: *const f32, grad: &mut [f32]) {
-        let (k, width) = (self.shape.inputs, self.width(0));
-        assert_eq!(grad.len(), self.rows * k);
+    /// An adjoint of the first layer to some inputs.
+    fn to_inputs(&self, from: *const f32, inputs: Range<usize>, grad: &mut [f32]) {
+        let (k, width, count) = (self.shape.inputs, self.width(0), inputs.len());
+        assert!(grad.len() == self.rows * count && inputs.end <= k);
         let wide = k.next_multiple_of(S::LANES);
         // Dot products while they are cheaper than a product padded to whole registers.
-        if k * (width / S::LANES + 7) <= self.shape.widths[0] * (wide / S::LANES) {
-            let w = self.weights.column(self.shape, 0);
+        if count * (width / S::LANES + 7) <= self.shape.widths[0] * (wide / S::LANES) {
+            let w = self.weights.column(self.shape, inputs.start);
             // SAFETY: an array of the first layer and its columns, of the same width.
-            unsafe { S::invoke(Dots { x: from, w, width, count: k, out: grad }) }
+            unsafe { S::invoke(Dots { x: from, w, width, count, out: grad }) }
         } else {
             let to = self.ws.once(Once::WideGrad);
             self.pull(0, 0..self.rows, from, to);
             // SAFETY: the rows of the slot that the product has just written.
             let to = unsafe { std::slice::from_raw_parts(to, self.rows * wide) };
-            for (grad, from) in grad.chunks_exact_mut(k).zip(to.chunks_exact(wide)) {
-                grad.copy_from_slice(&from[..k]);
+            for (grad, from) in grad.chunks_exact_mut(count).zip(to.chunks_exact(wide)) {
+                grad.copy_from_slice(&from[inputs.clone()]);
             }
         }
     }
@@ -403,7 +405,7 @@ impl<'a, S: Simd, A: Act> Block<'a, S, A> {
     /// The gradient of `M` with respect to the inputs; after [`Block::adjoints`].
     pub(super) fn operator_grad(&self, grad: &mut [f32]) {
         let zbar = self.ws.once(Once::Zbar(0));
-        self.to_inputs(zbar, grad);
+        self.to_inputs(zbar, 0..self.shape.inputs, grad);
     }
 
     fn scale_gradients(&self, weights: &[f32]) {

@@ -5,6 +5,7 @@ use super::parallel::{self, Scratch, in_parts, wanted};
 use super::shape::Shape;
 use super::weights::{GradLayout, Weights};
 use super::{Activation, Coefficients, Samples};
+use std::ops::Range;
 
 /// The largest number of inputs of a [`FusedMlp`].
 pub const MAX_INPUTS: usize = 64;
@@ -190,7 +191,8 @@ impl FusedMlp {
     pub fn value_and_grad(&self, u: &[f32], value: Option<&mut [f32]>, grad: &mut [f32]) {
         self.single_output("value_and_grad");
         self.check(u, &[(value.as_deref(), 1), (Some(grad), self.shape.inputs)]);
-        dispatch(self.isa, self.activation, parallel::Values { mlp: self, u, value, grad });
+        let inputs = 0..self.shape.inputs;
+        dispatch(self.isa, self.activation, parallel::Values { mlp: self, u, value, inputs, grad });
     }
 
     /// [`FusedMlp::value_and_grad`] on all threads of the pool.
@@ -203,6 +205,29 @@ impl FusedMlp {
         in_parts(self, [u], outputs, |[u], [value, grad]| {
             self.value_and_grad(u, wanted(value), grad);
         });
+    }
+
+    /// The gradient of each sample with respect to some of the inputs, `[samples][those]`, on the
+    /// calling thread.
+    ///
+    /// # Panics
+    /// If the network has several outputs, or not these inputs.
+    pub fn grad(&self, u: &[f32], inputs: Range<usize>, grad: &mut [f32]) {
+        self.single_output("grad");
+        let k = self.shape.inputs;
+        assert!(!inputs.is_empty() && inputs.end <= k, "inputs {inputs:?} of {k}");
+        self.check(u, &[(Some(grad), inputs.len())]);
+        let values = parallel::Values { mlp: self, u, value: None, inputs, grad };
+        dispatch(self.isa, self.activation, values);
+    }
+
+    /// [`FusedMlp::grad`] on all threads of the pool.
+    ///
+    /// # Panics
+    /// If the network has several outputs, or not these inputs.
+    pub fn par_grad(&self, u: &[f32], inputs: Range<usize>, grad: &mut [f32]) {
+        self.check(u, &[(Some(grad), inputs.len())]);
+        in_parts(self, [u], [grad], |[u], [grad]| self.grad(u, inputs.clone(), grad));
     }
 
     /// The value (where it is wanted), the gradient, and the sum of the second derivatives

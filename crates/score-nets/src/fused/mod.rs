@@ -3,7 +3,8 @@
 //! A [`FusedMlp`] is a multilayer perceptron `N: R^K -> R^O` in single precision. It gives, block of
 //! samples by block of samples so that all of it stays in the cache, for a single output
 //!
-//! - the value and the gradient with respect to the inputs, [`FusedMlp::value_and_grad`];
+//! - the value and the gradient with respect to the inputs, [`FusedMlp::value_and_grad`], or to some
+//!   of them, [`FusedMlp::grad`];
 //! - the sum of second derivatives over some inputs, [`FusedMlp::laplacian`], and products with the
 //!   Hessian, [`FusedMlp::hessian_product`];
 //! - losses of the gradient (denoising score matching) and of a second-order operator (a

@@ -12,6 +12,7 @@ use super::memory::Aligned;
 use super::mlp::{FusedMlp, Gradients};
 use super::simd::Simd;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// Blocks that a thread takes at once where nothing is summed.
@@ -68,26 +69,28 @@ pub struct Coefficients<'a> {
     pub laplacian: &'a mut [f32],
 }
 
-/// [`FusedMlp::value_and_grad`].
+/// [`FusedMlp::value_and_grad`], [`FusedMlp::grad`].
 pub(super) struct Values<'a> {
     pub(super) mlp: &'a FusedMlp,
     pub(super) u: &'a [f32],
     pub(super) value: Option<&'a mut [f32]>,
+    pub(super) inputs: Range<usize>,
     pub(super) grad: &'a mut [f32],
 }
 
 impl Job for Values<'_> {
     type Output = ();
     unsafe fn run<S: Simd, A: Act>(self, act: A) {
-        let Self { mlp, u, mut value, grad } = self;
+        let Self { mlp, u, mut value, inputs, grad } = self;
         let (_flushed, _tiles) = (Flushed::new(), Tiles::keep());
         // SAFETY: the caller's promise; the weights are those of the shape.
         let mut block = unsafe { Block::<S, A>::new(&mlp.shape, &mlp.weights, act, &[]) };
         let (k, rows) = (mlp.shape.inputs, mlp.shape.rows);
-        for (i, (u, grad)) in u.chunks(rows * k).zip(grad.chunks_mut(rows * k)).enumerate() {
+        let blocks = u.chunks(rows * k).zip(grad.chunks_mut(rows * inputs.len()));
+        for (i, (u, grad)) in blocks.enumerate() {
             let count = u.len() / k;
             block.forward(u, value.as_deref_mut().map(|v| &mut v[i * rows..][..count]));
-            block.reverse(grad);
+            block.reverse(inputs.clone(), grad);
         }
     }
 }
@@ -115,7 +118,7 @@ impl Job for Laplacians<'_> {
         for (i, ((u, grad), lap)) in samples.zip(laplacian.chunks_mut(rows)).enumerate() {
             let count = u.len() / k;
             block.forward(u, value.as_deref_mut().map(|v| &mut v[i * rows..][..count]));
-            block.reverse(grad);
+            block.reverse(0..k, grad);
             block.tangents(None, &ones[..count]);
             block.operator(0..1, lap);
         }
@@ -138,11 +141,12 @@ impl Job for HessianProducts<'_> {
         let _flushed = Flushed::new();
         // SAFETY: the caller's promise; the weights are those of the shape.
         let mut block = unsafe { Block::<S, A>::new(&mlp.shape, &mlp.weights, act, &[]) };
-        let n = mlp.shape.rows * mlp.shape.inputs;
+        let k = mlp.shape.inputs;
+        let n = mlp.shape.rows * k;
         let into = grad.chunks_mut(n).zip(product.chunks_mut(n));
         for ((u, v), (grad, product)) in u.chunks(n).zip(v.chunks(n)).zip(into) {
             block.forward(u, None);
-            block.reverse(grad);
+            block.reverse(0..k, grad);
             block.tangents(Some(v), &[]);
             block.adjoints(&[], None, None);
             block.operator_grad(product);
@@ -191,7 +195,7 @@ impl Job for GradientLoss<'_> {
         for (i, u) in u.chunks(rows * k).enumerate() {
             let (grad, v) = (&mut grad[..u.len()], &mut v[..u.len()]);
             block.forward(u, None);
-            block.reverse(grad);
+            block.reverse(0..k, grad);
             v.fill(0.0);
             let count = u.len() / k;
             loss += cotangents(Samples { first: first + i * rows, count, u, grad }, v);
@@ -244,7 +248,7 @@ impl Job for OperatorLoss<'_> {
             let (grad, m) = (&mut grad[..u.len()], &mut m[..u.len()]);
             let (l, values, r) = (&mut l[..count], &mut values[..count], &mut r[..count]);
             block.forward(u, None);
-            block.reverse(grad);
+            block.reverse(0..k, grad);
             let samples = Samples { first: first + i * rows, count, u, grad };
             m.fill(0.0);
             l.fill(0.0);

@@ -260,18 +260,59 @@ pub(super) struct Dots<'a> {
 impl Kernel for Dots<'_> {
     type Output = ();
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
+    unsafe fn run<S: Simd>(mut self) {
+        let rows = self.out.len() / self.count;
+        let (pairs, fours) = (self.count / 2 * 2, rows / 4 * 4);
+        // SAFETY: the caller's promise, and rows and columns of the output.
+        unsafe {
+            for row in (0..rows / 2 * 2).step_by(2) {
+                for i in (0..pairs).step_by(2) {
+                    self.tile::<S, 2, 2>(row, i);
+                }
+            }
+            if rows % 2 == 1 {
+                for i in 0..pairs {
+                    self.tile::<S, 1, 1>(rows - 1, i);
+                }
+            }
+            if self.count > pairs {
+                for row in (0..fours).step_by(4) {
+                    self.tile::<S, 4, 1>(row, pairs);
+                }
+                for row in fours..rows {
+                    self.tile::<S, 1, 1>(row, pairs);
+                }
+            }
+        }
+    }
+}
+
+impl Dots<'_> {
+    /// The products of some rows of `x` and of `w`, at most four.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const ROWS: usize, const COUNT: usize>(
+        &mut self,
+        row: usize,
+        i: usize,
+    ) {
         // SAFETY: the caller's promise.
         unsafe {
-            for (row, out) in self.out.chunks_exact_mut(self.count).enumerate() {
-                let x = self.x.add(row * self.width);
-                for (i, out) in out.iter_mut().enumerate() {
-                    let w = self.w.add(i * self.width);
-                    let mut acc = S::splat(0.0);
-                    for at in (0..self.width).step_by(S::LANES) {
-                        acc = S::fma(S::load(x.add(at)), S::load(w.add(at)), acc);
+            let (x, w) = (self.x.add(row * self.width), self.w.add(i * self.width));
+            let mut acc = [S::splat(0.0); 4];
+            for at in (0..self.width).step_by(S::LANES) {
+                let w: [S::V; COUNT] = std::array::from_fn(|i| S::load(w.add(i * self.width + at)));
+                for r in 0..ROWS {
+                    let x = S::load(x.add(r * self.width + at));
+                    for i in 0..COUNT {
+                        acc[r * COUNT + i] = S::fma(x, w[i], acc[r * COUNT + i]);
                     }
-                    *out = S::sum(acc);
+                }
+            }
+            let sums = S::sums(acc);
+            for r in 0..ROWS {
+                for c in 0..COUNT {
+                    *self.out.get_unchecked_mut((row + r) * self.count + i + c) =
+                        sums[r * COUNT + c];
                 }
             }
         }

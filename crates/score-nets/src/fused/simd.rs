@@ -83,8 +83,8 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn scale_above(y: Self::V, floor: f32, p: Self::V, n: Self::V) -> Self::V;
     /// `a b` where `z < 0`, else `a`.
     unsafe fn mul_where_negative(z: Self::V, a: Self::V, b: Self::V) -> Self::V;
-    /// The sum of the lanes, always in the same order.
-    unsafe fn sum(a: Self::V) -> f32;
+    /// The sum of the lanes of four registers, each in the order of every other.
+    unsafe fn sums(a: [Self::V; 4]) -> [f32; 4];
 }
 
 /// Work without a choice of shape: elementwise passes and dot products.

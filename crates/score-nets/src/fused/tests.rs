@@ -159,6 +159,14 @@ fn values_and_derivatives_agree_with_the_definition() {
         assert_eq!((&value, &grad), (&value2, &grad2), "{what}");
         mlp.value_and_grad(&u, None, &mut grad2);
         assert_eq!(grad, grad2, "{what}");
+        for some in [k / 2..k, 0..1, k - 1..k] {
+            let mut part = vec![0.0; n * some.len()];
+            mlp.grad(&u, some.clone(), &mut part);
+            let of_all = expected[1].chunks(k).flat_map(|g| &g[some.clone()]).copied();
+            let scale = expected[1].iter().fold(1e-30, |m: f64, x| m.max(x.abs()));
+            let what = format!("gradient by {some:?} {what}");
+            close_of(scale, &part, &of_all.collect::<Vec<_>>(), 4e-6, &what);
+        }
 
         // The Hessian along v, from gradients of the definition a step apart.
         let step = 1e-5;
@@ -297,11 +305,13 @@ fn threads_do_not_change_a_bit() {
                     let b = residual(&mlp, &u, 0, &[1, 2], &mut grads);
                     let (mut value, mut grad) = (vec![0.0; n], vec![0.0; n * k]);
                     mlp.par_value_and_grad(&u, Some(&mut value), &mut grad);
+                    let mut some = vec![0.0; n * (k - 1)];
+                    mlp.par_grad(&u, 1..k, &mut some);
                     let mut lap = vec![0.0; n];
                     mlp.par_laplacian(&u, &[1], Some(&mut value), &mut grad, &mut lap);
                     let mut product = vec![0.0; n * k];
                     mlp.par_hessian_product(&u, &v, &mut grad, &mut product);
-                    (a.to_bits(), b.to_bits(), flat(&grads), value, grad, lap, product)
+                    (a.to_bits(), b.to_bits(), flat(&grads), value, grad, some, lap, product)
                 })
             };
             let one = run(1);

@@ -82,7 +82,7 @@ impl ScoreNet {
         let points = x.flatten_all()?.to_vec1::<f32>()?;
         let inputs = self.inputs(&points, times, false);
         let part = match self.config.output {
-            Output::Potential => potential::gradients(net, &inputs.u),
+            Output::Potential => potential::gradients(net, &inputs.u, self.dim()),
             Output::Score => vector::values(net, &inputs.u),
         };
         self.with_base(&inputs, &points, &part)

@@ -140,12 +140,25 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn sum(a: __m256) -> f32 {
+    unsafe fn sums(a: [__m256; 4]) -> [f32; 4] {
         // SAFETY: see the impl.
-        unsafe {
-            let s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
-            let s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-            _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps::<1>(s, s)))
-        }
+        unsafe { sums_of_eight(a) }
+    }
+}
+
+/// The sums of the lanes of four registers.
+#[inline(always)]
+pub(super) unsafe fn sums_of_eight(a: [__m256; 4]) -> [f32; 4] {
+    // SAFETY: the caller runs with AVX2 enabled.
+    unsafe {
+        let [a, b, c, d] =
+            a.map(|a| _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a)));
+        // a0 + a2, b0 + b2, a1 + a3, b1 + b3
+        let ab = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
+        let cd = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
+        let sums = _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
+        let mut to = [0.0; 4];
+        _mm_storeu_ps(to.as_mut_ptr(), sums);
+        to
     }
 }

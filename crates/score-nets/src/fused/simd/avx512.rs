@@ -1,5 +1,6 @@
 //! AVX-512: 32 registers of 16 numbers, with or without the tiles of AMX for matrix products.
 
+use super::avx2::sums_of_eight;
 use super::{Kernel, Simd, Tile};
 use crate::fused::amx;
 use crate::fused::product::{Outer, Product};
@@ -155,8 +156,13 @@ impl<const AMX: bool> Simd for Avx512<AMX> {
         }
     }
     #[inline(always)]
-    unsafe fn sum(a: __m512) -> f32 {
+    unsafe fn sums(a: [__m512; 4]) -> [f32; 4] {
         // SAFETY: see the impl.
-        unsafe { _mm512_reduce_add_ps(a) }
+        unsafe {
+            sums_of_eight(a.map(|a| {
+                let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(a));
+                _mm256_add_ps(_mm512_castps512_ps256(a), _mm256_castpd_ps(high))
+            }))
+        }
     }
 }

@@ -133,7 +133,7 @@ impl Simd for Portable {
         F32x4(std::array::from_fn(|i| if z.0[i] < 0.0 { a.0[i] * b.0[i] } else { a.0[i] }))
     }
     #[inline(always)]
-    unsafe fn sum(a: F32x4) -> f32 {
-        (a.0[0] + a.0[2]) + (a.0[1] + a.0[3])
+    unsafe fn sums(a: [F32x4; 4]) -> [f32; 4] {
+        a.map(|a| (a.0[0] + a.0[2]) + (a.0[1] + a.0[3]))
     }
 }

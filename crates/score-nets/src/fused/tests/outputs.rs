@@ -295,6 +295,8 @@ fn questions_of_a_single_output_are_refused() {
     let u = [0.1, 0.2];
     refused(&|| mlp.value_and_grad(&u, None, &mut [0.0; 2]));
     refused(&|| mlp.par_value_and_grad(&u, None, &mut [0.0; 2]));
+    refused(&|| mlp.grad(&u, 0..1, &mut [0.0]));
+    refused(&|| mlp.par_grad(&u, 0..1, &mut [0.0]));
     refused(&|| mlp.laplacian(&u, &[0], None, &mut [0.0; 2], &mut [0.0]));
     refused(&|| mlp.par_laplacian(&u, &[0], None, &mut [0.0; 2], &mut [0.0]));
     refused(&|| mlp.hessian_product(&u, &u, &mut [0.0; 2], &mut [0.0; 2]));

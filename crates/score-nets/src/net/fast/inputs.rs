@@ -33,9 +33,13 @@ impl ScoreNet {
                 let (mut value, mut rate) = (vec![0.0; e], vec![0.0; e]);
                 self.time.fill(sde, t, &mut value, &mut rate);
                 let scales = self.time.scales(sde, t);
-                for (u, x) in u.chunks_exact_mut(k).zip(x.chunks_exact(d)) {
-                    u[..e].iter_mut().zip(&value).for_each(|(u, v)| *u = *v as f32);
-                    u[e..].iter_mut().zip(x).for_each(|(u, x)| *u = *x * scales.k as f32);
+                let factor = scales.k as f32;
+                for (j, value) in value.iter().enumerate() {
+                    u.iter_mut().skip(j).step_by(k).for_each(|u| *u = *value as f32);
+                }
+                for j in 0..d {
+                    let x = x.iter().skip(j).step_by(d);
+                    u.iter_mut().skip(e + j).step_by(k).zip(x).for_each(|(u, x)| *u = x * factor);
                 }
                 for rates in rates.chunks_exact_mut(e) {
                     rates.iter_mut().zip(&rate).for_each(|(r, v)| *r = *v as f32);
@@ -88,16 +92,21 @@ impl ScoreNet {
 
     /// `k y - x / v` of every row, `[B, D]`, the rows of `part` ending with `y`.
     pub(super) fn with_base(&self, inputs: &Inputs, x: &[f32], part: &[f32]) -> Result<Tensor> {
-        let (d, width) = (self.dim(), self.part_width());
+        let d = self.dim();
+        let rows = x.len() / d;
         let mut score = vec![0.0; x.len()];
-        for (row, s) in score.chunks_exact_mut(d).enumerate() {
-            let (factor, precision) =
-                (inputs.scales(row).k as f32, inputs.scales(row).precision as f32);
-            let y = &part[row * width + width - d..(row + 1) * width];
-            for ((s, y), x) in s.iter_mut().zip(y).zip(&x[row * d..(row + 1) * d]) {
+        // Rows with a time in common and nothing between them are as good as one long row.
+        let long = inputs.scales.len() == 1 && part.len() == x.len();
+        let count = if long { 1 } else { rows }.max(1);
+        let (each, width) = ((x.len() / count).max(1), (part.len() / count).max(1));
+        let all = score.chunks_exact_mut(each).zip(x.chunks_exact(each));
+        for (row, ((score, x), part)) in all.zip(part.chunks_exact(width)).enumerate() {
+            let scales = inputs.scales(row);
+            let (factor, precision) = (scales.k as f32, scales.precision as f32);
+            for ((s, y), x) in score.iter_mut().zip(&part[width - each..]).zip(x) {
                 *s = factor * y - precision * x;
             }
         }
-        Ok(Tensor::from_vec(score, (x.len() / d, d), &Device::Cpu)?)
+        Ok(Tensor::from_vec(score, (rows, d), &Device::Cpu)?)
     }
 }

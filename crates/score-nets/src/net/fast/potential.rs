@@ -10,13 +10,14 @@ use crate::{
     net::graph::Times,
 };
 
-/// The gradient of every row, `[B, K]`.
-pub(super) fn gradients(net: &FusedMlp, u: &[f32]) -> Vec<f32> {
-    let mut grad = vec![0.0; u.len()];
-    if in_parallel(u.len() / net.inputs()) {
-        net.par_value_and_grad(u, None, &mut grad);
+/// The gradient of every row by its last `dim` inputs, `[B, D]`.
+pub(super) fn gradients(net: &FusedMlp, u: &[f32], dim: usize) -> Vec<f32> {
+    let (k, rows) = (net.inputs(), u.len() / net.inputs());
+    let mut grad = vec![0.0; rows * dim];
+    if in_parallel(rows) {
+        net.par_grad(u, k - dim..k, &mut grad);
     } else {
-        net.value_and_grad(u, None, &mut grad);
+        net.grad(u, k - dim..k, &mut grad);
     }
     grad
 }
