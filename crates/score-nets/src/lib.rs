@@ -18,5 +18,6 @@ pub use jet::Jet;
 pub use net::{GraphDerivatives, Kernels, OperatorRow, RowOperator, ScoreJacobian, ScoreNet};
 pub use train::{
     AdamConfig, DataSource, Draws, Dsm, EmaConfig, FnSource, Objective, Optimiser, Outcome, Phase,
-    Progress, Proposal, Schedule, ScoreBatch, SoapConfig, TimeLaw, TrainConfig, Trainer, Weighting,
+    Progress, Proposal, Schedule, ScoreBatch, SoapConfig, Tails, TimeLaw, TrainConfig, Trainer,
+    Weighting,
 };

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use score_nets::{
-    Activation, Draws, Kernels, Optimiser, Proposal, Schedule, TimeEmbedding, TimeFeature, TimeLaw,
-    TrainConfig, Weighting,
+    Activation, Draws, Kernels, Optimiser, Proposal, Schedule, Tails, TimeEmbedding, TimeFeature,
+    TimeLaw, TrainConfig, Weighting,
 };
 use sde_core::{TimeGrid, analytic::DataSet};
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,9 @@ pub struct Training {
     pub proposal: Proposal,
     /// How the rows of a batch are drawn together: `independent` or `stratified`; of both losses.
     pub draws: Draws,
+    /// Points outside the data that count for more in the denoising loss, where given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tails: Option<Tails>,
     /// Weight of the denoising loss by time.
     pub weighting: Weighting,
     /// The optimiser and its constants.
@@ -313,6 +316,9 @@ impl Config {
             );
         }
         t.proposal.validate().context("training")?;
+        if let Some(tails) = &t.tails {
+            tails.validate().context("training")?;
+        }
         let train = TrainConfig {
             optimiser: t.optimiser,
             ..TrainConfig::new(self.steps(), t.schedule.clone())

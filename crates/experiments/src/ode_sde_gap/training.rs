@@ -133,6 +133,7 @@ fn trainer(config: &Config, cell: &Cell, state: &std::path::Path) -> Result<Trai
         .time(t.time_law)
         .proposal(t.proposal)
         .draws(t.draws)
+        .tails(t.tails)
         .t_min(t.t_min)
         .weighting(t.weighting);
     let trainer = trainer.term(1.0, Box::new(dsm));

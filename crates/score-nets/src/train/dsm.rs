@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use sde_core::{Key, Lattice, Sde};
 use serde::{Deserialize, Serialize};
 
-use super::{DataSource, Draws, Objective, Proposal, TimeLaw, grads::Grads};
+use super::{DataSource, Draws, Objective, Proposal, Tails, TimeLaw, grads::Grads};
 use crate::{Error, Result, ScoreNet};
 
 /// Rows that one piece of host work takes at a time; a loss does not depend on it.
@@ -68,6 +68,7 @@ pub struct Dsm {
     time: TimeLaw,
     proposal: Proposal,
     draws: Draws,
+    tails: Option<Tails>,
     weighting: Weighting,
 }
 
@@ -76,7 +77,8 @@ impl Dsm {
     pub fn new(source: Arc<dyn DataSource>, batch: usize) -> Self {
         let time = TimeLaw::Beta { a: 1.0, b: 2.0 };
         let (proposal, draws) = (Proposal::default(), Draws::default());
-        Self { source, batch, t_min: 1e-4, time, proposal, draws, weighting: Weighting::One }
+        let weighting = Weighting::One;
+        Self { source, batch, t_min: 1e-4, time, proposal, draws, tails: None, weighting }
     }
 
     /// With another law of the times.
@@ -97,6 +99,13 @@ impl Dsm {
         Self { draws, ..self }
     }
 
+    /// With points outside the data that count for more (or not, which is the default); the
+    /// minimiser is the same.
+    #[must_use]
+    pub fn tails(self, tails: Option<Tails>) -> Self {
+        Self { tails, ..self }
+    }
+
     /// With another smallest time.
     #[must_use]
     pub fn t_min(self, t_min: f64) -> Self {
@@ -112,7 +121,8 @@ impl Dsm {
     /// The batch under `key`.
     ///
     /// # Errors
-    /// [`Error::Setting`] for an empty batch; [`Error::Shape`] when the data do not fit the network.
+    /// [`Error::Setting`] for an empty batch or a setting that does not work; [`Error::Shape`] when
+    /// the data do not fit the network.
     pub fn batch(&self, net: &ScoreNet, key: Key) -> Result<ScoreBatch> {
         let (sde, d, n) = (net.sde(), net.dim(), self.batch);
         if n == 0 {
@@ -128,22 +138,32 @@ impl Dsm {
             target: vec![0.0; n * d],
             weight: vec![0.0; n],
         };
+        if let Some(tails) = &self.tails {
+            tails.validate()?;
+        }
         let (data, times, noise) = (key.fold(0), key.fold(1), key.fold(2));
-        let even_times = Lattice::new(times, 1);
+        // Rows that share data and a time, with opposite noise.
+        let group = match self.draws {
+            Draws::Independent => 1,
+            Draws::Stratified => 2,
+        };
+        // What a group draws uniformly: its time and, with tails, whether its noise is wider.
+        let axes = 1 + usize::from(self.tails.is_some());
+        let even = Lattice::new(times, axes);
         let rows = batch.x.par_chunks_mut(ROWS_A_TASK * d).zip(batch.t.par_chunks_mut(ROWS_A_TASK));
         let rows = rows.zip(batch.target.par_chunks_mut(ROWS_A_TASK * d));
         let rows = rows.zip(batch.weight.par_chunks_mut(ROWS_A_TASK)).enumerate();
         rows.try_for_each(|(i, (((x, t), target), weight))| -> Result<()> {
-            let first = (i * ROWS_A_TASK) as u64;
+            let first = (i * ROWS_A_TASK / group) as u64;
+            let mut uniforms = vec![0.0; t.len().div_ceil(group) * axes];
             match self.draws {
                 Draws::Independent => {
                     self.source.fill(data, first, x)?;
-                    times.fill_uniforms(first, t);
+                    times.fill_uniforms(first * axes as u64, &mut uniforms);
                     noise.fill_normals(first * d as u64, target);
                 }
                 Draws::Stratified => {
-                    let (first, pairs) = (first / 2, t.len().div_ceil(2));
-                    let (mut rows, mut u) = (vec![0.0; pairs * d], vec![0.0; pairs]);
+                    let mut rows = vec![0.0; t.len().div_ceil(2) * d];
                     self.source.fill(data, first, &mut rows)?;
                     for (x, row) in x.chunks_mut(2 * d).zip(rows.chunks(d)) {
                         x.chunks_mut(d).for_each(|x| x.copy_from_slice(row));
@@ -153,26 +173,27 @@ impl Dsm {
                         z[..d].copy_from_slice(row);
                         z[d..].iter_mut().zip(row).for_each(|(z, row)| *z = -row);
                     }
-                    even_times.fill_uniforms(first, &mut u);
-                    t.chunks_mut(2).zip(u).for_each(|(t, u)| t[0] = u);
+                    even.fill_uniforms(first, &mut uniforms);
                 }
             }
-            // Rows that share a time.
-            let group = match self.draws {
-                Draws::Independent => 1,
-                Draws::Stratified => 2,
-            };
             let rows = x.chunks_mut(group * d).zip(target.chunks_mut(group * d));
             let rows = rows.zip(t.chunks_mut(group)).zip(weight.chunks_mut(group));
-            for (((x, target), t), weight) in rows {
-                let (time, share) = self.proposal.draw(self.time, sde, self.t_min, t[0])?;
+            for ((((x, z), t), weight), u) in rows.zip(uniforms.chunks(axes)) {
+                let (time, share) = self.proposal.draw(self.time, sde, self.t_min, u[0])?;
                 t.fill(time);
                 weight.fill(share * self.weighting.at(sde, time));
                 let m = sde.marginal(time);
-                for (x, target) in x.iter_mut().zip(target) {
-                    *x = m.alpha * *x + m.sigma * *target;
-                    *target = -*target / m.sigma;
+                if let Some(tails) = self.tails.filter(|tails| u[1] < tails.share) {
+                    z.iter_mut().for_each(|z| *z *= tails.scale);
                 }
+                x.iter_mut().zip(&*z).for_each(|(x, z)| *x = m.alpha * *x + m.sigma * z);
+                if let Some(tails) = &self.tails {
+                    for ((x, z), weight) in x.chunks(d).zip(z.chunks(d)).zip(weight) {
+                        *weight *= tails.weight(x, z, m.alpha, m.sigma);
+                    }
+                }
+                // The target takes the place of the noise.
+                z.iter_mut().for_each(|z| *z = -*z / m.sigma);
             }
             Ok(())
         })?;

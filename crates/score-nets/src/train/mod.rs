@@ -9,6 +9,7 @@ mod objective;
 mod optimiser;
 mod schedule;
 mod soap;
+mod tails;
 mod time_law;
 mod trainer;
 
@@ -21,6 +22,7 @@ pub use objective::Objective;
 pub use optimiser::Optimiser;
 pub use schedule::{Phase, Schedule};
 pub use soap::SoapConfig;
+pub use tails::Tails;
 pub use time_law::{Proposal, TimeLaw};
 pub(crate) use trainer::TrainState;
 pub use trainer::{Outcome, Progress, TrainConfig, Trainer};

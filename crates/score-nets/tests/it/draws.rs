@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::DType;
-use score_nets::{DataSource, Draws, Dsm, NetConfig, Proposal, TimeLaw};
+use score_nets::{DataSource, Draws, Dsm, FnSource, NetConfig, Proposal, Tails, TimeLaw};
 use sde_core::{Key, Ou, Sde, Vp, analytic::DataSet};
 
 use crate::common::{Outcome, host, net, zoo};
@@ -135,6 +135,101 @@ fn draws_change_the_noise_alone() -> Outcome {
         let ratio = total(other) / total(&found[0]);
         eprintln!("variance of the gradient, against independent rows: {ratio:.3}");
         assert!(ratio < 0.1, "{ratio}");
+    }
+    Ok(())
+}
+
+/// Points outside the box count for more by a function of the point: under the weights the score is
+/// still what the targets are on average wherever one looks, and no weight is large. The data are two points, at the edges of the box.
+#[test]
+fn tails_leave_the_minimiser_alone() -> Outcome {
+    let (dim, n) = (2, 200_000);
+    let config = NetConfig { sde: "ou".into(), ..NetConfig::published() };
+    let net = net(&config, DType::F32);
+    let tails = Tails { share: 0.2, scale: 1.6, half_width: 0.4, blur: 0.1 };
+    for draws in [Draws::Independent, Draws::Stratified] {
+        let source: Arc<dyn DataSource> = Arc::new(FnSource::new(dim, |key: Key, first, out| {
+            let mut u = vec![0.0; out.len() / 2];
+            key.fill_uniforms(first, &mut u);
+            for (x, u) in out.chunks_mut(2).zip(u) {
+                x.copy_from_slice(&[if u < 0.5 { -0.4 } else { 0.4 }, 0.0]);
+            }
+            Ok(())
+        }));
+        let dsm = Dsm::new(source, n).draws(draws).tails(Some(tails)).t_min(0.2);
+        let batch = dsm.batch(&net, Key::root(3))?;
+        let score = |x: &[f64], alpha: f64, sigma: f64| {
+            let centre = alpha * 0.4 * (alpha * 0.4 * x[0] / (sigma * sigma)).tanh();
+            [(centre - x[0]) / (sigma * sigma), -x[1] / (sigma * sigma)]
+        };
+        // Far out the error would be largest if wider noise had moved the targets.
+        let tests: [fn(&[f64]) -> f64; 3] =
+            [|x| x[0], |x| x[0].powi(3), |x| f64::from(u8::from(x[0] > 1.5))];
+        for (k, test) in tests.iter().enumerate() {
+            let rows = batch.x.chunks(dim).zip(batch.target.chunks(dim)).zip(&batch.t);
+            let errors: Vec<f64> = rows
+                .zip(&batch.weight)
+                .map(|(((x, target), t), weight)| {
+                    let m = net.sde().marginal(*t);
+                    weight * (target[0] - score(x, m.alpha, m.sigma)[0]) * test(x)
+                })
+                .collect();
+            let mean = errors.iter().sum::<f64>() / n as f64;
+            let square = errors.iter().map(|e| (e - mean).powi(2)).sum::<f64>();
+            let error = NORMAL * square.sqrt() / n as f64;
+            assert!(mean.abs() < error, "{draws:?}, test {k}: {mean:e} of {error:e}");
+        }
+        assert!(batch.weight.iter().all(|w| *w <= 1.6_f64.powi(2) / 0.2 + 1e-9));
+    }
+    Ok(())
+}
+
+/// For Gaussian noise around nothing the mean weight is the integral of the tilted density,
+/// `scale^D`; as many rows as are asked for have wider noise; `scale = 1` weighs every row 1.
+#[test]
+fn tails_weigh_as_wider_noise_would() -> Outcome {
+    let n = 400_000;
+    let net = net(&NetConfig { sde: "ou".into(), ..NetConfig::published() }, DType::F32);
+    for draws in [Draws::Independent, Draws::Stratified] {
+        let batch = |scale, half_width| {
+            let nothing = |_: Key, _, out: &mut [f64]| {
+                out.fill(0.0);
+                Ok(())
+            };
+            let source: Arc<dyn DataSource> = Arc::new(FnSource::new(2, nothing));
+            let tails = Tails { share: 0.3, scale, half_width, blur: 0.0 };
+            Dsm::new(source, n).draws(draws).tails(Some(tails)).batch(&net, Key::root(4))
+        };
+        let rows = batch(1.5, 0.0)?;
+        let mean = rows.weight.iter().sum::<f64>() / n as f64;
+        let square = rows.weight.iter().map(|w| (w - mean).powi(2)).sum::<f64>();
+        let error = NORMAL * square.sqrt() / n as f64;
+        assert!((mean - 2.25).abs() < error, "{draws:?}: {mean} within {error}");
+        // The mean square of the noise is 0.7 + 0.3 * 1.5^2.
+        let squares = rows.target.chunks(2).zip(&rows.t).map(|(target, t)| {
+            let sigma = net.sde().marginal(*t).sigma;
+            sigma * sigma * target.iter().map(|z| z * z).sum::<f64>() / 2.0
+        });
+        let mean = squares.sum::<f64>() / n as f64;
+        assert!((mean - (0.7 + 0.3 * 2.25)).abs() < 0.02, "{draws:?}: {mean}");
+        let plain = batch(1.0, 0.0)?;
+        assert!(plain.weight.iter().all(|w| (w - 1.0).abs() < 1e-15));
+        // Inside of the box only the draws differ, and their weights make up for that.
+        let inside = batch(1.5, 1e6)?;
+        let mean = inside.weight.iter().sum::<f64>() / n as f64;
+        assert!((mean - 1.0).abs() < 0.01, "{draws:?}: {mean}");
+    }
+    let good = Tails { share: 0.1, scale: 2.0, half_width: 3.0, blur: 0.2 };
+    for (bad, message) in [
+        (Tails { share: 0.0, ..good }, "tails.share = 0: must be between 0 and 1"),
+        (Tails { scale: 0.5, ..good }, "tails.scale = 0.5: must be finite and at least 1"),
+        (Tails { blur: -1.0, ..good }, "tails.blur = -1: must be finite and not negative"),
+        (
+            Tails { half_width: f64::NAN, ..good },
+            "tails.half-width = NaN: must be finite and not negative",
+        ),
+    ] {
+        assert_eq!(bad.validate().unwrap_err().to_string(), message);
     }
     Ok(())
 }
