@@ -16,6 +16,9 @@ pub const NAME: &str = "ode-sde-gap";
 /// Names of the presets, each a whole configuration.
 pub const PRESETS: [&str; 5] = ["smoke", "quick", "table", "published", "paper"];
 
+/// Keys that may be absent.
+pub(super) const OPTIONAL: [&str; 3] = ["models", "sampling.n-ode", "training.tails"];
+
 /// A whole configuration of the experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

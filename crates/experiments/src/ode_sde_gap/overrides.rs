@@ -3,6 +3,8 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use toml::{Table, Value};
 
+use super::config::OPTIONAL;
+
 /// Sets the value at `a.b` in `table` to `c`, read as TOML (`3`, `1e-3`, `[1, 2]`, `{..}`) or, when it
 /// is none, as a string.
 ///
@@ -20,9 +22,8 @@ pub(crate) fn apply(table: &mut Table, assignment: &str) -> Result<()> {
         if depth + 1 == keys.len() {
             let value = match at.get(*key) {
                 Some(old) => coerce(read(text), old),
-                // The two keys that may be absent.
                 None if path == "models" => Value::String(text.to_string()),
-                None if path == "sampling.n-ode" => read(text),
+                None if OPTIONAL.contains(&path) => read(text),
                 None => return Err(unknown(at, &keys, depth)),
             };
             at.insert((*key).to_string(), value);

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use toml::{Table, Value};
 
 use super::cell::Cell;
-use super::config::{Config, NAME, PRESETS, preset_text};
+use super::config::{Config, NAME, OPTIONAL, PRESETS, preset_text};
 use super::overrides;
 use crate::run::RunArgs;
 
@@ -133,7 +133,7 @@ pub(crate) fn merge(table: &mut Table, file: Table, place: &str) -> Result<()> {
                 merge(old, new, &name)?;
             }
             (Some(old), new) => *old = new,
-            (None, new) if name == "models" => {
+            (None, new) if OPTIONAL.contains(&name.as_str()) => {
                 table.insert(key, new);
             }
             (None, _) => {

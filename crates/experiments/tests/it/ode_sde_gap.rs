@@ -195,6 +195,10 @@ fn unusable_configurations_are_refused_in_one_line() {
         (vec!["run", "ode-sde-gap", "--set", "sampling.n"], vec!["KEY=VALUE"]),
         (vec!["run", "ode-sde-gap", "--set", "sampling.n=-4"], vec!["-4"]),
         (vec!["run", "ode-sde-gap", "--set", "sampling.n-ode=0"], vec!["sampling.n-ode = 0"]),
+        (
+            vec!["run", "ode-sde-gap", "--set", "training.tails={share=1,scale=2,half-width=3}"],
+            vec!["tails.share = 1: must be between 0 and 1"],
+        ),
         (vec!["run", "ode-sde-gap", "--set", "weights=[0, nan]"], vec!["weights[1]"]),
         (vec!["run", "ode-sde-gap", "--set", "data-sets=swirl"], vec!["swirl", "circles2"]),
         (vec!["run", "ode-sde-gap", "--models", "empty"], vec!["no checkpoint"]),
