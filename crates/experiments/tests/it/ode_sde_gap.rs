@@ -239,6 +239,25 @@ fn the_ode_may_have_fewer_particles() {
 }
 
 #[test]
+fn optional_keys_come_from_the_command_line_and_from_files() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name);
+    let tails = "training.tails={share=0.2,scale=2,half-width=3,blur=0.3}";
+    let more = ["--set", "weights=0", "--set", "sampling.n-ode=120", "--set", tails];
+    json(&tiny(text(&at("first")), &more));
+    let page = fs::read_to_string(at("first/report.html")).expect("report");
+    assert!(page.contains("training.tails.scale"), "the report does not name the tails");
+    // Its configuration is laid over a preset that has neither key.
+    let file = at("first/config.toml");
+    json(&["run", text(&file), "--out", text(&at("again"))]);
+    let (first, again) = (results(&at("first")), results(&at("again")));
+    assert_eq!(first.rows[0].sde_truth, again.rows[0].sde_truth);
+    assert_eq!((again.rows[0].n, again.rows[0].n_ode), (300, Some(120)));
+    json(&tiny(text(&at("plain")), &more[..4]));
+    assert_ne!(first.rows[0].sde_truth, results(&at("plain")).rows[0].sde_truth);
+}
+
+#[test]
 fn a_folder_belongs_to_one_run() {
     let dir = tempfile::tempdir().expect("a folder");
     let out = dir.path().join("run");

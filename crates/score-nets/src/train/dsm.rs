@@ -190,6 +190,12 @@ impl Dsm {
                 if let Some(tails) = &self.tails {
                     for ((x, z), weight) in x.chunks(d).zip(z.chunks(d)).zip(weight) {
                         *weight *= tails.weight(x, z, m.alpha, m.sigma);
+                        if !(*weight as f32).is_finite() {
+                            let reason = format!(
+                                "the data leave the box: the weight at {x:?}, t = {time}, is {weight:e}"
+                            );
+                            return Err(Error::setting("tails.half-width", tails.half_width, reason));
+                        }
                     }
                 }
                 // The target takes the place of the noise.

@@ -7,26 +7,38 @@ use crate::{Error, Result};
 /// A denoising loss that sees what lies outside the data.
 ///
 /// The data lie in the box `[-half_width, half_width]^D`, or around it as far as Gaussian noise of
-/// standard deviation `blur` would take them. A point at a distance `d sqrt(sigma^2 + alpha^2 blur^2)`
-/// from the box `alpha [-half_width, half_width]^D` at time `t` has a density of about
-/// `exp(-d^2 / 2)`: at `d = 3` a network can err as it likes and the loss hardly notices.
-/// Particles do come there, and where the score is too weak they stay. With tails a point
-/// counts
+/// standard deviation `blur` would take them. A point at a distance
+/// `d sqrt(sigma^2 + alpha^2 blur^2)` from the box `alpha [-half_width, half_width]^D` at time `t`
+/// has a density of about `exp(-d^2 / 2)`: at `d = 3` a network can err as it likes and the loss
+/// hardly notices. Particles do come there, and where the score is too weak they stay. With tails a
+/// point counts
 ///
 /// `exp((1 - 1 / scale^2) d^2 / 2)`
 ///
 /// times as much, as if its noise was `scale` times wider: 1 inside of the box. That is a function
-/// of `x_t` and `t` alone, so the loss has the same minimiser, the score at every point; what moves is the
-/// compromise of a network that cannot reach it.
+/// of `x_t` and `t` alone, so the loss has the same minimiser, the score at every point; what moves
+/// is the compromise of a network that cannot reach it.
 ///
 /// A `share` of the rows has noise that *is* `scale` times wider, and every row is weighed by the
 /// density of the noise over that of this mixture, which leaves the expectation alone: tails
 /// are seen often instead of seldom with huge weights. For data in the box no weight exceeds
-/// `scale^D / share`; data far outside of it get weights that no training survives, so that a box
-/// is better too large than too small.
+/// `scale^D / share`; data far outside of it get enormous ones, so a box is better too large than
+/// too small, and [`Dsm::batch`](super::Dsm::batch) refuses weights beyond single precision.
 ///
 /// # Reference
-/// Hesterberg 1995, "Weighted average importance sampling and defensive mixture distributions".
+/// Hesterberg 1995, "Weighted average importance sampling and defensive mixture distributions" (the
+/// mixture; the tilt of the loss is our own).
+///
+/// ```
+/// use std::sync::Arc;
+/// use score_nets::{Dsm, Tails};
+/// use sde_core::analytic::DataSet;
+/// // The checkerboard is uniform on cells of `[-3, 3]^2`.
+/// let tails = Tails { share: 0.1, scale: 2.0, half_width: 3.0, blur: 0.0 };
+/// tails.validate()?;
+/// let dsm = Dsm::new(Arc::new(DataSet::Checker), 256).tails(Some(tails));
+/// # Ok::<(), score_nets::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tails {

@@ -140,7 +140,8 @@ fn draws_change_the_noise_alone() -> Outcome {
 }
 
 /// Points outside the box count for more by a function of the point: under the weights the score is
-/// still what the targets are on average wherever one looks, and no weight is large. The data are two points, at the edges of the box.
+/// still what the targets are on average wherever one looks, and no weight is large. The data are two
+/// points, at the edges of the box.
 #[test]
 fn tails_leave_the_minimiser_alone() -> Outcome {
     let (dim, n) = (2, 200_000);
@@ -158,9 +159,10 @@ fn tails_leave_the_minimiser_alone() -> Outcome {
         }));
         let dsm = Dsm::new(source, n).draws(draws).tails(Some(tails)).t_min(0.2);
         let batch = dsm.batch(&net, Key::root(3))?;
-        let score = |x: &[f64], alpha: f64, sigma: f64| {
-            let centre = alpha * 0.4 * (alpha * 0.4 * x[0] / (sigma * sigma)).tanh();
-            [(centre - x[0]) / (sigma * sigma), -x[1] / (sigma * sigma)]
+        // Along the line through both.
+        let score = |x: f64, alpha: f64, sigma: f64| {
+            let (centre, var) = (alpha * 0.4, sigma * sigma);
+            (centre * (centre * x / var).tanh() - x) / var
         };
         // Far out the error would be largest if wider noise had moved the targets.
         let tests: [fn(&[f64]) -> f64; 3] =
@@ -171,7 +173,7 @@ fn tails_leave_the_minimiser_alone() -> Outcome {
                 .zip(&batch.weight)
                 .map(|(((x, target), t), weight)| {
                     let m = net.sde().marginal(*t);
-                    weight * (target[0] - score(x, m.alpha, m.sigma)[0]) * test(x)
+                    weight * (target[0] - score(x[0], m.alpha, m.sigma)) * test(x)
                 })
                 .collect();
             let mean = errors.iter().sum::<f64>() / n as f64;
@@ -231,5 +233,13 @@ fn tails_weigh_as_wider_noise_would() -> Outcome {
     ] {
         assert_eq!(bad.validate().unwrap_err().to_string(), message);
     }
+    // The Gaussians of `blob` reach beyond the box, where small noise makes the distance huge.
+    let blob = |tails| {
+        let dsm = dsm(30_000, Draws::Stratified).time(TimeLaw::Beta { a: 1.0, b: 2000.0 });
+        dsm.tails(Some(tails)).batch(&net, Key::root(1))
+    };
+    let error = blob(Tails { blur: 0.0, ..good }).unwrap_err().to_string();
+    assert!(error.starts_with("tails.half-width = 3: the data leave the box"), "{error}");
+    blob(good)?;
     Ok(())
 }
