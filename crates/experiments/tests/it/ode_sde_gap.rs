@@ -458,8 +458,8 @@ fn slow_table_reaches_the_published_quality() {
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
-    for (dataset, w_r) in [("circles2", 0.0), ("checker", 1.0)] {
-        let out = dir.path().join(dataset);
+    for (dataset, w_r) in [("circles2", 0.0), ("checker", 0.0), ("checker", 1.0)] {
+        let out = dir.path().join(format!("{dataset}_{w_r}"));
         let (sets, weights) = (format!("data-sets={dataset}"), format!("weights={w_r}"));
         let words =
             ["run", "ode-sde-gap", "--preset", "table", "--out", text(&out), "--set", &sets];
