@@ -151,8 +151,7 @@ impl Simd for Avx2 {
 pub(super) unsafe fn sums_of_eight(a: [__m256; 4]) -> [f32; 4] {
     // SAFETY: the caller runs with AVX2 enabled.
     unsafe {
-        let [a, b, c, d] =
-            a.map(|a| _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a)));
+        let [a, b, c, d] = [halves(a[0]), halves(a[1]), halves(a[2]), halves(a[3])];
         // a0 + a2, b0 + b2, a1 + a3, b1 + b3
         let ab = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
         let cd = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
@@ -161,4 +160,11 @@ pub(super) unsafe fn sums_of_eight(a: [__m256; 4]) -> [f32; 4] {
         _mm_storeu_ps(to.as_mut_ptr(), sums);
         to
     }
+}
+
+/// The lower four lanes plus the upper four.
+#[inline(always)]
+unsafe fn halves(a: __m256) -> __m128 {
+    // SAFETY: the caller runs with AVX2 enabled.
+    unsafe { _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a)) }
 }
