@@ -5,8 +5,8 @@ use candle_core::DType;
 use serde::Serialize;
 
 use crate::ours::{Ours, in_order};
-use crate::peer::{Found, Peer};
-use crate::side::{Item, Side};
+use crate::peer::Found;
+use crate::side::Item;
 use crate::work::Work;
 
 /// Largest relative difference of a loss.
@@ -68,12 +68,19 @@ impl Expected {
         Ok(worst)
     }
 
-    /// Asks a peer for all of it.
-    pub(crate) fn hold(&self, peer: &mut Peer) -> Result<Differences> {
+    /// Asks somebody for all of it.
+    pub(crate) fn hold(
+        &self,
+        name: &str,
+        mut find: impl FnMut(Item) -> Result<Found>,
+    ) -> Result<Differences> {
+        let mut ask = |item: Item| {
+            find(item).with_context(|| format!("{name}: {} cannot be checked", item.name()))
+        };
         let mut worst = Differences::default();
         for (item, step, exact) in &self.steps {
-            let found = ask(peer, *item)?;
-            let (loss, gradient) = step.compare(peer.name(), *item, &found)?;
+            let found = ask(*item)?;
+            let (loss, gradient) = step.compare(name, *item, &found)?;
             worst.loss = worst.loss.max(loss);
             worst.gradient = worst.gradient.max(gradient);
             let mut rest = &found.values[..];
@@ -83,21 +90,15 @@ impl Expected {
                 worst.error = worst.error.max(apart(theirs, exact)?);
             }
         }
-        let found = ask(peer, Item::Sample)?;
+        let found = ask(Item::Sample)?;
         worst.path = apart(&found.values, &self.path)?;
         ensure!(
             worst.path <= PATH,
-            "{}: the flow ODE ends {:.1e} from ours, at most {PATH:.0e}",
-            peer.name(),
+            "{name}: the flow ODE ends {:.1e} from ours, at most {PATH:.0e}",
             worst.path
         );
         Ok(worst)
     }
-}
-
-fn ask(peer: &mut Peer, item: Item) -> Result<Found> {
-    let found = peer.check(item);
-    found.with_context(|| format!("{}: {} cannot be checked", peer.name(), item.name()))
 }
 
 impl Step {

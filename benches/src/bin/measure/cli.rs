@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use score_nets::fused::Isa;
 use serde::Serialize;
 
 use crate::work::TRAINING;
@@ -48,6 +49,10 @@ pub(crate) struct Common {
     /// Rounds; each times every item once, after one round that is not counted
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) rounds: u16,
+    /// Instruction set of the hand-written kernels: amx, avx512, avx2 or portable (default: the first
+    /// of these that the machine has)
+    #[arg(long, value_name = "I")]
+    isa: Option<Isa>,
 }
 
 /// What the commands that need the network are asked.
@@ -79,8 +84,11 @@ impl Options {
 }
 
 impl Common {
-    /// Starts the threads.
+    /// Chooses the instruction set and starts the threads.
     pub(crate) fn start(&self) -> Result<()> {
+        if let Some(isa) = self.isa {
+            isa.choose()?;
+        }
         rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads.into())
             .start_handler(|_| score_nets::fused::flush_denormals())

@@ -17,7 +17,7 @@ impl Machine {
         Self {
             cpu: cpu(&info).unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            isa: format!("{:?}", Isa::detect()),
+            isa: Isa::detect().to_string(),
         }
     }
 

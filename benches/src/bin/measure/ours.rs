@@ -5,11 +5,13 @@ use std::hint::black_box;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use fp_residual::residual_loss_and_grad;
-use score_nets::ScoreNet;
+use score_nets::fused::Isa;
+use score_nets::{Kernels, ScoreNet};
 use sde_core::{Key, State};
 use solvers::{sample, sample_from};
 
 use crate::flops::SGEMM;
+use crate::peer::Found;
 use crate::side::{Item, Side};
 use crate::timing::settled;
 use crate::work::{PARTICLES, PATHS, SAMPLE_KEY, Work};
@@ -82,6 +84,16 @@ impl<'a> Ours<'a> {
         Ok(Tensor::cat(&blocks, 0)?.flatten_all()?.to_vec1()?)
     }
 
+    /// What an item comes to: loss and gradient, or where paths end.
+    pub(crate) fn check(&self, item: Item) -> Result<Found> {
+        if item == Item::Sample {
+            return Ok(Found { loss: None, memory_kib: None, values: self.path()? });
+        }
+        let found = self.gradient(item)?;
+        let values = in_order(self.work, &found)?.concat();
+        Ok(Found { loss: Some(found.loss), memory_kib: None, values })
+    }
+
     fn run(&self, item: Item) -> Result<()> {
         match item {
             Item::Sgemm => drop(black_box(self.matrices[0].matmul(&self.matrices[1])?)),
@@ -100,6 +112,19 @@ impl Side for Ours<'_> {
     fn time(&mut self, item: Item) -> Result<f64> {
         settled(|| self.run(item))
     }
+}
+
+/// The network on AVX-512 alone, where there is more.
+pub(crate) fn without_tiles(net: &ScoreNet) -> Result<Option<ScoreNet>> {
+    let best = Isa::detect();
+    if best != Isa::Amx {
+        return Ok(None);
+    }
+    Isa::Avx512.limit();
+    let other = net.duplicate()?.with_kernels(Kernels::Fused)?;
+    let built = other.uses_fused();
+    best.limit();
+    Ok(built?.then_some(other))
 }
 
 /// The values of a gradient in the order of `Work::parameters`; zeros where there is none.

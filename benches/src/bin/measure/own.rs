@@ -1,14 +1,14 @@
 //! `train-step` and `sample`: the work done here, by the fused kernels and by candle operations.
 
 use anyhow::Result;
-use score_nets::{Kernels, ScoreNet, fused::Isa};
+use score_nets::Kernels;
 use serde_json::{Map, Value, json};
 
 use crate::check::Expected;
 use crate::cli::Options;
 use crate::flops::gflops;
 use crate::machine::Machine;
-use crate::ours::Ours;
+use crate::ours::{Ours, without_tiles};
 use crate::side::{Item, Side, rounds};
 use crate::table::markdown;
 use crate::timing::Spread;
@@ -76,19 +76,6 @@ impl Report {
         );
         options.print(&self.json, &text)
     }
-}
-
-/// The network on AVX-512 alone, where there is more.
-fn without_tiles(net: &ScoreNet) -> Result<Option<ScoreNet>> {
-    let best = Isa::detect();
-    if best != Isa::Amx {
-        return Ok(None);
-    }
-    Isa::Avx512.limit();
-    let other = net.duplicate()?.with_kernels(Kernels::Fused)?;
-    let built = other.uses_fused();
-    best.limit();
-    Ok(built?.then_some(other))
 }
 
 /// Loss and gradients of a step.

@@ -13,7 +13,7 @@ use crate::cli::Options;
 use crate::exchange;
 use crate::flops::gflops;
 use crate::machine::Machine;
-use crate::ours::Ours;
+use crate::ours::{Ours, without_tiles};
 use crate::peer::{Peer, Spec, Variants};
 use crate::side::{Item, Side, Times, rounds};
 use crate::table::markdown;
@@ -91,6 +91,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let mut ours = Ours::new("ours", &work, &work.net)?;
     let expected = Expected::new(&work, &ours)?;
+    let vectors = without_tiles(&work.net)?;
+    let vectors = vectors.as_ref().map(|net| Ours::new("ours with AVX-512", &work, net));
+    let mut vectors = vectors.transpose()?;
     let (mut peers, mut differences, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
     for spec in PEERS {
         let started =
@@ -104,7 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
             Err(error) => return Err(error),
         };
-        let found = expected.hold(&mut peer)?;
+        let found = expected.hold(spec.name, |item| peer.check(item))?;
         eprintln!(
             "{}: the same as ours; apart by {:.1e} in losses, {:.1e} in gradients, {:.1e} in paths",
             spec.name, found.loss, found.gradient, found.path
@@ -113,16 +116,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         differences.push(found);
     }
     let mut sides: Vec<(&mut dyn Side, &[Item])> = vec![(&mut ours, Item::ALL)];
+    sides.extend(vectors.iter_mut().map(|ours| (ours as &mut dyn Side, Item::ALL)));
     sides.extend(peers.iter_mut().map(|peer| (peer as &mut dyn Side, Item::ALL)));
     let mut times = rounds(Item::ALL, &mut sides, options.rounds)?.into_iter();
-    let version = ("score-sde".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-    let mut rows = vec![Row {
-        name: ours.name().to_owned(),
-        versions: BTreeMap::from([version]),
-        times: times.next().context("no times of ours")?,
-        differences: Differences { error: expected.own_error()?, ..Differences::default() },
-        variants: BTreeMap::new(),
-    }];
+    let error = expected.own_error()?;
+    let mut own = vec![(&ours, Differences { error, ..Differences::default() })];
+    if let Some(ours) = &vectors {
+        own.push((ours, expected.hold(ours.name(), |item| ours.check(item))?));
+    }
+    let mut rows = Vec::new();
+    for (ours, differences) in own {
+        let version = ("score-sde".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        rows.push(Row {
+            name: ours.name().to_owned(),
+            versions: BTreeMap::from([version]),
+            times: times.next().context("no times of ours")?,
+            differences,
+            variants: BTreeMap::new(),
+        });
+    }
     for ((peer, times), differences) in peers.into_iter().zip(times).zip(differences) {
         rows.push(Row {
             name: peer.name().to_owned(),

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use score_nets::fused::Isa;
 
 pub use output::Output;
 
@@ -33,6 +34,10 @@ pub struct Cli {
     /// Threads to compute with (default: one a core); the results do not depend on it
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Instruction set of the hand-written kernels: amx, avx512, avx2 or portable (default: the first
+    /// of these that the machine has); the last bits of a network's results depend on it
+    #[arg(long, global = true, value_name = "I")]
+    isa: Option<Isa>,
     #[command(subcommand)]
     command: Command,
 }
@@ -69,6 +74,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {
+    if let Some(isa) = cli.isa {
+        isa.choose()?;
+    }
     let mut pool =
         rayon::ThreadPoolBuilder::new().start_handler(|_| score_nets::fused::flush_denormals());
     if let Some(n) = cli.threads {

@@ -114,7 +114,7 @@ fn facts(config: &Config, record: &Record) -> Vec<(String, String)> {
         fact("configuration", record.hash.clone()),
         fact("revision", record.revision.clone()),
         fact("build", format!("{} ({})", record.version, record.features.join(", "))),
-        fact("machine", format!("{}, {} threads", record.device, record.threads)),
+        fact("machine", record.machine()),
         fact(
             "sampling",
             format!(

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
+use score_nets::fused::Isa;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic;
@@ -52,6 +53,9 @@ pub(crate) struct Record {
     pub(crate) features: Vec<String>,
     pub(crate) device: String,
     pub(crate) threads: usize,
+    /// Instruction set of the hand-written kernels; of the last session, where they differ.
+    #[serde(default)]
+    pub(crate) isa: String,
     /// Evaluations of the score for one particle: ODE, SDE.
     pub(crate) nfe: [u64; 2],
     pub(crate) sessions: Vec<Session>,
@@ -70,6 +74,7 @@ impl Record {
             features: features(),
             device: "cpu".into(),
             threads: rayon::current_num_threads(),
+            isa: Isa::detect().to_string(),
             nfe: [0, 0],
             sessions: Vec::new(),
         }
@@ -87,6 +92,15 @@ impl Record {
         atomic::write(path, &serde_json::to_vec_pretty(self)?)
     }
 
+    /// The machine, in words.
+    pub(crate) fn machine(&self) -> String {
+        let Self { device, threads, isa, .. } = self;
+        match isa.as_str() {
+            "" => format!("{device}, {threads} threads"),
+            isa => format!("{device} ({isa} kernels), {threads} threads"),
+        }
+    }
+
     /// Seconds of all sessions.
     pub(crate) fn seconds(&self) -> f64 {
         self.sessions.iter().map(|s| s.seconds).sum()
@@ -97,6 +111,7 @@ impl Record {
         self.status = End::Running;
         self.revision = revision();
         self.threads = rayon::current_num_threads();
+        self.isa = Isa::detect().to_string();
         self.sessions.push(Session {
             started: now(),
             seconds: 0.0,

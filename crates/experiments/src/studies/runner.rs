@@ -117,7 +117,7 @@ fn write_report<S: Study>(folder: &RunFolder, config: &S::Config, record: &Recor
         fact("configuration", record.hash.clone()),
         fact("revision", record.revision.clone()),
         fact("build", format!("{} ({})", record.version, record.features.join(", "))),
-        fact("machine", format!("{}, {} threads", record.device, record.threads)),
+        fact("machine", record.machine()),
     ];
     if let Some(first) = record.sessions.first() {
         facts.push(fact("started", first.started.clone()));

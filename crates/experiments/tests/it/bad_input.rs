@@ -31,13 +31,14 @@ fn sample<'a>(extra: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn unknown_names_list_the_known_ones() {
     let dir = folder();
-    let cases: [(&[&str], &[&str]); 6] = [
+    let cases: [(&[&str], &[&str]); 7] = [
         (&["--method", "runge"], &["runge", "dopri5"]),
         (&["--sde", "flow-matching"], &["flow-matching", "sub-vp", "ou"]),
         (&["--sde", "vp:beta2=1"], &["beta2", "beta0"]),
         (&["--grid", "cubic"], &["cubic", "karras", "uniform"]),
         (&["--model", "absent.json"], &["absent.json"]),
         (&["--kernels", "cuda"], &["cuda", "auto"]),
+        (&["--isa", "sse9"], &["sse9", "amx, avx512, avx2, portable"]),
     ];
     for (extra, needles) in cases {
         fails(dir.path(), &sample(extra), needles);

@@ -356,6 +356,25 @@ fn neither_blocks_nor_threads_change_a_figure() {
 }
 
 #[test]
+fn the_instruction_set_can_be_chosen() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+    json(&tiny(text(&a), &["--set", "weights=1", "--isa", "portable"]));
+    json(&tiny(text(&b), &["--set", "weights=1"]));
+    let read = |dir: &Path, file: &str| fs::read(dir.join(file)).expect("a file of the run");
+    let isa = |dir: &Path| {
+        let record: Value = serde_json::from_slice(&read(dir, "record.json")).expect("json");
+        record["isa"].as_str().expect("a name").to_owned()
+    };
+    assert_eq!(isa(&a), "portable");
+    let report = String::from_utf8(read(&a, "report.html")).expect("text");
+    assert!(report.contains("portable kernels"));
+    // It decides which kernels run: their last bits differ.
+    let samples = "samples/blob_w1.0_ode_cloud.npy";
+    assert_eq!(read(&a, samples) == read(&b, samples), isa(&b) == "portable");
+}
+
+#[test]
 fn train_stops_after_training_and_run_goes_on() {
     let dir = tempfile::tempdir().expect("a folder");
     let (file, out) = (dir.path().join("mine.toml"), dir.path().join("run"));

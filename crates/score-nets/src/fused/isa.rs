@@ -3,6 +3,9 @@
 use super::Activation;
 use super::activation::{self, Act};
 use super::simd::{self, Simd};
+use crate::{Error, Result};
+use std::fmt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many of [`Isa::ALL`] are left out.
@@ -37,6 +40,39 @@ impl Isa {
     pub fn limit(self) {
         let place = Self::ALL.iter().position(|&isa| isa == self);
         LIMIT.store(place.expect("one of them"), Ordering::Relaxed);
+    }
+
+    /// [`Isa::limit`] to one that this machine has: from here on [`Isa::detect`] finds this one.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where the machine does not have it.
+    ///
+    /// ```
+    /// use score_nets::fused::Isa;
+    ///
+    /// let isa: Isa = "portable".parse().unwrap();
+    /// isa.choose().unwrap();
+    /// assert_eq!(Isa::detect(), Isa::Portable);
+    /// ```
+    pub fn choose(self) -> Result<()> {
+        if !self.is_available() {
+            let here = Self::ALL.into_iter().filter(|isa| isa.is_available());
+            let here: Vec<_> = here.map(Self::name).collect();
+            let reason = format!("this machine has {}", here.join(", "));
+            return Err(Error::Setting { name: "isa".into(), value: self.to_string(), reason });
+        }
+        self.limit();
+        Ok(())
+    }
+
+    /// Its name, as it is parsed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Amx => "amx",
+            Self::Avx512 => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Portable => "portable",
+        }
     }
 
     /// Whether this machine has it.
@@ -87,6 +123,24 @@ impl Isa {
     }
 }
 
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Isa {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|isa| isa.name() == name).ok_or_else(|| Error::Setting {
+            name: "isa".into(),
+            value: name.into(),
+            reason: format!("expected {}", Self::ALL.map(Self::name).join(", ")),
+        })
+    }
+}
+
 /// Work that is compiled for each instruction set and activation.
 pub(super) trait Job {
     /// What it returns.
@@ -123,6 +177,29 @@ unsafe fn with_simd<S: Simd, J: Job>(activation: Activation, job: J) -> J::Outpu
             Activation::Silu => job.run::<S, _>(activation::Silu),
             Activation::Tanh => job.run::<S, _>(activation::Tanh),
             Activation::Sin => job.run::<S, _>(activation::Sin),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_parsed_and_unknown_ones_refused() {
+        for isa in Isa::ALL {
+            assert_eq!(isa.to_string().parse::<Isa>().ok(), Some(isa));
+        }
+        let error = "AVX".parse::<Isa>().expect_err("no such set").to_string();
+        assert_eq!(error, "isa = AVX: expected amx, avx512, avx2, portable");
+    }
+
+    #[test]
+    fn what_the_machine_lacks_is_refused() {
+        for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_available()) {
+            let error = isa.choose().expect_err("not here").to_string();
+            let said = error.strip_prefix(&format!("isa = {isa}: this machine has "));
+            assert!(said.is_some_and(|here| here.ends_with("portable") && !here.contains("amx")));
         }
     }
 }
