@@ -8,6 +8,9 @@ const MAX_LINES: usize = 700;
 /// The only folder with `unsafe` code.
 const UNSAFE_IN: &str = "crates/score-nets/src/fused";
 
+/// Files whose operations become calls in a closure, which is compiled without their instruction set.
+const NO_CLOSURES_IN: &str = "crates/score-nets/src/fused/simd/avx";
+
 /// Words that may not stand in the code, each with its reason.
 const BANNED: &[(&str, &str)] = &[
     ("todo!", "unfinished code does not go in"),
@@ -32,6 +35,9 @@ pub(crate) fn violations(path: &str, text: &str) -> Vec<String> {
             if has_word(line, word) {
                 found.push(format!("{place}: `{word}`: {reason}"));
             }
+        }
+        if path.starts_with(NO_CLOSURES_IN) && line.contains("(|") {
+            found.push(format!("{place}: a closure has not the instruction set; use a function"));
         }
         if !may_be_unsafe && has_word(line, "unsafe") {
             found.push(format!("{place}: `unsafe` outside {UNSAFE_IN}"));
@@ -61,6 +67,16 @@ mod tests {
         assert!(violations("crates/score-nets/src/fused/kernel.rs", code).is_empty());
         assert!(violations("crates/score-nets/src/fused.rs", code).is_empty());
         assert_eq!(violations("crates/score-nets/src/fused_too.rs", code).len(), 1);
+    }
+
+    #[test]
+    fn closures_stay_out_of_the_instruction_sets() {
+        let code = "let b = a.map(|x| f(x)); // a.map(|x|\n";
+        let found = violations("crates/score-nets/src/fused/simd/avx512.rs", code);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(violations("crates/score-nets/src/fused/simd/portable.rs", code).is_empty());
+        let flags = "f::<{ A | B }>(a)\n";
+        assert!(violations("crates/score-nets/src/fused/simd/avx2.rs", flags).is_empty());
     }
 
     #[test]

@@ -120,7 +120,9 @@ proptest! {
                 spent += mass * pair(i, j);
             }
             check_close("cost of the plan", spent, found.primal, 1e-13, 1e-3);
-            prop_assert!(left.iter().chain(&right).all(|rest| rest.abs() < 1e-15));
+            // What n + m roundings of numbers below 1 leave, of the subtractions here and of the masses.
+            let rounding = (n + m) as f64 * f64::EPSILON;
+            prop_assert!(left.iter().chain(&right).all(|rest| rest.abs() <= rounding));
             prop_assert!(found.plan.unwrap().moves().len() < n + m);
         }
     }
