@@ -120,10 +120,10 @@ pub(crate) fn without_tiles(net: &ScoreNet) -> Result<Option<ScoreNet>> {
     if best != Isa::Amx {
         return Ok(None);
     }
-    Isa::Avx512.limit();
+    Isa::Avx512.choose()?;
     let other = net.duplicate()?.with_kernels(Kernels::Fused)?;
     let built = other.uses_fused();
-    best.limit();
+    best.choose()?;
     Ok(built?.then_some(other))
 }
 

@@ -53,9 +53,9 @@ pub(crate) struct Record {
     pub(crate) features: Vec<String>,
     pub(crate) device: String,
     pub(crate) threads: usize,
-    /// Instruction set of the hand-written kernels; of the last session, where they differ.
+    /// Instruction sets of the hand-written kernels: one, unless sessions differ.
     #[serde(default)]
-    pub(crate) isa: String,
+    pub(crate) isa: Vec<String>,
     /// Evaluations of the score for one particle: ODE, SDE.
     pub(crate) nfe: [u64; 2],
     pub(crate) sessions: Vec<Session>,
@@ -74,7 +74,7 @@ impl Record {
             features: features(),
             device: "cpu".into(),
             threads: rayon::current_num_threads(),
-            isa: Isa::detect().to_string(),
+            isa: Vec::new(),
             nfe: [0, 0],
             sessions: Vec::new(),
         }
@@ -94,11 +94,10 @@ impl Record {
 
     /// The machine, in words.
     pub(crate) fn machine(&self) -> String {
-        let Self { device, threads, isa, .. } = self;
-        match isa.as_str() {
-            "" => format!("{device}, {threads} threads"),
-            isa => format!("{device} ({isa} kernels), {threads} threads"),
-        }
+        let Self { device, threads, .. } = self;
+        let isa = self.isa.join(", ");
+        let kernels = if isa.is_empty() { isa } else { format!(" ({isa} kernels)") };
+        format!("{device}{kernels}, {threads} threads")
     }
 
     /// Seconds of all sessions.
@@ -111,7 +110,10 @@ impl Record {
         self.status = End::Running;
         self.revision = revision();
         self.threads = rayon::current_num_threads();
-        self.isa = Isa::detect().to_string();
+        let isa = Isa::detect().to_string();
+        if !self.isa.contains(&isa) {
+            self.isa.push(isa);
+        }
         self.sessions.push(Session {
             started: now(),
             seconds: 0.0,

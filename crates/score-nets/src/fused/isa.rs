@@ -29,30 +29,25 @@ impl Isa {
     /// All of them, the fastest first.
     pub const ALL: [Self; 4] = [Self::Amx, Self::Avx512, Self::Avx2, Self::Portable];
 
-    /// The fastest that this machine has, of those that [`Isa::limit`] leaves.
+    /// The fastest that this machine has, or the one that [`Isa::choose`] chose.
     pub fn detect() -> Self {
         let mut all = Self::ALL.into_iter().skip(LIMIT.load(Ordering::Relaxed));
         all.find(|isa| isa.is_available()).unwrap_or(Self::Portable)
     }
 
-    /// From here on [`Isa::detect`] finds nothing faster than `self`, in the whole process: for
-    /// comparisons, and for the bits of another machine. Networks keep what they were built for.
-    pub fn limit(self) {
-        let place = Self::ALL.iter().position(|&isa| isa == self);
-        LIMIT.store(place.expect("one of them"), Ordering::Relaxed);
-    }
-
-    /// [`Isa::limit`] to one that this machine has: from here on [`Isa::detect`] finds this one.
+    /// From here on [`Isa::detect`] finds this one, in the whole process: for comparisons, and for
+    /// the bits of another machine. Networks keep what they were built for.
     ///
     /// # Errors
-    /// [`Error::Setting`] where the machine does not have it.
+    /// [`Error::Setting`] where the machine does not have it; nothing changes then.
     ///
     /// ```
     /// use score_nets::fused::Isa;
     ///
-    /// let isa: Isa = "portable".parse().unwrap();
-    /// isa.choose().unwrap();
+    /// let isa: Isa = "portable".parse()?;
+    /// isa.choose()?;
     /// assert_eq!(Isa::detect(), Isa::Portable);
+    /// # Ok::<(), score_nets::Error>(())
     /// ```
     pub fn choose(self) -> Result<()> {
         if !self.is_available() {
@@ -61,11 +56,12 @@ impl Isa {
             let reason = format!("this machine has {}", here.join(", "));
             return Err(Error::Setting { name: "isa".into(), value: self.to_string(), reason });
         }
-        self.limit();
+        let place = Self::ALL.iter().position(|&isa| isa == self);
+        LIMIT.store(place.expect("one of them"), Ordering::Relaxed);
         Ok(())
     }
 
-    /// Its name, as it is parsed.
+    /// Its name, which [`str::parse`] takes.
     pub fn name(self) -> &'static str {
         match self {
             Self::Amx => "amx",
