@@ -3,12 +3,14 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use score_nets::fused::Isa;
 use serde::Serialize;
 
+use crate::quiet::Quiet;
 use crate::work::TRAINING;
 use crate::{cliffs, overhead, own, peers, transport};
 
@@ -53,6 +55,10 @@ pub(crate) struct Common {
     /// of these that the machine has)
     #[arg(long, value_name = "I")]
     isa: Option<Isa>,
+    /// On shared cores: take a measurement again while a probe before or after it is slow, until this
+    /// many minutes went into that
+    #[arg(long, value_name = "MINUTES")]
+    quiet: Option<u16>,
 }
 
 /// What the commands that need the network are asked.
@@ -94,6 +100,13 @@ impl Common {
             .start_handler(|_| score_nets::fused::flush_denormals())
             .build_global()
             .context("cannot start the threads")
+    }
+
+    /// What watches over the measurements, where it is asked for.
+    pub(crate) fn quiet(&self) -> Result<Option<Quiet>> {
+        self.quiet
+            .map(|minutes| Quiet::new(Duration::from_secs(60 * u64::from(minutes))))
+            .transpose()
     }
 
     /// Prints a result, once: as one JSON object, or as text.

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::cli::Options;
 use crate::machine::Machine;
 use crate::ours::Ours;
-use crate::side::{Item, Side, rounds};
+use crate::quiet::in_words;
+use crate::side::{Item, Measured, Side, rounds};
 use crate::table::markdown;
 use crate::timing::Spread;
 use crate::work::Work;
@@ -66,7 +67,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let mut turns: Vec<(&mut dyn Side, &[Item])> =
         sides.iter_mut().map(|side| (side as &mut dyn Side, &STEPS[..])).collect();
-    let times = rounds(Item::ALL, &mut turns, options.rounds)?;
+    let Measured { times, quiet } =
+        rounds(Item::ALL, &mut turns, options.rounds, options.quiet()?)?;
     let median = |case: usize, item| Spread::of(times[case][&item].iter().copied()).median;
     let heading = ["", "dsm, ms", "ratio", "dsm_fp, ms", "ratio"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
@@ -85,10 +87,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let machine = Machine::here();
     let text = format!(
-        "{}; {} rounds\n\n{}",
+        "{}; {} rounds{}\n\n{}",
         machine.in_words(options.threads),
         options.rounds,
+        in_words(quiet.as_ref()),
         markdown(&rows)
     );
-    options.print(&json!({"machine": machine, "cases": Value::Object(found)}), &text)
+    let found = json!({"machine": machine, "quiet": quiet, "cases": Value::Object(found)});
+    options.print(&found, &text)
 }

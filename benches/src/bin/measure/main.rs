@@ -11,6 +11,7 @@ mod overhead;
 mod own;
 mod peer;
 mod peers;
+mod quiet;
 mod side;
 mod table;
 mod timing;

@@ -9,7 +9,8 @@ use crate::cli::Options;
 use crate::flops::gflops;
 use crate::machine::Machine;
 use crate::ours::{Ours, without_tiles};
-use crate::side::{Item, Side, rounds};
+use crate::quiet::{Outcome, in_words};
+use crate::side::{Item, Measured, Side, rounds};
 use crate::table::markdown;
 use crate::timing::Spread;
 use crate::work::{PARTICLES, STEPS, Work};
@@ -18,19 +19,21 @@ use crate::work::{PARTICLES, STEPS, Work};
 struct Report {
     json: Map<String, Value>,
     rows: Vec<Vec<String>>,
+    quiet: Option<Outcome>,
 }
 
 impl Report {
-    fn new(options: &Options) -> Self {
+    fn new(options: &Options, quiet: Option<Outcome>) -> Self {
         let json = json!({
             "machine": Machine::here(),
             "threads": options.threads,
             "rounds": options.rounds,
             "weights": options.weights(),
+            "quiet": quiet,
         });
         let Value::Object(json) = json else { unreachable!("it is an object") };
         let heading = ["", "median", "quartiles", "GF/s", "of sgemm"];
-        Self { json, rows: vec![heading.map(str::to_owned).to_vec()] }
+        Self { json, rows: vec![heading.map(str::to_owned).to_vec()], quiet }
     }
 
     /// A figure with its quartiles under `name`, and the rate it stands for in the table.
@@ -69,8 +72,9 @@ impl Report {
     fn print(&self, options: &Options) -> Result<()> {
         let machine = Machine::here().in_words(options.threads);
         let text = format!(
-            "{machine}; {} rounds; weights: {}\n\n{}",
+            "{machine}; {} rounds{}; weights: {}\n\n{}",
             options.rounds,
+            in_words(self.quiet.as_ref()),
             options.weights(),
             markdown(&self.rows)
         );
@@ -94,8 +98,9 @@ pub(crate) fn train_step(options: &Options) -> Result<()> {
     for (prefix, side) in &mut sides {
         turns.push((side, if prefix.is_empty() { &first } else { &steps }));
     }
-    let times = rounds(Item::ALL, &mut turns, options.rounds)?;
-    let (mut report, widths) = (Report::new(options), work.widths());
+    let Measured { times, quiet } =
+        rounds(Item::ALL, &mut turns, options.rounds, options.quiet()?)?;
+    let (mut report, widths) = (Report::new(options, quiet), work.widths());
     let peak = gflops(Item::Sgemm, &widths, &times[0][&Item::Sgemm]);
     for (times, (prefix, _)) in times.iter().zip(&sides) {
         for item in steps {
@@ -122,8 +127,9 @@ pub(crate) fn sample(options: &Options) -> Result<()> {
     if let Some(other) = &mut other {
         turns.push((other, &[Item::Sample]));
     }
-    let times = rounds(Item::ALL, &mut turns, options.rounds)?;
-    let (mut report, widths) = (Report::new(options), work.widths());
+    let Measured { times, quiet } =
+        rounds(Item::ALL, &mut turns, options.rounds, options.quiet()?)?;
+    let (mut report, widths) = (Report::new(options, quiet), work.widths());
     let peak = gflops(Item::Sgemm, &widths, &times[0][&Item::Sgemm]);
     let seconds = &times[0][&Item::Sample];
     report.push_time("sample", Item::Sample, &widths, seconds, peak.median);

@@ -15,7 +15,8 @@ use crate::flops::gflops;
 use crate::machine::Machine;
 use crate::ours::{Ours, without_tiles};
 use crate::peer::{Peer, Spec, Variants};
-use crate::side::{Item, Side, Times, rounds};
+use crate::quiet::{Outcome, in_words};
+use crate::side::{Item, Measured, Side, Times, rounds};
 use crate::table::markdown;
 use crate::timing::Spread;
 use crate::work::Work;
@@ -118,7 +119,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut sides: Vec<(&mut dyn Side, &[Item])> = vec![(&mut ours, Item::ALL)];
     sides.extend(vectors.iter_mut().map(|ours| (ours as &mut dyn Side, Item::ALL)));
     sides.extend(peers.iter_mut().map(|peer| (peer as &mut dyn Side, Item::ALL)));
-    let mut times = rounds(Item::ALL, &mut sides, options.rounds)?.into_iter();
+    let Measured { times, quiet } =
+        rounds(Item::ALL, &mut sides, options.rounds, options.quiet()?)?;
+    let mut times = times.into_iter();
     let error = expected.own_error()?;
     let mut own = vec![(&ours, Differences { error, ..Differences::default() })];
     if let Some(ours) = &vectors {
@@ -144,7 +147,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             variants: peer.variants.clone(),
         });
     }
-    let result = Comparison { rows, left_out, widths: work.widths() };
+    let result = Comparison { rows, left_out, widths: work.widths(), quiet };
     let (json, text) = (result.json(options), result.text(options));
     if let Some(path) = &args.out {
         write_whole(path, &if options.json { json.to_string() + "\n" } else { text.clone() })?;
@@ -158,6 +161,7 @@ struct Comparison {
     /// The peers that did not start, and why.
     left_out: Vec<String>,
     widths: Vec<usize>,
+    quiet: Option<Outcome>,
 }
 
 /// An item that is compared, its unit, and how many of it a second has.
@@ -194,6 +198,7 @@ impl Comparison {
             "peak_side": whose,
             "sides": sides,
             "left_out": self.left_out,
+            "quiet": self.quiet,
         })
     }
 
@@ -221,9 +226,10 @@ impl Comparison {
     fn text(&self, options: &Options) -> String {
         let (peak, whose) = self.peak();
         let mut text = format!(
-            "{}; medians (quartiles) of {} rounds; weights: {}; sgemm peak {peak:.0} GF/s ({whose})\n\n",
+            "{}; medians (quartiles) of {} rounds{}; weights: {}; sgemm peak {peak:.0} GF/s ({whose})\n\n",
             Machine::here().in_words(options.threads),
             options.rounds,
+            in_words(self.quiet.as_ref()),
             options.weights()
         );
         text += &markdown(&self.times());

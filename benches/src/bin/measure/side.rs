@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
+use crate::quiet::{Outcome, Quiet};
+
 /// A piece of work that is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Item {
@@ -57,33 +59,59 @@ pub(crate) trait Side<I = Item> {
 /// What a side took for each item, round by round, in seconds.
 pub(crate) type Times<I = Item> = BTreeMap<I, Vec<f64>>;
 
+/// What came of all rounds.
+#[derive(Debug)]
+pub(crate) struct Measured<I = Item> {
+    /// Side by side.
+    pub(crate) times: Vec<Times<I>>,
+    /// What was disturbed, where somebody watched.
+    pub(crate) quiet: Option<Outcome>,
+}
+
 /// One round that does not count, then `rounds` that do: in each, every item is done once by every
-/// side that has it, one side after the other, so that what disturbs the machine disturbs all alike.
+/// side that has it, one side after the other, so that what disturbs the machine disturbs all alike;
+/// `quiet` takes again what was disturbed.
 pub(crate) fn rounds<I: Named>(
     all: &[I],
     sides: &mut [(&mut dyn Side<I>, &[I])],
     rounds: u16,
-) -> Result<Vec<Times<I>>> {
+    mut quiet: Option<Quiet>,
+) -> Result<Measured<I>> {
     let mut times = vec![Times::new(); sides.len()];
+    let a_round = sides.iter().map(|(_, items)| items.len() as u32).sum::<u32>();
+    let measurements = a_round * u32::from(rounds);
     for round in 0..=rounds {
         match round {
             0 => eprintln!("warm-up"),
             round => eprintln!("round {round} of {rounds}"),
         }
         for &item in all {
+            let mut line = Vec::new();
             for ((side, items), times) in sides.iter_mut().zip(&mut times) {
                 if !items.contains(&item) {
                     continue;
                 }
-                let seconds =
-                    side.time(item).with_context(|| format!("{}: {}", side.name(), item.name()))?;
+                let name = side.name().to_owned();
+                let mut time =
+                    || side.time(item).with_context(|| format!("{name}: {}", item.name()));
+                let seconds = match &mut quiet {
+                    Some(quiet) if round > 0 => quiet.measure(measurements, time)?,
+                    Some(quiet) => {
+                        quiet.probe()?;
+                        time()?
+                    }
+                    None => time()?,
+                };
                 if round > 0 {
                     times.entry(item).or_default().push(seconds);
                 }
+                line.push(format!("{name} {seconds:.4}"));
             }
+            // A run is long: what it found stays, whatever ends it.
+            eprintln!("  {}, s: {}", item.name(), line.join("; "));
         }
     }
-    Ok(times)
+    Ok(Measured { times, quiet: quiet.as_ref().map(Quiet::outcome) })
 }
 
 #[cfg(test)]
@@ -109,8 +137,8 @@ mod tests {
         let (mut a, mut b) = (Counting(0.0), Counting(0.0));
         let mut sides: [(&mut dyn Side, &[Item]); 2] =
             [(&mut a, &[Item::Dsm, Item::Sgemm]), (&mut b, &[Item::Dsm])];
-        let found = rounds(Item::ALL, &mut sides, 2);
-        let found = found.expect("it cannot fail");
+        let found = rounds(Item::ALL, &mut sides, 2, None);
+        let found = found.expect("it cannot fail").times;
         assert_eq!(found[0][&Item::Sgemm], [3.0, 5.0]);
         assert_eq!(found[0][&Item::Dsm], [4.0, 6.0]);
         assert_eq!(found[1][&Item::Dsm], [2.0, 3.0]);

@@ -12,7 +12,8 @@ use super::growth::mebibytes;
 use super::problem::Problem;
 use crate::peer::{Peer, Spec};
 use crate::peers::words;
-use crate::side::{Named, Side, Times, rounds};
+use crate::quiet::{Outcome, in_words};
+use crate::side::{Measured, Named, Side, Times, rounds};
 use crate::table::markdown;
 use crate::timing::{Spread, settled};
 
@@ -78,6 +79,7 @@ pub(crate) struct Comparison {
     ours: Vec<Case>,
     rows: Vec<Row>,
     note: Option<String>,
+    quiet: Option<Outcome>,
 }
 
 /// What is known of a side.
@@ -145,7 +147,9 @@ pub(crate) fn measure(args: &Args) -> Result<Comparison> {
     let mut side = Ours(problems);
     let mut sides: Vec<(&mut dyn Side<Item>, &[Item])> = vec![(&mut side, &items)];
     sides.extend(peers.iter_mut().map(|(peer, items)| (peer as &mut dyn Side<Item>, &items[..])));
-    let mut times = rounds(&items, &mut sides, args.common.rounds)?.into_iter();
+    let Measured { times, quiet } =
+        rounds(&items, &mut sides, args.common.rounds, args.common.quiet()?)?;
+    let mut times = times.into_iter();
     let memory = ours.iter().zip(&items).filter_map(|(case, &item)| Some((item, case.memory_kib?)));
     let first = Row {
         name: "ours".to_owned(),
@@ -156,7 +160,7 @@ pub(crate) fn measure(args: &Args) -> Result<Comparison> {
     };
     rows.iter_mut().zip(times).for_each(|(row, times)| row.times = times);
     rows.insert(0, first);
-    Ok(Comparison { items, ours, rows, note })
+    Ok(Comparison { items, ours, rows, note, quiet })
 }
 
 /// The inputs as files that any software reads: little-endian f64 and one manifest.
@@ -211,7 +215,9 @@ impl Comparison {
             })
         };
         let sides: Vec<Value> = self.rows.iter().map(side).collect();
-        json!({ "sides": sides, "ours": self.ours, "left_out": self.note })
+        json!({
+            "sides": sides, "ours": self.ours, "left_out": self.note, "quiet": self.quiet,
+        })
     }
 
     pub(crate) fn text(&self, args: &Args) -> String {
@@ -235,7 +241,8 @@ impl Comparison {
                 ]);
             }
         }
-        let mut text = format!("medians (quartiles) of {} rounds\n\n", args.common.rounds);
+        let quiet = in_words(self.quiet.as_ref());
+        let mut text = format!("medians (quartiles) of {} rounds{quiet}\n\n", args.common.rounds);
         text += &markdown(&rows);
         text.push('\n');
         for row in &self.rows {
