@@ -108,7 +108,9 @@ pub(crate) fn rounds<I: Named>(
                 line.push(format!("{name} {seconds:.4}"));
             }
             // A run is long: what it found stays, whatever ends it.
-            eprintln!("  {}, s: {}", item.name(), line.join("; "));
+            if !line.is_empty() {
+                eprintln!("  {}, s: {}", item.name(), line.join("; "));
+            }
         }
     }
     Ok(Measured { times, quiet: quiet.as_ref().map(Quiet::outcome) })
