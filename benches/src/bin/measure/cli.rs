@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use score_nets::fused::Isa;
 use serde::Serialize;
@@ -109,6 +109,14 @@ impl Common {
             .transpose()
     }
 
+    /// An error where `--quiet` is asked of something that takes no turns: it would do nothing.
+    pub(crate) fn refuse_quiet(&self, what: &str) -> Result<()> {
+        match self.quiet {
+            Some(minutes) => bail!("--quiet {minutes}: {what} takes nothing again"),
+            None => Ok(()),
+        }
+    }
+
     /// Prints a result, once: as one JSON object, or as text.
     pub(crate) fn print(&self, result: &impl Serialize, text: &str) -> Result<()> {
         let text = if self.json { serde_json::to_string(result)? } else { text.trim_end().into() };
@@ -133,6 +141,27 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_no_turns_refuses_to_be_quiet() {
+        let of = |words: &[&str]| match Cli::parse_from([&["measure"], words].concat()).command {
+            Command::Overhead(options) => overhead::run(&options),
+            Command::Transport(args) => transport::run(&args),
+            _ => Ok(()),
+        };
+        for (words, what) in [
+            (&["overhead", "--quiet", "1"][..], "overhead"),
+            (&["transport", "--quiet", "1"], "transport without --peers"),
+        ] {
+            let error = of(words).expect_err(what).to_string();
+            assert_eq!(error, format!("--quiet 1: {what} takes nothing again"));
         }
     }
 }

@@ -47,6 +47,7 @@ fn time(method: Method, eta: f64, x: &Tensor) -> Result<f64> {
 
 /// Times one evaluation of the network and all methods, in turn.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    options.refuse_quiet("overhead")?;
     options.start()?;
     let work = Work::new(options.model.as_deref())?;
     let zero = Tensor::zeros((PARTICLES, 2), candle_core::DType::F32, &Device::Cpu)?;

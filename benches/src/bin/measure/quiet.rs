@@ -40,7 +40,7 @@ pub(crate) struct Quiet {
 pub(crate) struct Outcome {
     /// Measurements that count.
     pub(crate) counted: usize,
-    /// Those among them that were disturbed, because the time for more was over.
+    /// Those among them that were disturbed: patience was over, or a faster probe came later.
     pub(crate) disturbed: usize,
     /// Measurements that were thrown away.
     pub(crate) again: usize,

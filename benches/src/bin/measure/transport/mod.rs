@@ -39,6 +39,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if !args.peers {
+        args.common.refuse_quiet("transport without --peers")?;
+    }
     args.common.start()?;
     if let Some(name) = &args.case {
         let case = child::solve(name, args.hist.as_deref())?;
