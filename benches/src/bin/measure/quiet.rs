@@ -2,13 +2,16 @@
 //!
 //! On shared cores a neighbour slows some instructions more than others, so that a ratio depends on
 //! when it was taken. A probe, a product of matrices that takes about a millisecond and is no side's,
-//! is timed before and after a measurement; where it is slow, the measurement is taken again.
+//! is timed before and after a measurement; where it is slow, the measurement is taken again. It does
+//! not see who works on the tiles of the core: where ours uses them, gradients on them are a second
+//! probe.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
+use score_nets::fused::{Activation, FusedMlp, Isa, Layer};
 use sde_core::{Key, State};
 use serde::Serialize;
 
@@ -20,18 +23,27 @@ const SLOWER: f64 = 1.15;
 /// Side of the probe's matrices.
 const SIDE: usize = 512;
 
-/// Decides which measurements count.
-pub(crate) struct Quiet {
-    /// Seconds of the probe.
-    probe: Box<dyn FnMut() -> Result<f64>>,
+/// A small piece of work that says how fast the machine is.
+struct Probe {
+    /// Its seconds.
+    seconds: Box<dyn FnMut() -> Result<f64>>,
     /// Those of the fastest so far.
     fastest: f64,
+}
+
+/// Seconds of each probe.
+type Reading = Vec<f64>;
+
+/// Decides which measurements count.
+pub(crate) struct Quiet {
+    /// The product of matrices first.
+    probes: Vec<Probe>,
     /// What may be spent on waiting and on measurements that are taken again.
     patience: Duration,
     /// What is left of the shares of it that the measurements so far were given.
     left: Duration,
-    /// The slower one of the two probes around each measurement that counts.
-    around: Vec<f64>,
+    /// The readings before and after each measurement that counts, probe by probe the slower one.
+    around: Vec<Reading>,
     again: usize,
 }
 
@@ -51,29 +63,26 @@ pub(crate) struct Outcome {
 impl Quiet {
     /// Spends at most `patience` beyond what the measurements that count take.
     pub(crate) fn new(patience: Duration) -> Result<Self> {
-        let square = Tensor::zeros((SIDE, SIDE), DType::F32, &Device::Cpu)?;
-        let matrix = |seed| square.normals_like(Key::root(seed), 0);
-        let (a, b) = (matrix(7)?, matrix(8)?);
-        // The median of some, after others that wake the cores.
-        let probe = move || {
-            let once = |_| seconds(|| Ok(black_box(a.matmul(&b)?)));
-            let all = (0..16).map(once).collect::<Result<Vec<_>>>()?;
-            Ok(Spread::of(all[4..].iter().copied()).median)
-        };
-        Ok(Self::with(patience, probe))
+        let mut probes = vec![product()?];
+        if Isa::detect() == Isa::Amx {
+            probes.push(tiles()?);
+        }
+        Ok(Self::with(patience, probes))
     }
 
-    fn with(patience: Duration, probe: impl FnMut() -> Result<f64> + 'static) -> Self {
-        let (probe, fastest) = (Box::new(probe), f64::INFINITY);
-        let left = Duration::ZERO;
-        Self { probe, fastest, patience, left, around: Vec::new(), again: 0 }
+    fn with(patience: Duration, probes: Vec<Probe>) -> Self {
+        Self { probes, patience, left: Duration::ZERO, around: Vec::new(), again: 0 }
     }
 
-    /// How long the probe takes now; it learns by it what fast is.
-    pub(crate) fn probe(&mut self) -> Result<f64> {
-        let probe = (self.probe)()?;
-        self.fastest = self.fastest.min(probe);
-        Ok(probe)
+    /// How long the probes take now; they learn by it what fast is.
+    pub(crate) fn probe(&mut self) -> Result<Reading> {
+        self.probes.iter_mut().map(Probe::read).collect()
+    }
+
+    /// Whether a probe took longer than it does on a quiet machine, as far as is known.
+    fn is_slow(&self, reading: &[f64]) -> bool {
+        let mut both = self.probes.iter().zip(reading);
+        both.any(|(probe, seconds)| *seconds > SLOWER * probe.fastest)
     }
 
     /// The seconds that `work` says it took, on a quiet machine where there is one in time; one of
@@ -88,8 +97,9 @@ impl Quiet {
             let before = self.wait()?;
             let start = Instant::now();
             let seconds = work()?;
-            let slower = before.max(self.probe()?);
-            if slower <= SLOWER * self.fastest || self.left.is_zero() {
+            let after = self.probe()?;
+            let slower: Reading = before.iter().zip(&after).map(|(a, b)| a.max(*b)).collect();
+            if !self.is_slow(&slower) || self.left.is_zero() {
                 self.around.push(slower);
                 return Ok(seconds);
             }
@@ -98,29 +108,81 @@ impl Quiet {
         }
     }
 
-    /// The first quick probe, or the one at which patience ends.
-    fn wait(&mut self) -> Result<f64> {
+    /// The first quick reading, or the one at which patience ends.
+    fn wait(&mut self) -> Result<Reading> {
         loop {
             let start = Instant::now();
-            let probe = self.probe()?;
-            if probe <= SLOWER * self.fastest || self.left.is_zero() {
-                return Ok(probe);
+            let reading = self.probe()?;
+            if !self.is_slow(&reading) || self.left.is_zero() {
+                return Ok(reading);
             }
             std::thread::sleep(Duration::from_millis(200));
             self.left = self.left.saturating_sub(start.elapsed());
         }
     }
 
-    /// What was disturbed is judged by the fastest probe of all, which may have come late.
+    /// What was disturbed is judged by the fastest probes of all, which may have come late.
     pub(crate) fn outcome(&self) -> Outcome {
-        let disturbed = self.around.iter().filter(|probe| **probe > SLOWER * self.fastest).count();
+        let disturbed = self.around.iter().filter(|reading| self.is_slow(reading)).count();
         Outcome {
             counted: self.around.len(),
             disturbed,
             again: self.again,
-            fastest_gflops: 2e-9 * (SIDE as f64).powi(3) / self.fastest,
+            fastest_gflops: 2e-9 * (SIDE as f64).powi(3) / self.probes[0].fastest,
         }
     }
+}
+
+impl Probe {
+    /// The median of some times, after others that wake the cores.
+    fn of(mut work: impl FnMut() -> Result<()> + 'static) -> Self {
+        Self::timed(move || {
+            let all = (0..16).map(|_| seconds(&mut work)).collect::<Result<Vec<_>>>()?;
+            Ok(Spread::of(all[4..].iter().copied()).median)
+        })
+    }
+
+    fn timed(seconds: impl FnMut() -> Result<f64> + 'static) -> Self {
+        Self { seconds: Box::new(seconds), fastest: f64::INFINITY }
+    }
+
+    fn read(&mut self) -> Result<f64> {
+        let seconds = (self.seconds)()?;
+        self.fastest = self.fastest.min(seconds);
+        Ok(seconds)
+    }
+}
+
+/// A product of matrices that is no side's.
+fn product() -> Result<Probe> {
+    let square = Tensor::zeros((SIDE, SIDE), DType::F32, &Device::Cpu)?;
+    let matrix = |seed| square.normals_like(Key::root(seed), 0);
+    let (a, b) = (matrix(7)?, matrix(8)?);
+    Ok(Probe::of(move || {
+        black_box(a.matmul(&b)?);
+        Ok(())
+    }))
+}
+
+/// Gradients of a network as wide as the published one, about a millisecond of them.
+fn tiles() -> Result<Probe> {
+    const WIDTHS: [usize; 5] = [3, 80, 80, 80, 1];
+    const SAMPLES: usize = 4_800;
+    let (weights, biases) = (vec![0.05; 80 * 80], [0.0; 80]);
+    let layers = WIDTHS.windows(2).map(|pair| Layer {
+        inputs: pair[0],
+        outputs: pair[1],
+        weight: &weights[..pair[0] * pair[1]],
+        bias: &biases[..pair[1]],
+    });
+    let activation = Activation::Softplus { beta: 100.0 };
+    let network = FusedMlp::new(&layers.collect::<Vec<_>>(), activation)
+        .context("the kernels do not take the probe's network")?;
+    let (u, mut grad) = (vec![0.5; 3 * SAMPLES], vec![0.0; 2 * SAMPLES]);
+    Ok(Probe::of(move || {
+        network.par_grad(&u, 1..3, &mut grad);
+        Ok(())
+    }))
 }
 
 /// In a sentence, after what stands there already.
@@ -137,14 +199,15 @@ pub(crate) fn in_words(outcome: Option<&Outcome>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::Context;
-
     use super::*;
 
     /// Measures three times with these probes; every measurement says which it is.
-    fn three(patience: Duration, probes: &'static [f64]) -> Result<(Vec<f64>, Outcome)> {
-        let mut probes = probes.iter().copied();
-        let mut quiet = Quiet::with(patience, move || probes.next().context("no more probes"));
+    fn three(patience: Duration, probes: &[&'static [f64]]) -> Result<(Vec<f64>, Outcome)> {
+        let scripted = |probe: &&'static [f64]| {
+            let mut seconds = probe.iter().copied();
+            Probe::timed(move || seconds.next().context("no more probes"))
+        };
+        let mut quiet = Quiet::with(patience, probes.iter().map(scripted).collect());
         let mut calls = 0.0;
         let mut work = || {
             calls += 1.0;
@@ -157,16 +220,28 @@ mod tests {
     #[test]
     fn what_was_disturbed_is_taken_again() -> Result<()> {
         // Before and after each of five; the third waits for one probe, the fourth ends in a slow one.
-        let probes = &[1.0, 1.1, 1.0, 1.0, 2.0, 1.0, 1.5, 1.1, 1.1];
-        let (found, outcome) = three(Duration::from_secs(3600), probes)?;
+        let probes: &[f64] = &[1.0, 1.1, 1.0, 1.0, 2.0, 1.0, 1.5, 1.1, 1.1];
+        let (found, outcome) = three(Duration::from_secs(3600), &[probes])?;
         assert_eq!(found, [1.0, 2.0, 4.0]);
         assert_eq!((outcome.counted, outcome.disturbed, outcome.again), (3, 0, 1));
         Ok(())
     }
 
     #[test]
+    fn one_slow_probe_of_two_is_enough() -> Result<()> {
+        // Before and after each of four: the second ends in a slow product, the third in slow tiles.
+        let product: &[f64] = &[1.0, 1.0, 1.0, 1.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+        let tiles: &[f64] = &[5.0, 5.0, 5.0, 5.0, 5.0, 8.0, 5.0, 5.0, 5.0, 5.5];
+        let (found, outcome) = three(Duration::from_secs(3600), &[product, tiles])?;
+        assert_eq!(found, [1.0, 4.0, 5.0]);
+        assert_eq!((outcome.counted, outcome.disturbed, outcome.again), (3, 0, 2));
+        Ok(())
+    }
+
+    #[test]
     fn without_patience_all_count_and_the_disturbed_are_told() -> Result<()> {
-        let (found, outcome) = three(Duration::ZERO, &[2.0, 2.0, 1.0, 1.1, 1.1, 1.2])?;
+        let probes: &[f64] = &[2.0, 2.0, 1.0, 1.1, 1.1, 1.2];
+        let (found, outcome) = three(Duration::ZERO, &[probes])?;
         assert_eq!(found, [1.0, 2.0, 3.0]);
         assert_eq!((outcome.counted, outcome.disturbed, outcome.again), (3, 2, 0));
         Ok(())
