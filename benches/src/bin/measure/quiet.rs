@@ -3,16 +3,17 @@
 //! On shared cores a neighbour slows some instructions more than others, so that a ratio depends on
 //! when it was taken. A probe, a product of matrices that takes about a millisecond and is no side's,
 //! is timed before and after a measurement; where it is slow, the measurement is taken again. It does
-//! not see who works on the tiles of the core: where ours uses them, gradients on them are a second
-//! probe.
+//! not see who works on the tiles of the core: where ours uses them, scores of the published network
+//! are a second probe.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
-use score_nets::fused::{Activation, FusedMlp, Isa, Layer};
-use sde_core::{Key, State};
+use score_nets::fused::Isa;
+use score_nets::{NetConfig, ScoreNet};
+use sde_core::{Key, Score, State};
 use serde::Serialize;
 
 use crate::timing::{Spread, seconds};
@@ -164,23 +165,13 @@ fn product() -> Result<Probe> {
     }))
 }
 
-/// Gradients of a network as wide as the published one, about a millisecond of them.
+/// Scores of the published network, fresh, about a millisecond of them.
 fn tiles() -> Result<Probe> {
-    const WIDTHS: [usize; 5] = [3, 80, 80, 80, 1];
-    const SAMPLES: usize = 4_800;
-    let (weights, biases) = (vec![0.05; 80 * 80], [0.0; 80]);
-    let layers = WIDTHS.windows(2).map(|pair| Layer {
-        inputs: pair[0],
-        outputs: pair[1],
-        weight: &weights[..pair[0] * pair[1]],
-        bias: &biases[..pair[1]],
-    });
-    let activation = Activation::Softplus { beta: 100.0 };
-    let network = FusedMlp::new(&layers.collect::<Vec<_>>(), activation)
-        .context("the kernels do not take the probe's network")?;
-    let (u, mut grad) = (vec![0.5; 3 * SAMPLES], vec![0.0; 2 * SAMPLES]);
+    const POINTS: usize = 4_800;
+    let net = ScoreNet::new(NetConfig::published(), Key::root(9), DType::F32, &Device::Cpu)?;
+    let x = Tensor::zeros((POINTS, 2), DType::F32, &Device::Cpu)?.normals_like(Key::root(10), 0)?;
     Ok(Probe::of(move || {
-        network.par_grad(&u, 1..3, &mut grad);
+        black_box(net.score(&x, 1.0)?);
         Ok(())
     }))
 }
@@ -199,6 +190,8 @@ pub(crate) fn in_words(outcome: Option<&Outcome>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::Context;
+
     use super::*;
 
     /// Measures three times with these probes; every measurement says which it is.
