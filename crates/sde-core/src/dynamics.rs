@@ -39,6 +39,15 @@ pub trait Semilinear<S>: Dynamics<S> {
     /// Whatever the model behind it fails with.
     fn eps(&self, x: &S, t: f64) -> Result<S>;
 
+    /// The expected data at `x` and `t` as the model knows it, see [`Score::denoised`].
+    ///
+    /// # Errors
+    /// Whatever the model behind it fails with.
+    fn denoised(&self, x: &S, t: f64) -> Result<Option<S>> {
+        let _ = (x, t);
+        Ok(None)
+    }
+
     /// The forward step from `s` up to `t` in discrete time, see [`Sde::discretise`].
     ///
     /// # Errors
@@ -99,7 +108,7 @@ impl<'a, S> Reverse<'a, S> {
 
 impl<S: State> Dynamics<S> for Reverse<'_, S> {
     fn drift(&self, x: &S, t: f64) -> Result<S> {
-        check_time(self.sde, t)?;
+        let t = check_time(self.sde, t)?;
         let s = self.score.score(x, t)?;
         let g2 = self.sde.diffusion_squared(t);
         let c = -0.5 * (1.0 + self.eta * self.eta) * g2;
@@ -113,7 +122,8 @@ impl<S: State> Dynamics<S> for Reverse<'_, S> {
 
 impl<S: State> Semilinear<S> for Reverse<'_, S> {
     fn marginal(&self, t: f64) -> Marginal {
-        self.sde.marginal(t)
+        // A time that is outside is the score's to refuse.
+        self.sde.marginal(check_time(self.sde, t).unwrap_or(t))
     }
 
     fn time_of_half_log_snr(&self, lambda: f64) -> Result<f64> {
@@ -125,9 +135,13 @@ impl<S: State> Semilinear<S> for Reverse<'_, S> {
     }
 
     fn eps(&self, x: &S, t: f64) -> Result<S> {
-        check_time(self.sde, t)?;
+        let t = check_time(self.sde, t)?;
         let s = self.score.score(x, t)?;
         S::lincomb(&[(-self.sde.marginal(t).sigma, &s)])
+    }
+
+    fn denoised(&self, x: &S, t: f64) -> Result<Option<S>> {
+        self.score.denoised(x, check_time(self.sde, t)?)
     }
 
     fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {

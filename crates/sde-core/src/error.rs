@@ -1,3 +1,5 @@
+use crate::{Short, shorten};
+
 /// The errors of this crate and of everything that implements its traits.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -11,7 +13,7 @@ pub enum Error {
         found: Vec<usize>,
     },
     /// A time outside the interval on which the SDE is defined.
-    #[error("time t = {t} is outside [0, {horizon}]")]
+    #[error("time t = {} is outside [0, {}]", Short(*.t), Short(*.horizon))]
     Time {
         /// The offending time.
         t: f64,
@@ -19,7 +21,7 @@ pub enum Error {
         horizon: f64,
     },
     /// A constant that its model does not allow.
-    #[error("{name} = {value}: {reason}")]
+    #[error("{name} = {}: {reason}", shorten(.value))]
     Parameter {
         /// The constant's name.
         name: String,
@@ -39,7 +41,7 @@ pub enum Error {
         expected: Vec<String>,
     },
     /// A value that must be finite is not.
-    #[error("{what} is {value} at row {row}")]
+    #[error("{what} is {} at row {row}", Short(*.value))]
     NonFinite {
         /// What was computed.
         what: &'static str,
@@ -48,6 +50,9 @@ pub enum Error {
         /// The row it belongs to.
         row: usize,
     },
+    /// Counts that no run can end with.
+    #[error(transparent)]
+    Excess(crate::counts::Excess),
     /// An error of a model behind one of the traits.
     #[error(transparent)]
     Model(Box<dyn std::error::Error + Send + Sync>),

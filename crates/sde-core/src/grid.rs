@@ -2,7 +2,7 @@
 
 use crate::schedule::{Cosine, iddpm_sigmas};
 use crate::sde::{check_time, parse::constants};
-use crate::{Error, Result, Sde};
+use crate::{Error, Result, Sde, counts};
 
 /// A rule that places `n` steps between two times.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -126,11 +126,13 @@ impl TimeGrid {
         }
     }
 
-    /// The `n_steps + 1` times from `t_start` down to `t_end`, both included exactly.
+    /// The `n_steps + 1` times from `t_start` down to `t_end`, both included exactly (but for rounding
+    /// past `[0, T]`, see [`crate::sde::check_time`]).
     ///
     /// # Errors
     /// [`Error::Time`] for an end outside `[0, T]`; [`Error::Parameter`] when `t_end >= t_start`,
-    /// when there are too few steps, or when the rule needs `sigma > 0` where it is zero.
+    /// when there are too few steps, or when the rule needs `sigma > 0` where it is zero;
+    /// [`Error::Excess`] for more steps than memory holds.
     ///
     /// ```
     /// use sde_core::{Ou, TimeGrid};
@@ -146,19 +148,20 @@ impl TimeGrid {
         t_start: f64,
         t_end: f64,
     ) -> Result<Vec<f64>> {
-        check_time(sde, t_start)?;
-        check_time(sde, t_end)?;
+        let (t_start, t_end) = (check_time(sde, t_start)?, check_time(sde, t_end)?);
         let refuse = |name: &str, value: String, reason: &str| {
             Err(Error::Parameter { name: name.into(), value, reason: reason.into() })
         };
         if t_end >= t_start {
-            return refuse("t_end", t_end.to_string(), &format!("must be below {t_start}"));
+            return refuse("t_end", format!("{t_end:?}"), &format!("must be below {t_start:?}"));
         }
         let least = if *self == Self::OdeSdeGap { 100 } else { 1 };
         if n_steps < least {
             let reason = format!("the grid {} needs at least {least}", self.name());
             return refuse("n_steps", n_steps.to_string(), &reason);
         }
+        // The grid, and two copies of it in a solve.
+        counts::in_memory(&[("steps", n_steps as u64)], 24).map_err(Error::Excess)?;
         let (a, b) = (t_start, t_end);
         let at = |i: usize| i as f64 / n_steps as f64;
         let noise_level = |t: f64| {
@@ -169,7 +172,12 @@ impl TimeGrid {
             Self::Uniform => Box::new(|i| Ok(a + (b - a) * at(i))),
             Self::Quadratic => Box::new(|i| Ok((a.sqrt() + (b.sqrt() - a.sqrt()) * at(i)).powi(2))),
             Self::Karras { rho } => {
-                let (p, q) = (noise_level(a).powf(1.0 / rho), noise_level(b).powf(1.0 / rho));
+                // The level itself is beyond the numbers where alpha is below them.
+                let root = |t: f64| match noise_level(t) {
+                    level if level.is_finite() => level.powf(1.0 / rho),
+                    _ => (-sde.half_log_snr(t) / rho).exp(),
+                };
+                let (p, q) = (root(a), root(b));
                 Box::new(move |i| sde.time_of_half_log_snr(-rho * (p + (q - p) * at(i)).ln()))
             }
             Self::LogSnr | Self::PolyExponential { .. } => {
@@ -178,7 +186,8 @@ impl TimeGrid {
                     let kind = self.name();
                     let kind = kind.split(':').next().unwrap_or_default();
                     let reason = format!("{kind} needs sigma > 0 there");
-                    return refuse("t_end", b.to_string(), &reason);
+                    let shown = if b == 0.0 { "0".into() } else { format!("{b:?}") };
+                    return refuse("t_end", shown, &reason);
                 }
                 let gone = match *self {
                     Self::PolyExponential { rho } if rho != 1.0 => {
@@ -226,7 +235,7 @@ impl TimeGrid {
         }
         times.push(b);
         if let Some(w) = times.windows(2).find(|w| w[1] >= w[0]) {
-            let reason = format!("steps of {} vanish at t = {}", self.name(), w[0]);
+            let reason = format!("steps of {} vanish at t = {:?}", self.name(), w[0]);
             return refuse("n_steps", n_steps.to_string(), &reason);
         }
         Ok(times)

@@ -14,6 +14,7 @@
 //! ```
 
 pub mod analytic;
+pub mod counts;
 mod dynamics;
 mod error;
 mod grid;
@@ -24,6 +25,7 @@ mod residual;
 pub mod schedule;
 mod score;
 pub mod sde;
+mod short;
 mod state;
 
 pub use dynamics::{Dynamics, Reverse, Semilinear};
@@ -35,4 +37,5 @@ pub use probe::Probe;
 pub use residual::{log_density_residual, potential_residual};
 pub use score::{Derivatives, Potential, Score, ScoreJvp};
 pub use sde::{Brownian, Discrete, Discretisation, Edm, Marginal, Ou, Sde, SubVp, Ve, Vp};
+pub use short::{Short, shorten};
 pub use state::{State, Tolerance, Unit};

@@ -1,9 +1,9 @@
 //! Mixtures of Gaussians with full covariances.
 
-use faer::{Mat, Side};
 use ndarray::Array2;
 
 use super::score::{AnalyticScore, At, Components, Parts, Target, Want};
+use super::spectrum::{spectrum, variances};
 use crate::{Error, Key, Result, Sde};
 
 /// A mixture of Gaussians, `sum_k w_k N(m_k, S_k)`; a covariance may be rank-deficient.
@@ -29,6 +29,8 @@ use crate::{Error, Key, Result, Sde};
 pub struct GaussianMixture {
     dim: usize,
     weights: Vec<f64>,
+    /// `[K]`, for weights beside which others are zero as well.
+    log_weights: Vec<f64>,
     /// `[K, D]`.
     means: Vec<f64>,
     /// `[K, D]`, the eigenvalues of the covariances.
@@ -38,7 +40,8 @@ pub struct GaussianMixture {
 }
 
 impl GaussianMixture {
-    /// The mixture of the given weights (normalised here), means and covariances.
+    /// The mixture of the given weights (of any size: normalised here), means and covariances. A covariance
+    /// need be symmetric to single precision, and positive semi-definite to rounding.
     ///
     /// # Errors
     /// [`Error::Shape`] when the arguments do not fit each other; [`Error::Parameter`] for a weight
@@ -53,47 +56,41 @@ impl GaussianMixture {
                 found,
             });
         }
-        let refuse = |name: &str, value: String, reason: &str| Error::Parameter {
-            name: name.into(),
-            value,
+        let refuse = |name: String, value: f64, reason: &str| Error::Parameter {
+            name,
+            value: format!("{value:?}"),
             reason: reason.into(),
         };
-        if let Some(w) = weights.iter().find(|w| !(w.is_finite() && **w > 0.0)) {
-            return Err(refuse("weight", w.to_string(), "must be finite and positive"));
+        if let Some(k) = weights.iter().position(|w| !(w.is_finite() && *w > 0.0)) {
+            let name = format!("weight {k}");
+            return Err(refuse(name, weights[k], "must be finite and positive"));
         }
-        if let Some(m) = means.iter().find(|m| !m.is_finite()) {
-            return Err(refuse("mean", m.to_string(), "must be finite"));
+        if let Some(((k, i), m)) = means.indexed_iter().find(|(_, m)| !m.is_finite()) {
+            return Err(refuse(format!("mean {k}, entry {i}"), *m, "must be finite"));
         }
-        let total: f64 = weights.iter().sum();
+        let off = |((i, j), c): ((usize, usize), &f64)| i != j && *c != 0.0;
+        let diagonal = !covs.iter().any(|c| c.indexed_iter().any(off));
         let (mut eigenvalues, mut axes) = (vec![], vec![]);
-        let mut diagonal = true;
-        for cov in covs {
+        for (k, cov) in covs.iter().enumerate() {
             if cov.dim() != (dim, dim) {
                 return Err(Error::Shape { expected: vec![dim, dim], found: cov.shape().to_vec() });
             }
-            let size = cov.iter().fold(0.0_f64, |s, c| s.max(c.abs()));
-            let skew = cov
-                .indexed_iter()
-                .find(|((i, j), c)| !c.is_finite() || (*c - cov[[*j, *i]]).abs() > 1e-12 * size);
-            if let Some(((i, j), c)) = skew {
-                let name = format!("covariance[{i},{j}]");
-                return Err(refuse(&name, c.to_string(), "must be finite and symmetric"));
+            if diagonal {
+                eigenvalues.extend(variances(k, cov)?);
+            } else {
+                let found = spectrum(k, cov)?;
+                eigenvalues.extend(found.values);
+                axes.extend(found.axes);
             }
-            diagonal &= cov.indexed_iter().all(|((i, j), c)| i == j || *c == 0.0);
-            let (values, vectors) = eigen(cov)?;
-            if let Some(l) = values.iter().find(|l| **l < -1e-12 * size) {
-                return Err(refuse("eigenvalue", l.to_string(), "must not be negative"));
-            }
-            // Rounding is no variance: a direction without any stays without.
-            eigenvalues.extend(values.iter().map(|l| if *l > 1e-14 * size { *l } else { 0.0 }));
-            axes.extend(vectors);
         }
-        if diagonal {
-            eigenvalues = covs.iter().flat_map(|c| c.diag().to_vec()).collect();
+        if let Some(l) = eigenvalues.iter().find(|l| **l > LARGEST) {
+            return Err(refuse("variance".into(), *l, "is too large for double precision"));
         }
+        let (weights, log_weights) = normalised(weights);
         Ok(Self {
             dim,
-            weights: weights.iter().map(|w| w / total).collect(),
+            weights,
+            log_weights,
             means: means.iter().copied().collect(),
             eigenvalues,
             axes: (!diagonal).then_some(axes),
@@ -158,18 +155,23 @@ impl GaussianMixture {
     }
 }
 
-/// Eigenvalues of a symmetric matrix, and its eigenvectors as rows.
-fn eigen(cov: &Array2<f64>) -> Result<(Vec<f64>, Vec<f64>)> {
-    let d = cov.nrows();
-    let matrix = Mat::from_fn(d, d, |i, j| 0.5 * (cov[[i, j]] + cov[[j, i]]));
-    let found = matrix.self_adjoint_eigen(Side::Lower).map_err(|e| Error::Parameter {
-        name: "covariance".into(),
-        value: format!("{cov}"),
-        reason: format!("no eigendecomposition: {e:?}"),
-    })?;
-    let values = (0..d).map(|i| found.S()[i]).collect();
-    let vectors = (0..d).flat_map(|i| (0..d).map(move |j| (i, j)));
-    Ok((values, vectors.map(|(i, j)| found.U()[(j, i)]).collect()))
+/// The largest variance, with room for the factors of a density.
+const LARGEST: f64 = 1e300;
+
+/// Weights that add to one, and their logarithms.
+fn normalised(weights: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let largest = weights.iter().copied().fold(0.0, f64::max);
+    // Of a size that a sum of them keeps in range: by a power of two, which changes no digit.
+    let unit = if largest > 1e300 { 0.5_f64.powi(64) } else { 1.0 };
+    let unit = if largest < 1e-200 { 2.0_f64.powi(512) } else { unit };
+    let total: f64 = weights.iter().map(|w| w * unit).sum();
+    let share = |w: &f64| w * unit / total;
+    let log = |w: &f64| {
+        let share = share(w);
+        // A share below the range of normal numbers has lost digits, or all.
+        if share.is_normal() { share.ln() } else { w.ln() + unit.ln() - total.ln() }
+    };
+    (weights.iter().map(share).collect(), weights.iter().map(log).collect())
 }
 
 /// The coordinate along the `i`-th axis of a component; `None` for the axes of the space.
@@ -213,15 +215,16 @@ impl Components for GaussianMixture {
     fn prepare(&self, at: At) -> Result<Prepared> {
         let vars: Vec<f64> =
             self.eigenvalues.iter().map(|l| at.alpha * at.alpha * l + at.var).collect();
-        if vars.contains(&0.0) {
-            return Err(Error::Parameter {
-                name: "t".into(),
-                value: at.t.to_string(),
-                reason: "the density of a rank-deficient Gaussian needs sigma(t) > 0".into(),
-            });
+        if let Some(v) = vars.iter().find(|v| !v.is_normal()) {
+            let reason = match *v {
+                0.0 => "the density of a rank-deficient Gaussian needs sigma(t) > 0".into(),
+                v => format!("a variance of {v:?} is out of the range of double precision"),
+            };
+            let (name, value) = ("t".into(), at.t.to_string());
+            return Err(Error::Parameter { name, value, reason });
         }
-        let log_scale = self.weights.iter().zip(vars.chunks(self.dim)).map(|(w, v)| {
-            w.ln() - 0.5 * v.iter().map(|v| (std::f64::consts::TAU * v).ln()).sum::<f64>()
+        let log_scale = self.log_weights.iter().zip(vars.chunks(self.dim)).map(|(w, v)| {
+            w - 0.5 * v.iter().map(|v| (std::f64::consts::TAU * v).ln()).sum::<f64>()
         });
         let log_scale = log_scale.collect();
         Ok(Prepared { at, precision: vars.iter().map(|v| 1.0 / v).collect(), log_scale })
@@ -259,6 +262,31 @@ impl Components for GaussianMixture {
             out.log[k] = p.log_scale[k] - 0.5 * square;
             out.trace[k] = trace;
             out.d_t[k] = d_t;
+        }
+        let nowhere = |l: &f64| *l == f64::NEG_INFINITY;
+        if out.log.iter().any(nowhere) && !out.log.iter().all(nowhere) {
+            // Components without a share in the density: an infinity times nothing would be NaN.
+            for k in (0..self.count()).filter(|k| nowhere(&out.log[*k])) {
+                out.grad[k * d..][..d].fill(0.0);
+                out.hv[k * d..][..d].fill(0.0);
+                (out.trace[k], out.d_t[k]) = (0.0, 0.0);
+            }
+        }
+    }
+
+    /// `m + alpha S (alpha^2 S + sigma^2)^{-1} (x - alpha m)`.
+    fn data(&self, p: &Prepared, x: &[f64], out: &mut [f64]) {
+        let d = self.dim;
+        for k in 0..self.count() {
+            let mean = &self.means[k * d..][..d];
+            let data = &mut out[k * d..][..d];
+            data.copy_from_slice(mean);
+            for i in 0..d {
+                let axis = self.axes.as_ref().map(|a| &a[(k * d + i) * d..][..d]);
+                let y = along(axis, i, |j| x[j] - p.at.alpha * mean[j]);
+                let gain = p.at.alpha * self.eigenvalues[k * d + i] * p.precision[k * d + i];
+                add(axis, i, gain * y, data);
+            }
         }
     }
 }

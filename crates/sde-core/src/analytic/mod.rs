@@ -4,6 +4,7 @@ mod checker;
 mod data;
 mod mixture;
 mod score;
+mod spectrum;
 mod tail;
 
 pub use data::DataSet;

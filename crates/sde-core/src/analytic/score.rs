@@ -21,7 +21,7 @@ pub(super) struct At {
 
 impl At {
     fn new(sde: &dyn Sde, t: f64) -> Result<Self> {
-        check_time(sde, t)?;
+        let t = check_time(sde, t)?;
         let m = sde.marginal(t);
         let (a, g2) = (sde.drift_coef(t), sde.diffusion_squared(t));
         Ok(Self { t, alpha: m.alpha, var: m.sigma * m.sigma, a, g2 })
@@ -59,6 +59,8 @@ pub(super) trait Components: Send + Sync {
     fn count(&self) -> usize;
     fn prepare(&self, at: At) -> Result<Self::Prepared>;
     fn parts(&self, prepared: &Self::Prepared, x: &[f64], want: Want<'_>, out: &mut Parts);
+    /// `[K, D]`, the expected data given `x` of each component, without cancellation.
+    fn data(&self, prepared: &Self::Prepared, x: &[f64], out: &mut [f64]);
 }
 
 /// Assembled from parts: `log p = log sum_k w_k p_k` and its derivatives, written with
@@ -114,6 +116,16 @@ impl<'c, C: Components> Assembly<'c, C> {
             for (((o, g), s), hv) in out.iter_mut().zip(g).zip(&self.score).zip(hv) {
                 *o += r * (hv + (g - s) * along);
             }
+        }
+    }
+
+    /// `E[x_0 | x]`, the components' expected data by responsibility.
+    fn data(&mut self, prepared: &C::Prepared, x: &[f64], out: &mut [f64]) {
+        let each = &mut self.parts.hv;
+        self.components.data(prepared, x, each);
+        out.fill(0.0);
+        for (r, data) in self.r.iter().zip(each.chunks(x.len())) {
+            out.iter_mut().zip(data).for_each(|(o, d)| *o += r * d);
         }
     }
 
@@ -213,7 +225,7 @@ impl<'a> AnalyticScore<'a> {
         let x = x.as_standard_layout();
         let rows = x.as_slice().expect("standard layout").chunks(d.max(1));
         let mut assembly = Assembly::new(components);
-        let mut jv = vec![0.0; d];
+        let mut more = vec![0.0; d];
         let mut now: Option<(f64, C::Prepared)> = None;
         for (b, x) in rows.enumerate() {
             let t = if t.len() == 1 { t[0] } else { t[b] };
@@ -225,17 +237,21 @@ impl<'a> AnalyticScore<'a> {
             match want {
                 Row::Score => assembly.at(prepared, x, Want::Score),
                 Row::Everything => assembly.at(prepared, x, Want::Everything),
+                Row::Data => {
+                    assembly.at(prepared, x, Want::Score);
+                    assembly.data(prepared, x, &mut more);
+                }
                 Row::Jvp(v) => {
                     let v = v.row(b);
                     let v = v.as_slice().expect("standard layout");
                     assembly.at(prepared, x, Want::Jvp(v));
-                    assembly.jvp(v, &mut jv);
+                    assembly.jvp(v, &mut more);
                 }
             }
             each(Found {
                 log_density: assembly.log_density,
                 score: &assembly.score,
-                jvp: &jv,
+                more: &more,
                 laplacian: if matches!(want, Row::Everything) { assembly.laplacian() } else { 0.0 },
                 d_t: if matches!(want, Row::Everything) { assembly.d_t() } else { 0.0 },
             });
@@ -248,13 +264,15 @@ impl<'a> AnalyticScore<'a> {
 enum Row<'a> {
     Score,
     Jvp(&'a Array2<f64>),
+    Data,
     Everything,
 }
 
 struct Found<'a> {
     log_density: f64,
     score: &'a [f64],
-    jvp: &'a [f64],
+    /// The Jacobian times the direction, or the expected data.
+    more: &'a [f64],
     laplacian: f64,
     d_t: f64,
 }
@@ -268,6 +286,12 @@ impl Score<Array2<f64>> for AnalyticScore<'_> {
         let mut s = Vec::with_capacity(x.len());
         self.rows(x, &[t], Row::Score, |row| s.extend_from_slice(row.score))?;
         Ok(shaped(x, s))
+    }
+
+    fn denoised(&self, x: &Array2<f64>, t: f64) -> Result<Option<Array2<f64>>> {
+        let mut data = Vec::with_capacity(x.len());
+        self.rows(x, &[t], Row::Data, |row| data.extend_from_slice(row.more))?;
+        Ok(Some(shaped(x, data)))
     }
 }
 
@@ -285,7 +309,7 @@ impl ScoreJvp<Array2<f64>> for AnalyticScore<'_> {
         let (mut s, mut jv) = (Vec::with_capacity(x.len()), Vec::with_capacity(x.len()));
         self.rows(x, &[t], Row::Jvp(&v), |row| {
             s.extend_from_slice(row.score);
-            jv.extend_from_slice(row.jvp);
+            jv.extend_from_slice(row.more);
         })?;
         Ok((shaped(x, s), shaped(x, jv)))
     }
@@ -344,6 +368,10 @@ mod tensor {
     impl Score<Tensor> for AnalyticScore<'_> {
         fn score(&self, x: &Tensor, t: f64) -> Result<Tensor> {
             back(self.score(&host(x)?, t)?, x)
+        }
+
+        fn denoised(&self, x: &Tensor, t: f64) -> Result<Option<Tensor>> {
+            self.denoised(&host(x)?, t)?.map(|data| back(data, x)).transpose()
         }
     }
 

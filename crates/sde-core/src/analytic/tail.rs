@@ -4,7 +4,7 @@ use libm::{erf, erfc};
 
 const SQRT_HALF: f64 = std::f64::consts::FRAC_1_SQRT_2;
 /// `log sqrt(2 pi)`.
-const LOG_SQRT_TAU: f64 = 0.918_938_533_204_672_8;
+pub(super) const LOG_SQRT_TAU: f64 = 0.918_938_533_204_672_8;
 
 /// Mills' ratio `Q(z) / phi(z)` for `z >= 0`.
 pub(super) fn mills(z: f64) -> f64 {
@@ -32,6 +32,29 @@ pub(super) fn mass(a: f64, b: f64) -> (f64, f64, f64) {
     let m = 0.5 * (erf(a * SQRT_HALF) - erf(b * SQRT_HALF));
     let phi = |z: f64| (-0.5 * z * z - LOG_SQRT_TAU).exp();
     (m.ln(), phi(a) / m, phi(b) / m)
+}
+
+/// Nodes in `(-1, 1)` and weights of Gauss-Legendre's rule of order 16.
+const GAUSS: [(f64, f64); 4] = [
+    (0.183_434_642_495_649_8, 0.362_683_783_378_362),
+    (0.525_532_409_916_329, 0.313_706_645_877_887_3),
+    (0.796_666_477_413_626_7, 0.222_381_034_453_374_5),
+    (0.960_289_856_497_536_2, 0.101_228_536_290_376_3),
+];
+
+/// Of the density `e^{a w v - w^2 v^2 / 2}` of `v` in `(0, 1)`, that of the place in a cell of width
+/// `w` that begins `a` away: its integral, the mean of `v` and its variance, for `w` and `|a w|` at
+/// most 1.
+pub(super) fn share(a: f64, w: f64) -> (f64, f64, f64) {
+    let weighed: [(f64, f64); 8] = std::array::from_fn(|i| {
+        let (x, c) = GAUSS[i / 2];
+        let v = 0.5 + if i % 2 == 0 { 0.5 * x } else { -0.5 * x };
+        (v, 0.5 * c * (w * v * (a - 0.5 * w * v)).exp())
+    });
+    let norm: f64 = weighed.iter().map(|(_, c)| c).sum();
+    let mean = weighed.iter().map(|(v, c)| c * v).sum::<f64>() / norm;
+    let var = weighed.iter().map(|(v, c)| c * (v - mean) * (v - mean)).sum::<f64>() / norm;
+    (norm, mean, var)
 }
 
 #[cfg(test)]

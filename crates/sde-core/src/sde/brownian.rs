@@ -1,7 +1,7 @@
 //! Brownian motion.
 
 use super::{Marginal, Sde, inverse_in_range, positive};
-use crate::Result;
+use crate::{Result, Short};
 
 /// The process `dX = dW` on `[0, T]`: noise whose variance is the time.
 ///
@@ -39,7 +39,7 @@ impl Default for Brownian {
 
 impl Sde for Brownian {
     fn name(&self) -> String {
-        format!("brownian:horizon={}", self.horizon)
+        format!("brownian:horizon={}", Short(self.horizon))
     }
 
     fn horizon(&self) -> f64 {

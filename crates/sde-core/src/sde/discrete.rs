@@ -55,10 +55,11 @@ impl Discrete {
         if let Some((i, beta)) = betas.iter().enumerate().find(|(_, b)| !(**b > 0.0 && **b < 1.0)) {
             return refuse(&format!("beta[{i}]"), beta.to_string(), "must lie between 0 and 1");
         }
-        // B = -log alpha^2 and (sigma / alpha)^2 = e^B - 1.
+        // B = -log alpha^2 and (sigma / alpha)^2 = e^B - 1, which is e^B to rounding before it is
+        // beyond the numbers.
         let log_ratio = |b: &mut f64, beta: &f64| {
             *b -= (-beta).ln_1p();
-            Some(0.5 * b.exp_m1().ln())
+            Some(if *b < 700.0 { 0.5 * b.exp_m1().ln() } else { 0.5 * *b })
         };
         let log_ratios = betas.iter().scan(0.0, log_ratio).collect();
         let between = Between::default();
@@ -87,6 +88,8 @@ impl Discrete {
         let (a, b, u) = self.cell(t);
         match self.between {
             Between::LogRatio => a + u * (b - a),
+            // The same where the ratios are beyond the numbers.
+            Between::Ratio if b > 700.0 => a + (u * (b - a).exp_m1()).ln_1p(),
             Between::Ratio => (a.exp() + u * (b.exp() - a.exp())).ln(),
         }
     }
@@ -118,6 +121,7 @@ impl Sde for Discrete {
         let (a, b, _) = self.cell(t);
         let slope = match self.between {
             Between::LogRatio => b - a,
+            Between::Ratio if b > 700.0 => (b - a).exp_m1() / (self.log_ratio(t) - a).exp(),
             Between::Ratio => (b.exp() - a.exp()) / self.log_ratio(t).exp(),
         };
         -2.0 * (-self.integral(t)).exp_m1() * slope

@@ -1,7 +1,7 @@
 //! The process of Karras et al.: noise level as time.
 
 use super::{Marginal, Sde, inverse_in_range, positive};
-use crate::Result;
+use crate::{Result, Short};
 
 /// The process `dX = sqrt(2 t) dW` on `[0, sigma_max]`, whose time is its noise level.
 ///
@@ -37,7 +37,7 @@ impl Default for Edm {
 
 impl Sde for Edm {
     fn name(&self) -> String {
-        format!("edm:sigma-max={}", self.sigma_max)
+        format!("edm:sigma-max={}", Short(self.sigma_max))
     }
 
     fn horizon(&self) -> f64 {

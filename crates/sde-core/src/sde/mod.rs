@@ -90,13 +90,26 @@ pub trait Sde: Send + Sync {
     }
 }
 
-/// Checks that a time lies in `[0, T]`.
+/// A time that lies in `[0, T]`; one that rounding took past an end, by `1e-12 T` at most, is that end.
 ///
 /// # Errors
-/// [`Error::Time`] when it does not, or is not a number.
-pub fn check_time(sde: &dyn Sde, t: f64) -> Result<()> {
+/// [`Error::Time`] for any other, or what is not a number.
+///
+/// ```
+/// use sde_core::{Edm, sde::check_time};
+/// assert_eq!(check_time(&Edm::default(), 80.000_000_000_000_01)?, 80.0);
+/// assert!(check_time(&Edm::default(), 80.001).is_err());
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+pub fn check_time(sde: &dyn Sde, t: f64) -> Result<f64> {
     let horizon = sde.horizon();
-    if t >= 0.0 && t <= horizon { Ok(()) } else { Err(Error::Time { t, horizon }) }
+    within(t, horizon).ok_or(Error::Time { t, horizon })
+}
+
+/// `t` in `[0, T]`, where it lies there up to rounding.
+fn within(t: f64, horizon: f64) -> Option<f64> {
+    let slack = 1e-12 * horizon;
+    (t >= -slack && t <= horizon + slack).then(|| t.clamp(0.0, horizon))
 }
 
 impl std::fmt::Debug for dyn Sde + '_ {
@@ -155,14 +168,10 @@ pub(crate) fn positive(name: &str, value: f64) -> Result<f64> {
 
 /// Accepts the inverse `t` of `lambda` when it lies in `[0, T]` up to rounding.
 fn inverse_in_range(lambda: f64, t: f64, horizon: f64) -> Result<f64> {
-    let slack = 1e-12 * horizon;
-    if t >= -slack && t <= horizon + slack {
-        return Ok(t.clamp(0.0, horizon));
-    }
-    Err(Error::Parameter {
+    within(t, horizon).ok_or_else(|| Error::Parameter {
         name: "lambda".into(),
         value: lambda.to_string(),
-        reason: format!("its time {t} is outside [0, {horizon}]"),
+        reason: format!("its time {t:?} is outside [0, {horizon:?}]"),
     })
 }
 

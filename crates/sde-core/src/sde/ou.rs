@@ -1,7 +1,7 @@
 //! The Ornstein-Uhlenbeck process of unit rate.
 
 use super::{Marginal, Sde, inverse_in_range, positive};
-use crate::Result;
+use crate::{Result, Short};
 
 /// The Ornstein-Uhlenbeck process `dX = -X dt + dW` on `[0, T]`.
 ///
@@ -38,7 +38,7 @@ impl Default for Ou {
 
 impl Sde for Ou {
     fn name(&self) -> String {
-        format!("ou:horizon={}", self.horizon)
+        format!("ou:horizon={}", Short(self.horizon))
     }
 
     fn horizon(&self) -> f64 {

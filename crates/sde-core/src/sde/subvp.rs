@@ -2,7 +2,7 @@
 
 use super::vp::Linear;
 use super::{Marginal, Sde, inverse_in_range};
-use crate::Result;
+use crate::{Result, Short};
 
 /// The sub-VP process `dX = -beta/2 X dt + sqrt(beta (1 - e^{-2B})) dW` on `[0, 1]`.
 ///
@@ -33,7 +33,7 @@ impl SubVp {
 
 impl Sde for SubVp {
     fn name(&self) -> String {
-        format!("sub-vp:beta0={},beta1={}", self.linear.beta0, self.linear.beta1)
+        format!("sub-vp:beta0={},beta1={}", Short(self.linear.beta0), Short(self.linear.beta1))
     }
 
     fn horizon(&self) -> f64 {

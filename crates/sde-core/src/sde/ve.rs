@@ -2,7 +2,7 @@
 
 use super::discretisation::{Discretisation, step_back};
 use super::{Marginal, Sde, inverse_in_range, positive};
-use crate::{Error, Result};
+use crate::{Error, Result, Short};
 
 /// The variance-exploding process `dX = sigma(t) sqrt(2 log(sigma_max / sigma_min)) dW` on `[0, 1]`.
 ///
@@ -55,7 +55,7 @@ impl Default for Ve {
 
 impl Sde for Ve {
     fn name(&self) -> String {
-        format!("ve:sigma-min={},sigma-max={}", self.sigma_min, self.sigma_max)
+        format!("ve:sigma-min={},sigma-max={}", Short(self.sigma_min), Short(self.sigma_max))
     }
 
     fn horizon(&self) -> f64 {

@@ -2,7 +2,7 @@
 
 use super::discretisation::{Discretisation, step_back};
 use super::{Marginal, Sde, inverse_in_range, positive, softplus};
-use crate::{Error, Result};
+use crate::{Error, Result, Short};
 
 /// `beta(t) = beta0 + (beta1 - beta0) t` on `[0, 1]` and its integral `B(t)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +70,7 @@ impl Vp {
 
 impl Sde for Vp {
     fn name(&self) -> String {
-        format!("vp:beta0={},beta1={}", self.linear.beta0, self.linear.beta1)
+        format!("vp:beta0={},beta1={}", Short(self.linear.beta0), Short(self.linear.beta1))
     }
 
     fn horizon(&self) -> f64 {

@@ -5,7 +5,7 @@ mod slices;
 #[cfg(feature = "candle")]
 mod tensor;
 
-use crate::{Key, Result};
+use crate::{Key, Result, Short};
 
 /// Absolute and relative tolerance of an adaptive solve.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,6 +14,12 @@ pub struct Tolerance {
     pub abs: f64,
     /// Relative part, of the larger of the two states a step connects.
     pub rel: f64,
+}
+
+impl std::fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "abs {}, rel {}", Short(self.abs), Short(self.rel))
+    }
 }
 
 /// How the parts of a tolerance make the unit an error is measured in.
@@ -121,6 +127,11 @@ pub trait State: Clone + Send + Sync + Sized {
     /// # Panics
     /// When `parts` is empty.
     fn concat_rows(parts: &[Self]) -> Result<Self>;
+
+    /// The rounding unit of an element: the distance from 1 to the next larger number.
+    fn resolution(&self) -> f64 {
+        f64::EPSILON
+    }
 
     /// Whether every element is finite.
     ///

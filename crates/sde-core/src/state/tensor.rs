@@ -200,6 +200,15 @@ impl State for Tensor {
         Ok(Tensor::cat(parts, 0)?.detach())
     }
 
+    fn resolution(&self) -> f64 {
+        match self.dtype() {
+            DType::F16 => 2_f64.powi(-10),
+            DType::BF16 => 2_f64.powi(-7),
+            DType::F32 => f64::from(f32::EPSILON),
+            _ => f64::EPSILON,
+        }
+    }
+
     fn all_finite(&self) -> Result<bool> {
         if let Some(held) = Held::new(self) {
             return Ok(match held.slice() {

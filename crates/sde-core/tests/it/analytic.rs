@@ -255,6 +255,62 @@ fn samples_follow_the_densities() {
     }
 }
 
+/// Tweedie's formula where it has digits, and what it tends to where it has none: the mean of the data,
+/// moved towards `x` by `alpha` of it.
+#[test]
+fn expected_data_have_all_digits() {
+    for sde in sdes() {
+        for (name, score) in targets(&*sde) {
+            for u in TIMES {
+                let t = u * sde.horizon();
+                let m = sde.marginal(t);
+                let x = points(&score, 2.0);
+                let found = score.denoised(&x, t).unwrap().unwrap();
+                let formula = (&x + score.score(&x, t).unwrap() * m.sigma.powi(2)) / m.alpha;
+                let lost = 1e-13 * (m.sigma.max(1.0) / m.alpha).powi(2);
+                let e = (&found - &formula).iter().fold(0.0_f64, |e, d| e.max(d.abs()));
+                assert!(e < 1e-12 + lost, "{name} {} t = {t}: {e:e} {lost:e}", sde.name());
+            }
+        }
+    }
+    for horizon in [30.0, 200.0, 740.0, 800.0] {
+        let ou = Ou::new(horizon).unwrap();
+        let alpha = ou.marginal(horizon).alpha;
+        let x = array![[0.4, -1.0], [-2.0, 0.1]];
+        // The checkerboard's cells lie along its diagonal more than across.
+        for (set, shared) in [(DataSet::Blob, 0.0), (DataSet::Checker, 0.5625)] {
+            let score = set.under(&ou).unwrap();
+            let found = score.denoised(&x, horizon).unwrap().unwrap();
+            for ((i, j), d) in found.indexed_iter() {
+                let along = set.variance() * x[[i, j]] + shared * x[[i, 1 - j]];
+                let e = (d - 2.0 * alpha * along).abs();
+                assert!(e < 1e-14 + 20.0 * alpha * alpha, "{horizon}: {d}");
+            }
+        }
+    }
+}
+
+/// Cells far narrower than the noise: density, score and derivatives of a point in the tail against
+/// those of a single normal, to which they tend like the width squared.
+#[test]
+fn cells_narrower_than_rounding_are_points() {
+    for horizon in [25.0, 100.0, 800.0] {
+        let ou = Ou::new(horizon).unwrap();
+        let score = DataSet::Checker.under(&ou).unwrap();
+        let x = array![[0.0, 0.0], [0.7, -0.2], [6.0, 5.0], [-30.0, 2.0]];
+        let d = score.derivatives(&x, &[horizon; 4]).unwrap();
+        for (b, x) in x.outer_iter().enumerate() {
+            let square = x.dot(&x);
+            let log = -square - std::f64::consts::PI.ln();
+            assert!((d.potential[b] - log).abs() < 1e-7 * (1.0 + square), "{}", d.potential[b]);
+            assert!((d.laplacian[b] + 4.0).abs() < 1e-7 && d.d_t[b].abs() < 1e-7 * (1.0 + square));
+            for (s, x) in d.score.row(b).iter().zip(x) {
+                assert!((s + 2.0 * x).abs() < 1e-7 * (1.0 + x.abs()), "{s} {x}");
+            }
+        }
+    }
+}
+
 #[test]
 fn nonsense_is_refused() {
     let one = |cov: Array2<f64>| GaussianMixture::new(&[1.0], &array![[0.0, 0.0]], &[cov]);

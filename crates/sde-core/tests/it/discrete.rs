@@ -64,6 +64,24 @@ fn it_is_a_linear_sde() {
     }
 }
 
+/// `(sigma / alpha)^2` is beyond the numbers from step 1024 on, `alpha` below them from 2151 on: the
+/// logarithm goes on by `log(2) / 2` a step.
+#[test]
+fn signal_below_the_numbers_is_none() {
+    for between in [Between::LogRatio, Between::Ratio] {
+        let sde = Discrete::new(&[0.5; 4000]).unwrap().with_between(between);
+        let m = sde.marginal(4000.0);
+        assert_eq!((m.alpha, m.sigma), (0.0, 1.0));
+        let change = sde.half_log_snr(3000.0) - sde.half_log_snr(2000.0);
+        assert!((change + 500.0 * std::f64::consts::LN_2).abs() < 1e-9, "{change}");
+    }
+    let sde = Discrete::new(&[0.5; 4000]).unwrap();
+    for t in [900.5, 1500.25, 3999.0] {
+        let found = sde.time_of_half_log_snr(sde.half_log_snr(t)).unwrap();
+        assert!((found - t).abs() < 1e-9, "{t}: {found}");
+    }
+}
+
 #[test]
 fn bad_betas_are_refused() {
     let said = |betas: &[f64]| Discrete::new(betas).unwrap_err().to_string();

@@ -63,6 +63,19 @@ fn rules_hold() {
     assert!((t[790] - 0.125).abs() < 1e-13 && (t[1] - 9.9875).abs() < 1e-13);
 }
 
+/// Noise levels beyond the numbers have logarithms: equal steps in the power of a level.
+#[test]
+fn levels_without_signal_have_a_grid() {
+    let ou = Ou::new(800.0).unwrap();
+    let times = TimeGrid::Karras { rho: 7.0 }.times(&ou, 4, 800.0, 0.0).unwrap();
+    assert_eq!((times[0], times[4]), (800.0, 0.0));
+    for (k, t) in times.iter().enumerate().take(4) {
+        // sigma / alpha = e^t / sqrt(2) to rounding.
+        let expected = 800.0 + 7.0 * (1.0 - k as f64 / 4.0).ln();
+        assert!((t - expected).abs() < 1e-11, "{k}: {t} {expected}");
+    }
+}
+
 #[test]
 fn nonsense_is_refused() {
     let message =
@@ -84,5 +97,16 @@ fn nonsense_is_refused() {
     for (grid, name) in TimeGrid::ALL.iter().zip(TimeGrid::NAMES) {
         assert_eq!(TimeGrid::parse(&grid.name()).unwrap(), *grid);
         assert_eq!(TimeGrid::parse(name).unwrap(), *grid);
+    }
+}
+
+/// More steps than memory holds are refused before the first is placed.
+#[test]
+fn grids_beyond_memory_are_refused() {
+    for n in [1 << 50, usize::MAX] {
+        for grid in TimeGrid::ALL {
+            let refused = grid.times(&Vp::default(), n, 1.0, 1e-3).unwrap_err().to_string();
+            assert!(refused.starts_with("steps = ") && refused.contains("bytes"), "{refused}");
+        }
     }
 }

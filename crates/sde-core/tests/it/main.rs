@@ -4,6 +4,7 @@ mod analytic;
 mod discrete;
 mod grid;
 mod key;
+mod mixture_input;
 mod sde;
 mod shared;
 mod state;
