@@ -7,7 +7,7 @@ use sde_core::{Error, Key, Probe, Result, ScoreJvp, State};
 pub struct Estimate {
     /// The mean.
     pub mean: Vec<f64>,
-    /// Its standard error; `None` from a single probe.
+    /// Its standard error; `None` from fewer than [`Probe::FEWEST_FOR_ERROR`] probes.
     pub std_error: Option<Vec<f64>>,
 }
 
@@ -46,7 +46,7 @@ pub fn hutchinson_divergence<S: State>(
             *spread += before * (value - *mean);
         }
     }
-    let std_error = (n_probes > 1).then(|| {
+    let std_error = (n_probes >= Probe::FEWEST_FOR_ERROR).then(|| {
         let scale = ((n_probes - 1) * n_probes) as f64;
         spread.iter().map(|s| (s / scale).sqrt()).collect()
     });

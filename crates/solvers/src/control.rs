@@ -210,7 +210,9 @@ pub struct Adaptive {
     end: f64,
     tol: Tolerance,
     h: f64,
-    h_min: f64,
+    /// The shortest step of all, and at the present time.
+    floor: f64,
+    least: f64,
     max_steps: u64,
     order: f64,
     gains: Option<Gains>,
@@ -219,6 +221,9 @@ pub struct Adaptive {
     proposed: f64,
     rejected: bool,
 }
+
+/// The shortest step, as a share of the solve: near time 0 steps shrink with the time.
+const LEAST: f64 = 1e-100;
 
 impl Adaptive {
     /// Control of a solve from `start` to `end`, in either direction.
@@ -237,14 +242,15 @@ impl Adaptive {
         let fine = |x: f64| x.is_finite() && x >= 0.0;
         if !(fine(tol.abs) && fine(tol.rel) && tol.abs + tol.rel > 0.0) {
             let reason = "must be finite, not negative and not both zero";
-            return refuse("tolerance", format!("{tol:?}"), reason);
+            return refuse("tolerance", tol.to_string(), reason);
         }
         let span = end - start;
         Ok(Self {
             end,
             tol,
             h: 0.01 * span,
-            h_min: 1e-14 * span.abs(),
+            floor: LEAST * span.abs(),
+            least: LEAST * span.abs(),
             max_steps: 100_000,
             order: 1.0,
             gains: None,
@@ -257,7 +263,7 @@ impl Adaptive {
     /// The length of the first attempt (default: a hundredth of the interval).
     #[must_use]
     pub fn with_first_step(mut self, h: f64) -> Self {
-        self.h = h.abs().max(self.h_min).copysign(self.h);
+        self.h = h.abs().max(self.floor).copysign(self.h);
         self
     }
 
@@ -293,6 +299,9 @@ impl Controller for Adaptive {
         if left == 0.0 || (left > 0.0) != (self.h > 0.0) {
             return Ok(None);
         }
+        // A shorter one would hardly move the time.
+        self.least = self.floor.max(4.0 * f64::EPSILON * t.abs());
+        self.h = self.h.abs().max(self.least).copysign(self.h);
         // A remainder just above one step is halved rather than left as a sliver.
         let t1 = if left.abs() <= 1.000_001 * self.h.abs() {
             self.end
@@ -326,7 +335,7 @@ impl Controller for Adaptive {
         let factor = if error.is_finite() { 0.9 * error.powf(-1.0 / self.order) } else { 0.1 };
         self.h = h * factor.clamp(0.1, 0.9);
         self.rejected = true;
-        if h.abs() <= self.h_min { Verdict::TooSmall } else { Verdict::Reject }
+        if h.abs() <= 1.5 * self.least { Verdict::TooSmall } else { Verdict::Reject }
     }
 
     fn adaptive(&mut self, error_order: Option<f64>) -> Option<Tolerance> {

@@ -68,7 +68,7 @@ impl Dynamic {
         let fine = |x: f64| x.is_finite() && x >= 0.0;
         if !(fine(tol.abs) && fine(tol.rel) && tol.abs + tol.rel > 0.0) {
             let reason = "must be finite, not negative and not both zero";
-            return refuse("tolerance", format!("{tol:?}"), reason);
+            return refuse("tolerance", tol.to_string(), reason);
         }
         // Shorter steps would not move the time, or not be seen by a tree of 40 levels.
         let resolution = 4.0 * f64::EPSILON * start.abs().max(end.abs());

@@ -56,7 +56,7 @@ impl<'a> LambdaAdaptive<'a> {
         let fine = |x: f64| x.is_finite() && x >= 0.0;
         if !(fine(tol.abs) && fine(tol.rel) && tol.abs + tol.rel > 0.0) {
             let reason = "must be finite, not negative and not both zero".into();
-            return refuse("tolerance", format!("{tol:?}"), reason);
+            return refuse("tolerance", tol.to_string(), reason);
         }
         let span = lambda_end - lambda_start;
         let (h, h_min, order, max_steps) = (0.05_f64.min(span), 1e-12 * span, 1.0, 100_000);

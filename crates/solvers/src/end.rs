@@ -1,6 +1,8 @@
 //! How the last step is taken.
 
-use sde_core::{Error, Result, Semilinear, State};
+use sde_core::{Error, Marginal, Result, Semilinear, State};
+
+use crate::steppers::data;
 
 /// What happens at the end of a sampler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,15 +42,14 @@ impl End {
     }
 }
 
-/// The expected data point given `x` at `t` (Tweedie's formula), `(x - sigma eps(x, t)) / alpha`.
+/// The expected data point given `x` at `t` (Tweedie's formula), `(x - sigma eps(x, t)) / alpha`; where
+/// `alpha` is too small for that, what the model itself says ([`Semilinear::denoised`]).
 ///
 /// # Errors
-/// Whatever the problem fails with.
+/// [`Error::Parameter`] where neither gives a useful digit; whatever the problem fails with.
 ///
 /// # Reference
 /// Efron 2011, "Tweedie's formula and selection bias".
 pub fn denoise<S: State, P: Semilinear<S> + ?Sized>(problem: &P, x: &S, t: f64) -> Result<S> {
-    let m = problem.marginal(t);
-    let eps = problem.eps(x, t)?;
-    S::lincomb(&[(1.0 / m.alpha, x), (-m.sigma / m.alpha, &eps)])
+    data(problem, x, t, Marginal { alpha: 1.0, sigma: 0.0 })
 }

@@ -2,12 +2,13 @@
 
 use sde_core::{Error, Key, Result as CoreResult, Score, Sde, State};
 
-use crate::{Control, End, Method, Result, Sampler, SolveError, Summary, sample_from};
+use crate::{Control, End, Method, Request, Result, Sampler, SolveError, Summary, sample_from};
 
 /// Takes every row along the probability-flow ODE: upward in time this encodes data as latents, downward
 /// it decodes them. The two are each other's inverse up to the error of the steps.
 ///
-/// Row `i` depends on itself alone. A tolerance in `control` holds for every row on its own.
+/// Row `i` depends on itself alone. A tolerance in `control` holds for every row on its own. With
+/// `(&control, BadRows::Nan(..))` for `&control` a row that cannot be solved is NaN ([`crate::BadRows`]).
 ///
 /// # Errors
 /// [`SolveError::Setup`] for a state without rows; otherwise as [`sample_from`].
@@ -33,9 +34,9 @@ use crate::{Control, End, Method, Result, Sampler, SolveError, Summary, sample_f
 /// assert!((&back - &x).iter().all(|e| e.abs() < 1e-6));
 /// # Ok::<(), solvers::SolveError>(())
 /// ```
-pub fn flow<S: State>(
+pub fn flow<'a, S: State>(
     method: Method,
-    control: &Control,
+    control: impl Into<Request<'a, Control>>,
     sde: &dyn Sde,
     score: &dyn Score<S>,
     x: &S,
@@ -45,6 +46,7 @@ pub fn flow<S: State>(
         let (expected, found) = (vec![1, x.row_len()], vec![0, x.row_len()]);
         return Err(SolveError::Setup(Error::Shape { expected, found }));
     }
+    let Request { how: control, bad } = control.into();
     let (control, end) = (control.clone(), End::Plain);
     let sampler = Sampler { method, eta: 0.0, control, end, block_rows };
     let start = |first: u64, len: usize| x.slice_rows(first as usize, len);
@@ -56,7 +58,7 @@ pub fn flow<S: State>(
     // An ODE draws nothing from the key.
     let key = Key::root(0);
     let rows = x.rows() as u64;
-    let summary = sample_from(&sampler, sde, score, rows, key, &start, &mut keep)?;
+    let summary = sample_from((&sampler, bad), sde, score, rows, key, &start, &mut keep)?;
     Ok((S::concat_rows(&parts)?, summary))
 }
 

@@ -56,6 +56,13 @@ pub trait Noise<S>: Send + Sync {
     fn is_path(&self) -> bool {
         false
     }
+
+    /// The shortest step from time `t` that sees the noise as it is: over shorter ones a path of finite
+    /// resolution varies too little. Zero where there is no such limit.
+    fn least_interval(&self, t: f64) -> f64 {
+        let _ = t;
+        0.0
+    }
 }
 
 /// Independent increments, a function of the two ends of the interval: what fixed grids need.
@@ -223,5 +230,9 @@ impl<S: State> Noise<S> for QuietEnd<'_, S> {
 
     fn is_path(&self) -> bool {
         self.inner.is_path()
+    }
+
+    fn least_interval(&self, t: f64) -> f64 {
+        self.inner.least_interval(t)
     }
 }

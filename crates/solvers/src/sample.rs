@@ -3,9 +3,10 @@
 use sde_core::sde::check_time;
 use sde_core::{Error, Key, Reverse, Score, Sde, State, Tolerance};
 
+use crate::rows::solve_rows;
 use crate::{
     Adaptive, BrownianTree, Climb, Controller, Dynamic, End, Fresh, Grid, Method, Noise, QuietEnd,
-    Result, SolveError, Stepper, Summary, denoise, solve, solve_blocks,
+    Request, Result, SolveError, Stepper, Summary, denoise, solve, solve_blocks,
 };
 
 /// How a sampler chooses its steps.
@@ -41,6 +42,24 @@ impl Control {
     /// Whether steps are chosen for every particle.
     fn per_row(&self) -> bool {
         matches!(self, Self::Adaptive { .. } | Self::Dynamic { .. })
+    }
+
+    /// The same steps, their ends in `[0, T]` ([`check_time`]).
+    fn within(&self, sde: &dyn Sde) -> Result<Self> {
+        let (mut control, inside) = (self.clone(), |t: &mut f64| -> Result<()> {
+            *t = check_time(sde, *t)?;
+            Ok(())
+        });
+        match &mut control {
+            Self::Grid(times) | Self::Restarts(times, _) => {
+                Grid::new(times.clone())?;
+                times.iter_mut().try_for_each(inside)?;
+            }
+            Self::Adaptive { t_start, t_end, .. } | Self::Dynamic { t_start, t_end, .. } => {
+                [t_start, t_end].into_iter().try_for_each(inside)?;
+            }
+        }
+        Ok(control)
     }
 }
 
@@ -79,9 +98,13 @@ const DEPTH: u32 = 40;
 /// # Shapes
 /// `like` has at least one row, of the shape (and device) of a particle; its values are not used.
 ///
+/// With `(&sampler, BadRows::Nan(..))` for `&sampler` a particle that cannot be solved is NaN, and the others go
+/// on ([`crate::BadRows`]).
+///
 /// # Errors
 /// [`SolveError::Setup`] for a sampler that makes no sense (a time outside `[0, T]`, blocks of zero
-/// rows, `like` without rows); otherwise as [`solve`], or what `sink` fails with.
+/// rows, `like` without rows); [`SolveError::InRow`] with an error of [`solve`] and the first row it is due to;
+/// otherwise as [`solve`], or what `sink` fails with.
 ///
 /// ```
 /// use ndarray::Array2;
@@ -107,8 +130,8 @@ const DEPTH: u32 = 40;
 /// assert!(inside > 980);
 /// # Ok::<(), solvers::SolveError>(())
 /// ```
-pub fn sample<S: State>(
-    sampler: &Sampler,
+pub fn sample<'a, S: State>(
+    sampler: impl Into<Request<'a, Sampler>>,
     sde: &dyn Sde,
     score: &dyn Score<S>,
     n_rows: u64,
@@ -116,6 +139,8 @@ pub fn sample<S: State>(
     like: &S,
     sink: &mut (dyn FnMut(u64, S) -> Result<()> + Send),
 ) -> Result<Summary> {
+    let request = sampler.into();
+    let sampler = request.how;
     if like.rows() == 0 {
         return refuse("like", 0, "needs at least one row");
     }
@@ -129,7 +154,7 @@ pub fn sample<S: State>(
         let z = block.slice_rows(0, len)?.normals_like(key.fold(0), first_row)?;
         S::lincomb(&[(sde.prior_std(), &z)])
     };
-    sample_from(sampler, sde, score, n_rows, key, &start, sink)
+    sample_from(request, sde, score, n_rows, key, &start, sink)
 }
 
 /// As [`sample`], from given states: `start(first_row, len)` is the block of those rows at the
@@ -137,8 +162,8 @@ pub fn sample<S: State>(
 ///
 /// # Errors
 /// As [`sample`], or what `start` fails with.
-pub fn sample_from<S: State>(
-    sampler: &Sampler,
+pub fn sample_from<'a, S: State>(
+    sampler: impl Into<Request<'a, Sampler>>,
     sde: &dyn Sde,
     score: &dyn Score<S>,
     n_rows: u64,
@@ -146,32 +171,29 @@ pub fn sample_from<S: State>(
     start: &(dyn Fn(u64, usize) -> sde_core::Result<S> + Sync),
     sink: &mut (dyn FnMut(u64, S) -> Result<()> + Send),
 ) -> Result<Summary> {
+    let Request { how: sampler, bad } = sampler.into();
     let block_rows = sampler.rows_in_a_block();
     if block_rows == 0 {
         return refuse("block-rows", 0, "a block needs at least one row");
     }
     let problem = Reverse::new(sde, score, sampler.eta)?;
-    let stepper: Box<dyn Stepper<S, Reverse<'_, S>>> = match &sampler.control {
+    let control = sampler.control.within(sde)?;
+    let stepper: Box<dyn Stepper<S, Reverse<'_, S>>> = match &control {
         Control::Grid(times) => sampler.method.stepper_on(times),
         _ => sampler.method.stepper(),
     };
-    let (t_start, t_end) = match &sampler.control {
-        Control::Grid(times) => {
-            (times.first().copied().unwrap_or(f64::NAN), Grid::new(times.clone())?.end())
-        }
+    let (t_start, t_end) = match &control {
+        Control::Grid(times) => (times[0], times[times.len() - 1]),
         Control::Restarts(times, climbs) => {
-            let end = Grid::with_restarts(times.clone(), climbs)?.end();
-            (times.first().copied().unwrap_or(f64::NAN), end)
+            (times[0], Grid::with_restarts(times.clone(), climbs)?.end())
         }
         Control::Adaptive { t_start, t_end, .. } | Control::Dynamic { t_start, t_end, .. } => {
             (*t_start, *t_end)
         }
     };
-    check_time(sde, t_start)?;
-    check_time(sde, t_end)?;
     let solve_block = |first_row: u64, len: usize| {
         let x = start(first_row, len)?;
-        let mut controller: Box<dyn Controller> = match &sampler.control {
+        let mut controller: Box<dyn Controller> = match &control {
             Control::Grid(times) => Box::new(Grid::new(times.clone())?),
             Control::Restarts(times, climbs) => {
                 Box::new(Grid::with_restarts(times.clone(), climbs)?)
@@ -204,6 +226,9 @@ pub fn sample_from<S: State>(
         }
         Ok(done)
     };
+    let nan = |row: u64| Ok(S::lincomb(&[(f64::NAN, &start(row, 1)?)])?);
+    let solve_block =
+        |first: u64, len: usize| solve_rows(bad, (first, len), &solve_block, &nan, &|row| row);
     solve_blocks(n_rows, block_rows, &solve_block, sink)
 }
 

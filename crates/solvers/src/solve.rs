@@ -1,6 +1,6 @@
 //! The only loop.
 
-use sde_core::{Dynamics, State, Unit};
+use sde_core::{Dynamics, State, Tolerance, Unit};
 
 use crate::{
     Controller, ErrorRule, Event, Noise, Observer, Past, Result, SolveError, Stepper, Verdict,
@@ -34,8 +34,8 @@ pub struct Solution<S> {
 /// Any [`State`]; rows are particles and share their steps.
 ///
 /// # Errors
-/// [`SolveError::NonFinite`] when the state stops being finite; [`SolveError::StepTooSmall`] and
-/// [`SolveError::TooManySteps`] from adaptive control; [`SolveError::NotAPath`],
+/// [`SolveError::NonFinite`] when the state stops being finite; [`SolveError::StepTooSmall`],
+/// [`SolveError::StepBelowNoise`] and [`SolveError::TooManySteps`] from adaptive control; [`SolveError::NotAPath`],
 /// [`SolveError::NotAnOde`] and [`SolveError::NoErrorEstimate`] for a method, noise and controller
 /// that do not go together; [`SolveError::Model`] for whatever the problem fails with, such as a
 /// time outside `[0, T]`.
@@ -85,6 +85,8 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
                     norm
                 }
             }),
+            // A method that estimates errors, but not of every step.
+            (Some(_), None) if finite => return Err(SolveError::NoErrorEstimate { t }),
             (Some(_), _) => Some(f64::NAN),
             (None, _) if finite => None,
             (None, _) => return Err(SolveError::NonFinite { t, h }),
@@ -99,7 +101,16 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
                     break;
                 }
             }
-            Verdict::Reject => stats.rejected += 1,
+            Verdict::Reject => {
+                stats.rejected += 1;
+                let least = if amplitude == 0.0 { 0.0 } else { noise.least_interval(t) };
+                if let (true, Some(tol), Some(e)) = (h.abs() <= least, tolerance, error)
+                    && e.is_finite()
+                {
+                    let Tolerance { abs, rel } = tol;
+                    return Err(SolveError::StepBelowNoise { t, h, least, abs, rel });
+                }
+            }
             Verdict::TooSmall => {
                 return Err(match (error, tolerance) {
                     (Some(e), Some(tol)) if e.is_finite() => {

@@ -94,6 +94,7 @@ pub(crate) fn zoo() -> Vec<NetConfig> {
         output,
         base,
         sde: sde.into(),
+        identity: None,
     };
     let (raw, log) = (TimeFeature::Raw, TimeFeature::LogVariance { floor: 0.01 });
     let softplus = Activation::Softplus { beta: 3.0 };

@@ -1,12 +1,14 @@
 //! Densities along the probability-flow ODE.
 
+use sde_core::counts::{in_memory, in_time};
 use sde_core::sde::check_time;
 use sde_core::{Dynamics, Error, Key, Probe, Result as CoreResult, ScoreJvp, Sde, State};
 
-use super::{Augmented, LogPrior, mean_and_error, one_a_row};
+use super::{Augmented, LogPrior, mean_and_error, nan_row, one_a_row};
+use crate::rows::solve_rows;
 use crate::steppers::RungeKutta;
 use crate::tableau::DOPRI5;
-use crate::{Control, Fresh, Result, SolveError, Summary, solve, solve_blocks};
+use crate::{Control, Fresh, Request, Result, SolveError, Summary, solve, solve_blocks};
 
 /// The probability-flow ODE `dx/dt = v = a x - g^2/2 s(x, t)` with integrals along it: of the exact
 /// divergence of `v` if asked for, then for each probe `p` of `p . (dv/dx) p`, whose mean over the
@@ -86,7 +88,7 @@ pub enum Divergence {
     Hutchinson {
         /// The probes' law.
         probe: Probe,
-        /// How many; two at least for a standard error.
+        /// How many; [`Probe::FEWEST_FOR_ERROR`] at least for a standard error.
         n_probes: usize,
     },
 }
@@ -108,7 +110,8 @@ pub struct FlowDensity {
 pub struct LogDensity<S> {
     /// The natural logarithm of the density, a row.
     pub log_density: Vec<f64>,
-    /// Its standard error over the probes; `None` for the exact divergence and a single probe.
+    /// Its standard error over the probes; `None` for the exact divergence and for fewer than
+    /// [`Probe::FEWEST_FOR_ERROR`] of them.
     pub std_error: Option<Vec<f64>>,
     /// Where the rows flow to: their latents at the horizon.
     pub latent: S,
@@ -127,11 +130,12 @@ struct Flowed<S> {
 ///
 /// `log p(x) = log p_T(x_T) + int div v(x_t, t) dt`, `x_t` along the flow from `x` to the horizon `T`.
 ///
-/// `first_row` is the global number of the first row.
+/// `first_row` is the global number of the first row. With `(&flow, BadRows::Nan(..))` for `&flow` a row that
+/// cannot be solved is NaN ([`crate::BadRows`]).
 ///
 /// # Errors
-/// [`SolveError::Setup`] for no probes, or steps that do not lead up to the horizon; otherwise as
-/// [`solve`], or what `prior` fails with.
+/// [`SolveError::Setup`] for no probes, or steps that do not lead up to the horizon; [`SolveError::InRow`] with
+/// an error of [`solve`] and the first row it is due to; otherwise as [`solve`], or what `prior` fails with.
 ///
 /// # Reference
 /// Song et al. 2021, arXiv 2011.13456, appendix D.2.
@@ -154,8 +158,8 @@ struct Flowed<S> {
 /// }
 /// # Ok::<(), solvers::SolveError>(())
 /// ```
-pub fn flow_log_density<S: State>(
-    flow: &FlowDensity,
+pub fn flow_log_density<'a, S: State>(
+    flow: impl Into<Request<'a, FlowDensity>>,
     sde: &dyn Sde,
     score: &dyn ScoreJvp<S>,
     x: &S,
@@ -163,7 +167,7 @@ pub fn flow_log_density<S: State>(
     key: Key,
     first_row: u64,
 ) -> Result<LogDensity<S>> {
-    let done = flow_up(flow, sde, score, x, prior, key, first_row)?;
+    let done = flow_up(flow.into(), sde, score, x, prior, key, first_row)?;
     let (log_density, std_error) = mean_and_error(&done.estimates);
     Ok(LogDensity { log_density, std_error, latent: done.latent, summary: done.summary })
 }
@@ -180,8 +184,8 @@ pub fn flow_log_density<S: State>(
 /// # Errors
 /// [`SolveError::Setup`] for steps on a grid, or for `eps` that is zero or too large; otherwise as
 /// [`flow_log_density`].
-pub fn extrapolated_log_density<S: State>(
-    flow: &FlowDensity,
+pub fn extrapolated_log_density<'a, S: State>(
+    flow: impl Into<Request<'a, FlowDensity>>,
     sde: &dyn Sde,
     score: &dyn ScoreJvp<S>,
     x: &S,
@@ -189,6 +193,7 @@ pub fn extrapolated_log_density<S: State>(
     key: Key,
     first_row: u64,
 ) -> Result<LogDensity<S>> {
+    let Request { how: flow, bad } = flow.into();
     let refuse = |value: String, reason: &str| {
         let (name, reason) = ("t_start".into(), reason.into());
         Err(SolveError::Setup(Error::Parameter { name, value, reason }))
@@ -201,8 +206,8 @@ pub fn extrapolated_log_density<S: State>(
     }
     let control = Control::Adaptive { t_start: 2.0 * eps, t_end, tol };
     let later = FlowDensity { control, ..flow.clone() };
-    let near = flow_up(flow, sde, score, x, prior, key, first_row)?;
-    let far = flow_up(&later, sde, score, x, prior, key, first_row)?;
+    let near = flow_up((flow, bad).into(), sde, score, x, prior, key, first_row)?;
+    let far = flow_up((&later, bad).into(), sde, score, x, prior, key, first_row)?;
     let line = |(n, f): (&Vec<f64>, &Vec<f64>)| {
         n.iter().zip(f).map(|(n, f)| 2.0 * n - f).collect::<Vec<_>>()
     };
@@ -217,7 +222,7 @@ pub fn extrapolated_log_density<S: State>(
 }
 
 fn flow_up<S: State>(
-    flow: &FlowDensity,
+    Request { how: flow, bad }: Request<'_, FlowDensity>,
     sde: &dyn Sde,
     score: &dyn ScoreJvp<S>,
     x: &S,
@@ -229,11 +234,23 @@ fn flow_up<S: State>(
         let (name, value, reason) = ("n_probes".into(), "0".into(), "must be at least 1".into());
         return Err(SolveError::Setup(Error::Parameter { name, value, reason }));
     }
+    if let Divergence::Hutchinson { n_probes, .. } = flow.divergence {
+        // The probes of a row and the integrals along each, in every stage of a step.
+        let probes = ("probes", n_probes as u64);
+        let rows = ("rows", flow.block_rows.min(x.rows() as u64).max(1));
+        let bytes = 100 + 16 * x.row_len() as u64;
+        in_memory(&[probes, rows], bytes).map_err(Error::Excess)?;
+        in_time(&[probes, ("rows", x.rows() as u64)]).map_err(Error::Excess)?;
+    }
     if x.rows() == 0 {
         let (expected, found) = (vec![1, x.row_len()], vec![0, x.row_len()]);
         return Err(SolveError::Setup(Error::Shape { expected, found }));
     }
     let (t_start, _) = flow.control.upward(sde)?;
+    let integrals = match flow.divergence {
+        Divergence::Exact => 1,
+        Divergence::Hutchinson { n_probes, .. } => n_probes,
+    };
     let solve_block = |first: u64, len: usize| {
         let rows = x.slice_rows(first as usize, len)?;
         let problem = match flow.divergence {
@@ -244,7 +261,7 @@ fn flow_up<S: State>(
                 FlowWithDensity::probed(sde, score, probes?)
             }
         };
-        let start = Augmented::start(rows, problem.integrals());
+        let start = Augmented::start(rows, integrals);
         let mut steps = flow.control.controller()?;
         let none = Fresh::new(key, 0);
         solve(&RungeKutta(&DOPRI5), &problem, start, t_start, &mut *steps, &none, &mut ())
@@ -255,6 +272,10 @@ fn flow_up<S: State>(
         Ok::<(), SolveError>(())
     };
     let block_rows = flow.control.rows_in_a_block(flow.block_rows)?;
+    let solve_block = |first: u64, len: usize| {
+        let nan = |row: u64| nan_row(x.slice_rows(row as usize, 1)?, integrals);
+        solve_rows(bad, (first, len), &solve_block, &nan, &|row| first_row + row)
+    };
     let summary = solve_blocks(x.rows() as u64, block_rows, &solve_block, &mut keep)?;
     let end = Augmented::concat_rows(&parts)?;
     let log_prior = one_a_row(x.rows(), prior(&end.x)?)?;

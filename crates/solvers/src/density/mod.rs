@@ -10,7 +10,7 @@ mod paths;
 mod prior;
 
 use sde_core::sde::check_time;
-use sde_core::{Error, Sde};
+use sde_core::{Error, Probe, Sde, State};
 
 pub use augmented::Augmented;
 pub use bits::{Pixels, bits_per_dim, dequantise};
@@ -81,7 +81,8 @@ fn no_way_up() -> SolveError {
     })
 }
 
-/// Mean of the rows of several estimates, and its standard error where there are two at least.
+/// Mean of the rows of several estimates, and its standard error where there are
+/// [`Probe::FEWEST_FOR_ERROR`] at least.
 fn mean_and_error(estimates: &[Vec<f64>]) -> (Vec<f64>, Option<Vec<f64>>) {
     let (rows, k) = (estimates.first().map_or(0, Vec::len), estimates.len() as f64);
     let mean = |b: usize| estimates.iter().map(|e| e[b]).sum::<f64>() / k;
@@ -90,8 +91,14 @@ fn mean_and_error(estimates: &[Vec<f64>]) -> (Vec<f64>, Option<Vec<f64>>) {
         let spread: f64 = estimates.iter().map(|e| (e[b] - means[b]).powi(2)).sum();
         (spread / (k * (k - 1.0))).sqrt()
     };
-    let errors = (estimates.len() > 1).then(|| (0..rows).map(error).collect());
+    let errors =
+        (estimates.len() >= Probe::FEWEST_FOR_ERROR).then(|| (0..rows).map(error).collect());
     (means, errors)
+}
+
+/// A row that could not be solved.
+fn nan_row<S: State>(x: S, integrals: usize) -> Result<Augmented<S>> {
+    Ok(Augmented::lincomb(&[(f64::NAN, &Augmented::start(x, integrals))])?)
 }
 
 /// One entry a row, or the error that says so.

@@ -2,16 +2,19 @@
 
 use std::ops::Range;
 
+use sde_core::counts::{in_memory, in_time};
 use sde_core::sde::check_time;
 use sde_core::{
-    Dynamics, Error, Key, Potential, Result as CoreResult, Sde, State, log_density_residual,
+    Dynamics, Error, Key, Potential, Probe, Result as CoreResult, Sde, State, log_density_residual,
 };
 
-use super::{Augmented, LogPrior, one_a_row};
+use super::{Augmented, LogPrior, nan_row, one_a_row};
+use crate::rows::solve_rows;
 use crate::steppers::{Heun, RungeKutta};
 use crate::tableau::DOPRI5;
 use crate::{
-    BrownianTree, Control, Fresh, Noise, Result, SolveError, Stepper, Summary, solve, solve_blocks,
+    BrownianTree, Control, Fresh, Noise, Request, Result, SolveError, Stepper, Summary, solve,
+    solve_blocks,
 };
 
 /// Levels of the Brownian tree behind adaptive steps.
@@ -60,7 +63,8 @@ pub struct PathDensity {
 pub struct PathLogDensity {
     /// The natural logarithm of the density, a point.
     pub log_density: Vec<f64>,
-    /// Its standard error over the paths; `None` from a single one, and where nothing is random.
+    /// Its standard error over the paths; `None` from fewer than [`Probe::FEWEST_FOR_ERROR`], and where nothing
+    /// is random.
     pub std_error: Option<Vec<f64>>,
     /// `(sum w)^2 / sum w^2` for the paths' weights `w`: how many equal ones they are worth. Where it
     /// is far below the number of paths, the standard error is itself uncertain.
@@ -83,11 +87,12 @@ pub struct PathLogDensity {
 /// The mean is taken over `n_paths` paths; path `j` of point `i` is a function of `key` and
 /// `(first_row + i) n_paths + j`. The standard error of its logarithm is that of the mean divided by the
 /// mean (the delta method); the logarithm is biased by `-std_error^2 / 2` to leading order. Steps of
-/// finite length bias it too, by the square of their length on a grid.
+/// finite length bias it too, by the square of their length on a grid. With `(&paths, BadRows::Nan(..))` for
+/// `&paths` a point with a path that cannot be solved is NaN ([`crate::BadRows`]).
 ///
 /// # Errors
 /// [`SolveError::Setup`] for no paths, an `eta` below zero or steps that do not lead up to the horizon;
-/// otherwise as [`solve`], or what `prior` fails with.
+/// [`SolveError::InRow`] with an error of [`solve`] and the first point it is due to; otherwise as [`solve`], or what `prior` fails with.
 ///
 /// # Reference
 /// Feynman-Kac for the Fokker-Planck equation of the reverse process, divided by `e^phi`; the gap
@@ -110,8 +115,8 @@ pub struct PathLogDensity {
 /// assert!((found.log_density[0] - model.log_density(&x, 1e-3)?[0]).abs() < 1e-9);
 /// # Ok::<(), solvers::SolveError>(())
 /// ```
-pub fn sampler_log_density<S: State>(
-    paths: &PathDensity,
+pub fn sampler_log_density<'a, S: State>(
+    paths: impl Into<Request<'a, PathDensity>>,
     sde: &dyn Sde,
     model: &dyn Potential<S>,
     x: &S,
@@ -119,6 +124,7 @@ pub fn sampler_log_density<S: State>(
     key: Key,
     first_row: u64,
 ) -> Result<PathLogDensity> {
+    let Request { how: paths, bad } = paths.into();
     let refuse = |name: &str, value: String, reason: &str| {
         let (name, reason) = (name.into(), reason.into());
         Err(SolveError::Setup(Error::Parameter { name, value, reason }))
@@ -131,6 +137,10 @@ pub fn sampler_log_density<S: State>(
     }
     let noisy = paths.eta > 0.0;
     let n_paths = if noisy { paths.n_paths } else { 1 };
+    // The weights of one point's paths wait for each other.
+    let each = ("paths", n_paths);
+    in_memory(&[each], 16).map_err(Error::Excess)?;
+    in_time(&[each, ("points", x.rows() as u64)]).map_err(Error::Excess)?;
     let (t_start, t_end) = paths.control.upward(sde)?;
     let problem = Tilted { sde, model, eta: paths.eta };
     let stepper: Box<dyn Stepper<Augmented<S>, Tilted<'_, S>>> =
@@ -159,10 +169,15 @@ pub fn sampler_log_density<S: State>(
     };
     let rows = x.rows() as u64 * n_paths;
     let block_rows = paths.control.rows_in_a_block(paths.block_rows)?;
+    let solve_block = |first: u64, len: usize| {
+        let nan = |path: u64| nan_row(starts(x, path..path + 1, n_paths)?, 1);
+        let point = |path: u64| first_row + path / n_paths;
+        solve_rows(bad, (first, len), &solve_block, &nan, &point)
+    };
     let summary = solve_blocks(rows, block_rows, &solve_block, &mut keep)?;
     let phi = model.derivatives(x, &vec![t_start; x.rows()])?.potential;
     let log_density = phi.iter().zip(&means.log_mean).map(|(phi, m)| phi + m).collect();
-    let std_error = (n_paths > 1).then_some(means.std_error);
+    let std_error = (n_paths >= Probe::FEWEST_FOR_ERROR as u64).then_some(means.std_error);
     Ok(PathLogDensity { log_density, std_error, effective_paths: means.effective, summary })
 }
 

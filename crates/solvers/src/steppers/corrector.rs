@@ -2,20 +2,24 @@
 
 use sde_core::{Result, Semilinear, State};
 
-use super::discrete::score;
 use crate::{Noise, Past, Step, Stepper};
 
 /// A Langevin step `x + e s(x, t) + sqrt(2 e) z` at one noise level, which pulls the law towards
 /// `p_t` up to a bias that shrinks with `e` and not with the number of levels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Corrector {
-    /// `e = 2 a (snr |z| / |s|)^2`, with the norms of each row alone: the published code averages
-    /// them over the batch, and a sample then depends on its neighbours. A row whose score vanishes
-    /// stays where it is.
+    /// `e = 2 a (snr |z| / |s|)^2`, with norms that are means over particles in the published code, where a
+    /// sample depends on its neighbours. Here `|z|^2` is its expectation `D`, and `|s|^2` is a mean of the row's
+    /// own and of the expectation for data without width, `D / sigma^2`, which is the most it can be:
     ///
-    /// A step that knows its row's `|s|` and `|z|` is longer where the score is small and where the
-    /// noise is large. In `D` dimensions either makes a Gaussian wider by `(D + 2) / D`: nothing for
-    /// images, a lot in the plane. There use the annealed rule, which has no such bias.
+    /// `e = 2 a (snr sigma)^2 D / (w |sigma s|^2 + (1 - w) D)`, `w = D / (D + 2 / snr^2)`.
+    ///
+    /// For images that is the row's own norm, nearly the same in every row; in few dimensions, where the
+    /// norm of one row says nothing of the others' (and `1 / |s|^2` has no mean), it is the annealed rule.
+    ///
+    /// A step that knows its row's `|s|` is longer where the score is small, and widens a Gaussian. With
+    /// `w = 1` that would be by `(D + 2) / D`; as it is by `1 + 2 / (D + 2 / snr^2)` at most, less than the
+    /// `1 + snr^2` that a step of this length costs by itself.
     Langevin {
         /// The signal-to-noise ratio of a step; 0.16 in the paper.
         snr: f64,
@@ -53,14 +57,18 @@ impl Corrector {
                 S::lincomb(&[(1.0, x), (pull, &eps), ((2.0 * e).sqrt(), z)])
             }
             Self::Langevin { snr } => {
-                let s = score(problem, x, t)?;
-                let size = |(z2, s2): (f64, f64)| {
-                    if s2 == 0.0 { 0.0 } else { 2.0 * a * snr * snr * z2 / s2 }
-                };
-                let norms = z.row_dot(z)?.into_iter().zip(s.row_dot(&s)?);
-                let e: Vec<f64> = norms.map(size).collect();
-                let spread: Vec<f64> = e.iter().map(|e| (2.0 * e).sqrt()).collect();
-                S::lincomb(&[(1.0, x), (1.0, &s.scale_rows(&e)?), (1.0, &z.scale_rows(&spread)?)])
+                let (sigma, eps) = (problem.marginal(t).sigma, problem.eps(x, t)?);
+                let d = x.row_len() as f64;
+                let own = d / (d + 2.0 / (snr * snr));
+                // In units of the annealed rule's, which is fine at sigma = 0 too.
+                let length = |square: f64| d / (own * square + (1.0 - own) * d);
+                let lengths: Vec<f64> = eps.row_dot(&eps)?.into_iter().map(length).collect();
+                let pull = -2.0 * a * snr * snr * sigma;
+                let pulls: Vec<f64> = lengths.iter().map(|l| pull * l).collect();
+                let spread = |l: &f64| 2.0 * snr * sigma * (a * l).sqrt();
+                let spreads: Vec<f64> = lengths.iter().map(spread).collect();
+                let (pull, noise) = (eps.scale_rows(&pulls)?, z.scale_rows(&spreads)?);
+                S::lincomb(&[(1.0, x), (1.0, &pull), (1.0, &noise)])
             }
         }
     }

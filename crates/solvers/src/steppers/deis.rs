@@ -2,6 +2,8 @@
 
 use sde_core::{Result, Semilinear, State};
 
+use super::ExponentialEulerMaruyama;
+use super::limit;
 use super::quadrature::integrate;
 use super::ratio::{ratio, time_of_ratio, transfer};
 use crate::{Noise, Past, Step, Stepper};
@@ -25,7 +27,8 @@ pub enum Polynomial {
 ///
 /// `L_j` the Lagrange polynomials in time, in `rho` or in its logarithm. The integrals are exact to
 /// rounding. Earlier steps than the history reaches use what there is, so the first step has order
-/// 1; so has a step to `sigma = 0` when the variable is the logarithm. Order 0 is DDIM.
+/// 1; so has a step to `sigma = 0` when the variable is the logarithm. Order 0 is DDIM, on the predicted
+/// data where `alpha` is too small for the predicted noise.
 ///
 /// # Reference
 /// Zhang, Chen 2022, arXiv 2204.13902, equations 14 and 15 (tAB) and proposition 3 (rhoAB); LMS:
@@ -115,11 +118,17 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for Deis {
         t0: f64,
         t1: f64,
         past: &Past<S>,
-        _: &dyn Noise<S>,
+        noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
         let (m0, m1) = (problem.marginal(t0), problem.marginal(t1));
+        if limit::lost(x.resolution(), m0, m1) {
+            return ExponentialEulerMaruyama.step(problem, x, t0, t1, past, noise);
+        }
         let eps = problem.eps(x, t0)?;
-        let before = (0..self.degree).filter_map(|i| past.get(i));
+        // sigma = 0 is infinitely far away in the logarithm.
+        let near =
+            |t: f64| self.polynomial != Polynomial::LogRatio || problem.marginal(t).sigma > 0.0;
+        let before = (0..self.degree).filter_map(|i| past.get(i)).take_while(|(t, _)| near(*t));
         let known: Vec<(f64, &S)> = std::iter::once((t0, &eps)).chain(before).collect();
         let ends_low = self.polynomial == Polynomial::LogRatio && m1.sigma == 0.0;
         let low = ends_low || self.first_order_at == Some(t1);

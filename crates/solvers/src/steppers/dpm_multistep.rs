@@ -2,7 +2,9 @@
 
 use sde_core::{Result, Semilinear, State};
 
+use super::ExponentialEulerMaruyama;
 use super::expansion::{Expansion, LambdaStep, LowerOrderEnd, Prediction, half_log_snr};
+use super::limit;
 use crate::phi::phi;
 use crate::{Noise, Past, Step, Stepper};
 
@@ -19,8 +21,9 @@ use crate::{Noise, Past, Step, Stepper};
 /// Published code takes that curvature for the second derivative, of which it is half: the third
 /// formula converges with order 2, with a smaller error than the second.
 ///
-/// The first step has order 1, the second at most 2, and a step to `sigma = 0` order 1, whose limit
-/// is `alpha1` times the predicted data.
+/// The first step has order 1, the second at most 2, and a step to or from `sigma = 0` order 1, whose
+/// limit is `alpha1` times the predicted data. Where `alpha` is too small for the predicted noise the
+/// step is DDIM's on the predicted data.
 ///
 /// # Reference
 /// Lu et al. 2022, arXiv 2211.01095, algorithm 2 and appendix A; their public code for order 3.
@@ -57,18 +60,21 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for DpmMultistep {
         t0: f64,
         t1: f64,
         past: &Past<S>,
-        _: &dyn Noise<S>,
+        noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
         let (start, end) = (problem.marginal(t0), problem.marginal(t1));
-        let m0 = self.prediction.at(problem, x, t0)?;
+        if self.prediction == Prediction::Noise && limit::lost(x.resolution(), start, end) {
+            return ExponentialEulerMaruyama.step(problem, x, t0, t1, past, noise);
+        }
+        let m0 = self.prediction.at(problem, x, t0, end)?;
         let step = LambdaStep::new(self.prediction, start, end);
         let most = self.lower_order_end.map_or(usize::MAX, |l| l.most(t1)).min(self.order);
-        // In units of h; a prediction made at sigma = 0 is infinitely far away.
+        // In units of h; a prediction made at a limit is infinitely far away.
         let gap = |from: f64, to: f64| {
             let change = half_log_snr(problem.marginal(to)) - half_log_snr(problem.marginal(from));
             change.is_finite().then_some(change / step.h)
         };
-        let one = past.get(0).filter(|_| step.h.is_finite() && most > 1);
+        let one = past.get(0).filter(|_| !step.at_limit() && most > 1);
         let one = one.and_then(|(t, m)| Some((t, m, gap(t, t0)?)));
         let two = past.get(1).filter(|_| most > 2).zip(one);
         let two = two.and_then(|((t, m), (newer, ..))| Some((m, gap(t, newer)?)));

@@ -143,7 +143,7 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for DpmScheduled {
         };
         let Entry { order, r1, r2 } = self.schedule.entries[i];
         let (prediction, expansion) = (self.prediction, self.expansion);
-        let step = DpmSinglestep { prediction, order, expansion, r1, r2 };
+        let step = DpmSinglestep { prediction, expansion, r1, r2, ..DpmSinglestep::data(order) };
         step.step(problem, x, t0, t1, past, noise)
     }
 }

@@ -2,7 +2,9 @@
 
 use sde_core::{Result, Semilinear, State};
 
+use super::ExponentialEulerMaruyama;
 use super::expansion::{Expansion, LambdaStep, Prediction, half_log_snr};
+use super::limit;
 use crate::phi::phi;
 use crate::{Noise, Past, Step, Stepper};
 
@@ -18,7 +20,10 @@ use crate::{Noise, Past, Step, Stepper};
 ///
 /// It estimates its error by the distance to the method of one order less, as DPM-Solver-12 and
 /// DPM-Solver-23 do; the order 2 within order 3 has its point at `r1`. A step to `sigma = 0` has
-/// order 1, whose limit is `alpha1` times the predicted data.
+/// order 1, whose limit is `alpha1` times the predicted data; one from there, and one where `alpha` is
+/// zero or too small for the predicted noise, is the midpoint rule in `sigma / alpha` or
+/// `alpha / sigma`, where the flow is regular; so is one too long for a point in the middle of it in
+/// `lambda` to see any of the data.
 ///
 /// # Reference
 /// Lu et al. 2022, arXiv 2206.00927, algorithms 1, 2, appendix C; arXiv 2211.01095, algorithm 1.
@@ -35,6 +40,9 @@ pub struct DpmSinglestep {
     /// Where in the step `m_2` lies; 2/3.
     pub r2: f64,
 }
+
+/// Steps in `lambda` longer than this have their middle in the noise.
+const BLIND: f64 = 20.0;
 
 impl DpmSinglestep {
     /// DPM-Solver++ of an order: 2S and 3S.
@@ -57,24 +65,39 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for DpmSinglestep {
         x: &S,
         t0: f64,
         t1: f64,
-        _: &Past<S>,
-        _: &dyn Noise<S>,
+        past: &Past<S>,
+        noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
         let (start, end) = (problem.marginal(t0), problem.marginal(t1));
-        let m0 = self.prediction.at(problem, x, t0)?;
         let step = LambdaStep::new(self.prediction, start, end);
+        let noisy = self.prediction == Prediction::Noise && limit::lost(x.resolution(), start, end);
+        if noisy && self.order < 2 {
+            return ExponentialEulerMaruyama.step(problem, x, t0, t1, past, noise);
+        }
+        let long = step.at_limit() || step.h > BLIND;
+        if noisy || (long && end.sigma != 0.0 && self.order > 1) {
+            return limit::step(problem, x, (t0, t1), noise);
+        }
+        let m0 = self.prediction.at(problem, x, t0, end)?;
         let first = step.end(x, &m0, &[])?;
         let done =
             |x1: S, error: Option<S>, nfe| Ok(Step { x: x1, error, past: Past::default(), nfe });
-        if self.order < 2 || !step.h.is_finite() {
+        if self.order < 2 {
             return done(first, None, 1);
+        }
+        if step.at_limit() {
+            // To the trapezoid in sigma / alpha with a slope that vanishes with sigma: what a smooth
+            // density has, and more than any other is off.
+            let half = 0.5 * end.alpha / start.alpha;
+            let error = S::lincomb(&[(half, x), (-0.5, &first)])?;
+            return done(first, Some(error), 1);
         }
         let part = |r: f64| -> Result<(f64, LambdaStep)> {
             let t = problem.time_of_half_log_snr(half_log_snr(start) + r * step.h)?;
             Ok((t, LambdaStep::new(self.prediction, start, problem.marginal(t))))
         };
         let (t, inner) = part(self.r1)?;
-        let m1 = self.prediction.at(problem, &inner.end(x, &m0, &[])?, t)?;
+        let m1 = self.prediction.at(problem, &inner.end(x, &m0, &[])?, t, end)?;
         let second = step.end(x, &m0, &[(self.expansion.second(step.z) / self.r1, &m1)])?;
         if self.order < 3 {
             let error = S::lincomb(&[(1.0, &second), (-1.0, &first)])?;
@@ -83,7 +106,7 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for DpmSinglestep {
         let (r1, r2) = (self.r1, self.r2);
         let (t, inner) = part(r2)?;
         let y = inner.end(x, &m0, &[(phi(2, inner.z) * r2 / r1, &m1)])?;
-        let m2 = self.prediction.at(problem, &y, t)?;
+        let m2 = self.prediction.at(problem, &y, t, end)?;
         let (slope, curvature) = (phi(2, step.z), 2.0 * phi(3, step.z));
         let third = match self.expansion {
             Expansion::DpmSolver => step.end(x, &m0, &[(slope / r2, &m2)])?,

@@ -2,7 +2,9 @@
 
 use sde_core::{Result, Semilinear, State};
 
-use super::exponential::{Leap, data, half_log_snr, unit, with_noise};
+use super::ExponentialEulerMaruyama;
+use super::exponential::{Leap, half_log_snr, unit, with_noise};
+use super::limit::{self, data};
 use crate::{Noise, Past, Step, Stepper};
 
 /// DPM-Solver++ (SDE): a stage at the middle of the step in `lambda`, with its own noise, then the
@@ -12,7 +14,8 @@ use crate::{Noise, Past, Step, Stepper};
 ///
 /// The noise of the stage is that of the first half of the path. At `eta = 0` it is
 /// DPM-Solver++(2S), at `eta = 1` the published method; between and beyond, the noise is that of
-/// the dynamics instead of the authors' ancestral rule. A step to `sigma = 0` has order 1.
+/// the dynamics instead of the authors' ancestral rule. A step to `sigma = 0` has order 1; so has one
+/// from `alpha = 0` with noise, and without it is the midpoint rule, as from `sigma = 0`.
 ///
 /// # Reference
 /// Crowson 2022, k-diffusion, `sample_dpmpp_sde`, after Lu et al. 2022, arXiv 2211.01095.
@@ -31,17 +34,16 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for DpmSolverPPSde {
     ) -> Result<Step<S>> {
         let (m0, m1, eta) = (problem.marginal(t0), problem.marginal(t1), problem.eta());
         let whole = Leap::new(m0, m1, eta);
-        let d = data(problem, x, t0)?;
-        if whole.ends_in_data() {
-            let x = S::lincomb(&[(whole.alpha, &d)])?;
-            return Ok(Step { x, error: None, past: Past::default(), nfe: 1 });
+        if whole.at_limit() {
+            return limit::step(problem, x, (t0, t1), noise);
         }
+        let d = data(problem, x, t0, m1)?;
         let s = problem.time_of_half_log_snr(half_log_snr(m0) + 0.5 * whole.h)?;
         let half = Leap::new(m0, problem.marginal(s), eta);
         let first = half.draw(|| noise.increment(x, t0, s))?;
-        let terms = [(half.decay, x), (half.gain(), &d)];
+        let terms = [(half.decay, x), (half.gain, &d)];
         let y = with_noise(&terms, half.noise / (s - t0).abs().sqrt(), first.as_ref())?;
-        let d = data(problem, &y, s)?;
+        let d = data(problem, &y, s, m1)?;
         let w = match &first {
             None => None,
             Some(first) => {
@@ -49,7 +51,7 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for DpmSolverPPSde {
                 Some(S::lincomb(&[(1.0, first), (1.0, &second)])?)
             }
         };
-        let terms = [(whole.decay, x), (whole.gain(), &d)];
+        let terms = [(whole.decay, x), (whole.gain, &d)];
         let x = with_noise(&terms, whole.noise / (t1 - t0).abs().sqrt(), w.as_ref())?;
         Ok(Step { x, error: None, past: Past::default(), nfe: 2 })
     }
@@ -75,7 +77,7 @@ pub enum Correction {
 /// `x1 = decay x0 + alpha1 (1 - e^{-w}) D_0 + alpha1 c (D_0 - D_{-1}) / r + noise z`
 ///
 /// with `c` of the [`Correction`]. At `eta = 0` the midpoint form is DPM-Solver++(2M). The first
-/// step, and one to `sigma = 0`, have order 1.
+/// step, and one to or from `sigma = 0` or `alpha = 0`, have order 1.
 ///
 /// # Reference
 /// Crowson 2022, k-diffusion, `sample_dpmpp_2m_sde`, after Lu et al. 2022, arXiv 2211.01095,
@@ -98,13 +100,16 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for DpmSolverPP2MSde {
     ) -> Result<Step<S>> {
         let (m0, m1) = (problem.marginal(t0), problem.marginal(t1));
         let leap = Leap::new(m0, m1, problem.eta());
-        let d = data(problem, x, t0)?;
+        if leap.at_limit() {
+            return ExponentialEulerMaruyama.step(problem, x, t0, t1, past, noise);
+        }
+        let d = data(problem, x, t0, m1)?;
         let z = leap.draw(|| unit(noise, x, t0, t1))?;
-        let mut terms = vec![(leap.decay, x), (leap.gain(), &d)];
-        if let Some((t, before)) = past.get(0).filter(|_| !leap.ends_in_data()) {
+        let mut terms = vec![(leap.decay, x), (leap.gain, &d)];
+        if let Some((t, before)) = past.get(0) {
             let r = (half_log_snr(m0) - half_log_snr(problem.marginal(t))) / leap.h;
             let c = match self.correction {
-                Correction::Midpoint => 0.5 * leap.gain(),
+                Correction::Midpoint => 0.5 * leap.gain,
                 Correction::Heun => leap.moment(2),
             };
             terms.extend([(c / r, &d), (-c / r, before)]);
@@ -126,8 +131,8 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for DpmSolverPP2MSde {
 ///
 /// As published, the last term has half the weight that a parabola through the data would give it:
 /// the order is 2, with a small constant ([`super::SaSolver`] has the parabola's). The first step
-/// has order 1, the second is the two-step method's ([`Correction::Heun`]), one to `sigma = 0` has
-/// order 1.
+/// has order 1, the second is the two-step method's ([`Correction::Heun`]), one to or from `sigma = 0`
+/// or `alpha = 0` has order 1.
 ///
 /// # Reference
 /// Crowson 2022, k-diffusion, `sample_dpmpp_3m_sde`, after Lu et al. 2022, arXiv 2211.01095.
@@ -146,11 +151,14 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for DpmSolverPP3MSde {
     ) -> Result<Step<S>> {
         let (m0, m1) = (problem.marginal(t0), problem.marginal(t1));
         let leap = Leap::new(m0, m1, problem.eta());
-        let d = data(problem, x, t0)?;
+        if leap.at_limit() {
+            return ExponentialEulerMaruyama.step(problem, x, t0, t1, past, noise);
+        }
+        let d = data(problem, x, t0, m1)?;
         let z = leap.draw(|| unit(noise, x, t0, t1))?;
         let lambda = |t: f64| half_log_snr(problem.marginal(t));
-        let mut terms = vec![(leap.decay, x), (leap.gain(), &d)];
-        if let Some((ta, a)) = past.get(0).filter(|_| !leap.ends_in_data()) {
+        let mut terms = vec![(leap.decay, x), (leap.gain, &d)];
+        if let Some((ta, a)) = past.get(0) {
             let r0 = (half_log_snr(m0) - lambda(ta)) / leap.h;
             // Weights of the divided differences d_0 and d_1.
             let mut w0 = leap.moment(2);

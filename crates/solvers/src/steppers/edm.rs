@@ -2,6 +2,8 @@
 
 use sde_core::{Result, Semilinear, State};
 
+use super::ExponentialEulerMaruyama;
+use super::limit;
 use super::ratio::{ratio, time_of_ratio, transfer};
 use crate::{Noise, Past, Step, Stepper};
 
@@ -20,7 +22,8 @@ pub enum Clock {
 /// `x' = x0 + a h d0`, `x1 = x0 + h ((1 - 1/(2a)) d0 + 1/(2a) d(x'))`,
 ///
 /// the second stage at the fraction `a` of the step: 1 is Heun's method, 1/2 the midpoint. A step
-/// to `sigma = 0` is Euler's.
+/// to `sigma = 0` is Euler's, and DDIM's on the predicted data where `alpha` is too small for the
+/// predicted noise.
 ///
 /// # Reference
 /// Karras et al. 2022, arXiv 2206.00364, algorithms 1 and 3 (with `alpha` for `a`).
@@ -44,8 +47,13 @@ impl EdmHeun {
         problem: &P,
         x: &S,
         (t0, t1): (f64, f64),
+        noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
         let (m0, m1, a) = (problem.marginal(t0), problem.marginal(t1), self.second_stage);
+        if self.clock == Clock::Ratio && limit::lost(x.resolution(), m0, m1) {
+            let past = Past::default();
+            return ExponentialEulerMaruyama.step(problem, x, t0, t1, &past, noise);
+        }
         let second = 0.5 / a;
         let euler = m1.sigma == 0.0;
         let x1 = match self.clock {
@@ -86,9 +94,9 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for EdmHeun {
         t0: f64,
         t1: f64,
         _: &Past<S>,
-        _: &dyn Noise<S>,
+        noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
-        self.advance(problem, x, (t0, t1))
+        self.advance(problem, x, (t0, t1), noise)
     }
 }
 
@@ -145,9 +153,9 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for EdmChurn {
                 let w = noise.increment(x, t0, t1)?;
                 let scale = added / (t1 - t0).abs().sqrt();
                 let x = transfer(x, m0, problem.marginal(t), [(scale, &w)])?;
-                start.advance(problem, &x, (t, t1))
+                start.advance(problem, &x, (t, t1), noise)
             }
-            _ => start.advance(problem, x, (t0, t1)),
+            _ => start.advance(problem, x, (t0, t1), noise),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! ER-SDE-Solvers: Taylor methods for extended reverse-time SDEs.
 
-use sde_core::{Marginal, Result, Semilinear, State};
+use sde_core::{Result, Semilinear, State};
 
-use super::exponential::{data, unit, with_noise};
+use super::ExponentialEulerMaruyama;
+use super::exponential::{unit, with_noise};
+use super::limit::{data, lost};
+use super::ratio::ratio;
 use crate::{Noise, Past, Step, Stepper};
 
 /// ER-SDE-Solver-1, -2 and -3, with `rho = sigma / alpha`, the noise scale `phi(rho)`,
@@ -15,7 +18,8 @@ use crate::{Noise, Past, Step, Stepper};
 /// `D'` and `D''` are backward differences of the data as published: `D' = (D_0 - D_{-1}) / (rho0 -
 /// rho_{-1})`, `D'' = 2 (D' - D'_{-1}) / (rho0 - rho_{-2})`. The first is exact in the middle of its
 /// interval only, so ER-SDE-Solver-3 has order 2, with another constant. The first steps take the
-/// terms there are; a step to `sigma = 0` gives `alpha1 D_0`.
+/// terms there are; a step to or from `sigma = 0` gives `alpha1 D_0`, and one where `alpha` is too small
+/// for the numbers the exponential Euler-Maruyama step.
 ///
 /// # Reference
 /// Cui et al. 2023, arXiv 2309.06169, algorithms 1 to 3; noise scales: table 1.
@@ -89,10 +93,6 @@ const GAUSS: [(f64, f64); 5] = [
     (-0.906_179_845_938_664, 0.236_926_885_056_189_1),
 ];
 
-fn level(m: Marginal) -> f64 {
-    m.sigma / m.alpha
-}
-
 impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for ErSde {
     fn step(
         &self,
@@ -104,12 +104,15 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for ErSde {
         noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
         let (m0, m1, eta) = (problem.marginal(t0), problem.marginal(t1), problem.eta());
-        let (rho0, rho1) = (level(m0), level(m1));
-        let d = data(problem, x, t0)?;
+        let (rho0, rho1) = (ratio(m0), ratio(m1));
+        if rho0 == 0.0 || lost(x.resolution(), m0, m1) {
+            return ExponentialEulerMaruyama.step(problem, x, t0, t1, past, noise);
+        }
+        let d = data(problem, x, t0, m1)?;
         // The first difference belongs to the entry after it.
         let mut slope = None;
         if let (true, Some((t, before))) = (self.order > 1, past.get(0)) {
-            let c = 1.0 / (rho0 - level(problem.marginal(t)));
+            let c = 1.0 / (rho0 - ratio(problem.marginal(t)));
             slope = Some(S::lincomb(&[(c, &d), (-c, before)])?);
         }
         let x1 = if rho1 == 0.0 {
@@ -125,7 +128,7 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for ErSde {
                 if let (true, Some((_, earlier)), Some((t, _))) =
                     (self.order > 2, past.get(1), past.get(2))
                 {
-                    let c = 2.0 / (rho0 - level(problem.marginal(t)));
+                    let c = 2.0 / (rho0 - ratio(problem.marginal(t)));
                     bend = S::lincomb(&[(c, slope), (-c, earlier)])?;
                     let weight = 0.5 * change * change + integral(1);
                     terms.push((m1.alpha * rho0 * rho0 * weight, &bend));

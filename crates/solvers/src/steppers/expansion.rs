@@ -2,6 +2,9 @@
 
 use sde_core::{Marginal, Result, Semilinear, State};
 
+use super::exponential::LONGEST;
+pub(super) use super::exponential::half_log_snr;
+use super::limit;
 use crate::phi::phi;
 
 /// What an exponential integrator holds or extrapolates over a step.
@@ -15,20 +18,17 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// The prediction at `x` and `t`: one evaluation.
+    /// The prediction at `x` and `t` for a step to `to`: one evaluation.
     pub(super) fn at<S: State, P: Semilinear<S> + ?Sized>(
         self,
         problem: &P,
         x: &S,
         t: f64,
+        to: Marginal,
     ) -> Result<S> {
-        let eps = problem.eps(x, t)?;
         match self {
-            Self::Noise => Ok(eps),
-            Self::Data => {
-                let m = problem.marginal(t);
-                S::lincomb(&[(1.0 / m.alpha, x), (-m.sigma / m.alpha, &eps)])
-            }
+            Self::Noise => problem.eps(x, t),
+            Self::Data => limit::data(problem, x, t, to),
         }
     }
 }
@@ -52,11 +52,6 @@ impl Expansion {
     }
 }
 
-/// `lambda = log(alpha / sigma)`.
-pub(super) fn half_log_snr(m: Marginal) -> f64 {
-    (m.alpha / m.sigma).ln()
-}
-
 /// A step of the flow ODE from `lambda0` to `lambda1 = lambda0 + h`: with predictions `m_0` at its
 /// start and `m_k` elsewhere,
 ///
@@ -67,7 +62,7 @@ pub(super) fn half_log_snr(m: Marginal) -> f64 {
 /// enters with the weight `phi_{j+1}(z)`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LambdaStep {
-    /// The change of `lambda`; infinite for a step to `sigma = 0`.
+    /// The change of `lambda`; infinite, or not a number, at a limit.
     pub(super) h: f64,
     /// The argument of the phi functions.
     pub(super) z: f64,
@@ -81,8 +76,14 @@ impl LambdaStep {
         let h = half_log_snr(m1) - half_log_snr(m0);
         match prediction {
             Prediction::Data => {
-                let first = -m1.alpha * (-h).exp_m1();
-                Self { h, z: -h, decay: m1.sigma / m0.sigma, first, scale: m1.alpha * h }
+                // To and from sigma = 0 what is left is alpha1 D.
+                let decay = if m0.sigma == 0.0 { 0.0 } else { m1.sigma / m0.sigma };
+                let first = if h > -LONGEST {
+                    -m1.alpha * (-h).exp_m1()
+                } else {
+                    m1.alpha - decay * m0.alpha
+                };
+                Self { h, z: -h, decay, first, scale: m1.alpha * h }
             }
             Prediction::Noise => {
                 let decay = m1.alpha / m0.alpha;
@@ -93,6 +94,11 @@ impl LambdaStep {
                 Self { h, z: h, decay, first, scale: -m1.sigma * h }
             }
         }
+    }
+
+    /// Whether the step begins or ends at a limit, where there is no polynomial in `lambda`.
+    pub(super) fn at_limit(&self) -> bool {
+        self.h.is_nan() || self.h.abs() >= LONGEST
     }
 
     /// `x1`, given `m_0` and the pairs of `w_k` and `m_k`.

@@ -1,19 +1,12 @@
 //! What stochastic exponential integrators share: exact kernels in `lambda = log(alpha / sigma)`.
 
-use sde_core::{Marginal, Result, Semilinear, State};
+use sde_core::{Error, Marginal, Result, State};
 
 use crate::Noise;
 
 /// `log(alpha / sigma)`.
 pub(super) fn half_log_snr(m: Marginal) -> f64 {
     (m.alpha / m.sigma).ln()
-}
-
-/// The predicted data `D = (x - sigma eps) / alpha`.
-pub(super) fn data<S: State, P: Semilinear<S> + ?Sized>(problem: &P, x: &S, t: f64) -> Result<S> {
-    let m = problem.marginal(t);
-    let eps = problem.eps(x, t)?;
-    S::lincomb(&[(1.0 / m.alpha, x), (-m.sigma / m.alpha, &eps)])
 }
 
 /// `phi_k(z)` for `z <= 0`: `phi_0 = e^z`, `phi_k = (phi_{k-1} - 1/(k-1)!) / z`. A series where the
@@ -32,53 +25,71 @@ pub(super) fn phi(k: u32, z: f64) -> f64 {
 }
 
 /// A step of the linear part from one marginal to another: with the predicted data `D` held,
-/// `x1 = decay x0 + alpha1 width phi_1(-width) D + noise z`.
+/// `x1 = decay x0 + gain D + noise z`, `gain = alpha1 width phi_1(-width)`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leap {
-    /// The change of `lambda`; infinite for a step to `sigma = 0`.
+    /// The change of `lambda`; infinite, or not a number, at a limit.
     pub(super) h: f64,
     /// `(1 + eta^2) h`, the width of the kernel that weighs `D`.
     pub(super) width: f64,
     /// `sigma1/sigma0 e^{-eta^2 h}`.
     pub(super) decay: f64,
+    /// `alpha1 (1 - e^{-width})`, the weight of data that are held.
+    pub(super) gain: f64,
     /// `alpha1`.
     pub(super) alpha: f64,
     /// `sigma1 sqrt(1 - e^{-2 eta^2 h})`.
     pub(super) noise: f64,
 }
 
+/// The longest step in `lambda` whose exponential is a number, with room for what it is multiplied by.
+pub(super) const LONGEST: f64 = 500.0;
+
 impl Leap {
-    /// From `m0` to `m1` with stochasticity `eta`. To `sigma = 0` everything is forgotten: what is
-    /// left is `alpha1 D`.
+    /// From `m0` to `m1` with stochasticity `eta`. At `sigma = 0`, at either end, what is left is
+    /// `alpha1 D`; where `alpha` vanishes the flow stretches what is not data,
+    /// `x1 = sigma1/sigma0 (x0 - alpha0 D) + alpha1 D`, and with noise down from there nothing is left
+    /// of `x0`.
     pub(super) fn new(m0: Marginal, m1: Marginal, eta: f64) -> Self {
-        if m1.sigma == 0.0 {
-            let h = f64::INFINITY;
-            return Self { h, width: h, decay: 0.0, alpha: m1.alpha, noise: 0.0 };
+        let (h, alpha, eta2) = (half_log_snr(m1) - half_log_snr(m0), m1.alpha, eta * eta);
+        let width = (1.0 + eta2) * h;
+        if m0.sigma == 0.0 || m1.sigma == 0.0 {
+            return Self { h, width, decay: 0.0, gain: alpha, alpha, noise: 0.0 };
         }
-        let h = half_log_snr(m1) - half_log_snr(m0);
-        let eta2 = eta * eta;
+        let stretch = m1.sigma / m0.sigma;
+        let forgets = if eta == 0.0 || h.is_nan() { 0.0 } else { eta2 * h };
         Self {
             h,
-            width: (1.0 + eta2) * h,
-            decay: m1.sigma / m0.sigma * (-eta2 * h).exp(),
-            alpha: m1.alpha,
-            noise: m1.sigma * (-(-2.0 * eta2 * h).exp_m1()).sqrt(),
+            width,
+            decay: stretch * (-forgets).exp(),
+            gain: if width > -LONGEST {
+                -alpha * (-width).exp_m1()
+            } else {
+                alpha - stretch * m0.alpha
+            },
+            alpha,
+            noise: m1.sigma * (-(-2.0 * forgets).exp_m1()).sqrt(),
         }
     }
 
     /// What `normals` gives, where the step has noise.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a step up in time with noise, which is that of the way down.
     pub(super) fn draw<S>(&self, normals: impl FnOnce() -> Result<S>) -> Result<Option<S>> {
+        if self.noise.is_nan() {
+            let reason = "noise comes in on the way down in time: up goes the flow, eta = 0".into();
+            let value = format!("{}", self.h);
+            return Err(Error::Parameter { name: "change of lambda".into(), value, reason });
+        }
         if self.noise == 0.0 { Ok(None) } else { normals().map(Some) }
     }
 
-    /// Whether the step ends at `sigma = 0`, where every method has order 1.
-    pub(super) fn ends_in_data(&self) -> bool {
-        self.h.is_infinite()
-    }
-
-    /// `alpha1 (1 - e^{-width})`, the weight of data that are held.
-    pub(super) fn gain(&self) -> f64 {
-        -self.alpha * (-self.width).exp_m1()
+    /// Whether the step begins or ends where `sigma` or `alpha` is zero (or as good as that), where
+    /// every method takes that of [`super::ExponentialEulerMaruyama`].
+    pub(super) fn at_limit(&self) -> bool {
+        // Not a number between two times without signal.
+        self.h.is_nan() || self.h.abs() >= LONGEST
     }
 
     /// `alpha1 width phi_k(-width)`: what `D = theta^{k-1} / (k-1)!` gives, `theta` the share of the

@@ -2,7 +2,8 @@
 
 use sde_core::{Result, Semilinear, State};
 
-use super::exponential::{Leap, data, unit, with_noise};
+use super::exponential::{Leap, unit, with_noise};
+use super::limit::data;
 use crate::{Noise, Past, Step, Stepper};
 
 /// The linear part and the noise of a step exactly, with the predicted data `D = D(x0, t0)` held:
@@ -11,7 +12,8 @@ use crate::{Noise, Past, Step, Stepper};
 ///      + sigma1 sqrt(1 - e^{-2 eta^2 h}) z`, `h = lambda1 - lambda0`.
 ///
 /// DDIM at `eta = 0`; at `eta = 1` the first-order methods of DPM-Solver++ (SDE) and SEEDS-1. A step
-/// to `sigma = 0` gives `alpha1 D`.
+/// to or from `sigma = 0` gives `alpha1 D`, and from `alpha = 0` (`h` infinite) what is left of the
+/// formula: it is the step of every exponential method there.
 ///
 /// # Reference
 /// Lu et al. 2022, arXiv 2211.01095, equation 18 (SDE-DPM-Solver++ 1) at `eta = 1`; Xue et al. 2023,
@@ -29,10 +31,11 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for ExponentialEulerMaru
         _: &Past<S>,
         noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
-        let leap = Leap::new(problem.marginal(t0), problem.marginal(t1), problem.eta());
-        let d = data(problem, x, t0)?;
+        let end = problem.marginal(t1);
+        let leap = Leap::new(problem.marginal(t0), end, problem.eta());
+        let d = data(problem, x, t0, end)?;
         let z = leap.draw(|| unit(noise, x, t0, t1))?;
-        let x = with_noise(&[(leap.decay, x), (leap.gain(), &d)], leap.noise, z.as_ref())?;
+        let x = with_noise(&[(leap.decay, x), (leap.gain, &d)], leap.noise, z.as_ref())?;
         Ok(Step { x, error: None, past: Past::default(), nfe: 1 })
     }
 

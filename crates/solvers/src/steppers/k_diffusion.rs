@@ -2,6 +2,8 @@
 
 use sde_core::{Result, Semilinear, State};
 
+use super::ExponentialEulerMaruyama;
+use super::limit;
 use super::ratio::{ratio, time_of_ratio, transfer};
 use crate::{Noise, Past, Step, Stepper};
 
@@ -10,7 +12,8 @@ use crate::{Noise, Past, Step, Stepper};
 ///
 /// `y' = y0 + (sqrt(rho0 rho1) - rho0) eps0`, `y1 = y0 + (rho1 - rho0) eps(y')`, `y = x / alpha`.
 ///
-/// A step to `sigma = 0` is Euler's.
+/// A step to `sigma = 0` is Euler's; from there the middle is halfway, and where `alpha` is too small
+/// for the predicted noise the step is the midpoint method on the predicted data, in `1 / rho`.
 ///
 /// # Reference
 /// Karras et al. 2022, arXiv 2206.00364, section 3 and `k-diffusion`, `sample_dpm_2`; Lu et al.
@@ -26,9 +29,12 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for Kdpm2 {
         t0: f64,
         t1: f64,
         _: &Past<S>,
-        _: &dyn Noise<S>,
+        noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
         let (m0, m1) = (problem.marginal(t0), problem.marginal(t1));
+        if m0.sigma == 0.0 || limit::lost(x.resolution(), m0, m1) {
+            return limit::step(problem, x, (t0, t1), noise);
+        }
         let (rho0, rho1) = (ratio(m0), ratio(m1));
         let eps = problem.eps(x, t0)?;
         if m1.sigma == 0.0 {
@@ -50,7 +56,8 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for Kdpm2 {
 ///
 /// `eta` that of [`sde_core::Reverse`], to whose noise `up` belongs up to higher orders in the step
 /// (exactly for `eta = 1`). On a discrete schedule with `eta = 1` it is the sampler of DDPM with
-/// the smaller of its variances; with other `eta` it is DDIM's.
+/// the smaller of its variances; with other `eta` it is DDIM's. Where `alpha` is too small for the
+/// predicted noise it is the exponential Euler-Maruyama step.
 ///
 /// # Reference
 /// `k-diffusion`, `sample_euler_ancestral`; Ho et al. 2020, arXiv 2006.11239, equations 6 and 7;
@@ -65,10 +72,13 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for EulerAncestral {
         x: &S,
         t0: f64,
         t1: f64,
-        _: &Past<S>,
+        past: &Past<S>,
         noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
         let (m0, m1, eta) = (problem.marginal(t0), problem.marginal(t1), problem.eta());
+        if limit::lost(x.resolution(), m0, m1) {
+            return ExponentialEulerMaruyama.step(problem, x, t0, t1, past, noise);
+        }
         let (rho0, rho1) = (ratio(m0), ratio(m1));
         let eps = problem.eps(x, t0)?;
         let x1 = if eta == 0.0 || rho1 == 0.0 {

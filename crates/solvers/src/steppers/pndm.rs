@@ -2,6 +2,8 @@
 
 use sde_core::{Result, Semilinear, State};
 
+use super::exponential::Leap;
+use super::limit;
 use super::ratio::{ratio, transfer};
 use crate::{Noise, Past, Step, Stepper};
 
@@ -14,7 +16,8 @@ const ADAMS: [&[f64]; 4] = [
 ];
 
 /// DDIM from `t0` to `t1` with the Adams-Bashforth extrapolation of the predicted noise, and the
-/// history for the next step.
+/// history for the next step. Where `alpha` is too small for the predicted noise the step is DDIM's on
+/// the predicted data, and the history has the noise that belongs to these.
 fn adams<S: State, P: Semilinear<S> + ?Sized>(
     problem: &P,
     x: &S,
@@ -23,20 +26,38 @@ fn adams<S: State, P: Semilinear<S> + ?Sized>(
     order: usize,
 ) -> Result<Step<S>> {
     let (m0, m1) = (problem.marginal(t0), problem.marginal(t1));
-    let eps = problem.eps(x, t0)?;
     let before = (0..order.clamp(1, 4) - 1).filter_map(|i| past.get(i));
-    let known: Vec<(f64, &S)> = std::iter::once((t0, &eps)).chain(before).collect();
-    let step = ratio(m1) - ratio(m0);
-    let weights = ADAMS[known.len() - 1].iter().zip(&known);
-    let x1 = transfer(x, m0, m1, weights.map(|(b, (_, eps))| (b * step, *eps)))?;
-    let keep = known.iter().take(order.clamp(1, 4) - 1).map(|(t, e)| (*t, (*e).clone())).collect();
-    Ok(Step { x: x1, error: None, past: Past::new(keep), nfe: 1 })
+    let keep = |known: &[(f64, &S)]| {
+        let newest = known.iter().take(order.clamp(1, 4) - 1);
+        Past::new(newest.map(|(t, e)| (*t, (*e).clone())).collect())
+    };
+    let (x1, past) = if limit::lost(x.resolution(), m0, m1) {
+        let d = limit::data(problem, x, t0, m1)?;
+        let leap = Leap::new(m0, m1, 0.0);
+        let x1 = S::lincomb(&[(leap.decay, x), (leap.gain, &d)])?;
+        if m0.sigma == 0.0 {
+            (x1, Past::default())
+        } else {
+            let eps = S::lincomb(&[(1.0 / m0.sigma, x), (-m0.alpha / m0.sigma, &d)])?;
+            let known: Vec<(f64, &S)> = std::iter::once((t0, &eps)).chain(before).collect();
+            (x1, keep(&known))
+        }
+    } else {
+        let eps = problem.eps(x, t0)?;
+        let known: Vec<(f64, &S)> = std::iter::once((t0, &eps)).chain(before).collect();
+        let step = ratio(m1) - ratio(m0);
+        let weights = ADAMS[known.len() - 1].iter().zip(&known);
+        let x1 = transfer(x, m0, m1, weights.map(|(b, (_, eps))| (b * step, *eps)))?;
+        (x1, keep(&known))
+    };
+    Ok(Step { x: x1, error: None, past, nfe: 1 })
 }
 
 /// iPNDM: the DDIM step
 ///
 /// `x1 = alpha1 (x0 / alpha0 + (rho1 - rho0) eps')`, `rho = sigma / alpha`,
 ///
+/// (on the predicted data where `alpha` is too small for the predicted noise)
 /// with `eps' = (55 eps_0 - 59 eps_{-1} + 37 eps_{-2} - 9 eps_{-3}) / 24` at order 4, the lower
 /// Adams-Bashforth formulas while the history is shorter or by choice. Beyond steps of equal length
 /// in `rho` its order is at most 2, whatever the formula's: the transfer weighs the step with
@@ -91,7 +112,8 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for Pndm {
         past: &Past<S>,
         _: &dyn Noise<S>,
     ) -> Result<Step<S>> {
-        if past.len() >= 3 {
+        let lost = limit::lost(x.resolution(), problem.marginal(t0), problem.marginal(t1));
+        if lost || past.len() >= 3 {
             return adams(problem, x, (t0, t1), past, 4);
         }
         let half = 0.5 * (t0 + t1);

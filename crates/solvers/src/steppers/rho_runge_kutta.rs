@@ -2,11 +2,14 @@
 
 use sde_core::{Result, Semilinear, State};
 
+use super::ExponentialEulerMaruyama;
+use super::limit;
 use super::ratio::{ratio, time_of_ratio, transfer};
 use crate::{Noise, Past, Step, Stepper};
 
 /// An explicit Runge-Kutta method for `dy/drho = eps`, `y = x / alpha`, `rho = sigma / alpha`: its
-/// stages lie in the step where the tableau says, in `rho`.
+/// stages lie in the step where the tableau says, in `rho`. Where `alpha` is too small for the predicted
+/// noise the step is DDIM's on the predicted data.
 ///
 /// # Reference
 /// Zhang, Chen 2022, arXiv 2204.13902, proposition 3 and appendix H.3.
@@ -44,10 +47,13 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for RhoRungeKutta {
         x: &S,
         t0: f64,
         t1: f64,
-        _: &Past<S>,
-        _: &dyn Noise<S>,
+        past: &Past<S>,
+        noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
         let (m0, m1) = (problem.marginal(t0), problem.marginal(t1));
+        if limit::lost(x.resolution(), m0, m1) {
+            return ExponentialEulerMaruyama.step(problem, x, t0, t1, past, noise);
+        }
         let (rho, h) = (ratio(m0), ratio(m1) - ratio(m0));
         let mut stages: Vec<S> = Vec::with_capacity(self.b.len());
         let weigh = |weights: &[f64]| weights.iter().map(|w| w * h).collect::<Vec<_>>();

@@ -2,7 +2,9 @@
 
 use sde_core::{Result, Semilinear, State};
 
-use super::exponential::{Leap, data, half_log_snr, unit, with_noise};
+use super::ExponentialEulerMaruyama;
+use super::exponential::{Leap, half_log_snr, unit, with_noise};
+use super::limit::data;
 use crate::{Noise, Past, Step, Stepper};
 
 /// SA-Solver in data prediction. The polynomial in `lambda` through the last `s` predicted data is
@@ -13,7 +15,8 @@ use crate::{Noise, Past, Step, Stepper};
 /// for the predictor through `D_0, ..., D_{1-s}`. Before it, the corrector takes the step that led
 /// here again, from where it began and with its noise, now through the data of both its ends (mode
 /// PEC: each state is evaluated once, as predicted). The last step is not corrected; one to
-/// `sigma = 0` gives `alpha1 D_0`.
+/// `sigma = 0` gives `alpha1 D_0`, and one from there or from `alpha = 0` is the exponential
+/// Euler-Maruyama step.
 ///
 /// Its own start, a predictor of order 1 once corrected, leaves an error of order 3, but one too small
 /// to be seen beside that of order 4: a twelfth of it at 1280 equal steps of the order test.
@@ -71,7 +74,12 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for SaSolver {
         past: &Past<S>,
         noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
-        let d = data(problem, x, t0)?;
+        let (m0, m1) = (problem.marginal(t0), problem.marginal(t1));
+        // Without a past: in lambda a limit is infinitely far away.
+        if m1.sigma > 0.0 && Leap::new(m0, m1, problem.eta()).at_limit() {
+            return ExponentialEulerMaruyama.step(problem, x, t0, t1, past, noise);
+        }
+        let d = data(problem, x, t0, m1)?;
         // Entry 0 is the corrected state of the step before, entry 1 its normals (without noise, the
         // state again), the others are data, newest first.
         let mut known = vec![(t0, &d)];
@@ -83,7 +91,6 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for SaSolver {
             }
             _ => x.clone(),
         };
-        let m1 = problem.marginal(t1);
         let (x1, z) = if m1.sigma == 0.0 {
             (S::lincomb(&[(m1.alpha, &d)])?, None)
         } else {

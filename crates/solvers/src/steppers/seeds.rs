@@ -2,7 +2,9 @@
 
 use sde_core::{Result, Semilinear, State};
 
-use super::exponential::{Leap, data, half_log_snr, phi, unit, with_noise};
+use super::exponential::{Leap, half_log_snr, phi, unit, with_noise};
+use super::limit::data;
+use super::{ExponentialEulerMaruyama, limit};
 use crate::{Noise, Past, Step, Stepper};
 
 /// SEEDS-1, -2 and -3 in data prediction: exponential Runge-Kutta stages at the shares `c_i` of the
@@ -19,7 +21,8 @@ use crate::{Noise, Past, Step, Stepper};
 ///
 /// At `eta = 0` they are DDIM, DPM-Solver++(2S) and (3S); `eta = 1` is the published family. The
 /// authors' code has other weights in the third stage of its data prediction, which the paper has
-/// not. A step to `sigma = 0` has order 1.
+/// not. A step to `sigma = 0` has order 1, and so has one from `alpha = 0` with noise; without, such
+/// steps are the midpoint rule where the flow is regular.
 ///
 /// # Reference
 /// Gonzalez et al. 2023, arXiv 2305.14267, algorithms 1 to 4.
@@ -51,16 +54,18 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for Seeds {
         x: &S,
         t0: f64,
         t1: f64,
-        _: &Past<S>,
+        past: &Past<S>,
         noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
-        let (m0, eta) = (problem.marginal(t0), problem.eta());
-        let whole = Leap::new(m0, problem.marginal(t1), eta);
-        let d1 = data(problem, x, t0)?;
-        if whole.ends_in_data() {
-            let x = S::lincomb(&[(whole.alpha, &d1)])?;
-            return Ok(Step { x, error: None, past: Past::default(), nfe: 1 });
+        let (m0, m1, eta) = (problem.marginal(t0), problem.marginal(t1), problem.eta());
+        let whole = Leap::new(m0, m1, eta);
+        if whole.at_limit() {
+            return match self.stages {
+                1 => ExponentialEulerMaruyama.step(problem, x, t0, t1, past, noise),
+                _ => limit::step(problem, x, (t0, t1), noise),
+            };
         }
+        let d1 = data(problem, x, t0, m1)?;
         // The point at a share of the step, with noise from the one before.
         let point = |share: f64, before: Option<&Point<S>>| -> Result<Point<S>> {
             let t = match share {
@@ -82,25 +87,25 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for Seeds {
         };
         // The state at a point, given what it adds to the step with D_1 held.
         let state = |p: &Point<S>, more: f64, d: &S| -> Result<S> {
-            let terms = [(p.leap.decay, x), (p.leap.gain() - more, &d1), (more, d)];
+            let terms = [(p.leap.decay, x), (p.leap.gain - more, &d1), (more, d)];
             with_noise(&terms, 1.0, p.noise.as_ref())
         };
         let x = match self.stages {
             1 => state(&point(1.0, None)?, 0.0, &d1)?,
             2 => {
                 let a = point(0.5, None)?;
-                let d2 = data(problem, &state(&a, 0.0, &d1)?, a.t)?;
+                let d2 = data(problem, &state(&a, 0.0, &d1)?, a.t, m1)?;
                 let end = point(1.0, Some(&a))?;
-                state(&end, end.leap.gain(), &d2)?
+                state(&end, end.leap.gain, &d2)?
             }
             _ => {
                 let a = point(1.0 / 3.0, None)?;
-                let d2 = data(problem, &state(&a, 0.0, &d1)?, a.t)?;
+                let d2 = data(problem, &state(&a, 0.0, &d1)?, a.t, m1)?;
                 let b = point(2.0 / 3.0, Some(&a))?;
                 let slope = |p: &Point<S>, scale: f64| {
                     scale * p.leap.alpha * p.leap.width * phi(2, -p.leap.width)
                 };
-                let d3 = data(problem, &state(&b, slope(&b, 2.0), &d2)?, b.t)?;
+                let d3 = data(problem, &state(&b, slope(&b, 2.0), &d2)?, b.t, m1)?;
                 let end = point(1.0, Some(&b))?;
                 state(&end, slope(&end, 1.5), &d3)?
             }

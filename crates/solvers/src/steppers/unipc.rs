@@ -2,7 +2,9 @@
 
 use sde_core::{Result, Semilinear, State};
 
+use super::ExponentialEulerMaruyama;
 use super::expansion::{LambdaStep, LowerOrderEnd, Prediction, half_log_snr};
+use super::limit;
 use crate::phi::phi;
 use crate::{Noise, Past, Step, Stepper};
 
@@ -28,8 +30,9 @@ pub enum Variant {
 /// start. At the end of a grid that is known ([`UniPc::end`]) there is neither evaluation nor
 /// corrector, as in the authors' code; elsewhere every step is corrected.
 ///
-/// Order `p + 1` after the corrector; the first steps have lower orders. A step to `sigma = 0` has
-/// order 1 and no corrector: its limit is `alpha1` times the predicted data.
+/// Order `p + 1` after the corrector; the first steps have lower orders. A step to or from `sigma = 0`
+/// has order 1 and no corrector: its limit is `alpha1` times the predicted data. So has one where
+/// `alpha` is zero, or too small for the predicted noise.
 ///
 /// # Reference
 /// Zhao et al. 2023, arXiv 2302.04867, algorithms 1 to 4.
@@ -107,22 +110,25 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for UniPc {
         t0: f64,
         t1: f64,
         past: &Past<S>,
-        _: &dyn Noise<S>,
+        noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
+        let (start, target) = (problem.marginal(t0), problem.marginal(t1));
+        if self.prediction == Prediction::Noise && limit::lost(x.resolution(), start, target) {
+            return ExponentialEulerMaruyama.step(problem, x, t0, t1, past, noise);
+        }
         let mut nfe = 0;
         // The prediction at t0 is there already if the step before has corrected with it.
         let (m0, first) = match past.get(0) {
             Some((t, m)) if t == t0 => (m.clone(), 1),
             _ => {
                 nfe += 1;
-                (self.prediction.at(problem, x, t0)?, 0)
+                (self.prediction.at(problem, x, t0, target)?, 0)
             }
         };
-        let start = problem.marginal(t0);
-        let step = LambdaStep::new(self.prediction, start, problem.marginal(t1));
+        let step = LambdaStep::new(self.prediction, start, target);
         let order = self.lower_order_end.map_or(usize::MAX, |l| l.most(t1)).min(self.order.max(1));
         let (mut nodes, mut earlier) = (vec![], vec![]);
-        if step.h.is_finite() {
+        if !step.at_limit() {
             while let Some((t, m)) =
                 past.get(first + nodes.len()).filter(|_| nodes.len() + 1 < order)
             {
@@ -144,8 +150,8 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for UniPc {
         };
         let mut x1 = end(predictor, &earlier)?;
         let mut kept = vec![];
-        if step.h.is_finite() && self.end != Some(t1) {
-            let m1 = self.prediction.at(problem, &x1, t1)?;
+        if !step.at_limit() && self.end != Some(t1) {
+            let m1 = self.prediction.at(problem, &x1, t1, target)?;
             nfe += 1;
             nodes.push(1.0);
             earlier.push(&m1);

@@ -133,26 +133,97 @@ fn problem_step_forward(sde: &dyn Sde) -> String {
     sde.discretise(0.2, 0.3).unwrap_err().to_string()
 }
 
-/// The corrector of the paper, row by row: a row never depends on its neighbours.
+/// The length of a corrector's step: a row never depends on its neighbours, the noise of a row does not change
+/// it, and in many dimensions it is the published one of a single row.
 #[test]
 fn a_corrector_takes_the_norms_of_each_row() {
     let vp = Vp::default();
-    let data =
-        GaussianMixture::isotropic(&[0.5, 0.5], &array![[1.0, 0.0], [-1.0, 0.0]], &[0.3, 0.3])
-            .unwrap();
-    let score = data.under(&vp);
-    let problem = Reverse::sde(&vp, &score);
-    let (x, z, t, a, snr) = (normals(3, 16, 2), normals(4, 16, 2), 0.4, 0.9, 0.16);
-    let rule = Corrector::Langevin { snr };
-    let found = rule.correct(&problem, &x, t, a, &z).unwrap();
-    let s = sde_core::Score::score(&score, &x, t).unwrap();
-    for b in 0..16 {
-        let norm = |m: &Rows| m.row(b).dot(&m.row(b)).sqrt();
-        let e = 2.0 * a * (snr * norm(&z) / norm(&s)).powi(2);
-        let expected = &x.row(b) + &(&s.row(b) * e) + &z.row(b) * (2.0 * e).sqrt();
-        assert!((&found.row(b) - &expected).iter().all(|d| d.abs() < 1e-12));
-        let (one, alone) = (x.slice_rows(b, 1).unwrap(), z.slice_rows(b, 1).unwrap());
-        assert_eq!(rule.correct(&problem, &one, t, a, &alone).unwrap().row(0), found.row(b));
+    let (t, a, snr) = (0.4, 0.9, 0.16);
+    let sigma = vp.marginal(t).sigma;
+    for d in [1, 2, 40, 2000] {
+        let means = Array2::from_shape_fn((2, d), |(k, _)| if k == 0 { 1.0 } else { -1.0 });
+        let data = GaussianMixture::isotropic(&[0.5, 0.5], &means, &[0.3, 0.3]).unwrap();
+        let score = data.under(&vp);
+        let problem = Reverse::sde(&vp, &score);
+        let (x, z) = (normals(3, 8, d), normals(4, 8, d));
+        let rule = Corrector::Langevin { snr };
+        let found = rule.correct(&problem, &x, t, a, &z).unwrap();
+        let s = sde_core::Score::score(&score, &x, t).unwrap();
+        for b in 0..8 {
+            let (dim, square) = (d as f64, s.row(b).dot(&s.row(b)));
+            let own = dim / (dim + 2.0 / (snr * snr));
+            let norm = own * square + (1.0 - own) * dim / (sigma * sigma);
+            let e = 2.0 * a * snr * snr * dim / norm;
+            let expected = &x.row(b) + &(&s.row(b) * e) + &z.row(b) * (2.0 * e).sqrt();
+            assert!((&found.row(b) - &expected).iter().all(|d| d.abs() < 1e-12));
+            let (one, alone) = (x.slice_rows(b, 1).unwrap(), z.slice_rows(b, 1).unwrap());
+            assert_eq!(rule.correct(&problem, &one, t, a, &alone).unwrap().row(0), found.row(b));
+            if d == 2000 {
+                let published = 2.0 * a * (snr * z.row(b).dot(&z.row(b)).sqrt()).powi(2) / square;
+                assert!((e / published - 1.0).abs() < 0.2, "{e} {published}");
+            }
+        }
+    }
+}
+
+/// The law that corrector steps at one level lead to, from N(0, I): variances by a simulation of the chain
+/// in another language, of relative error 1e-3.
+#[test]
+fn corrector_steps_have_a_stationary_law_in_any_dimension() {
+    let cases = [(0.16, 1, 1.0316), (0.16, 2, 1.0309), (0.16, 3, 1.0323), (0.16, 8, 1.0325)];
+    let more = [(0.5, 1, 1.3427), (0.5, 2, 1.3393), (0.5, 3, 1.3359)];
+    let vp = Vp::default();
+    // sigma^2 = 0.6.
+    let t = (0..60).fold((0.0, 1.0), |(a, b), _| {
+        let m = 0.5 * (a + b);
+        if vp.marginal(m).sigma.powi(2) < 0.6 { (m, b) } else { (a, m) }
+    });
+    for (snr, d, expected) in cases.into_iter().chain(more) {
+        let data = GaussianMixture::isotropic(&[1.0], &Array2::zeros((1, d)), &[1.0]).unwrap();
+        let score = data.under(&vp);
+        let problem = Reverse::sde(&vp, &score);
+        let rows = 24_000 / d;
+        let (mut x, mut sum, mut n) = (normals(5, rows, d), 0.0, 0.0);
+        for i in 0..260 {
+            let z = Array2::zeros((rows, d)).normals_like(Key::root(6).fold(i), 0).unwrap();
+            x = Corrector::Langevin { snr }.correct(&problem, &x, t.0, 1.0, &z).unwrap();
+            if i % 40 == 20 && i > 100 {
+                (sum, n) = (sum + x.mapv(|x| x * x).mean().unwrap(), n + 1.0);
+            }
+        }
+        // 4 means of 24 000 squares, 40 steps apart and correlated: as two of them, at the least.
+        let error = 4.9 * (2.0_f64 / 48_000.0).sqrt() * expected + 2e-3;
+        assert!((sum / n - expected).abs() < error, "{snr} {d}: {} {expected}", sum / n);
+    }
+}
+
+/// The samplers with the ratio rule, in few dimensions: the variance is that of the data, up to what the
+/// corrector's step costs, `1 / (1 - snr^2)`, and its knowledge of the row's own norm.
+#[test]
+fn predictor_correctors_sample_few_dimensions() {
+    let vp = Vp::default();
+    let methods = [
+        Method::PcEulerMaruyamaLangevin,
+        Method::PcReverseDiffusionLangevin,
+        Method::PcAncestralLangevin,
+    ];
+    for d in [1, 2, 3, 8] {
+        let data = GaussianMixture::isotropic(&[1.0], &Array2::zeros((1, d)), &[1.0]).unwrap();
+        let score = data.under(&vp);
+        let problem = Reverse::sde(&vp, &score);
+        let times = TimeGrid::Uniform.times(&vp, 100, 1.0, 1e-3).unwrap();
+        for method in methods {
+            let rows = 12_000 / d;
+            let mut grid = Grid::new(times.clone()).unwrap();
+            let (noise, x) = (Fresh::new(Key::root(8), 0), normals(9, rows, d));
+            let stepper = method.stepper();
+            let x = solve(&*stepper, &problem, x, 1.0, &mut grid, &noise, &mut ()).unwrap().x;
+            let found = x.mapv(|x| x * x).mean().unwrap();
+            let (error, snr2) = (4.9 * (2.0_f64 / 12_000.0).sqrt(), 0.16_f64.powi(2));
+            let most = (1.0 + 2.0 / (d as f64 + 2.0 / snr2)) / (1.0 - snr2);
+            let name = method.name();
+            assert!(found > 1.0 - error && found < most + error, "{name} {d}: {found}");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod areas;
 mod authors;
+mod bad_rows;
 mod common;
 mod correctors;
 mod defect;
@@ -13,11 +14,13 @@ mod gaussian;
 mod invariance;
 mod lambda;
 mod latent;
+mod limits;
 mod moments;
 mod noise;
 mod order;
 mod paths;
 mod pfode;
 mod refusals;
+mod resolution;
 mod stochastic;
 mod weak;
