@@ -69,7 +69,7 @@ impl TimeEmbedding {
     pub fn width(&self) -> usize {
         match *self {
             Self::Plain => 1,
-            Self::Fourier { bands, .. } => 1 + 2 * bands,
+            Self::Fourier { bands, .. } => 1_usize.saturating_add(bands.saturating_mul(2)),
         }
     }
 }
@@ -134,6 +134,10 @@ pub struct NetConfig {
     pub base: Base,
     /// The forward SDE, by name ([`sde_core::sde::parse`]).
     pub sde: String,
+    /// What the network is trained for, in whatever words let its maker know it again; it changes
+    /// nothing else, and stays with the weights in every file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
 }
 
 impl NetConfig {
@@ -154,6 +158,7 @@ impl NetConfig {
             output: Output::Potential,
             base: Base::None,
             sde: "ou".into(),
+            identity: None,
         }
     }
 
@@ -174,12 +179,13 @@ impl NetConfig {
             output: Output::Potential,
             base: Base::Gaussian { variance, input_scale: 1.0 },
             sde: sde.into(),
+            identity: None,
         }
     }
 
     /// Number of inputs of the network: those of time, then those of space.
     pub fn n_inputs(&self) -> usize {
-        self.embedding.width() + self.dim
+        self.embedding.width().saturating_add(self.dim)
     }
 
     /// Number of outputs of the network.
@@ -206,7 +212,9 @@ impl NetConfig {
 
     /// Number of trainable scalars.
     pub fn n_parameters(&self) -> usize {
-        self.layers().iter().map(|(_, o, i)| o * (i + 1)).sum()
+        let layers = self.layers();
+        let sizes = layers.iter().map(|(_, o, i)| o.saturating_mul(i.saturating_add(1)));
+        sizes.fold(0, usize::saturating_add)
     }
 
     /// Checks every setting.

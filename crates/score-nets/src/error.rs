@@ -1,11 +1,13 @@
 use std::path::{Path, PathBuf};
 
+use sde_core::{Short, shorten};
+
 /// The errors of networks, their files and their training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A setting that no network or training run can have.
-    #[error("{name} = {value}: {reason}")]
+    #[error("{name} = {}: {reason}", shorten(.value))]
     Setting {
         /// The setting.
         name: String,
@@ -33,7 +35,7 @@ pub enum Error {
         reason: String,
     },
     /// A value that must be finite is not.
-    #[error("{what} is {value} at step {step}")]
+    #[error("{what} is {} at step {step}", Short(*.value))]
     NonFinite {
         /// What was computed.
         what: String,

@@ -1,15 +1,18 @@
 //! The zip files that PyTorch writes: members stored as they are, with a checksum each.
 
+use std::collections::BTreeMap;
+
+use super::checksum::checksum;
+
 type Result<T> = std::result::Result<T, String>;
 
 /// Names and contents of an archive.
 pub(super) struct Archive<'a> {
     bytes: &'a [u8],
-    members: Vec<Member>,
+    members: BTreeMap<String, Member>,
 }
 
 struct Member {
-    name: String,
     /// Where the local header starts.
     header: usize,
     size: usize,
@@ -36,24 +39,23 @@ impl<'a> Archive<'a> {
             }
             (count, at) = (uint(bytes, wide + 32, 8)?, uint(bytes, wide + 48, 8)?);
         }
-        let mut members = Vec::new();
+        let mut members = BTreeMap::new();
         for _ in 0..count {
-            let (member, next) = entry(bytes, at)?;
-            members.push(member);
+            let (name, member, next) = entry(bytes, at)?;
+            members.entry(name).or_insert(member);
             at = next;
         }
         Ok(Self { bytes, members })
     }
 
-    /// The name of the first member that ends in `suffix`.
+    /// The name of a member that ends in `suffix`.
     pub(super) fn find(&self, suffix: &str) -> Option<&str> {
-        self.members.iter().map(|m| m.name.as_str()).find(|n| n.ends_with(suffix))
+        self.members.keys().map(String::as_str).find(|n| n.ends_with(suffix))
     }
 
     /// The content of a member.
     pub(super) fn read(&self, name: &str) -> Result<&'a [u8]> {
-        let member = self.members.iter().find(|m| m.name == name);
-        let member = member.ok_or(format!("member `{name}` is missing"))?;
+        let member = self.members.get(name).ok_or(format!("member `{name}` is missing"))?;
         let header = member.header;
         let cut = |e| format!("member `{name}`: {e}");
         if self.bytes.get(header..header.saturating_add(4)) != Some(b"PK\x03\x04") {
@@ -65,15 +67,15 @@ impl<'a> Archive<'a> {
         let content = start.checked_add(member.size).and_then(|end| self.bytes.get(start..end));
         let content =
             content.ok_or(format!("member `{name}` reaches beyond the end of the file"))?;
-        if checksum(content) != member.checksum {
+        if checksum([content]) != member.checksum {
             return Err(format!("member `{name}`: its checksum is wrong"));
         }
         Ok(content)
     }
 }
 
-/// The entry of the table of contents at `at`, and where the next one starts.
-fn entry(bytes: &[u8], at: usize) -> Result<(Member, usize)> {
+/// The entry of the table of contents at `at`, its name first, and where the next one starts.
+fn entry(bytes: &[u8], at: usize) -> Result<(String, Member, usize)> {
     if bytes.get(at..at.saturating_add(4)) != Some(b"PK\x01\x02") {
         return Err(format!("{BROKEN}: its table of contents is broken"));
     }
@@ -109,7 +111,7 @@ fn entry(bytes: &[u8], at: usize) -> Result<(Member, usize)> {
     }
     let checksum = field(16, 4)? as u32;
     let next = at + 46 + name_size + extra_size + comment_size;
-    Ok((Member { name, header, size, checksum }, next))
+    Ok((name, Member { header, size, checksum }, next))
 }
 
 /// A little-endian number of `n` bytes.
@@ -117,12 +119,4 @@ fn uint(bytes: &[u8], at: usize, n: usize) -> Result<usize> {
     let field = at.checked_add(n).and_then(|end| bytes.get(at..end));
     let field = field.ok_or(format!("{BROKEN}: it ends too early"))?;
     Ok(field.iter().rev().fold(0, |a, &b| (a << 8) | usize::from(b)))
-}
-
-/// CRC-32 as in zip (reflected polynomial 0xEDB88320).
-fn checksum(bytes: &[u8]) -> u32 {
-    let table: [u32; 256] = std::array::from_fn(|i| {
-        (0..8).fold(i as u32, |c, _| (c >> 1) ^ (0xEDB8_8320 & (c & 1).wrapping_neg()))
-    });
-    !bytes.iter().fold(!0, |c, &b| (c >> 8) ^ table[usize::from(c as u8 ^ b)])
 }

@@ -1,12 +1,12 @@
 //! Files: this crate's checkpoints, the published safetensors, PyTorch archives.
 
 mod archive;
+mod checksum;
 mod pickle;
 mod torch;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    io::Write,
     path::Path,
 };
 
@@ -14,7 +14,8 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Error, NetConfig, Output, Result, train::TrainState};
+use crate::{Activation, Error, NetConfig, Output, Result, atomic, train::TrainState};
+use checksum::checksum;
 
 /// The one metadata entry of our files; a single one, so that equal content is equal bytes.
 const ENTRY: &str = "score-nets";
@@ -27,15 +28,30 @@ pub(crate) struct Header {
     pub(crate) config: NetConfig,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) train: Option<TrainState>,
+    /// CRC-32 of the header without it and of every tensor; files of before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checksum: Option<u32>,
 }
 
 impl Header {
     pub(crate) fn of_net(config: &NetConfig) -> Self {
-        Self { format: 1, config: config.clone(), train: None }
+        Self { format: 1, config: config.clone(), train: None, checksum: None }
     }
 
     pub(crate) fn of_training(config: &NetConfig, train: TrainState) -> Self {
-        Self { format: 1, config: config.clone(), train: Some(train) }
+        Self { format: 1, config: config.clone(), train: Some(train), checksum: None }
+    }
+
+    /// The checksum of a file with this header and these tensors, in order of name.
+    fn checksum(&self, tensors: &[(&str, TensorView<'_>)]) -> Result<u32, serde_json::Error> {
+        let plain = serde_json::to_string(&Self { checksum: None, ..self.clone() })?;
+        let shapes: Vec<String> = tensors
+            .iter()
+            .map(|(name, view)| format!("{name} {:?} {:?}", view.dtype(), view.shape()))
+            .collect();
+        let tensors = shapes.iter().zip(tensors);
+        let pieces = tensors.flat_map(|(shape, (_, view))| [shape.as_bytes(), view.data()]);
+        Ok(checksum([plain.as_bytes()].into_iter().chain(pieces)))
     }
 }
 
@@ -60,11 +76,19 @@ pub(crate) fn strip(tensors: &BTreeMap<String, Tensor>, prefix: &str) -> BTreeMa
 /// checkpoint that has them.
 pub(crate) fn read_net(path: &Path) -> Result<(NetConfig, BTreeMap<String, Tensor>)> {
     let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+    read_bytes(path, &bytes)
+}
+
+/// As [`read_net`], of a file's content.
+pub(crate) fn read_bytes(
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(NetConfig, BTreeMap<String, Tensor>)> {
     if bytes.starts_with(b"PK\x03\x04") {
-        let tensors = torch::read(&bytes).map_err(|reason| Error::file(path, reason))?;
+        let tensors = torch::read(bytes).map_err(|reason| Error::file(path, reason))?;
         return Ok((infer(path, &tensors)?, tensors));
     }
-    let (header, tensors) = parse(path, &bytes)?;
+    let (header, tensors) = parse(path, bytes)?;
     match header {
         None => Ok((infer(path, &tensors)?, tensors)),
         Some(Header { config, train: None, .. }) => Ok((config, tensors)),
@@ -74,6 +98,14 @@ pub(crate) fn read_net(path: &Path) -> Result<(NetConfig, BTreeMap<String, Tenso
             Ok((config, weights))
         }
     }
+}
+
+/// Reads the pickle that describes the tensors of a PyTorch archive, and says how many there are.
+///
+/// # Errors
+/// What is wrong with it, in one line.
+pub fn inspect_pickle(bytes: &[u8]) -> std::result::Result<usize, String> {
+    torch::count(bytes)
 }
 
 /// Everything in one of our own files.
@@ -88,9 +120,18 @@ pub(crate) fn read_own(path: &Path) -> Result<(Header, BTreeMap<String, Tensor>)
 fn parse(path: &Path, bytes: &[u8]) -> Result<(Option<Header>, BTreeMap<String, Tensor>)> {
     let broken = |e| Error::file(path, format!("not a complete safetensors file: {e}"));
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
-    let entry = metadata.metadata().as_ref().and_then(|m| m.get(ENTRY));
-    let header = match entry {
-        None => None,
+    let entries = metadata.metadata().as_ref();
+    let header = match entries.and_then(|m| m.get(ENTRY)) {
+        None => {
+            // Without its name our header would be no more than a remark on somebody else's network.
+            let ours = |(_, text): &(&String, &String)| text.starts_with("{\"format\":");
+            if let Some((name, _)) = entries.and_then(|m| m.iter().find(ours)) {
+                let reason =
+                    format!("its metadata are damaged: `{name}` where `{ENTRY}` should be");
+                return Err(Error::file(path, reason));
+            }
+            None
+        }
         Some(json) => {
             let header: Header = serde_json::from_str(json)
                 .map_err(|e| Error::file(path, format!("bad `score-nets` metadata: {e}")))?;
@@ -101,8 +142,21 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Option<Header>, BTreeMap<String, 
             Some(header)
         }
     };
+    let file = SafeTensors::deserialize(bytes).map_err(broken)?;
+    let mut views: Vec<(&str, TensorView<'_>)> = file.iter().collect();
+    views.sort_by_key(|(name, _)| *name);
+    if let Some(header) = &header
+        && let Some(stated) = header.checksum
+        && header.checksum(&views).is_ok_and(|found| found != stated)
+    {
+        return Err(Error::file(path, "is damaged: its checksum is wrong"));
+    }
     let mut tensors = BTreeMap::new();
-    for (name, view) in SafeTensors::deserialize(bytes).map_err(broken)?.iter() {
+    for (name, view) in views {
+        if count(view.shape()).is_none() {
+            let reason = format!("tensor `{name}` of shape {:?} is too large", view.shape());
+            return Err(Error::file(path, reason));
+        }
         let tensor = match view.dtype() {
             Dtype::F32 => {
                 let values = floats(view.data(), f32::from_le_bytes);
@@ -121,6 +175,12 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Option<Header>, BTreeMap<String, 
     }
     one_dtype(path, &tensors)?;
     Ok((header, tensors))
+}
+
+/// The elements of a shape; `None` where they could not be counted if lengths of 0 were 1.
+pub(crate) fn count(shape: &[usize]) -> Option<usize> {
+    shape.iter().filter(|n| **n > 0).try_fold(1_usize, |all, n| all.checked_mul(*n))?;
+    Some(shape.iter().product())
 }
 
 fn one_dtype(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
@@ -162,23 +222,13 @@ pub(crate) fn write(path: &Path, tensors: &[(String, Tensor)], header: &Header) 
     for (name, dtype, shape, bytes) in &payload {
         views.push((*name, TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| fail(&e))?));
     }
-    let json = serde_json::to_string(header).map_err(|e| fail(&e))?;
+    views.sort_by_key(|(name, _)| *name);
+    let checksum = Some(header.checksum(&views).map_err(|e| fail(&e))?);
+    let header = Header { checksum, ..header.clone() };
+    let json = serde_json::to_string(&header).map_err(|e| fail(&e))?;
     let metadata = HashMap::from([(ENTRY.to_string(), json)]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fail(&e))?;
-
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".writing-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut file = builder.tempfile_in(folder).map_err(|e| fail(&e))?;
-    file.write_all(&bytes).map_err(|e| fail(&e))?;
-    file.as_file().sync_all().map_err(|e| fail(&e))?;
-    file.persist(path).map_err(|e| fail(&e.error))?;
-    Ok(())
+    atomic::write(path, &bytes)
 }
 
 /// The configuration of published weights, which come without one: an Ornstein-Uhlenbeck process,

@@ -66,13 +66,30 @@ impl<'a> Reader<'a> {
     }
 }
 
-#[derive(Default)]
+/// Values within values at most: modules in modules need a few dozen.
+const DEEPEST: usize = 200;
+
+/// Bytes of values that are looked at and copied at most; large networks need some ten million.
+pub(super) const MOST: usize = 1 << 30;
+
+/// What is said where that does not suffice.
+pub(super) const TOO_MUCH: &str = "the pickle holds too much";
+
 struct Machine {
     stack: Vec<Value>,
     memo: std::collections::HashMap<usize, Value>,
+    /// What is left of [`MOST`]: copies of copies would grow without bound.
+    left: usize,
 }
 
 impl Machine {
+    /// Pushes a value that holds others or is a copy.
+    fn push(&mut self, value: Value) -> Result<()> {
+        self.left = weigh(&value, DEEPEST, self.left)?;
+        self.stack.push(value);
+        Ok(())
+    }
+
     fn pop(&mut self) -> Result<Value> {
         self.stack.pop().ok_or_else(|| "the pickle's stack runs empty".into())
     }
@@ -86,38 +103,64 @@ impl Machine {
     }
 
     fn remember(&mut self, id: usize) -> Result<()> {
-        let top = self.stack.last().ok_or("the pickle's stack runs empty")?.clone();
-        self.memo.insert(id, top);
+        let top = self.stack.last().ok_or("the pickle's stack runs empty")?;
+        self.left = weigh(top, DEEPEST, self.left)?;
+        self.memo.insert(id, top.clone());
         Ok(())
     }
 
     fn recall(&mut self, id: usize) -> Result<()> {
-        let value = self.memo.get(&id).ok_or("the pickle recalls what it never stored")?.clone();
-        self.stack.push(value);
+        let value = self.memo.get(&id).ok_or("the pickle recalls what it never stored")?;
+        self.left = weigh(value, DEEPEST, self.left)?;
+        self.stack.push(value.clone());
         Ok(())
     }
 
-    fn set_items(&mut self, items: Vec<Value>) {
+    /// Puts keys and values into the dictionary below them, whose own depth they add to.
+    fn set_items(&mut self, items: Vec<Value>) -> Result<()> {
+        for item in &items {
+            self.left = weigh(item, DEEPEST - 1, self.left)?;
+        }
         if let Some(Value::Dict(entries)) = self.stack.last_mut() {
             let mut items = items.into_iter();
             while let (Some(k), Some(v)) = (items.next(), items.next()) {
                 entries.push((k, v));
             }
         }
+        Ok(())
     }
 
     fn tuple(&mut self, n: usize) -> Result<()> {
         let at = self.stack.len().checked_sub(n).ok_or("the pickle's stack runs empty")?;
         let items = self.stack.split_off(at);
-        self.stack.push(Value::Tuple(items));
-        Ok(())
+        self.push(Value::Tuple(items))
+    }
+}
+
+/// What is left of a budget after all values within `value`, at most `depth` deep.
+fn weigh(value: &Value, depth: usize, left: usize) -> Result<usize> {
+    let own = match value {
+        Value::Str(text) | Value::Global(text) => text.len(),
+        Value::Storage { kind, key } => kind.len() + key.len(),
+        Value::Tensor(t) => t.kind.len() + t.key.len() + 8 * (t.shape.len() + t.stride.len()),
+        _ => 0,
+    };
+    let left = left.checked_sub(size_of::<Value>() + own).ok_or(TOO_MUCH)?;
+    let depth = depth.checked_sub(1).ok_or("the pickle is too deep")?;
+    match value {
+        Value::Tuple(items) => items.iter().try_fold(left, |left, v| weigh(v, depth, left)),
+        Value::Dict(entries) => {
+            entries.iter().try_fold(left, |left, (k, v)| weigh(v, depth, weigh(k, depth, left)?))
+        }
+        Value::Object(state) => weigh(state, depth, left),
+        _ => Ok(left),
     }
 }
 
 /// Reads a pickle.
 pub(super) fn parse(bytes: &[u8]) -> Result<Value> {
     let mut r = Reader { bytes, at: 0 };
-    let mut m = Machine::default();
+    let mut m = Machine { stack: Vec::new(), memo: Default::default(), left: MOST };
     loop {
         let op = r.take(1)?[0];
         match op {
@@ -126,7 +169,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value> {
             0x95 => drop(r.take(8)?),
             b'(' => m.stack.push(Value::Mark),
             b'0' => drop(m.pop()?),
-            b'2' => m.stack.push(m.stack.last().cloned().ok_or("the pickle's stack runs empty")?),
+            b'2' => m.push(m.stack.last().cloned().ok_or("the pickle's stack runs empty")?)?,
             b'N' | 0x88 | 0x89 => m.stack.push(Value::Other),
             b']' | 0x8f => m.stack.push(Value::Other),
             b'a' => drop(m.pop()?),
@@ -172,16 +215,16 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value> {
             0x87 => m.tuple(3)?,
             b't' => {
                 let items = m.pop_to_mark()?;
-                m.stack.push(Value::Tuple(items));
+                m.push(Value::Tuple(items))?;
             }
             b'}' => m.stack.push(Value::Dict(vec![])),
             b's' => {
                 let (v, k) = (m.pop()?, m.pop()?);
-                m.set_items(vec![k, v]);
+                m.set_items(vec![k, v])?;
             }
             b'u' => {
                 let items = m.pop_to_mark()?;
-                m.set_items(items);
+                m.set_items(items)?;
             }
             b'q' => {
                 let id = r.uint(1)?;
@@ -206,6 +249,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value> {
             }
             b'b' => {
                 let state = m.pop()?;
+                m.left = weigh(&state, DEEPEST - 1, m.left)?;
                 if let Some(Value::Object(o)) = m.stack.last_mut() {
                     **o = state;
                 }
@@ -273,5 +317,40 @@ fn index(v: &Value) -> Option<usize> {
     match v {
         Value::Int(i) => usize::try_from(*i).ok(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pickles_that_grow_without_bound_are_refused() {
+        // None, then forty times: twice the top, as a pair.
+        let mut doubled = b"N".to_vec();
+        doubled.extend(b"2\x86".repeat(40));
+        doubled.push(b'.');
+        assert!(parse(&doubled).is_err_and(|e| e.contains("too much")));
+        // A text of a megabyte, remembered once and recalled ten thousand times.
+        let mut recalled = b"X\x00\x00\x10\x00".to_vec();
+        recalled.extend([b'a'; 1 << 20]);
+        recalled.extend(b"q\x00");
+        recalled.extend(b"h\x00".repeat(10_000));
+        recalled.push(b'.');
+        assert!(parse(&recalled).is_err_and(|e| e.contains("too much")));
+        for nest in [&b"\x85"[..], b"(t", b"}q\x00"] {
+            let mut deep = b"N".to_vec();
+            deep.extend(nest.repeat(1_000_000));
+            deep.push(b'.');
+            let _ = parse(&deep);
+        }
+        let mut deep = b"N".to_vec();
+        deep.extend(b"\x85".repeat(1_000_000));
+        assert!(parse(&deep).is_err_and(|e| e.contains("too deep")));
+        // Dictionaries in dictionaries: {None: {None: ...}}.
+        let mut deep = b"}".repeat(100_000);
+        deep.extend(b"N\x86".repeat(3));
+        deep.extend(b"Ns".repeat(99_990));
+        let _ = parse(&deep);
     }
 }

@@ -44,6 +44,17 @@ impl ScoreNet {
         Self::from_tensors(config, &tensors, dtype, &Device::Cpu, path)
     }
 
+    /// As [`ScoreNet::open`], from the content of a file.
+    ///
+    /// # Errors
+    /// As [`ScoreNet::open`], with `<bytes>` for the file.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let path = Path::new("<bytes>");
+        let (config, tensors) = io::read_bytes(path, bytes)?;
+        let dtype = tensors.values().next().map_or(DType::F32, Tensor::dtype);
+        Self::from_tensors(config, &tensors, dtype, &Device::Cpu, path)
+    }
+
     /// As [`ScoreNet::open`], converted to an element type on a device.
     ///
     /// # Errors

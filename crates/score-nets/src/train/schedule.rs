@@ -62,7 +62,9 @@ impl Schedule {
     pub fn steps(&self) -> Option<u64> {
         match self {
             Self::Constant { .. } => None,
-            Self::Phases { phases } => Some(phases.iter().map(|p| p.steps).sum()),
+            Self::Phases { phases } => {
+                Some(phases.iter().fold(0, |sum, p| sum.saturating_add(p.steps)))
+            }
             Self::Cosine { steps, .. } => Some(*steps),
         }
     }
@@ -122,7 +124,7 @@ impl Schedule {
                 break;
             }
             current = (p.lr, start);
-            start += p.steps;
+            start = start.saturating_add(p.steps);
         }
         current
     }

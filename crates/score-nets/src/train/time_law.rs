@@ -39,6 +39,30 @@ pub enum TimeLaw {
 }
 
 impl TimeLaw {
+    /// Checks every constant, for times from `t_min` to `horizon`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the exponents of a Beta law outside `[0.01, 100]` and for a shift
+    /// that is negative, not finite, or so large that the law is uniform.
+    pub fn validate(&self, t_min: f64, horizon: f64) -> Result<()> {
+        match *self {
+            Self::Uniform | Self::LogSnr => Ok(()),
+            Self::Beta { a, b } => {
+                match [("a", a), ("b", b)].iter().find(|(_, v)| !(0.01..=100.0).contains(v)) {
+                    Some((name, v)) => Err(Error::setting(name, v, "must be from 0.01 to 100")),
+                    None => Ok(()),
+                }
+            }
+            Self::LogUniform { shift } => {
+                if log_span(shift, t_min, horizon)? > 0.0 {
+                    return Ok(());
+                }
+                let reason = "leaves nothing of the logarithm: use the uniform law";
+                Err(Error::setting("shift", format!("{shift:?}"), reason))
+            }
+        }
+    }
+
     /// The time at the quantile `u` in (0, 1).
     ///
     /// # Errors
@@ -153,6 +177,7 @@ impl Proposal {
 /// `log((T + shift) / (t_min + shift))`.
 fn log_span(shift: f64, t_min: f64, horizon: f64) -> Result<f64> {
     if !(shift.is_finite() && shift >= 0.0 && shift + t_min > 0.0) {
+        let shift = format!("{shift:?}");
         return Err(Error::setting("shift", shift, "must be finite and not negative"));
     }
     Ok(((horizon + shift) / (t_min + shift)).ln())

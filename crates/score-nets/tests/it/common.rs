@@ -77,7 +77,7 @@ pub(crate) fn zoo() -> Vec<NetConfig> {
     let gaussian = Base::Gaussian { variance: 1.7, input_scale: 1.3 };
     let net = |dim, hidden: &[usize], activation, time, embedding, output, base, sde: &str| {
         let (hidden, sde) = (hidden.to_vec(), sde.to_string());
-        NetConfig { dim, hidden, activation, time, embedding, output, base, sde }
+        NetConfig { dim, hidden, activation, time, embedding, output, base, sde, identity: None }
     };
     let fourier = TimeEmbedding::Fourier { bands: 3, max_frequency: 4.0 };
     let (plain, potential, score) = (TimeEmbedding::Plain, Output::Potential, Output::Score);
