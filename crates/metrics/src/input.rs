@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 pub(crate) const FIRST: &str = "first cloud";
 pub(crate) const SECOND: &str = "second cloud";
 
-/// Relative difference up to which two masses count as equal.
-pub(crate) const MASS_TOLERANCE: f64 = 1e-9;
+/// Relative difference up to which two masses count as equal: what is left of weights that were
+/// normalised in single precision.
+pub(crate) const MASS_TOLERANCE: f64 = 1e-6;
 
 /// A cloud of finite points with at least `needed` rows.
 pub(crate) fn check_rows(what: &'static str, cloud: ArrayView2<f64>, needed: usize) -> Result<()> {

@@ -4,6 +4,7 @@ use ndarray::{ArrayView1, ArrayView2};
 
 use super::transport::{EntropicTransport, Pair, Sinkhorn};
 use crate::error::Result;
+use crate::transport::to_one;
 
 /// The Sinkhorn divergence of two clouds, with the three transports it is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,12 @@ impl SinkhornDivergence {
     #[must_use]
     pub fn marginal_error(&self) -> f64 {
         self.xy.marginal_error.max(self.xx.marginal_error).max(self.yy.marginal_error)
+    }
+
+    /// Whether all three came within the tolerance, or as close as doubles allow.
+    #[must_use]
+    pub fn converged(&self) -> bool {
+        self.xy.converged && self.xx.converged && self.yy.converged
     }
 }
 
@@ -76,32 +83,34 @@ pub fn sinkhorn_divergence(
     options: &Sinkhorn,
 ) -> Result<SinkhornDivergence> {
     let pair = Pair::new(x, a, y, b, options)?;
-    let xy = pair.between(options)?;
-    let [xx, yy] = pair.within(options)?;
+    let xy = pair.between()?;
+    let [xx, yy] = pair.within()?;
     let [a, b] = pair.shares();
     let difference =
         |p: &[f64], q: &[f64]| -> Vec<f64> { p.iter().zip(q).map(|(p, q)| p - q).collect() };
-    let errors = [
-        mean_variance(&difference(&xy.f, &xx.f), &a),
-        mean_variance(&difference(&xy.g, &yy.g), &b),
-    ];
+    let potentials = [difference(&xy.f, &xx.f), difference(&xy.g, &yy.g)];
+    // Squares of potentials are fourth powers of lengths.
+    let unit = to_one(potentials.iter().flatten().fold(0.0, |most, p| most.max(p.abs())));
+    let shares = [&a, &b];
+    let errors = [0, 1].map(|side| mean_variance(&potentials[side], shares[side], unit));
     let known = errors.iter().any(Option::is_some);
     let variance: f64 = errors.iter().flatten().sum();
     Ok(SinkhornDivergence {
         value: xy.value - 0.5 * (xx.value + yy.value),
         sharp: xy.transport_cost - 0.5 * (xx.transport_cost + yy.transport_cost),
-        standard_error: known.then(|| variance.sqrt()),
+        standard_error: known.then(|| variance.sqrt() / unit),
         xy,
         xx,
         yy,
     })
 }
 
-/// Variance of the weighted mean of values; `None` of a single one.
-fn mean_variance(values: &[f64], shares: &[f64]) -> Option<f64> {
+/// Variance of the weighted mean of values times `unit`; `None` of a single one.
+fn mean_variance(values: &[f64], shares: &[f64], unit: f64) -> Option<f64> {
     let concentration: f64 = shares.iter().map(|w| w * w).sum();
     let mean: f64 = values.iter().zip(shares).map(|(v, w)| v * w).sum();
-    let square: f64 = values.iter().zip(shares).map(|(v, w)| (w * (v - mean)).powi(2)).sum();
+    let square: f64 =
+        values.iter().zip(shares).map(|(v, w)| (w * ((v - mean) * unit)).powi(2)).sum();
     // Uniform shares: s^2 / n with the unbiased s^2.
     (concentration < 1.0).then(|| square / (1.0 - concentration))
 }

@@ -1,9 +1,11 @@
 //! The potentials: annealing, Sinkhorn's iteration, Newton's method.
 
+use ndarray::ArrayView1;
+
 use super::newton::Factors;
 use super::plan::{Side, log_ratios};
 use super::transport::{EntropicTransport, Sinkhorn};
-use crate::error::Result;
+use crate::transport::{ExactTransport, GroundCost};
 
 /// Potentials whose column marginals are exact.
 pub(super) struct State {
@@ -13,6 +15,8 @@ pub(super) struct State {
     log_ratios: Vec<f64>,
     pub(super) error: f64,
     pub(super) dual: f64,
+    /// The error that the rounding of potentials leaves.
+    resolution: f64,
 }
 
 impl State {
@@ -23,7 +27,13 @@ impl State {
         let log_ratios = log_ratios((&x.points, &f), (y, &g), epsilon);
         let error = marginal_error(&log_ratios, &x.mass);
         let dual = weighted_sum(&f, &x.mass) + weighted_sum(&g, &y.mass);
-        Self { f, g, log_ratios, error, dual }
+        let resolution = resolution((&f, &x.mass), (&g, &y.mass), epsilon);
+        Self { f, g, log_ratios, error, dual, resolution }
+    }
+
+    /// Whether the error is within a tolerance, or as small as doubles can tell.
+    pub(super) fn is_settled(&self, tolerance: f64) -> bool {
+        is_settled(self.error, self.resolution, tolerance)
     }
 
     /// f after one step of Sinkhorn's iteration.
@@ -36,8 +46,26 @@ fn weighted_sum(values: &[f64], mass: &[f64]) -> f64 {
     values.iter().zip(mass).map(|(value, mass)| value * mass).sum()
 }
 
+/// At most two, when all mass is out of place: where the factors are no numbers it may be anywhere.
 fn marginal_error(log_ratios: &[f64], mass: &[f64]) -> f64 {
-    log_ratios.iter().zip(mass).map(|(off, mass)| off.exp_m1().abs() * mass).sum()
+    let error: f64 = log_ratios.iter().zip(mass).map(|(off, mass)| off.exp_m1().abs() * mass).sum();
+    error.min(2.0)
+}
+
+/// L1 error of the marginals that rounding leaves: potentials are exponents once they are divided by
+/// epsilon.
+fn resolution((f, a): (&[f64], &[f64]), (g, b): (&[f64], &[f64]), epsilon: f64) -> f64 {
+    let size = |values: &[f64], mass: &[f64]| -> f64 {
+        values.iter().zip(mass).map(|(value, mass)| value.abs() * mass).sum()
+    };
+    2.0 * f64::EPSILON * (size(f, a) + size(g, b)) / epsilon
+}
+
+/// What rounding leaves counts as none up to there: beyond it there is no plan to speak of.
+const COARSE: f64 = 1e-3;
+
+fn is_settled(error: f64, resolution: f64, tolerance: f64) -> bool {
+    error <= tolerance.max(resolution.min(COARSE))
 }
 
 /// Squared diagonal of the box around both sides, where annealing starts.
@@ -54,45 +82,61 @@ fn span(x: &Side, y: &Side) -> f64 {
 }
 
 /// Gives up where the error has not fallen by a tenth for this many steps: it has met rounding.
-const PATIENCE: usize = 100;
+const PATIENCE: usize = 60;
 /// Marginals are brought to this before epsilon is halved: near enough for Newton's method to start
 /// the next level where it converges.
 const LEVEL: f64 = 1e-2;
 
-/// The optimal potentials between two sides, and the iterations they took.
-pub(super) fn solve(x: &Side, y: &Side, options: &Sinkhorn) -> Result<(State, usize)> {
+/// The optimal potentials between two sides, or what the iterations that are allowed give, and their
+/// number.
+pub(super) fn solve(x: &Side, y: &Side, options: &Sinkhorn) -> (State, usize) {
     let mut iterations = 0;
     let (mut f, mut g) = (vec![0.0; x.len()], vec![0.0; y.len()]);
     let mut epsilon = span(x, y).max(options.epsilon);
     while epsilon > options.epsilon {
         let tolerance = LEVEL.max(options.tolerance);
         let level = Sinkhorn { epsilon, tolerance, ..*options };
-        let state = settle(x, y, (f, g), &level, &mut iterations)?;
+        let state = settle(x, y, (f, g), &level, &mut iterations);
+        // Where doubles no longer resolve the plan there is nothing to follow.
+        let resolved = state.resolution < COARSE;
         (f, g) = (state.corrected(epsilon), state.g);
-        epsilon = (0.5 * epsilon).max(options.epsilon);
+        epsilon = if resolved { (0.5 * epsilon).max(options.epsilon) } else { options.epsilon };
     }
-    let state = settle(x, y, (f, g), options, &mut iterations)?;
-    Ok((state, iterations))
+    let state = settle(x, y, (f, g), options, &mut iterations);
+    if state.is_settled(options.tolerance) {
+        return (state, iterations);
+    }
+    // The iterations ran out, perhaps long before the value was right. That of the potentials of exact
+    // transport is, within epsilon times the entropy of its plan.
+    let exact = exact_potential(x, y).map(|f| State::new((x, f), (y, &state.g), options.epsilon));
+    (exact.filter(|exact| exact.dual > state.dual).unwrap_or(state), iterations)
 }
 
-/// Potentials to the tolerance of the options, from those given.
+fn exact_potential(x: &Side, y: &Side) -> Option<Vec<f64>> {
+    let solver = ExactTransport::new(GroundCost::SquaredEuclidean);
+    let (a, b) = (ArrayView1::from(&x.mass), ArrayView1::from(&y.mass));
+    let found = solver.solve(x.points.view(), Some(a), y.points.view(), Some(b)).ok()?;
+    Some(found.source_potential.to_vec())
+}
+
+/// Potentials to the tolerance of the options, from those given, or to where no more is gained.
 fn settle(
     x: &Side,
     y: &Side,
     (f, g): (Vec<f64>, Vec<f64>),
     options: &Sinkhorn,
     iterations: &mut usize,
-) -> Result<State> {
+) -> State {
     let epsilon = options.epsilon;
     let mut state = State::new((x, f), (y, &g), epsilon);
     *iterations += 1;
     let (mut best, mut since) = (state.error, 0);
     // Steps of Sinkhorn's iteration to take before Newton's method is tried (again).
     let mut plain = 2;
-    while state.error > options.tolerance || state.error.is_nan() {
-        if *iterations >= options.max_iterations || since >= PATIENCE {
-            return Err(options.give_up(*iterations, best));
-        }
+    while !state.is_settled(options.tolerance)
+        && *iterations < options.max_iterations
+        && since < PATIENCE
+    {
         let newton = if plain == 0 { ascend(x, y, &state, options, iterations) } else { None };
         let next = newton.unwrap_or_else(|| {
             plain = if plain == 0 { 5 } else { plain };
@@ -110,7 +154,7 @@ fn settle(
             (best, since) = (state.error, 0);
         }
     }
-    Ok(state)
+    state
 }
 
 /// One Newton step with a line search; `None` where no step along it improves anything.
@@ -151,35 +195,35 @@ fn ascend(
 
 /// Transport of a side to itself: one potential, by the averaged iteration $f \leftarrow (f + T f) /
 /// 2$, whose error halves at every step since the Gibbs kernel is positive.
-pub(super) fn solve_symmetric(x: &Side, options: &Sinkhorn) -> Result<EntropicTransport> {
+pub(super) fn solve_symmetric(x: &Side, options: &Sinkhorn) -> EntropicTransport {
     let epsilon = options.epsilon;
     let mut f = vec![0.0; x.len()];
-    let (mut best, mut since) = (f64::INFINITY, 0);
-    for iterations in 1.. {
+    let (mut best, mut since, mut iterations) = (f64::INFINITY, 0, 0);
+    loop {
+        iterations += 1;
         let off = log_ratios((&x.points, &f), (x, &f), epsilon);
-        let error = marginal_error(&off, &x.mass);
-        if error <= options.tolerance {
+        let marginal_error = marginal_error(&off, &x.mass);
+        let resolution = resolution((&f, &x.mass), (&f, &x.mass), epsilon);
+        let converged = is_settled(marginal_error, resolution, options.tolerance);
+        since += 1;
+        if marginal_error < 0.9 * best {
+            (best, since) = (marginal_error, 0);
+        }
+        if converged || iterations >= options.max_iterations || since >= PATIENCE {
             let value = 2.0 * weighted_sum(&f, &x.mass);
-            return Ok(EntropicTransport {
+            return EntropicTransport {
                 // The plan's mass is one up to its marginal error; the dual takes that off.
                 value: value - epsilon * weighted_sum(&expm1(&off), &x.mass),
                 transport_cost: f64::NAN,
-                marginal_error: error,
+                marginal_error,
+                converged,
                 iterations,
                 f,
                 g: Vec::new(),
-            });
-        }
-        since += 1;
-        if error < 0.9 * best {
-            (best, since) = (error, 0);
-        }
-        if iterations >= options.max_iterations || since >= PATIENCE {
-            return Err(options.give_up(iterations, best));
+            };
         }
         f.iter_mut().zip(&off).for_each(|(f, off)| *f -= 0.5 * epsilon * off);
     }
-    Err(options.give_up(options.max_iterations, best))
 }
 
 fn expm1(values: &[f64]) -> Vec<f64> {

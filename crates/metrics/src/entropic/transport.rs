@@ -1,11 +1,12 @@
 //! Entropic transport between two clouds: what is asked and what comes back.
 
-use ndarray::{ArrayView1, ArrayView2, Axis};
+use ndarray::{ArrayView1, ArrayView2};
 
 use super::plan::{Side, soft_minimum, transport_cost};
 use super::solve::{solve, solve_symmetric};
 use crate::error::{Error, Result};
 use crate::input::{FIRST, SECOND, check_balance, check_pair, cloud_weights};
+use crate::transport::{check_coordinates, check_range, to_one};
 
 /// How entropic transport is solved: the regularisation, and when to stop.
 ///
@@ -18,36 +19,37 @@ use crate::input::{FIRST, SECOND, check_balance, check_pair, cloud_weights};
 pub struct Sinkhorn {
     /// The regularisation, in the units of the squared distance.
     pub epsilon: f64,
-    /// Stop when the L1 error of the marginals, of a total mass of one, is at most this.
+    /// Stop when the L1 error of the marginals, of a total mass of one, is at most this, or as small as
+    /// the rounding of potentials leaves it at this epsilon: some $2^{-51}$ of the mean cost over epsilon.
     pub tolerance: f64,
-    /// Give up after this many iterations, each two passes over all pairs (a step of conjugate
-    /// gradients counts as one).
+    /// Stop after this many iterations, each two passes over all pairs (a step of conjugate gradients
+    /// counts as one).
     pub max_iterations: usize,
 }
 
 impl Sinkhorn {
-    /// The given regularisation, marginals to 1e-10, at most 20 000 iterations.
+    /// Marginals to this where nobody says otherwise.
+    pub(crate) const TOLERANCE: f64 = 1e-10;
+    /// Iterations where nobody says otherwise.
+    pub(crate) const ITERATIONS: usize = 2_000;
+
+    /// The given regularisation, marginals to 1e-10, at most 2 000 iterations.
     #[must_use]
     pub fn new(epsilon: f64) -> Self {
-        Self { epsilon, tolerance: 1e-10, max_iterations: 20_000 }
+        Self { epsilon, tolerance: Self::TOLERANCE, max_iterations: Self::ITERATIONS }
     }
 
     pub(super) fn check(&self) -> Result<()> {
+        let refuse = |name, expected, value| Err(Error::InvalidParameter { name, expected, value });
         for (name, value) in [("epsilon", self.epsilon), ("tolerance", self.tolerance)] {
             if !(value > 0.0 && value.is_finite()) {
-                return Err(Error::InvalidParameter {
-                    name,
-                    expected: "positive and finite",
-                    value,
-                });
+                return refuse(name, "positive and finite", value);
             }
         }
+        if self.max_iterations == 0 {
+            return refuse("iterations", ">= 1", 0.0);
+        }
         Ok(())
-    }
-
-    pub(super) fn give_up(&self, iterations: usize, marginal_error: f64) -> Error {
-        let Self { epsilon, tolerance, .. } = *self;
-        Error::MarginalsNotMet { iterations, epsilon, marginal_error, tolerance }
     }
 }
 
@@ -58,12 +60,15 @@ impl Sinkhorn {
 #[non_exhaustive]
 pub struct EntropicTransport {
     /// $\mathrm{OT}_\varepsilon = \langle P, C \rangle + \varepsilon\, \mathrm{KL}(P \Vert a \otimes
-    /// b)$, from the dual: a lower bound that is exact where the marginals are.
+    /// b)$, from the dual: a lower bound of it whatever the potentials, and exact where the marginals are.
     pub value: f64,
     /// $\langle P, C \rangle$, without the entropy.
     pub transport_cost: f64,
     /// L1 error of the marginals reached.
     pub marginal_error: f64,
+    /// Whether that is within the tolerance, or as small as doubles allow at this epsilon; otherwise the
+    /// iterations ran out, or gained nothing more.
+    pub converged: bool,
     /// Iterations spent, each two passes over all pairs.
     pub iterations: usize,
     /// Potential at every row of the first cloud.
@@ -81,18 +86,19 @@ pub struct EntropicTransport {
 /// squared diameter of the clouds; where Sinkhorn's iteration is slow, Newton's method by conjugate
 /// gradients takes over. Pairs are recomputed when needed: memory is O(N + M), and 32 MiB at most
 /// for what Newton keeps. Weights are shares of a common total, and the value is per unit of mass.
+///
 /// Where epsilon is so small that points fall into groups that all but ignore each other (a thousandth
-/// of the typical cost), marginals converge slowly below 1e-8, long after the value has; ask for less
-/// there. Points without mass take part in nothing but have their potential. Results do not depend on the
-/// number of threads.
+/// of the typical cost), marginals converge slowly below 1e-8, long after the value has. What was reached
+/// is said, not refused: the value is that of feasible potentials of the dual at any time. Points without
+/// mass take part in nothing but have their potential. Results do not depend on the number of threads.
 ///
 /// # Shapes
 /// `x: [N, D]`, `a: [N]`, `y: [M, D]`, `b: [M]`; `None` weights are uniform.
 ///
 /// # Errors
 /// Empty clouds, shapes that disagree, values that are not finite, negative weights or unequal
-/// masses, an epsilon or tolerance that is not positive; [`Error::MarginalsNotMet`] with the error
-/// reached where the tolerance was not.
+/// masses, an epsilon or tolerance that is not positive, no iterations, coordinates beyond 1e300 and
+/// squared distances that no double holds.
 ///
 /// # Reference
 /// M. Cuturi, *Sinkhorn distances*, 2013, arXiv:1306.0895; Newton's method on the dual as in C.
@@ -116,14 +122,16 @@ pub fn entropic_transport(
     options: &Sinkhorn,
 ) -> Result<EntropicTransport> {
     let pair = Pair::new(x, a, y, b, options)?;
-    pair.between(options)
+    pair.between()
 }
 
-/// Both clouds, checked.
+/// Both clouds, checked and brought to about one by a power of two.
 pub(super) struct Pair<'a> {
     x: (ArrayView2<'a, f64>, Side, Vec<usize>),
     y: (ArrayView2<'a, f64>, Side, Vec<usize>),
-    centre: Vec<f64>,
+    /// The options, in the units of the stretched clouds.
+    options: Sinkhorn,
+    stretch: f64,
 }
 
 impl<'a> Pair<'a> {
@@ -139,42 +147,55 @@ impl<'a> Pair<'a> {
         let (b, right) = cloud_weights(SECOND, y.nrows(), b)?;
         check_balance(left, right)?;
         options.check()?;
-        let middle = |column: usize| {
-            let values = || x.column(column).into_iter().chain(y.column(column));
-            let low = values().copied().fold(f64::INFINITY, f64::min);
-            let high = values().copied().fold(f64::NEG_INFINITY, f64::max);
-            low / 2.0 + high / 2.0
-        };
-        let centre: Vec<f64> = (0..x.ncols()).map(middle).collect();
-        let (from, x_rows) = Side::new(x, &a, left, &centre);
-        let (to, y_rows) = Side::new(y, &b, right, &centre);
-        Ok(Self { x: (x, from, x_rows), y: (y, to, y_rows), centre })
+        check_coordinates(x.iter().chain(y))?;
+        let stretch = to_one(widest(x, y));
+        // Beyond these a larger or smaller one changes nothing.
+        let epsilon = (options.epsilon * stretch * stretch).clamp(1e-300, 1e300);
+        let (from, x_rows) = Side::new(x, &a, left, stretch);
+        let (to, y_rows) = Side::new(y, &b, right, stretch);
+        let options = Sinkhorn { epsilon, ..*options };
+        Ok(Self { x: (x, from, x_rows), y: (y, to, y_rows), options, stretch })
     }
 
     /// Transport from the first cloud to the second.
-    pub(super) fn between(&self, options: &Sinkhorn) -> Result<EntropicTransport> {
-        let (x, y, epsilon) = (&self.x.1, &self.y.1, options.epsilon);
-        let (state, iterations) = solve(x, y, options)?;
+    pub(super) fn between(&self) -> Result<EntropicTransport> {
+        let (x, y, epsilon) = (&self.x.1, &self.y.1, self.options.epsilon);
+        let (state, iterations) = solve(x, y, &self.options);
         let (f, g) = (&state.f, &state.g);
-        Ok(EntropicTransport {
+        self.unstretched(EntropicTransport {
             value: state.dual,
             transport_cost: transport_cost((x, f), (y, g), epsilon),
             marginal_error: state.error,
+            converged: state.is_settled(self.options.tolerance),
             iterations,
-            f: self.extended(&self.x, f, (y, g), epsilon),
-            g: self.extended(&self.y, g, (x, f), epsilon),
+            f: self.extended(&self.x, f, (y, g)),
+            g: self.extended(&self.y, g, (x, f)),
         })
     }
 
     /// Transport of each cloud to itself.
-    pub(super) fn within(&self, options: &Sinkhorn) -> Result<[EntropicTransport; 2]> {
+    pub(super) fn within(&self) -> Result<[EntropicTransport; 2]> {
         let own = |side: &(ArrayView2<f64>, Side, Vec<usize>)| {
-            let (plan, epsilon) = (solve_symmetric(&side.1, options)?, options.epsilon);
-            let f = self.extended(side, &plan.f, (&side.1, &plan.f), epsilon);
-            let cost = transport_cost((&side.1, &plan.f), (&side.1, &plan.f), epsilon);
-            Ok(EntropicTransport { transport_cost: cost, g: f.clone(), f, ..plan })
+            let plan = solve_symmetric(&side.1, &self.options);
+            let f = self.extended(side, &plan.f, (&side.1, &plan.f));
+            let (from, to) = ((&side.1, &plan.f[..]), (&side.1, &plan.f[..]));
+            let transport_cost = transport_cost(from, to, self.options.epsilon);
+            self.unstretched(EntropicTransport { transport_cost, g: f.clone(), f, ..plan })
         };
         Ok([own(&self.x)?, own(&self.y)?])
+    }
+
+    /// In the units of the caller.
+    fn unstretched(&self, mut found: EntropicTransport) -> Result<EntropicTransport> {
+        let moves = found.value != 0.0;
+        let EntropicTransport { value, transport_cost, f, g, .. } = &mut found;
+        for value in [value, transport_cost].into_iter().chain(f).chain(g) {
+            // One after the other: the square of the stretch may not be a number.
+            *value = *value / self.stretch / self.stretch;
+        }
+        let potentials = found.f.iter().chain(&found.g);
+        check_range(moves, found.value.abs(), potentials, self.stretch.recip())?;
+        Ok(found)
     }
 
     /// Shares of the mass, a row each, of the first and the second cloud.
@@ -192,16 +213,23 @@ impl<'a> Pair<'a> {
         (cloud, _, rows): &(ArrayView2<f64>, Side, Vec<usize>),
         potential: &[f64],
         (to, g): (&Side, &[f64]),
-        epsilon: f64,
     ) -> Vec<f64> {
-        let mut all = vec![f64::NAN; cloud.nrows()];
-        rows.iter().zip(potential).for_each(|(&i, &value)| all[i] = value);
-        for (value, row) in all.iter_mut().zip(cloud.axis_iter(Axis(0))) {
-            if value.is_nan() {
-                let query: Vec<f64> = row.iter().zip(&self.centre).map(|(x, c)| x - c).collect();
-                *value = soft_minimum(&query, to, g, epsilon);
-            }
-        }
-        all
+        let mut all = vec![None; cloud.nrows()];
+        rows.iter().zip(potential).for_each(|(&i, &value)| all[i] = Some(value));
+        let at = |row: ArrayView1<f64>| {
+            soft_minimum(&(&row * self.stretch).to_vec(), to, g, self.options.epsilon)
+        };
+        let rows = all.into_iter().zip(cloud.rows());
+        rows.map(|(value, row)| value.unwrap_or_else(|| at(row))).collect()
     }
+}
+
+/// The longest side of the box around both clouds.
+fn widest(x: ArrayView2<f64>, y: ArrayView2<f64>) -> f64 {
+    let side = |column: usize| {
+        let values = || x.column(column).into_iter().chain(y.column(column)).copied();
+        let low = values().fold(f64::INFINITY, f64::min);
+        values().fold(f64::NEG_INFINITY, f64::max) - low
+    };
+    (0..x.ncols()).map(side).fold(0.0, f64::max)
 }

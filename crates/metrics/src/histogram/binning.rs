@@ -1,6 +1,7 @@
 //! Nearest-node binning of samples.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use sde_core::counts::in_memory;
 
 use super::transport::{GridTransport, histogram_w2};
 use crate::error::{Error, Result};
@@ -38,13 +39,15 @@ pub struct Histogram2d {
     mass: f64,
     n_seen: u64,
     discarded_share: f64,
+    /// Whether some cell has mass, but a share of zero: the mass of all is too large beside it.
+    lost_cells: bool,
 }
 
 impl HistogramBuilder {
     /// An empty histogram on `n` x `n` nodes of $[-L, L]^2$.
     ///
     /// # Errors
-    /// A half-width that is not positive and finite, fewer than two nodes.
+    /// A half-width that is not positive and finite, fewer than two nodes, more than memory holds.
     pub fn new(half_width: f64, n: usize) -> Result<Self> {
         check_half_width(half_width)?;
         if n < 2 {
@@ -55,6 +58,8 @@ impl HistogramBuilder {
                 value,
             });
         }
+        // Counts, weights, and those of the other side.
+        in_memory(&[("nodes", n as u64), ("nodes", n as u64)], 32).map_err(Error::Excess)?;
         Ok(Self { half_width, counts: Array2::zeros((n, n)), n_seen: 0, n_kept: 0 })
     }
 
@@ -134,6 +139,7 @@ impl HistogramBuilder {
             mass: 1.0,
             n_seen: self.n_seen,
             discarded_share: (self.n_seen - self.n_kept) as f64 / self.n_seen as f64,
+            lost_cells: false,
         })
     }
 }
@@ -154,8 +160,11 @@ impl Histogram2d {
             return Err(Error::ShapeMismatch { what: "histogram", expected, found });
         }
         let total = check_weights("histogram", weights.iter())?;
+        let with_mass = |of: &Array2<f64>| of.iter().filter(|mass| **mass > 0.0).count();
+        let before = with_mass(&weights);
         let weights = weights / total;
-        Ok(Self { half_width, weights, mass: total, n_seen: 0, discarded_share: 0.0 })
+        let lost_cells = with_mass(&weights) < before;
+        Ok(Self { half_width, weights, mass: total, n_seen: 0, discarded_share: 0.0, lost_cells })
     }
 
     /// This histogram as one of `n` independent samples, which is what its error bars need; none of
@@ -168,6 +177,11 @@ impl Histogram2d {
             return Err(Error::InvalidParameter { name: "samples", expected: ">= 1", value: 0.0 });
         }
         Ok(Self { n_seen: n, discarded_share: 0.0, ..self })
+    }
+
+    /// The same masses on a grid of another half-width.
+    pub(crate) fn on_grid(&self, half_width: f64) -> Self {
+        Self { half_width, ..self.clone() }
     }
 
     /// Share of the mass at each node, `[n, n]`; sums to one.
@@ -204,6 +218,10 @@ impl Histogram2d {
     #[must_use]
     pub fn mass(&self) -> f64 {
         self.mass
+    }
+
+    pub(super) fn has_lost_cells(&self) -> bool {
+        self.lost_cells
     }
 
     /// Samples in its cells; `None` if nobody said how many there were.

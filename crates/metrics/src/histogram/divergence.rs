@@ -6,9 +6,14 @@ use super::binning::Histogram2d;
 use crate::error::{Error, Result};
 use crate::estimate::Estimate;
 use crate::input::{check_balance, check_weights};
+use crate::scale::Unit;
 
 const FIRST: &str = "first histogram";
 const SECOND: &str = "second histogram";
+
+/// What shares add up to here, 2^500, so that those of 1e-400 of the mass are numbers: divergences are
+/// sums of terms of the first degree in both.
+const WHOLE: f64 = f64::from_bits((1023 + 500) << 52);
 
 /// A divergence between two histograms on the same bins, of any number and arrangement.
 ///
@@ -114,6 +119,7 @@ impl HistogramDivergence {
                     second += share * slope * slope;
                 }
             }
+            let (first, second) = (first / WHOLE, second / WHOLE);
             (second - first * first).max(0.0) / n as f64
         };
         let in_a = |a: f64, b: f64| self.slope_a(a, b, value);
@@ -123,8 +129,9 @@ impl HistogramDivergence {
     }
 
     fn value(self, a: &[f64], b: &[f64]) -> f64 {
-        let sum =
-            |term: fn(f64, f64) -> f64| -> f64 { a.iter().zip(b).map(|(a, b)| term(*a, *b)).sum() };
+        let sum = |term: fn(f64, f64) -> f64| -> f64 {
+            a.iter().zip(b).map(|(a, b)| term(*a, *b)).sum::<f64>() / WHOLE
+        };
         match self {
             Self::TotalVariation => (0.5 * sum(|a, b| (a - b).abs())).min(1.0),
             Self::L1 => sum(|a, b| (a - b).abs()).min(2.0),
@@ -178,14 +185,18 @@ fn relative_entropy(a: f64, b: f64) -> f64 {
     }
     let t = (b - a) / a;
     if t.abs() > 0.05 {
-        return a * (a.ln() - b.ln()) + (b - a);
+        // Of shares of one, whose logarithms are small, where they are numbers.
+        let (p, q) = (a / WHOLE, b / WHOLE);
+        let normal = p.is_normal() && q.is_normal();
+        let log = if normal { p.ln() - q.ln() } else { a.ln() - b.ln() };
+        return a * log + (b - a);
     }
     // a (t - log(1 + t)) as a series: the difference would cancel.
     let series = (2..=14).rev().fold(0.0, |rest, k| f64::from(k).recip() - t * rest);
     a * t * t * series
 }
 
-/// Both as shares of their common total.
+/// Both as shares of their common total, in units of 1 / [`WHOLE`].
 fn shares<D: Dimension>(
     a: ArrayView<f64, D>,
     b: ArrayView<f64, D>,
@@ -196,7 +207,10 @@ fn shares<D: Dimension>(
     }
     let (left, right) = (check_weights(FIRST, a.iter())?, check_weights(SECOND, b.iter())?);
     check_balance(left, right)?;
-    let share = |values: ArrayView<f64, D>, total: f64| values.iter().map(|v| v / total).collect();
+    let share = |values: ArrayView<f64, D>, total: f64| {
+        let (whole, unit) = (Unit::of(total, 500), Unit::of(total, 0));
+        values.iter().map(|v| whole.measure(*v) / unit.measure(total)).collect()
+    };
     Ok((share(a, left), share(b, right)))
 }
 
@@ -224,6 +238,10 @@ impl Histogram2d {
             let kept = (of.n_seen() as f64 * (1.0 - of.discarded_share())).round() as u64;
             (kept > 0).then_some(kept)
         };
+        if which == HistogramDivergence::Kl && (self.has_lost_cells() || other.has_lost_cells()) {
+            let what = "share of a cell that has mass";
+            return Err(Error::OutOfRange { what, value: 0.0 });
+        }
         which.with_error(self.weights(), samples(self), other.weights(), samples(other))
     }
 }

@@ -4,7 +4,7 @@
 //! right column, then along the column to the right row. The flow problem on sources, corner
 //! points and targets has O(n^3) arcs instead of O(n^4), and their costs are two small tables.
 
-use crate::transport::{Mass, SpanningTree};
+use crate::transport::{Fixed, FlowArc, GroundCost, Mass, Number, Ruler, SpanningTree};
 
 /// Rows of arcs that are priced before the best arc found enters.
 const ROWS_PRICED: usize = 12;
@@ -19,35 +19,39 @@ pub(crate) struct GridProblem<'a> {
     pub(crate) target: &'a [Mass],
 }
 
-/// Optimal cost (in units of mass) and potentials that are feasible for every pair.
-pub(crate) struct GridOptimum {
-    pub(crate) primal: f64,
-    pub(crate) u: Vec<f64>,
-    pub(crate) v: Vec<f64>,
+/// Potentials that are feasible for every pair, and what they say of the moves.
+pub(crate) struct GridOptimum<C> {
+    /// Legs with their flow and cost, and how far the potential falls along them: by the cost, where the
+    /// potentials are optimal.
+    pub(crate) legs: Vec<(Mass, C, C)>,
+    pub(crate) u: Vec<C>,
+    pub(crate) v: Vec<C>,
 }
 
-/// Squared distances between all pairs of positions.
-fn leg_costs(positions: &[f64]) -> Vec<f64> {
-    let square = |p: f64| positions.iter().map(move |q| (p - q) * (p - q));
-    positions.iter().flat_map(|&p| square(p)).collect()
+/// Costs between all pairs of positions.
+fn leg_costs<C>(positions: &[f64], cost: impl Fn(f64, f64) -> C) -> Vec<C> {
+    let row = |&p: &f64| positions.iter().map(|&q| cost(p, q)).collect::<Vec<_>>();
+    positions.iter().flat_map(row).collect()
 }
 
-struct GridSimplex<'a> {
+struct GridSimplex<'a, C> {
     problem: &'a GridProblem<'a>,
     rows: usize,
     columns: usize,
     /// `[columns, columns]`
-    across: Vec<f64>,
+    across: Vec<C>,
     /// `[rows, rows]`
-    down: Vec<f64>,
-    tree: SpanningTree,
+    down: Vec<C>,
+    /// At least the cost of any move.
+    longest: C,
+    tree: SpanningTree<C>,
     /// Next row of arcs to price: first those of the sources, then those of the corners.
     position: usize,
 }
 
 // Nodes: source (r, c) is r * columns + c; the corner at (r, c) follows in the same order; target
 // (r, c) comes third, column by column. So the heads of the arcs of a node are contiguous.
-impl GridSimplex<'_> {
+impl<C: Number> GridSimplex<'_, C> {
     fn corner(&self, row: usize, column: usize) -> usize {
         self.rows * self.columns + row * self.columns + column
     }
@@ -57,7 +61,7 @@ impl GridSimplex<'_> {
     }
 
     /// Tail, first head and leg costs of a row of arcs; none for a source without mass.
-    fn arcs(&self, index: usize) -> Option<(usize, usize, &[f64])> {
+    fn arcs(&self, index: usize) -> Option<(usize, usize, &[C])> {
         let cells = self.rows * self.columns;
         let (row, column) = (index % cells / self.columns, index % self.columns);
         if index >= cells {
@@ -69,7 +73,7 @@ impl GridSimplex<'_> {
     }
 
     /// The best arc of the next rows that have a violated one.
-    fn entering(&mut self, tolerance: f64) -> Option<(usize, usize, f64)> {
+    fn entering(&mut self, tolerance: C) -> Option<(usize, usize, C)> {
         let total = 2 * self.rows * self.columns;
         let (mut best, mut least) = (None, -tolerance);
         let mut in_block = 0;
@@ -79,7 +83,7 @@ impl GridSimplex<'_> {
                 let potential = self.tree.potential();
                 let bar = least + potential[tail];
                 let offers = &potential[heads..heads + costs.len()];
-                if least_sum(costs, offers) < bar {
+                if C::least_sum(costs, offers) < bar {
                     let (k, value) = first_least(costs, offers);
                     (best, least) = (Some((tail, heads + k, costs[k])), value - potential[tail]);
                 }
@@ -98,26 +102,9 @@ impl GridSimplex<'_> {
     }
 }
 
-/// Least of `costs[k] + offers[k]`, in eight independent lanes so that it vectorises.
-fn least_sum(costs: &[f64], offers: &[f64]) -> f64 {
-    let mut lanes = [f64::INFINITY; 8];
-    let (costs, offers) = (costs.chunks_exact(8), offers.chunks_exact(8));
-    let mut least = f64::INFINITY;
-    for (cost, offer) in costs.remainder().iter().zip(offers.remainder()) {
-        least = least.min(cost + offer);
-    }
-    for (cost, offer) in costs.zip(offers) {
-        for k in 0..8 {
-            let sum = cost[k] + offer[k];
-            lanes[k] = if sum < lanes[k] { sum } else { lanes[k] };
-        }
-    }
-    lanes.iter().fold(least, |low, &lane| low.min(lane))
-}
-
-fn first_least(costs: &[f64], offers: &[f64]) -> (usize, f64) {
-    let mut best = (0, f64::INFINITY);
-    for (k, (cost, offer)) in costs.iter().zip(offers).enumerate() {
+fn first_least<C: Number>(costs: &[C], offers: &[C]) -> (usize, C) {
+    let mut best = (0, C::FAR);
+    for (k, (&cost, &offer)) in costs.iter().zip(offers).enumerate() {
         if cost + offer < best.1 {
             best = (k, cost + offer);
         }
@@ -125,34 +112,95 @@ fn first_least(costs: &[f64], offers: &[f64]) -> (usize, f64) {
     best
 }
 
-/// Solves the problem; both sides carry the same positive mass.
-pub(crate) fn solve(problem: &GridProblem) -> GridOptimum {
-    let (rows, columns) = (problem.down.len(), problem.across.len());
-    let (across, down) = (leg_costs(problem.across), leg_costs(problem.down));
-    let longest = |costs: &[f64]| costs.iter().copied().fold(0.0, f64::max);
-    let scale = longest(&across) + longest(&down);
-    let tree = SpanningTree::new(3 * rows * columns);
-    let mut simplex = GridSimplex { problem, rows, columns, across, down, tree, position: 0 };
-    simplex.start(scale.max(f64::MIN_POSITIVE));
+/// Solves the problem; both sides carry the same positive mass. Also returns the basis.
+pub(crate) fn solve(problem: &GridProblem) -> (GridOptimum<f64>, SpanningTree) {
+    let tree = SpanningTree::new(3 * problem.down.len() * problem.across.len());
+    let square = |p: f64, q: f64| (p - q) * (p - q);
+    let mut simplex = GridSimplex::new(problem, square, tree);
     // Far below the cost of any move between two nodes, far above rounding.
-    let tolerance = 1e-14 * scale;
-    loop {
-        let mut pivots = 0;
-        while let Some((tail, head, cost)) = simplex.entering(tolerance) {
-            simplex.tree.pivot(tail as u32, head as u32, cost);
-            pivots += 1;
-        }
-        simplex.tree.complete();
-        if pivots == 0 {
-            return simplex.finish();
-        }
-    }
+    let tolerance = 1e-14 * simplex.longest;
+    simplex.longest = simplex.longest.max(f64::MIN_POSITIVE);
+    simplex.start();
+    simplex.optimise(tolerance);
+    let optimum = simplex.finish();
+    (optimum, simplex.tree)
 }
 
-impl GridSimplex<'_> {
+/// The same in exact numbers, from a basis of doubles; positions are as they were given.
+pub(crate) fn refine<const W: usize>(
+    problem: &GridProblem,
+    ruler: &Ruler,
+    basis: SpanningTree,
+) -> GridOptimum<Fixed<W>> {
+    let cost = |p: f64, q: f64| ruler.between(&[p], &[q]);
+    let mut simplex = GridSimplex::new(problem, cost, SpanningTree::new(0));
+    let root = basis.root();
+    simplex.tree = basis.with_costs(|from, to| match (from == root, to == root) {
+        (false, false) => simplex.leg(from, to),
+        (true, _) => simplex.root_cost(to, false),
+        (_, true) => simplex.root_cost(from, true),
+    });
+    simplex.optimise(Fixed::ZERO);
+    simplex.finish()
+}
+
+/// A ruler for the costs of a grid and for sums of them along a path.
+pub(crate) fn ruler(xs: &[f64], ys: &[f64]) -> Ruler {
+    let positions = xs.iter().chain(ys).copied();
+    Ruler::new(GroundCost::SquaredEuclidean, positions, 1, 64 * xs.len() * ys.len())
+}
+
+impl<'a, C: Number> GridSimplex<'a, C> {
+    fn new(
+        problem: &'a GridProblem<'a>,
+        cost: impl Fn(f64, f64) -> C,
+        tree: SpanningTree<C>,
+    ) -> Self {
+        let (rows, columns) = (problem.down.len(), problem.across.len());
+        let (across, down) = (leg_costs(problem.across, &cost), leg_costs(problem.down, cost));
+        let most = |costs: &[C]| {
+            costs.iter().fold(C::ZERO, |most, &cost| if cost > most { cost } else { most })
+        };
+        let longest = most(&across) + most(&down);
+        Self { problem, rows, columns, across, down, longest, tree, position: 0 }
+    }
+
+    /// Pivots until no arc is violated, with the rounding of all the updates taken out.
+    fn optimise(&mut self, tolerance: C) {
+        loop {
+            let mut pivots = 0;
+            while let Some((tail, head, cost)) = self.entering(tolerance) {
+                self.tree.pivot(tail as u32, head as u32, cost);
+                pivots += 1;
+            }
+            self.tree.complete();
+            if pivots == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Cost of the artificial arc of a node: of no real move. A target without mass hangs at the root by
+    /// an arc that is never used and so dear that no other arc of it is worth taking.
+    fn root_cost(&self, node: u32, up: bool) -> C {
+        let is_target = node as usize >= 2 * self.rows * self.columns;
+        let times = if up && is_target { 16 } else { 1 };
+        (0..times).fold(C::ZERO, |sum, _| sum + self.longest)
+    }
+
+    /// Cost of the leg between two nodes.
+    fn leg(&self, from: u32, to: u32) -> C {
+        let (from, to, cells) = (from as usize, to as usize, self.rows * self.columns);
+        if from < cells {
+            self.across[from % self.columns * self.columns + to % self.columns]
+        } else {
+            self.down[(from - cells) / self.columns * self.rows + (to - 2 * cells) % self.rows]
+        }
+    }
+
     /// Mass that both sides have stays where it is; the rest runs over the root, at a price that
     /// no real move exceeds.
-    fn start(&mut self, scale: f64) {
+    fn start(&mut self) {
         let root = self.tree.root();
         for row in 0..self.rows {
             for column in 0..self.columns {
@@ -161,27 +209,27 @@ impl GridSimplex<'_> {
                 let (a, b) = (self.problem.source[source], self.problem.target[source]);
                 let (source, corner, target) = (source as u32, corner as u32, target as u32);
                 let stays = a.min(b);
-                let mut hang = |child, parent, up, flow, cost| {
+                let mut hang = |child, parent, up, flow| {
+                    let cost = if parent == root { self.root_cost(child, up) } else { C::ZERO };
                     self.tree.attach(child, parent, up, flow, cost);
                 };
-                // Arcs without flow have to point to the root. A node without mass hangs there by
-                // an arc that is never used and so dear that no other arc of it is worth taking.
+                // Arcs without flow have to point to the root.
                 if a >= b {
-                    hang(source, root, true, a - b, scale);
+                    hang(source, root, true, a - b);
                     if stays > 0 {
-                        hang(corner, source, false, stays, 0.0);
-                        hang(target, corner, false, stays, 0.0);
+                        hang(corner, source, false, stays);
+                        hang(target, corner, false, stays);
                     } else {
-                        hang(corner, root, true, 0, scale);
-                        hang(target, root, true, 0, 16.0 * scale);
+                        hang(corner, root, true, 0);
+                        hang(target, root, true, 0);
                     }
                 } else {
-                    hang(target, root, false, b - a, scale);
-                    hang(corner, target, true, stays, 0.0);
+                    hang(target, root, false, b - a);
+                    hang(corner, target, true, stays);
                     if stays > 0 {
-                        hang(source, corner, true, stays, 0.0);
+                        hang(source, corner, true, stays);
                     } else {
-                        hang(source, root, true, 0, scale);
+                        hang(source, root, true, 0);
                     }
                 }
             }
@@ -189,18 +237,9 @@ impl GridSimplex<'_> {
         self.tree.complete();
     }
 
-    fn finish(&self) -> GridOptimum {
+    fn finish(&self) -> GridOptimum<C> {
         let potential = self.tree.potential();
-        let cells = self.rows * self.columns;
-        let moved = |from: u32, to: u32| {
-            let (from, to) = (from as usize, to as usize);
-            if from < cells {
-                self.across[from % self.columns * self.columns + to % self.columns]
-            } else {
-                self.down[(from - cells) / self.columns * self.rows + (to - 2 * cells) % self.rows]
-            }
-        };
-        let primal = self.tree.flows().map(|f| f.flow as f64 * moved(f.from, f.to)).sum();
+        let (rows, columns, cells) = (self.rows, self.columns, self.rows * self.columns);
         // v is taken from the tree; u is its c-transform, one leg after the other, and so feasible
         // for every pair. Targets without mass are out of the way: they get their transform last.
         let with_mass = |target: usize| {
@@ -212,44 +251,55 @@ impl GridSimplex<'_> {
             self.problem.target[target % self.rows * self.columns + target / self.rows]
         };
         let heaviest = (0..cells).max_by_key(|&t| mass(t));
-        let shift = heaviest.map_or(0.0, |t| potential[2 * cells + t]);
-        let offers: Vec<f64> = (0..cells)
-            .map(|t| if with_mass(t) { potential[2 * cells + t] - shift } else { f64::INFINITY })
+        let shift = heaviest.map_or(C::ZERO, |t| potential[2 * cells + t]);
+        let offers: Vec<C> = (0..cells)
+            .map(|t| if with_mass(t) { potential[2 * cells + t] - shift } else { C::FAR })
             .collect();
-        let mut u = vec![0.0; cells];
-        let mut corners = vec![0.0; cells];
+        let mut u = vec![C::ZERO; cells];
+        let mut corners = vec![C::ZERO; cells];
         for row in 0..self.rows {
             for column in 0..self.columns {
                 let costs = &self.down[row * self.rows..][..self.rows];
                 corners[row * self.columns + column] =
-                    least_sum(costs, &offers[column * self.rows..][..self.rows]);
+                    C::least_sum(costs, &offers[column * self.rows..][..self.rows]);
             }
             for column in 0..self.columns {
                 let costs = &self.across[column * self.columns..][..self.columns];
                 u[row * self.columns + column] =
-                    least_sum(costs, &corners[row * self.columns..][..self.columns]);
+                    C::least_sum(costs, &corners[row * self.columns..][..self.columns]);
             }
         }
         let v = self.transform_back(&u);
-        GridOptimum { primal, u, v }
+        // Of sources and targets as they are handed out, of corners as they are in the tree.
+        let at = |node: u32| {
+            let node = node as usize;
+            match node / cells {
+                0 => u[node],
+                1 => potential[node] - shift,
+                _ => -v[(node - 2 * cells) % rows * columns + (node - 2 * cells) / rows],
+            }
+        };
+        let leg = |f: FlowArc| (f.flow, self.leg(f.from, f.to), at(f.from) - at(f.to));
+        let legs = self.tree.flows().map(leg).collect();
+        GridOptimum { legs, u, v }
     }
 
     /// v(t) = min over s of c(s, t) - u(s), leg by leg.
-    fn transform_back(&self, u: &[f64]) -> Vec<f64> {
+    fn transform_back(&self, u: &[C]) -> Vec<C> {
         let (rows, columns) = (self.rows, self.columns);
-        let mut v = vec![0.0; rows * columns];
+        let mut v = vec![C::ZERO; rows * columns];
         // corners[column][row]
-        let mut corners = vec![0.0; rows * columns];
-        let negated: Vec<f64> = u.iter().map(|value| -value).collect();
+        let mut corners = vec![C::ZERO; rows * columns];
+        let negated: Vec<C> = u.iter().map(|&value| -value).collect();
         for column in 0..columns {
             for row in 0..rows {
                 let costs = &self.across[column * columns..][..columns];
                 corners[column * rows + row] =
-                    least_sum(costs, &negated[row * columns..][..columns]);
+                    C::least_sum(costs, &negated[row * columns..][..columns]);
             }
             for row in 0..rows {
                 let costs = &self.down[row * rows..][..rows];
-                v[row * columns + column] = least_sum(costs, &corners[column * rows..][..rows]);
+                v[row * columns + column] = C::least_sum(costs, &corners[column * rows..][..rows]);
             }
         }
         v

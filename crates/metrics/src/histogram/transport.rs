@@ -1,11 +1,15 @@
 //! The public face of exact transport between histograms.
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
+use sde_core::counts::in_memory;
 
-use super::grid::{self, GridProblem};
+use super::grid::{self, GridOptimum, GridProblem};
 use crate::error::{Error, Result};
 use crate::input::{check_balance, check_weights};
-use crate::transport::{Mass, check_coordinates, check_range, integer_masses, to_one};
+use crate::transport::{
+    Fixed, Mass, Number, Ruler, SpanningTree, check_coordinates, check_range, integer_masses,
+    proves, to_one,
+};
 
 /// An exact Wasserstein-2 distance between two histograms, with its dual certificate.
 #[derive(Debug, Clone)]
@@ -16,7 +20,7 @@ pub struct GridTransport {
     /// Value of the feasible potentials below: no plan costs less.
     pub dual: f64,
     /// Total mass of either histogram as given. Both are normalised to one for all else here; where
-    /// they differ, within the 1e-9 that is put down to rounding, each by its own total.
+    /// they differ, within the 1e-6 that is put down to rounding, each by its own total.
     pub mass: [f64; 2],
     /// Potentials of the first histogram: $u_s + v_t \le c_{st}$ for every pair of nodes.
     pub source_potential: Array2<f64>,
@@ -47,7 +51,7 @@ impl GridTransport {
 /// arcs instead of (rows x columns)^2. The network simplex method on that graph is exact, and the
 /// potentials prove it.
 ///
-/// Masses need not sum to one, but must agree (1e-9 relative); both are then normalised, and
+/// Masses need not sum to one, but must agree (1e-6 relative, what single precision leaves); both are then normalised, and
 /// [`GridTransport::mass`] says what they were.
 ///
 /// # Shapes
@@ -92,6 +96,9 @@ pub fn histogram_w2(
         }
     }
     check_coordinates(xs.iter().chain(&ys))?;
+    // Three nodes of the spanning tree a cell, masses and potentials of both sides.
+    in_memory(&[("rows", ys.len() as u64), ("columns", xs.len() as u64)], 400)
+        .map_err(Error::Excess)?;
     let left = check_weights("first histogram", a.iter())?;
     let right = check_weights("second histogram", b.iter())?;
     check_balance(left, right)?;
@@ -117,30 +124,89 @@ pub fn histogram_w2(
     let stretched =
         |nodes: ArrayView1<f64>| nodes.iter().map(|x| (x - nodes[0]) * scale).collect::<Vec<_>>();
     let (source, target) = (spread(a, masses.source), spread(b, masses.target));
+    let share = |mass: Mass| mass as f64 / masses.total as f64;
     let problem = GridProblem {
         across: &stretched(xs),
         down: &stretched(ys),
         source: &source,
         target: &target,
     };
-    let optimum = grid::solve(&problem);
-    let share = |mass: Mass| mass as f64 / masses.total as f64;
-    let value = |masses: &[Mass], potential: &[f64]| -> f64 {
-        masses.iter().zip(potential).map(|(&mass, p)| share(mass) * p).sum()
+    let (optimum, basis) = grid::solve(&problem);
+    let moved = optimum.legs.iter().map(|&(flow, cost, _)| flow as f64 * cost).sum::<f64>();
+    let value = |value: &dyn Fn(f64) -> f64| -> f64 {
+        let of = |masses: &[Mass], potential: &[f64]| -> f64 {
+            masses.iter().zip(potential).map(|(&mass, &p)| share(mass) * value(p)).sum()
+        };
+        of(&source, &optimum.u) + of(&target, &optimum.v)
     };
+    let (primal, dual) = (moved / masses.total as f64, value(&|p| p));
+    // Squares of short legs may be no numbers.
+    let proven = proves(dual, value(&f64::abs), primal) && (primal > 0.0 || source == target);
     // One after the other: the square of the scale may not be a number.
     let unstretched = |value: f64| value / scale / scale;
-    let table = |values: &[f64]| {
-        Array2::from_shape_fn(shape, |(r, c)| unstretched(values[r * shape[1] + c]))
+    let answer = if proven {
+        Answer { primal, dual, moves: moved > 0.0, u: optimum.u, v: optimum.v }.each(unstretched)
+    } else {
+        let given = GridProblem { across: &xs.to_vec(), down: &ys.to_vec(), ..problem };
+        let ruler = grid::ruler(given.across, given.down);
+        match ruler.words() {
+            ..=4 => exactly::<4>(&given, &ruler, basis, share),
+            5..=8 => exactly::<8>(&given, &ruler, basis, share),
+            9..=24 => exactly::<24>(&given, &ruler, basis, share),
+            _ => exactly::<72>(&given, &ruler, basis, share),
+        }
     };
+    let table = |values: &[f64]| Array2::from_shape_fn(shape, |(r, c)| values[r * shape[1] + c]);
     let found = GridTransport {
-        squared: unstretched(optimum.primal / masses.total as f64),
-        dual: unstretched(value(&source, &optimum.u) + value(&target, &optimum.v)),
+        squared: answer.primal,
+        dual: answer.dual,
         mass: [left, right],
-        source_potential: table(&optimum.u),
-        target_potential: table(&optimum.v),
+        source_potential: table(&answer.u),
+        target_potential: table(&answer.v),
     };
     let potentials = found.source_potential.iter().chain(&found.target_potential);
-    check_range(optimum.primal > 0.0, found.squared, potentials, widest)?;
+    check_range(answer.moves, found.squared, potentials, widest)?;
     Ok(found)
+}
+
+/// Values and potentials in the units of the caller.
+struct Answer {
+    primal: f64,
+    dual: f64,
+    /// Whether anything is moved.
+    moves: bool,
+    u: Vec<f64>,
+    v: Vec<f64>,
+}
+
+impl Answer {
+    fn each(self, map: impl Fn(f64) -> f64) -> Self {
+        let all = |values: Vec<f64>| values.into_iter().map(&map).collect();
+        let (primal, dual) = (map(self.primal), map(self.dual));
+        Self { primal, dual, u: all(self.u), v: all(self.v), ..self }
+    }
+}
+
+/// The answer in exact numbers, rounded one by one; the dual value is summed along the moves, whose margins
+/// are the masses.
+fn exactly<const W: usize>(
+    problem: &GridProblem,
+    ruler: &Ruler,
+    basis: SpanningTree,
+    share: impl Fn(Mass) -> f64,
+) -> Answer {
+    let GridOptimum { legs, u, v } = grid::refine::<W>(problem, ruler, basis);
+    // A length that brings the longest leg to about one: costs in use are numbers then.
+    let longest = legs.iter().map(|leg| leg.1).fold(Fixed::ZERO, Fixed::max);
+    let unit = to_one(ruler.stretched(longest, 1.0).sqrt());
+    let sum = |of: &dyn Fn(&(Mass, Fixed<W>, Fixed<W>)) -> Fixed<W>| -> f64 {
+        let term = |leg: &(Mass, Fixed<W>, Fixed<W>)| share(leg.0) * ruler.stretched(of(leg), unit);
+        legs.iter().map(term).sum::<f64>() / unit / unit
+    };
+    let rounded = |values: Vec<Fixed<W>>| {
+        values.into_iter().map(|value| ruler.stretched(value, 1.0)).collect()
+    };
+    let moves = longest > Fixed::ZERO;
+    let (primal, dual) = (sum(&|leg| leg.1), sum(&|leg| leg.2));
+    Answer { primal, dual, moves, u: rounded(u), v: rounded(v) }
 }

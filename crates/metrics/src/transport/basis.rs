@@ -10,6 +10,7 @@
 //! nodes near the entering arc, and cost no more than the walk over the subtree that is moved.
 
 use super::masses::Mass;
+use super::number::Number;
 
 /// "No such node", for links.
 const NONE: u32 = u32::MAX;
@@ -22,10 +23,10 @@ const PARENT: u32 = EMPTY - 1;
 
 /// The tree arc between a node and its parent.
 #[derive(Clone, Copy)]
-struct TreeArc {
+struct TreeArc<C> {
     up: bool,
     flow: Mass,
-    cost: f64,
+    cost: C,
 }
 
 /// A strongly feasible spanning tree with its flows and node potentials.
@@ -36,17 +37,17 @@ struct TreeArc {
 /// The preorder of the tree is a circular list, so a subtree is a run of it: a pivot splices runs,
 /// and the shift of the potentials of a subtree is one walk along the list (the augmented threaded
 /// index of Barr, Glover and Klingman 1979).
-pub(crate) struct SpanningTree {
+pub(crate) struct SpanningTree<C = f64> {
     /// Parent, with what most pivots need to know of the arc to it.
     link: Vec<u32>,
     flow: Vec<Mass>,
-    cost: Vec<f64>,
+    cost: Vec<C>,
     /// Next and previous node in preorder.
     thread: Vec<u32>,
     back: Vec<u32>,
     /// Last node, in preorder, of the subtree.
     last: Vec<u32>,
-    potential: Vec<f64>,
+    potential: Vec<C>,
     /// Number of the pivot that last came by, for either side of its cycle.
     seen: Vec<u32>,
     pivots: u32,
@@ -60,7 +61,7 @@ pub(crate) struct FlowArc {
     pub(crate) flow: Mass,
 }
 
-impl SpanningTree {
+impl<C: Number> SpanningTree<C> {
     /// `n` isolated nodes and a root, which has index `n`.
     ///
     /// The caller attaches every node with [`SpanningTree::attach`], parents first or last as it
@@ -74,11 +75,11 @@ impl SpanningTree {
         Self {
             link: vec![PARENT; n + 1],
             flow: vec![0; n + 1],
-            cost: vec![0.0; n + 1],
+            cost: vec![C::ZERO; n + 1],
             thread: links.clone(),
             back: links.clone(),
             last: links,
-            potential: vec![0.0; n + 1],
+            potential: vec![C::ZERO; n + 1],
             seen: vec![0; n + 1],
             pivots: 0,
             root: n as u32,
@@ -93,13 +94,13 @@ impl SpanningTree {
         self.link[u as usize] & PARENT
     }
 
-    fn arc(&self, u: u32) -> TreeArc {
+    fn arc(&self, u: u32) -> TreeArc<C> {
         let u = u as usize;
         TreeArc { up: self.link[u] & UP != 0, flow: self.flow[u], cost: self.cost[u] }
     }
 
     /// Hangs `child` under `parent` by an arc that points up (child -> parent) or down.
-    pub(crate) fn attach(&mut self, child: u32, parent: u32, up: bool, flow: Mass, cost: f64) {
+    pub(crate) fn attach(&mut self, child: u32, parent: u32, up: bool, flow: Mass, cost: C) {
         debug_assert!(up || flow > 0, "a tree arc without flow must point to the root");
         let flags = if up { UP } else { 0 } | if flow == 0 { EMPTY } else { 0 };
         self.link[child as usize] = parent | flags;
@@ -147,7 +148,7 @@ impl SpanningTree {
                 }
             }
         }
-        self.potential[self.root as usize] = 0.0;
+        self.potential[self.root as usize] = C::ZERO;
         for &u in &order[1..] {
             let (above, cost) = (self.potential[self.parent(u) as usize], self.cost[u as usize]);
             let up = self.link[u as usize] & UP != 0;
@@ -155,7 +156,7 @@ impl SpanningTree {
         }
     }
 
-    pub(crate) fn potential(&self) -> &[f64] {
+    pub(crate) fn potential(&self) -> &[C] {
         &self.potential
     }
 
@@ -164,7 +165,7 @@ impl SpanningTree {
     }
 
     /// Replaces the costs of the tree arcs between nodes and the root.
-    pub(crate) fn reprice_root_arcs(&mut self, cost: impl Fn(u32) -> f64) {
+    pub(crate) fn reprice_root_arcs(&mut self, cost: impl Fn(u32) -> C) {
         let nodes: Vec<usize> = self.at_root().collect();
         nodes.into_iter().for_each(|u| self.cost[u] = cost(u as u32));
         self.complete();
@@ -178,17 +179,52 @@ impl SpanningTree {
     /// The tree arcs with flow, artificial ones left out.
     pub(crate) fn flows(&self) -> impl Iterator<Item = FlowArc> + '_ {
         (0..self.root).filter_map(move |u| {
-            let (TreeArc { up, flow, .. }, p) = (self.arc(u), self.parent(u));
-            if flow == 0 || p == self.root {
+            let flow = self.flow[u as usize];
+            if flow == 0 || self.parent(u) == self.root {
                 return None;
             }
-            let (from, to) = if up { (u, p) } else { (p, u) };
+            let (from, to) = self.ends(u);
             Some(FlowArc { from, to, flow })
         })
     }
 
+    /// The arcs of the tree, artificial ones left out.
+    pub(crate) fn arcs(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let real = (0..self.root).filter(|&u| self.parent(u) != self.root);
+        real.map(|u| self.ends(u))
+    }
+
+    /// From where to where the arc between a node and its parent points.
+    fn ends(&self, u: u32) -> (u32, u32) {
+        let parent = self.parent(u);
+        if self.link[u as usize] & UP != 0 { (u, parent) } else { (parent, u) }
+    }
+
+    /// The same tree and flows with other costs, of arcs `from -> to` between nodes or with the root.
+    pub(crate) fn with_costs<D: Number>(self, cost: impl Fn(u32, u32) -> D) -> SpanningTree<D> {
+        let of_arc = |u: u32| {
+            let (from, to) = self.ends(u);
+            cost(from, to)
+        };
+        let cost = (0..self.root).map(of_arc).chain([D::ZERO]).collect();
+        let mut tree = SpanningTree {
+            cost,
+            potential: vec![D::ZERO; self.link.len()],
+            link: self.link,
+            flow: self.flow,
+            thread: self.thread,
+            back: self.back,
+            last: self.last,
+            seen: self.seen,
+            pivots: self.pivots,
+            root: self.root,
+        };
+        tree.complete();
+        tree
+    }
+
     /// Brings the arc `s -> t` of cost `cost` into the tree.
-    pub(crate) fn pivot(&mut self, s: u32, t: u32, cost: f64) {
+    pub(crate) fn pivot(&mut self, s: u32, t: u32, cost: C) {
         let reduced = cost - self.potential[s as usize] + self.potential[t as usize];
         // Mass on its way around the cycle, through s -> t, runs against the arcs above s that point
         // up: the first empty one stops all of it, unless the cycle closes below.
@@ -293,7 +329,7 @@ impl SpanningTree {
     }
 
     /// Cuts the subtree of `out`, turns it so that `inner` is its top, hangs it under `outer`.
-    fn rehang(&mut self, out: u32, inner: u32, outer: u32, mut arc: TreeArc) {
+    fn rehang(&mut self, out: u32, inner: u32, outer: u32, mut arc: TreeArc<C>) {
         self.cut_run(out);
         let tail = self.turn_run(inner, out);
         self.insert_run(inner, tail, outer);
@@ -378,7 +414,7 @@ impl SpanningTree {
     }
 
     /// Adds `shift` to the subtree of `top`.
-    fn shift_potentials(&mut self, top: u32, shift: f64) {
+    fn shift_potentials(&mut self, top: u32, shift: C) {
         let (mut u, last) = (top, self.last[top as usize]);
         loop {
             self.potential[u as usize] += shift;

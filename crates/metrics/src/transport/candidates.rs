@@ -3,28 +3,26 @@
 use std::ops::Range;
 
 use super::basis::SpanningTree;
-
-/// A waiting arc enters if its reduced cost is this share of the best that was found with it.
-const GOOD_ENOUGH: f64 = 0.1;
+use super::number::Number;
 
 /// Arcs in rows, one a source, and where pricing goes on.
-pub(crate) struct Candidates {
+pub(crate) struct Candidates<C = f64> {
     start: Vec<u32>,
     target: Vec<u32>,
-    cost: Vec<f64>,
+    cost: Vec<C>,
     position: usize,
     /// Arcs `(source, place)` that were violated when they were last looked at.
     waiting: Vec<(u32, u32)>,
-    /// Reduced cost beyond which none of those that wait is good enough.
-    bar: f64,
+    /// Reduced cost beyond which none of those that wait is good enough: a tenth of the best of them.
+    bar: C,
 }
 
-impl Candidates {
+impl<C: Number> Candidates<C> {
     /// From arcs `(source, target)` in any order; repeated ones count once.
     pub(crate) fn new(
         n: usize,
         mut arcs: Vec<(u32, u32)>,
-        cost: impl Fn(usize, usize) -> f64,
+        cost: impl Fn(usize, usize) -> C,
     ) -> Self {
         arcs.sort_unstable();
         arcs.dedup();
@@ -37,7 +35,7 @@ impl Candidates {
         }
         let target = arcs.iter().map(|arc| arc.1).collect();
         let cost = arcs.iter().map(|&(i, j)| cost(i as usize, j as usize)).collect();
-        Self { start, target, cost, position: 0, waiting: Vec::new(), bar: 0.0 }
+        Self { start, target, cost, position: 0, waiting: Vec::new(), bar: C::ZERO }
     }
 
     fn sources(&self) -> usize {
@@ -49,18 +47,18 @@ impl Candidates {
     }
 
     /// Targets and costs of the arcs of source `i`.
-    pub(crate) fn of(&self, i: usize) -> (&[u32], &[f64]) {
+    pub(crate) fn of(&self, i: usize) -> (&[u32], &[C]) {
         let row = self.row(i);
         (&self.target[row.clone()], &self.cost[row])
     }
 
     /// Target and cost of an arc, in the order of [`Candidates::all`].
-    pub(crate) fn arc(&self, k: u32) -> (u32, f64) {
+    pub(crate) fn arc(&self, k: u32) -> (u32, C) {
         (self.target[k as usize], self.cost[k as usize])
     }
 
     /// All arcs `(source, target, cost)`.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (u32, u32, f64)> + '_ {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u32, u32, C)> + '_ {
         (0..self.sources()).flat_map(move |i| {
             let (targets, costs) = self.of(i);
             targets.iter().zip(costs).map(move |(&j, &cost)| (i as u32, j, cost))
@@ -68,11 +66,11 @@ impl Candidates {
     }
 
     /// Adds arcs `(source, target, cost)` that are not there yet, ordered by source.
-    pub(crate) fn extend(&mut self, arcs: &[(u32, u32, f64)]) {
+    pub(crate) fn extend(&mut self, arcs: &[(u32, u32, C)]) {
         let (mut end, mut rest) = (self.target.len(), arcs);
         let mut place = end + arcs.len();
         self.target.resize(place, 0);
-        self.cost.resize(place, 0.0);
+        self.cost.resize(place, C::ZERO);
         // From behind, so that every row moves once and none is overwritten.
         for i in (0..self.sources()).rev() {
             let row = self.start[i] as usize..end;
@@ -92,7 +90,7 @@ impl Candidates {
     }
 
     /// Pivots until no candidate has a reduced cost below `-tolerance`. Returns the pivots.
-    pub(crate) fn optimise(&mut self, tree: &mut SpanningTree, tolerance: f64) -> usize {
+    pub(crate) fn optimise(&mut self, tree: &mut SpanningTree<C>, tolerance: C) -> usize {
         self.waiting.clear();
         self.bar = -tolerance;
         let mut pivots = 0;
@@ -107,7 +105,7 @@ impl Candidates {
     ///
     /// A look at a block of rows gives several arcs, the best of each row. They wait, and the best of
     /// those that are still violated enters, until none is worth it and the next block is looked at.
-    fn entering(&mut self, potential: &[f64], tolerance: f64) -> Option<(u32, u32, f64)> {
+    fn entering(&mut self, potential: &[C], tolerance: C) -> Option<(u32, u32, C)> {
         let n = self.sources();
         let of_target = &potential[n..];
         let (mut best, mut least) = (None, -tolerance);
@@ -128,7 +126,7 @@ impl Candidates {
     }
 
     /// Has the best violated arcs of the next rows wait, and returns the best of all.
-    fn look(&mut self, potential: &[f64], tolerance: f64) -> Option<(u32, u32)> {
+    fn look(&mut self, potential: &[C], tolerance: C) -> Option<(u32, u32)> {
         let n = self.sources();
         let block = (self.target.len() as f64).sqrt().max(32.0) as usize;
         let of_target = &potential[n..];
@@ -142,7 +140,7 @@ impl Candidates {
             for (k, (&j, cost)) in
                 row.clone().zip(self.target[row.clone()].iter().zip(&self.cost[row]))
             {
-                let value = cost + of_target[j as usize];
+                let value = *cost + of_target[j as usize];
                 if value < least_here {
                     (least_here, place) = (value, k as u32);
                 }
@@ -155,7 +153,8 @@ impl Candidates {
             }
             if scanned >= block {
                 if best.is_some() {
-                    self.bar = (GOOD_ENOUGH * least).min(-tolerance);
+                    let good_enough = least.tenth();
+                    self.bar = if good_enough < -tolerance { good_enough } else { -tolerance };
                     break;
                 }
                 scanned = 0;

@@ -41,11 +41,13 @@ pub(crate) struct Cloud {
     pub(crate) mass: Vec<Mass>,
 }
 
-/// Optimal flows and potentials, feasible for every pair of points.
+/// Optimal flows and potentials, feasible for every pair of points, but for rounding.
 pub(crate) struct Optimum {
     pub(crate) flows: Vec<(u32, u32, Mass)>,
     pub(crate) u: Vec<f64>,
     pub(crate) v: Vec<f64>,
+    /// The basis, of the plane and above.
+    pub(crate) tree: Option<SpanningTree>,
 }
 
 impl Cloud {
@@ -127,7 +129,7 @@ impl Level<'_> {
             let found = proposals(&targets, self.x, ADDED, limit);
             if found.is_empty() {
                 if simplex.tree.flow_through_root() == 0 {
-                    return Ok(self.finish(&simplex.tree, &targets));
+                    return Ok(self.finish(simplex.tree, &targets));
                 }
                 simplex.raise_penalty();
                 continue;
@@ -168,7 +170,7 @@ impl Level<'_> {
         Ok(Start { arcs, u, v })
     }
 
-    fn finish(&self, tree: &SpanningTree, targets: &KdTree) -> Optimum {
+    fn finish(&self, tree: SpanningTree, targets: &KdTree) -> Optimum {
         let n = self.x.len();
         let potential = tree.potential();
         // The penalty of the artificial arcs is still in the potentials, as one constant.
@@ -176,7 +178,7 @@ impl Level<'_> {
         let v: Vec<f64> = (0..self.y.len()).map(|j| shift - potential[n + j]).collect();
         let u = transform(targets, self.x).iter().map(|u| u - shift).collect();
         let flows = tree.flows().map(|arc| (arc.from, arc.to - n as u32, arc.flow)).collect();
-        Optimum { flows, u, v }
+        Optimum { flows, u, v, tree: Some(tree) }
     }
 }
 

@@ -2,10 +2,8 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
-use super::cloud;
 use super::cost::GroundCost;
 use super::frame::Frame;
-use super::line;
 use crate::error::Result;
 use crate::input::{FIRST, SECOND, check_balance, check_pair, cloud_weights};
 
@@ -61,6 +59,10 @@ pub fn w1(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<Transport> {
 /// the dual constraints, and they join the candidates until there are none. The cost matrix is
 /// never stored. The answer carries its own proof: see [`Transport::gap`].
 ///
+/// Where doubles do not prove the value to 1e-10 of itself (costs over many orders of magnitude, masses
+/// too, clouds that are nearly the same), the method goes on in whole numbers: costs of the coordinates as
+/// they are given, exact sums of them as potentials, no tolerance.
+///
 /// # Reference
 /// W. H. Cunningham, *A network simplex method*, Mathematical Programming 11, 1976; B. Schmitzer, *A
 /// sparse multiscale algorithm for dense optimal transport*, 2016, arXiv:1510.05466; G. Peyre and
@@ -92,10 +94,12 @@ pub struct Transport {
     pub cost: GroundCost,
     /// Cost of the plan that was found, $\sum \pi_{ij} c_{ij}$: $W_2^2$ or $W_1$.
     pub primal: f64,
-    /// $\sum a_i u_i + \sum b_j v_j$ for the feasible potentials below: no plan costs less.
+    /// $\sum a_i u_i + \sum b_j v_j$ for the feasible potentials below: no plan costs less. Where these
+    /// were found in whole numbers it is summed along the plan as $\sum \pi_{ij} (u_i + v_j)$, the same
+    /// number without a term that cancels, and the potentials below are the exact ones, each rounded.
     pub dual: f64,
     /// Total mass of either side as given. Both are normalised to one for all else here; where they
-    /// differ, within the 1e-9 that is put down to rounding, each by its own total.
+    /// differ, within the 1e-6 that is put down to rounding, each by its own total.
     pub mass: [f64; 2],
     /// Potentials u of the first cloud, with $u_i + v_j \le c_{ij}$ for every pair, up to rounding.
     pub source_potential: Array1<f64>,
@@ -152,7 +156,8 @@ impl Transport {
         }
     }
 
-    /// Primal minus dual: the plan is at most this much more expensive than the best one.
+    /// Primal minus dual: the plan is at most this much more expensive than the best one. Never more than
+    /// 1e-10 of the primal.
     #[must_use]
     pub fn gap(&self) -> f64 {
         self.primal - self.dual
@@ -174,9 +179,9 @@ impl ExactTransport {
 
     /// Solves between `x` with weights `a` and `y` with weights `b` (`None`: uniform).
     ///
-    /// Weights need not sum to one, but must sum to the same on both sides (to 1e-9 relative);
-    /// they are then normalised to one, and [`Transport::mass`] says what they were. Zero weights,
-    /// repeated points and ties are fine. Weights are read as they are, in units of about 2^-123 N of the
+    /// Weights need not sum to one, but must sum to the same on both sides (to 1e-6 relative, what
+    /// single precision leaves); they are then normalised to one, and [`Transport::mass`] says what
+    /// they were. Zero weights, repeated points and ties are fine. Weights are read as they are, in units of about 2^-123 N of the
     /// largest: with a million points one that is 20 orders of magnitude smaller keeps 11 digits. A
     /// positive weight below the unit counts as one unit.
     ///
@@ -200,12 +205,6 @@ impl ExactTransport {
         let (b, right) = cloud_weights(SECOND, y.nrows(), b)?;
         check_balance(left, right)?;
         let frame = Frame::new(self.cost, (x, &a), (y, &b))?;
-        let clouds = frame.clouds();
-        let optimum = if x.ncols() == 1 {
-            line::solve(self.cost, &clouds.0, &clouds.1)
-        } else {
-            cloud::solve(self.cost, &clouds.0, &clouds.1)?
-        };
-        frame.transport(optimum, &clouds, [left, right], self.keep_plan)
+        frame.transport([left, right], self.keep_plan)
     }
 }

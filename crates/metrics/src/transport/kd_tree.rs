@@ -150,6 +150,31 @@ impl KdTree {
         }
     }
 
+    /// Every point of reduced cost below `limit`, in no order.
+    pub(crate) fn below(&self, query: &[f64], limit: f64, mut visit: impl FnMut(u32)) {
+        let mut values = [0.0; TILES_HIGH * LANES];
+        let mut waiting = if self.cells.is_empty() { vec![] } else { vec![0] };
+        while let Some(cell) = waiting.pop() {
+            if self.bound::<0>(cell, query) >= limit {
+                continue;
+            }
+            let Cell { start, end, right } = self.cells[cell];
+            if right > 0 {
+                waiting.extend([cell + 1, right as usize]);
+                continue;
+            }
+            let lanes = start as usize * LANES..end as usize * LANES;
+            let coords = &self.coords[lanes.start * self.dim..lanes.end * self.dim];
+            let (potential, values) = (&self.potential[lanes.clone()], &mut values[..lanes.len()]);
+            wide_reduced_costs(self.cost, query, coords, potential, values);
+            for (&id, &reduced) in self.ids[lanes].iter().zip(&*values) {
+                if reduced < limit {
+                    visit(id);
+                }
+            }
+        }
+    }
+
     /// Below a cell; `D` is the dimension, or zero where it is known at run time only.
     fn search<const D: usize>(
         &self,

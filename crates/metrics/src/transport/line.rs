@@ -1,14 +1,22 @@
 //! Transport on the line: the monotone plan is optimal for every convex cost of x - y.
 
-use super::cloud::{Cloud, Optimum};
-use super::cost::GroundCost;
+use super::cloud::Cloud;
+use super::masses::Mass;
+use super::number::Number;
+
+/// Flows `(i, j, mass)` and potentials of both sides.
+pub(crate) type Staircase<N> = (Vec<(u32, u32, Mass)>, Vec<N>, Vec<N>);
 
 /// Sorts both sides and sweeps them together.
 ///
 /// The sweep is a staircase of n + m - 1 pairs on which the constraint u + v <= c is tight; costs
 /// that are convex in x - y satisfy the Monge condition, so these potentials are feasible for all
 /// the other pairs: the plan and its certificate cost one sort.
-pub(crate) fn solve(cost: GroundCost, x: &Cloud, y: &Cloud) -> Optimum {
+pub(crate) fn solve<N: Number>(
+    x: &Cloud,
+    y: &Cloud,
+    cost: impl Fn(usize, usize) -> N,
+) -> Staircase<N> {
     let sorted = |cloud: &Cloud| {
         let mut order: Vec<u32> = (0..cloud.len() as u32).collect();
         order.sort_unstable_by(|&i, &j| {
@@ -17,9 +25,8 @@ pub(crate) fn solve(cost: GroundCost, x: &Cloud, y: &Cloud) -> Optimum {
         order
     };
     let (from, to) = (sorted(x), sorted(y));
-    let pair =
-        |i: usize, j: usize| cost.between(x.point(from[i] as usize), y.point(to[j] as usize));
-    let (mut u, mut v) = (vec![0.0; x.len()], vec![0.0; y.len()]);
+    let pair = |i: usize, j: usize| cost(from[i] as usize, to[j] as usize);
+    let (mut u, mut v) = (vec![N::ZERO; x.len()], vec![N::ZERO; y.len()]);
     let mut flows = Vec::with_capacity(x.len() + y.len());
     let (mut i, mut j) = (0, 0);
     let (mut left, mut right) = (x.mass[from[0] as usize], y.mass[to[0] as usize]);
@@ -40,7 +47,7 @@ pub(crate) fn solve(cost: GroundCost, x: &Cloud, y: &Cloud) -> Optimum {
             right = y.mass[to[j] as usize];
             v[to[j] as usize] = pair(i, j) - u[from[i] as usize];
         } else {
-            return Optimum { flows, u, v };
+            return (flows, u, v);
         }
     }
 }

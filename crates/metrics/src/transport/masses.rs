@@ -68,7 +68,7 @@ fn read(weights: &[f64], largest: f64, bits: u32) -> Vec<Mass> {
 }
 
 /// A positive number as `digits * 2^(exponent - 53)` with `digits` between 2^52 and 2^53.
-fn parts(value: f64) -> (Mass, i32) {
+pub(super) fn parts(value: f64) -> (Mass, i32) {
     let bits = value.to_bits();
     let (exponent, digits) = ((bits >> 52) as i32, bits & ((1 << 52) - 1));
     if exponent > 0 {

@@ -45,9 +45,22 @@ impl<'a> Side<'a> {
         &self.rows
     }
 
-    /// The rows at every place.
-    pub(crate) fn places(&self) -> impl Iterator<Item = &[u32]> + '_ {
-        self.start.windows(2).map(|ends| &self.rows[ends[0] as usize..ends[1] as usize])
+    pub(crate) fn n_places(&self) -> usize {
+        self.start.len() - 1
+    }
+
+    /// The rows at a place.
+    pub(crate) fn place(&self, k: usize) -> &[u32] {
+        &self.rows[self.start[k] as usize..self.start[k + 1] as usize]
+    }
+
+    /// Values of places as values of all rows, of which those without mass have none.
+    pub(crate) fn spread<T: Copy>(&self, values: &[T]) -> Vec<Option<T>> {
+        let mut all = vec![None; self.cloud.nrows()];
+        for (k, &value) in values.iter().enumerate() {
+            self.place(k).iter().for_each(|&row| all[row as usize] = Some(value));
+        }
+        all
     }
 
     /// A point of the cloud with mass.
@@ -80,9 +93,9 @@ impl<'a> Side<'a> {
     /// those of [`Side::rows`].
     pub(crate) fn stretched(&self, centre: &[f64], scale: f64, masses: &[Mass]) -> Cloud {
         let dim = self.cloud.ncols();
-        let mut points = Vec::with_capacity(dim * (self.start.len() - 1));
-        for rows in self.places() {
-            let point = self.cloud.row(rows[0] as usize);
+        let mut points = Vec::with_capacity(dim * self.n_places());
+        for k in 0..self.n_places() {
+            let point = self.cloud.row(self.place(k)[0] as usize);
             points.extend(point.iter().zip(centre).map(|(p, q)| (p - q) * scale));
         }
         let of = |ends: &[u32]| masses[ends[0] as usize..ends[1] as usize].iter().sum();
