@@ -1,5 +1,7 @@
 //! The one error type of the crate.
 
+use sde_core::Short;
+
 /// What can be wrong with the input of a metric.
 ///
 /// Every message carries the offending values; none of the metrics repairs its input silently.
@@ -15,7 +17,7 @@
 #[non_exhaustive]
 pub enum Error {
     /// A coordinate is NaN or infinite.
-    #[error("{what} holds {value} at row {row}, column {column}")]
+    #[error("{what} holds {} at row {row}, column {column}", Short(*.value))]
     NonFinite {
         /// Which argument.
         what: &'static str,
@@ -27,7 +29,7 @@ pub enum Error {
         value: f64,
     },
     /// A weight is NaN, infinite or negative.
-    #[error("{what} holds the weight {value} at index {index}, expected a finite value >= 0")]
+    #[error("{what} holds the weight {} at index {index}, expected a finite value >= 0", Short(*.value))]
     InvalidWeight {
         /// Which argument.
         what: &'static str,
@@ -37,7 +39,10 @@ pub enum Error {
         value: f64,
     },
     /// The two sides carry different masses, so no transport plan exists.
-    #[error("masses differ: {left} on the left, {right} on the right")]
+    #[error(
+        "masses differ: {} on the left, {} on the right, by {:.1e} of the larger",
+        Short(*.left), Short(*.right), (left - right).abs() / left.max(*.right)
+    )]
     UnequalMass {
         /// Total mass of the first argument.
         left: f64,
@@ -45,7 +50,7 @@ pub enum Error {
         right: f64,
     },
     /// A side carries no mass at all.
-    #[error("{what} has no mass: total {total}")]
+    #[error("{what} has no mass: total {}", Short(*.total))]
     NoMass {
         /// Which argument.
         what: &'static str,
@@ -80,8 +85,33 @@ pub enum Error {
         /// Rows needed.
         needed: usize,
     },
+    /// A parameter asks for more rows than there are.
+    #[error("{what} has {found} rows, expected at least {needed}: {parameter} is {value}")]
+    TooFewRowsFor {
+        /// Name of the parameter.
+        parameter: &'static str,
+        /// Its value.
+        value: usize,
+        /// Which argument.
+        what: &'static str,
+        /// Rows found.
+        found: usize,
+        /// Rows needed.
+        needed: usize,
+    },
+    /// A result that no double holds.
+    #[error(
+        "{what} is {}: it, or a power of a length on the way to it, is beyond the range of a double",
+        Short(*value)
+    )]
+    OutOfRange {
+        /// The result.
+        what: &'static str,
+        /// What came of it: zero, infinity or NaN.
+        value: f64,
+    },
     /// A parameter lies outside its range.
-    #[error("{name} must be {expected}, found {value}")]
+    #[error("{name} must be {expected}, found {}", Short(*.value))]
     InvalidParameter {
         /// Name of the parameter.
         name: &'static str,
@@ -108,25 +138,11 @@ pub enum Error {
         /// What it was given.
         found: &'static str,
     },
-    /// Entropic transport whose marginals did not come within the tolerance.
-    #[error(
-        "marginals off by {marginal_error:e} after {iterations} iterations at epsilon {epsilon:e}, \
-         expected at most {tolerance:e}"
-    )]
-    MarginalsNotMet {
-        /// Iterations spent.
-        iterations: usize,
-        /// The regularisation.
-        epsilon: f64,
-        /// The least L1 error of the marginals that was reached.
-        marginal_error: f64,
-        /// What it had to fall to.
-        tolerance: f64,
-    },
+    /// Counts that no run can end with.
+    #[error(transparent)]
+    Excess(sde_core::counts::Excess),
     /// The points are not known to be what a solver needs to finish: rounding swamped the costs.
-    #[error(
-        "no optimal plan after {rounds} pricing rounds: violation {violation} exceeds {tolerance}"
-    )]
+    #[error("no optimal plan after {rounds} pricing rounds: violation {} exceeds {}", Short(*.violation), Short(*.tolerance))]
     NotConverged {
         /// Pricing rounds spent.
         rounds: usize,

@@ -1,5 +1,9 @@
 //! A value and how uncertain it is.
 
+use ndarray::aview1;
+
+use crate::scale::moments;
+
 /// A value with its standard error.
 ///
 /// ```
@@ -22,8 +26,8 @@ impl Estimate {
     /// The mean of independent values and the standard error of that mean; two values at least.
     pub(crate) fn of_mean(values: &[f64]) -> Self {
         let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
-        Self { value: mean, standard_error: (squares / (n * (n - 1.0))).sqrt() }
+        let (unit, mean, squares) = moments(aview1(values));
+        let error = (squares / (n * (n - 1.0))).sqrt();
+        Self { value: unit.back(mean, 1.0), standard_error: unit.back(error, 1.0) }
     }
 }

@@ -2,6 +2,7 @@
 
 use ndarray::Array2;
 use sde_core::Key;
+use sde_core::counts::in_memory;
 
 use crate::error::{Error, Result};
 
@@ -31,7 +32,7 @@ pub(crate) fn shuffled(key: Key, n: usize, size: usize) -> Vec<usize> {
 /// Returns `[dim, count]`, one direction a column. Direction k is the same whatever the count.
 ///
 /// # Errors
-/// A dimension or count of zero.
+/// A dimension or count of zero; more than memory holds.
 ///
 /// # Reference
 /// M. E. Muller, *A note on a method for generating points uniformly on n-dimensional spheres*,
@@ -50,6 +51,8 @@ pub fn random_directions(dim: usize, count: usize, key: Key) -> Result<Array2<f6
             return Err(Error::InvalidParameter { name, expected: ">= 1", value: 0.0 });
         }
     }
+    in_memory(&[("projections", count as u64), ("dimensions", dim as u64)], 8)
+        .map_err(Error::Excess)?;
     let mut directions = Array2::zeros((dim, count));
     let mut normals = vec![0.0; dim];
     for (k, mut column) in directions.columns_mut().into_iter().enumerate() {

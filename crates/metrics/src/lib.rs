@@ -47,6 +47,7 @@
 //! ```
 
 mod classifier;
+mod copies;
 mod entropic;
 mod error;
 mod estimate;
@@ -60,6 +61,7 @@ mod metric;
 mod neighbours;
 mod noise_floor;
 mod pairwise;
+mod scale;
 mod sliced;
 mod transport;
 mod uncertainty;
@@ -77,8 +79,8 @@ pub use histogram::{
     GridTransport, Histogram2d, HistogramBuilder, HistogramDivergence, histogram_w2,
 };
 pub use kernel::{
-    Bandwidths, Kernel, Mmd2, SubsetMmd2, energy_distance, energy_distance_with_error, kid, mmd2,
-    mmd2_blocks, mmd2_linear, mmd2_on_subsets, mmd2_with_error,
+    Bandwidths, Kernel, Mmd2, SubsetMmd2, Width, energy_distance, energy_distance_with_error, kid,
+    mmd2, mmd2_blocks, mmd2_linear, mmd2_on_subsets, mmd2_with_error,
 };
 pub use keyed::random_directions;
 pub use log_likelihood::{LogLikelihood, log_likelihood};

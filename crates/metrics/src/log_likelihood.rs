@@ -5,6 +5,7 @@ use ndarray::ArrayView1;
 use crate::error::{Error, Result};
 use crate::estimate::Estimate;
 use crate::input::{check_weights, cloud_weights};
+use crate::scale::Unit;
 
 /// What a sample of log-densities amounts to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,11 +84,17 @@ pub fn log_likelihood(
     let lost = values.iter().zip(&weights).filter(|(value, _)| !value.is_finite());
     let lost: f64 = lost.map(|(_, weight)| weight).sum();
     let share = |weight: f64| weight / mass;
-    let mean = finite.iter().map(|(value, weight)| weight * value).sum::<f64>() / mass;
+    let unit = Unit::of_largest(finite.iter().map(|(value, _)| *value));
+    // Weights in a unit as well: a product of the two may be no number.
+    let heaviest = Unit::of_largest(finite.iter().map(|(_, weight)| *weight));
+    let terms = || finite.iter().map(|(v, w)| (unit.measure(*v), heaviest.measure(*w)));
+    let mean = terms().map(|(value, weight)| weight * value).sum::<f64>() / heaviest.measure(mass);
     let concentration: f64 = finite.iter().map(|(_, weight)| share(*weight).powi(2)).sum();
-    let square: f64 = finite.iter().map(|(v, w)| (share(*w) * (v - mean)).powi(2)).sum();
+    let square: f64 =
+        finite.iter().zip(terms()).map(|((_, w), (v, _))| (share(*w) * (v - mean)).powi(2)).sum();
     // Equal weights: s^2 / n with the unbiased s^2.
-    let standard_error = (square / (1.0 - concentration)).sqrt();
+    let standard_error = unit.back((square / (1.0 - concentration)).sqrt(), 1.0);
+    let mean = unit.back(mean, 1.0);
     let count = |what: fn(f64) -> bool| values.iter().filter(|value| what(**value)).count();
     let bit = dim as f64 * std::f64::consts::LN_2;
     Ok(LogLikelihood {

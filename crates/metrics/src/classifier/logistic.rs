@@ -4,13 +4,16 @@ use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
+use crate::scale::Unit;
+
 /// Coordinates up to which products of two are features.
 const PRODUCTS: usize = 20;
 /// Newton's method on a convex function takes about ten.
 const MAX_STEPS: usize = 100;
 
-/// For every point asked about whether it rather belongs to the second half of the training points.
-pub(super) fn predict(learn: ArrayView2<f64>, ask: ArrayView2<f64>, ridge: f64) -> Vec<bool> {
+/// For every point asked about one if it rather belongs to the second half of the training points, else
+/// zero.
+pub(super) fn predict(learn: ArrayView2<f64>, ask: ArrayView2<f64>, ridge: f64) -> Vec<f64> {
     let (mean, spread) = scales(learn);
     let raw = |cloud: ArrayView2<f64>| features(&((&cloud - &mean) / &spread));
     let (learn, ask) = (raw(learn), raw(ask));
@@ -19,15 +22,16 @@ pub(super) fn predict(learn: ArrayView2<f64>, ask: ArrayView2<f64>, ridge: f64) 
     let ready = |cloud: Array2<f64>| with_constant((cloud - &mean) / &spread);
     let (learn, ask) = (ready(learn), ready(ask));
     let weights = fit(&learn, ridge);
-    ask.dot(&weights).iter().map(|logit| *logit > 0.0).collect()
+    ask.dot(&weights).iter().map(|logit| f64::from(*logit > 0.0)).collect()
 }
 
 /// Mean and standard deviation of the columns; one where all values are equal.
 fn scales(cloud: ArrayView2<f64>) -> (Array1<f64>, Array1<f64>) {
     let mean = cloud.sum_axis(Axis(0)) / cloud.nrows() as f64;
     let spread = |(column, mean): (ArrayView1<f64>, &f64)| {
-        let square = column.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>();
-        let deviation = (square / cloud.nrows() as f64).sqrt();
+        let unit = Unit::of_largest(column.iter().map(|value| value - mean));
+        let square = column.iter().map(|value| unit.measure(value - mean).powi(2)).sum::<f64>();
+        let deviation = unit.back((square / cloud.nrows() as f64).sqrt(), 1.0);
         // Rounding of a constant is no spread.
         if deviation > 1e-12 * mean.abs() && deviation > 0.0 { deviation } else { 1.0 }
     };

@@ -5,17 +5,19 @@ use sde_core::Key;
 use statrs::distribution::{DiscreteCDF, Hypergeometric};
 
 use super::{logistic, voting};
+use crate::copies::same_draws;
 use crate::error::{Error, Result};
 use crate::estimate::Estimate;
 use crate::input::check_pair;
 use crate::keyed::shuffled;
+use crate::scale::{WIDE, framed};
 
 /// What learns to tell the samples apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Classifier {
-    /// The majority of the k nearest training points; the nearest one decides a draw. `None`: the root
-    /// of the number of training points, as in the paper.
+    /// The majority of the k nearest training points, of equally near ones in equal shares; the nearest
+    /// one decides a draw. `None`: the root of the number of training points, as in the paper.
     NearestNeighbours {
         /// Neighbours that vote.
         k: Option<usize>,
@@ -33,7 +35,7 @@ pub enum Classifier {
 #[non_exhaustive]
 pub struct TwoSampleTest {
     /// Share of the held-out points that were told right, with its binomial standard error: one half
-    /// where nothing is to be told.
+    /// where nothing is to be told. Points that are as near to either sample count half.
     pub accuracy: Estimate,
     /// Chance of at least so many right where the samples are of one law, exact whatever the
     /// classifier (Fisher's exact test of what was told against what is).
@@ -49,7 +51,9 @@ pub struct TwoSampleTest {
 /// Of each sample as many rows as the smaller one has, in an order that the key draws; the first half
 /// trains, the second is asked. Under the null hypothesis the labels of the test points are a random
 /// arrangement of equally many of both, whatever the classifier says of the points, so the number told
-/// right follows a hypergeometric law.
+/// right follows a hypergeometric law. A draw that both samples hold (equal rows, where no sample repeats a
+/// row) is on both sides for training, or on both sides asked about: else one copy would tell the answer
+/// about the other, and the wrong one.
 ///
 /// # Shapes
 /// `x: [N, D]`, `y: [M, D]`, N, M >= 4.
@@ -96,7 +100,10 @@ pub fn classifier_test(
     let drawn = |cloud: ArrayView2<f64>, side: u64| {
         cloud.select(Axis(0), &shuffled(key.fold(side), cloud.nrows(), each))
     };
-    let (x, y) = (drawn(x, 0), drawn(y, 1));
+    let size = if matches!(classifier, Classifier::Logistic { .. }) { 0 } else { WIDE };
+    let pair = framed(x, y, size);
+    let (x, y) = (drawn(pair.x.view(), 0), drawn(pair.y.view(), 1));
+    let y = y.select(Axis(0), &beside(&x, &y, train));
     let pooled = |rows: std::ops::Range<usize>| -> Result<Array2<f64>> {
         let parts = [x.slice(s![rows.clone(), ..]), y.slice(s![rows, ..])];
         // Both have the same columns by now.
@@ -115,14 +122,38 @@ pub fn classifier_test(
     judge(&says_y, learn.nrows())
 }
 
-/// Counts what was told right; the first half of the points are of x.
-fn judge(says_y: &[bool], n_train: usize) -> Result<TwoSampleTest> {
+/// The rows of y in an order in which those that are the same draw as one of the first `train` rows of x
+/// are among the first `train`, those that are another are not, and all others fill the places left, in
+/// their order.
+fn beside(x: &Array2<f64>, y: &Array2<f64>, train: usize) -> Vec<usize> {
+    let mut copies = vec![None; y.nrows()];
+    for (i, j) in same_draws(x.view(), y.view()).into_iter().enumerate() {
+        j.iter().for_each(|&j| copies[j] = Some(i));
+    }
+    let rows = |wanted: fn(Option<usize>, usize) -> bool| {
+        (0..copies.len()).filter(|&j| wanted(copies[j], train)).collect::<Vec<_>>()
+    };
+    let mut first = rows(|copy, train| copy.is_some_and(|i| i < train));
+    let mut second = rows(|copy, train| copy.is_some_and(|i| i >= train));
+    let others = rows(|copy, _| copy.is_none());
+    let (to_first, to_second) = others.split_at(train - first.len());
+    first.extend(to_first);
+    second.extend(to_second);
+    first.sort_unstable();
+    second.sort_unstable();
+    [first, second].concat()
+}
+
+/// Counts what was told right; the first half of the points are of x. One is y, zero x, a half undecided.
+fn judge(says_y: &[f64], n_train: usize) -> Result<TwoSampleTest> {
     let (n, half) = (says_y.len(), says_y.len() / 2);
-    let said = says_y.iter().filter(|is| **is).count();
-    let hits = says_y[half..].iter().filter(|is| **is).count();
     // Of the x all but those called y, of the y those called y.
-    let right = half - (said - hits) + hits;
-    let p = right as f64 / n as f64;
+    let right =
+        half as f64 - says_y[..half].iter().sum::<f64>() + says_y[half..].iter().sum::<f64>();
+    let p = right / n as f64;
+    // For the exact test whoever is undecided says x: a rule that knows no label either.
+    let count = |says: &[f64]| says.iter().filter(|says| **says == 1.0).count();
+    let (said, hits) = (count(says_y), count(&says_y[half..]));
     let accuracy = Estimate { value: p, standard_error: (p * (1.0 - p) / n as f64).sqrt() };
     let law = Hypergeometric::new(n as u64, half as u64, said as u64);
     let p_value = match (law, hits) {

@@ -1,9 +1,12 @@
 //! Divergences and entropy of Gaussians.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
 
+use super::cholesky::Scaled;
+use super::twofold::Twofold;
 use crate::error::{Error, Result};
 use crate::input::check_rows;
+use crate::scale::{Unit, finite};
 
 /// A mean and a covariance.
 pub(super) type Moments<'a> = (ArrayView1<'a, f64>, ArrayView2<'a, f64>);
@@ -27,16 +30,38 @@ pub(super) fn check((m1, c1): Moments, (m2, c2): Moments) -> Result<()> {
     Ok(())
 }
 
-/// The inverse of a covariance and the logarithm of its determinant; a singular one has minus
-/// infinity there, and infinities in its inverse.
-fn inverse(c: ArrayView2<f64>) -> (Array2<f64>, f64) {
-    let (values, vectors) = symmetric_eigen(c.to_owned());
-    let largest = values.iter().fold(0.0_f64, |a, b| a.max(*b));
-    // What is below the rounding of the largest is zero.
-    let floor = f64::EPSILON * c.nrows() as f64 * largest;
-    let values = values.mapv(|v| if v > floor { v } else { 0.0 });
-    let scaled = &vectors / &values;
-    (scaled.dot(&vectors.t()), values.iter().map(|v| v.ln()).sum())
+/// Both covariances factored; `None` if one is singular.
+fn factors(c1: ArrayView2<f64>, c2: ArrayView2<f64>) -> Result<Option<(Scaled, Scaled)>> {
+    let (first, second) =
+        (Scaled::new("first covariance", c1)?, Scaled::new("second covariance", c2)?);
+    Ok(first.zip(second))
+}
+
+/// The columns of $B = L_2^{-1} L_1$, lower triangular, with $C = L L^\top$; column j has its first entry
+/// at row j.
+fn between(first: &Scaled, second: &Scaled) -> Vec<Vec<Twofold>> {
+    let d = first.l.len();
+    let column = |j: usize| {
+        let ratio = |i: usize, value: Twofold| {
+            let (own, other) = (first.units[i], second.units[i]);
+            value.map(|part| other.measure(own.back(part, 1.0)))
+        };
+        let entry = |i: usize| if i < j { Twofold::ZERO } else { ratio(i, first.l[i][j]) };
+        let mut column: Vec<Twofold> = (0..d).map(entry).collect();
+        second.solve(&mut column);
+        column.split_off(j)
+    };
+    (0..d).map(column).collect()
+}
+
+/// $L^{-1}$ of the difference of two means.
+fn whitened((m1, m2): (ArrayView1<f64>, ArrayView1<f64>), by: &Scaled) -> Vec<Twofold> {
+    let differences = m1.iter().zip(m2).zip(&by.units);
+    let mut shift: Vec<Twofold> = differences
+        .map(|((p, q), unit)| (Twofold::from(*p) - (*q).into()).map(|part| unit.measure(part)))
+        .collect();
+    by.solve(&mut shift);
+    shift
 }
 
 /// Kullback-Leibler divergence of $N(m_1, C_1)$ from $N(m_2, C_2)$, in nats.
@@ -44,13 +69,16 @@ fn inverse(c: ArrayView2<f64>) -> (Array2<f64>, f64) {
 /// $$\mathrm{KL}(N_1 \Vert N_2) = \tfrac12 \left(\mathrm{tr}(C_2^{-1} C_1) + (m_1 - m_2)^\top C_2^{-1}
 /// (m_1 - m_2) - D + \log \frac{\det C_2}{\det C_1}\right)$$
 ///
-/// Infinite when either covariance is singular.
+/// Infinite when either covariance is singular, as the density of one has then nothing to be compared
+/// with: when a pivot of its Cholesky decomposition, in twice the precision of a double, is but rounding
+/// of its variance. Variances of any size beside each other keep their digits.
 ///
 /// # Shapes
 /// `m1, m2: [D]`, `c1, c2: [D, D]` symmetric (the upper triangle counts).
 ///
 /// # Errors
-/// Shapes that disagree, values that are not finite.
+/// Shapes that disagree, values that are not finite, a covariance that is not positive semidefinite, a
+/// result that no double holds.
 ///
 /// # Reference
 /// S. Kullback, *Information theory and statistics*, 1959, section 9.1.
@@ -69,14 +97,26 @@ pub fn gaussian_kl(
     c2: ArrayView2<f64>,
 ) -> Result<f64> {
     check((m1, c1), (m2, c2))?;
-    let ((_, log_det1), (inverse2, log_det2)) = (inverse(c1), inverse(c2));
-    if log_det1 == f64::NEG_INFINITY || log_det2 == f64::NEG_INFINITY {
-        return Ok(f64::INFINITY);
+    let Some((first, second)) = factors(c1, c2)? else { return Ok(f64::INFINITY) };
+    // With B = L_2^-1 L_1 it is half of |B|^2 - D - log det B^2 + |L_2^-1 (m_1 - m_2)|^2, in which B,
+    // triangular, leaves terms none of which is negative.
+    let mut twice = 0.0;
+    for column in between(&first, &second) {
+        twice += excess(column[0]);
+        twice += column[1..].iter().map(|b| b.value().powi(2)).sum::<f64>();
     }
-    let shift = &m1 - &m2;
-    let trace = (&inverse2 * &symmetric(c1)).sum();
-    let quadratic = shift.dot(&inverse2.dot(&shift));
-    Ok((0.5 * (trace + quadratic - m1.len() as f64 + log_det2 - log_det1)).max(0.0))
+    twice += whitened((m1, m2), &second).iter().map(|w| w.value().powi(2)).sum::<f64>();
+    finite("Kullback-Leibler divergence", 0.5 * twice)
+}
+
+/// $b^2 - 1 - \log b^2$
+fn excess(b: Twofold) -> f64 {
+    let t = (b * b - 1.0.into()).value();
+    if t.abs() > 0.05 {
+        return t - 2.0 * b.value().ln();
+    }
+    // t - log(1 + t) as a series: the difference would cancel.
+    t * t * (2..=14).rev().fold(0.0, |rest, k| f64::from(k).recip() - t * rest)
 }
 
 /// Fisher divergence of $N(m_1, C_1)$ from $N(m_2, C_2)$: the mean squared distance of the scores
@@ -91,7 +131,8 @@ pub fn gaussian_kl(
 /// As [`gaussian_kl`].
 ///
 /// # Errors
-/// Shapes that disagree, values that are not finite.
+/// Shapes that disagree, values that are not finite, a covariance that is not positive semidefinite, a
+/// result that no double holds.
 ///
 /// # Reference
 /// A. Hyvarinen, *Estimation of non-normalized statistical models by score matching*, 2005, eq. 2.
@@ -110,14 +151,32 @@ pub fn gaussian_fisher_divergence(
     c2: ArrayView2<f64>,
 ) -> Result<f64> {
     check((m1, c1), (m2, c2))?;
-    let ((inverse1, log_det1), (inverse2, log_det2)) = (inverse(c1), inverse(c2));
-    if log_det1 == f64::NEG_INFINITY || log_det2 == f64::NEG_INFINITY {
-        return Ok(f64::INFINITY);
+    let Some((first, second)) = factors(c1, c2)? else { return Ok(f64::INFINITY) };
+    // A L_1 = L_2^-T (B - B^-T) with B = L_2^-1 L_1; each column of it has a sum of squares.
+    let b = between(&first, &second);
+    let d = b.len();
+    // The unit of the smallest deviation: scores are large where deviations are small.
+    let unit = second.units.iter().min_by_key(|unit| unit.exponent()).copied();
+    let unit = unit.unwrap_or(Unit::of(1.0, 0));
+    let square = |mut column: Vec<Twofold>| -> f64 {
+        second.solve_transposed(&mut column);
+        let scaled = column.iter().zip(&second.units);
+        scaled.map(|(value, own)| unit.back(own.measure(value.value()), 1.0).powi(2)).sum()
+    };
+    let mut squared = square(whitened((m1, m2), &second));
+    for j in 0..d {
+        // Column j of B^-T: B^T z = e_j, upper triangular.
+        let mut column = vec![Twofold::ZERO; d];
+        for i in (0..=j).rev() {
+            let start: Twofold = if i == j { 1.0.into() } else { 0.0.into() };
+            let done = (i + 1..=j).fold(start, |rest, k| rest - b[i][k - i] * column[k]);
+            column[i] = done / b[i][0];
+        }
+        column.iter_mut().for_each(|value| *value = -*value);
+        (j..d).for_each(|i| column[i] = column[i] + b[j][i - j]);
+        squared += square(column);
     }
-    let a = &inverse2 - &inverse1;
-    let spread = (&a.dot(&symmetric(c1)) * &a).sum();
-    let push = inverse2.dot(&(&m1 - &m2));
-    Ok(spread + push.dot(&push))
+    finite("Fisher divergence", unit.back(squared, -2.0))
 }
 
 /// Differential entropy of a Gaussian with covariance $C$, in nats: $\tfrac12 \log\left((2 \pi e)^D
@@ -127,7 +186,7 @@ pub fn gaussian_fisher_divergence(
 /// `c: [D, D]` symmetric (the upper triangle counts).
 ///
 /// # Errors
-/// A matrix that is not square, values that are not finite.
+/// A matrix that is not square, values that are not finite, one that is not positive semidefinite.
 ///
 /// # Reference
 /// C. E. Shannon, *A mathematical theory of communication*, 1948, section 20.
@@ -142,63 +201,6 @@ pub fn gaussian_entropy(c: ArrayView2<f64>) -> Result<f64> {
     let mean = Array1::zeros(c.nrows());
     check((mean.view(), c), (mean.view(), c))?;
     let each = 1.0 + std::f64::consts::TAU.ln();
-    Ok(0.5 * (c.nrows() as f64 * each + inverse(c).1))
-}
-
-/// The matrix whose upper triangle counts.
-fn symmetric(c: ArrayView2<f64>) -> Array2<f64> {
-    Array2::from_shape_fn(c.dim(), |(i, j)| c[[i.min(j), i.max(j)]])
-}
-
-/// Eigenvalues and eigenvectors (columns) of a symmetric matrix, by cyclic Jacobi rotations.
-///
-/// Small eigenvalues come out with small absolute error relative to the largest, which is all a
-/// trace of square roots needs.
-fn symmetric_eigen(mut a: Array2<f64>) -> (Array1<f64>, Array2<f64>) {
-    let n = a.nrows();
-    let mut vectors = Array2::eye(n);
-    for i in 0..n {
-        for j in 0..i {
-            a[[i, j]] = a[[j, i]];
-        }
-    }
-    let size = a.iter().map(|value| value * value).sum::<f64>();
-    // Convergence is quadratic: a handful of sweeps; the bound only guards the loop.
-    for _sweep in 0..60 {
-        let off: f64 = a.indexed_iter().filter(|((i, j), _)| i < j).map(|(_, v)| v * v).sum();
-        if off <= 1e-32 * size {
-            break;
-        }
-        for p in 0..n {
-            for q in p + 1..n {
-                rotate(&mut a, &mut vectors, p, q);
-            }
-        }
-    }
-    (a.diag().to_owned(), vectors)
-}
-
-/// The Jacobi rotation that makes `a[p, q]` vanish.
-fn rotate(a: &mut Array2<f64>, vectors: &mut Array2<f64>, p: usize, q: usize) {
-    let off = a[[p, q]];
-    if off == 0.0 {
-        return;
-    }
-    let theta = (a[[q, q]] - a[[p, p]]) / (2.0 * off);
-    let tangent = theta.signum() / (theta.abs() + theta.hypot(1.0));
-    let cosine = tangent.hypot(1.0).recip();
-    let sine = tangent * cosine;
-    for k in 0..a.nrows() {
-        let (left, right) = (a[[k, p]], a[[k, q]]);
-        a[[k, p]] = cosine * left - sine * right;
-        a[[k, q]] = sine * left + cosine * right;
-    }
-    for k in 0..a.nrows() {
-        let (upper, lower) = (a[[p, k]], a[[q, k]]);
-        a[[p, k]] = cosine * upper - sine * lower;
-        a[[q, k]] = sine * upper + cosine * lower;
-        let (left, right) = (vectors[[k, p]], vectors[[k, q]]);
-        vectors[[k, p]] = cosine * left - sine * right;
-        vectors[[k, q]] = sine * left + cosine * right;
-    }
+    let Some(factor) = Scaled::new("covariance", c)? else { return Ok(f64::NEG_INFINITY) };
+    Ok(0.5 * (c.nrows() as f64 * each + factor.log_det()))
 }

@@ -44,4 +44,10 @@ impl Bandwidths {
     pub fn as_slice(&self) -> &[f64] {
         &self.values[..self.len]
     }
+
+    /// Each of them changed; the rest of the list is padding.
+    pub(super) fn map(mut self, change: impl Fn(f64) -> f64) -> Self {
+        self.values = self.values.map(change);
+        self
+    }
 }

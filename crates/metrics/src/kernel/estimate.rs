@@ -3,10 +3,13 @@
 use ndarray::ArrayView2;
 
 use super::function::Kernel;
+use super::posed::Posed;
 use super::sums::{centred_square, diagonal, own_row_sums, own_sum, row_sums};
+use crate::copies::same_draws;
 use crate::error::Result;
 use crate::input::check_pair;
 use crate::pairwise::{Points, sum};
+use crate::scale::finite;
 
 /// Squared maximum mean discrepancy, estimated in two ways.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,8 +17,12 @@ use crate::pairwise::{Points, sum};
 pub struct Mmd2 {
     /// V-statistic, all pairs: never negative, biased upward by O(1/n).
     pub biased: f64,
-    /// U-statistic, pairs of different samples only: unbiased, may be negative.
+    /// U-statistic, pairs of different draws only: unbiased, may be negative. A row that both samples
+    /// hold, where neither repeats a row, is one draw that was handed in twice: of identical samples
+    /// it is zero.
     pub unbiased: f64,
+    /// The root of `biased`, also where that is below the range of a double.
+    root: f64,
     /// Standard error of `unbiased`; only [`mmd2_with_error`] fills it.
     pub standard_error: Option<f64>,
 }
@@ -25,8 +32,7 @@ impl Mmd2 {
     /// as much as the MMD itself.
     #[must_use]
     pub fn distance(&self) -> f64 {
-        // Rounding may leave a zero below zero.
-        self.biased.max(0.0).sqrt()
+        self.root
     }
 }
 
@@ -42,7 +48,7 @@ impl Mmd2 {
 ///
 /// # Errors
 /// Fewer than two rows, different dimensions, values that are not finite, a kernel parameter that
-/// is not positive.
+/// is not positive, a result that no double holds.
 ///
 /// # Reference
 /// A. Gretton et al., *A kernel two-sample test*, JMLR 13, 2012, equations 3 and 5.
@@ -58,9 +64,11 @@ impl Mmd2 {
 pub fn mmd2(x: ArrayView2<f64>, y: ArrayView2<f64>, kernel: Kernel) -> Result<Mmd2> {
     check_pair(x, y, 2)?;
     kernel.check()?;
-    let (x, y) = (Points::new(x), Points::new(y));
-    let cross = sum(&row_sums(kernel, &x, &y));
-    Ok(combine(&x, &y, kernel, own_sum(kernel, &x), own_sum(kernel, &y), cross))
+    let draws = same_draws(x, y);
+    let posed = Posed::new(kernel, x, y);
+    let cross = sum(&row_sums(&posed, &posed.x, &posed.y));
+    let own = [own_sum(&posed, &posed.x), own_sum(&posed, &posed.y)];
+    combine(&posed, own, cross, &draws).checked()
 }
 
 /// As [`mmd2`], with the standard error of the unbiased estimate, at about four times the cost.
@@ -86,20 +94,32 @@ pub fn mmd2(x: ArrayView2<f64>, y: ArrayView2<f64>, kernel: Kernel) -> Result<Mm
 pub fn mmd2_with_error(x: ArrayView2<f64>, y: ArrayView2<f64>, kernel: Kernel) -> Result<Mmd2> {
     check_pair(x, y, 2)?;
     kernel.check()?;
-    let (x, y) = (Points::new(x), Points::new(y));
+    let draws = same_draws(x, y);
+    let mut back = vec![None; y.nrows()];
+    draws.iter().enumerate().for_each(|(i, j)| j.iter().for_each(|&j| back[j] = Some(i)));
+    let posed = Posed::new(kernel, x, y);
+    let (x, y) = (&posed.x, &posed.y);
     let (n, m) = (x.len() as f64, y.len() as f64);
     let means = |rows: Vec<f64>, count: f64| rows.iter().map(|sum| sum / count).collect::<Vec<_>>();
-    let own = |s: &Points| means(own_row_sums(kernel, s), s.len() as f64 - 1.0);
-    let (xx, yy) = (own(&x), own(&y));
-    let xy = means(row_sums(kernel, &x, &y), m);
-    let yx = means(row_sums(kernel, &y, &x), n);
-    let sums = (sum(&xx) * (n - 1.0), sum(&yy) * (m - 1.0));
-    let mut mmd = combine(&x, &y, kernel, sums.0, sums.1, sum(&xy) * m);
+    let own = |s: &Points| means(own_row_sums(&posed, s), s.len() as f64 - 1.0);
+    let (xx, yy) = (own(x), own(y));
+    let mut xy = means(row_sums(&posed, x, y), m);
+    let mut yx = means(row_sums(&posed, y, x), n);
+    let sums = [sum(&xx) * (n - 1.0), sum(&yy) * (m - 1.0)];
+    let mut mmd = combine(&posed, sums, sum(&xy) * m, &draws);
+    // What a draw has with itself says nothing of pairs.
+    let without = |means: &mut [f64], of: &Points, same: &[Option<usize>], count: f64| {
+        for (i, mean) in means.iter_mut().enumerate().filter(|(i, _)| same[*i].is_some()) {
+            *mean = (*mean * count - posed.at(of.row(i), of.row(i))) / (count - 1.0);
+        }
+    };
+    without(&mut xy, x, &draws, m);
+    without(&mut yx, y, &back, n);
 
     // Variances of the doubly centred kernels, the second-order terms.
-    let second_xx = centred_square(kernel, (&x, &xx), (&x, &xx), true);
-    let second_yy = centred_square(kernel, (&y, &yy), (&y, &yy), true);
-    let second_xy = centred_square(kernel, (&x, &xy), (&y, &yx), false);
+    let second_xx = centred_square(&posed, (x, &xx), (x, &xx), Some);
+    let second_yy = centred_square(&posed, (y, &yy), (y, &yy), Some);
+    let second_xy = centred_square(&posed, (x, &xy), (y, &yx), |i| draws[i]);
     // Variances of the projections, less what the noise of the row means adds to them.
     let first = |own: &[f64], cross: &[f64], noise: f64| {
         let projection: Vec<f64> = own.iter().zip(cross).map(|(p, q)| p - q).collect();
@@ -113,23 +133,45 @@ pub fn mmd2_with_error(x: ArrayView2<f64>, y: ArrayView2<f64>, kernel: Kernel) -
         + 4.0 * second_xy / (n * m);
     // Where the distributions agree `linear` only scatters about zero: cutting its negative values
     // off would bias the sum, so they are kept as long as most of the other part remains.
-    mmd.standard_error = Some((linear + degenerate).max(0.25 * degenerate).sqrt());
-    Ok(mmd)
+    let error = (linear + degenerate).max(0.25 * degenerate).sqrt();
+    mmd.standard_error = Some(posed.back(error));
+    mmd.checked()
 }
 
-/// Both statistics from the off-diagonal sums of the two samples and the sum over all cross pairs.
-fn combine(x: &Points, y: &Points, kernel: Kernel, xx: f64, yy: f64, xy: f64) -> Mmd2 {
+impl Mmd2 {
+    fn checked(self) -> Result<Self> {
+        finite("squared MMD", self.biased)?;
+        finite("unbiased squared MMD", self.unbiased)?;
+        self.standard_error
+            .map(|error| finite("standard error of the squared MMD", error))
+            .transpose()?;
+        Ok(self)
+    }
+}
+
+/// Both statistics from the off-diagonal sums of the two samples and the sum over all cross pairs, some
+/// of which are the same draw on both sides.
+fn combine(posed: &Posed, [xx, yy]: [f64; 2], xy: f64, draws: &[Option<usize>]) -> Mmd2 {
+    let (x, y) = (&posed.x, &posed.y);
     let (n, m) = (x.len() as f64, y.len() as f64);
     let cross = 2.0 * xy / (n * m);
+    let biased = (xx + diagonal(posed, x)) / (n * n) + (yy + diagonal(posed, y)) / (m * m) - cross;
+    let same = || (0..x.len()).filter(|&i| draws[i].is_some());
+    let own: f64 = same().map(|i| posed.at(x.row(i), x.row(i))).sum();
+    let between = 2.0 * (xy - own) / (n * m - same().count() as f64);
+    // A squared length, which rounding alone takes below zero.
+    let square = if biased < 0.0 { 0.0 } else { biased };
+    let biased = posed.back(square);
     Mmd2 {
-        biased: (xx + diagonal(kernel, x)) / (n * n) + (yy + diagonal(kernel, y)) / (m * m) - cross,
-        unbiased: xx / (n * (n - 1.0)) + yy / (m * (m - 1.0)) - cross,
+        biased,
+        root: if biased.is_normal() { biased.sqrt() } else { posed.back_root(square.sqrt()) },
+        unbiased: posed.back(xx / (n * (n - 1.0)) + yy / (m * (m - 1.0)) - between),
         standard_error: None,
     }
 }
 
 /// Sample variance, divided by n - 1.
-pub(super) fn variance(values: &[f64]) -> f64 {
+fn variance(values: &[f64]) -> f64 {
     let mean = sum(values) / values.len() as f64;
     let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
     squares / (values.len() as f64 - 1.0)

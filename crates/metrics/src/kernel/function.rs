@@ -1,14 +1,12 @@
-//! Kernel functions and the median heuristic.
+//! Kernel functions.
 
-use ndarray::{ArrayView2, Axis, concatenate};
+use ndarray::{ArrayView2, aview1};
 
 use super::bandwidths::Bandwidths;
+use super::median::median_distance;
+use super::posed::Posed;
 use crate::error::{Error, Result};
-use crate::input::check_pair;
 use crate::pairwise::{CHUNK, Points, exp_scaled, inverse_root};
-
-/// Points the median heuristic looks at: half a million distances.
-const MEDIAN_POINTS: usize = 1000;
 
 /// A (conditionally) positive definite kernel k(x, y).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,14 +50,14 @@ impl Kernel {
     /// RBF kernel whose bandwidth is the median distance between points of the pooled sample.
     ///
     /// Of pools with more than 1000 points, 1000 at equal strides are used, so that memory stays
-    /// bounded; the result does not depend on anything random.
+    /// bounded; the result does not depend on anything random. Where more than half of the pairs
+    /// coincide it is the median of the distances that are not zero, and one where all are.
     ///
     /// # Shapes
     /// `x: [N, D]`, `y: [M, D]`.
     ///
     /// # Errors
-    /// Empty clouds, different dimensions, values that are not finite, and a median of zero (more
-    /// than half of the pairs coincide).
+    /// Empty clouds, different dimensions, values that are not finite, a median that no double holds.
     ///
     /// # Reference
     /// A. Gretton et al., *A kernel two-sample test*, JMLR 13, 2012, section 8.
@@ -72,9 +70,7 @@ impl Kernel {
     /// # Ok::<(), metrics::Error>(())
     /// ```
     pub fn rbf_median(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<Self> {
-        let kernel = Self::Rbf { bandwidth: median_distance(x, y)? };
-        kernel.check()?;
-        Ok(kernel)
+        Ok(Self::Rbf { bandwidth: median_distance(x, y)?.0 })
     }
 
     /// Mixture of RBF kernels at given multiples of the median distance of [`Kernel::rbf_median`].
@@ -95,8 +91,7 @@ impl Kernel {
         y: ArrayView2<f64>,
         factors: &[f64],
     ) -> Result<Self> {
-        let median = median_distance(x, y)?;
-        Self::Rbf { bandwidth: median }.check()?;
+        let (median, _) = median_distance(x, y)?;
         let scaled: Vec<f64> = factors.iter().map(|factor| factor * median).collect();
         Ok(Self::RbfMixture(Bandwidths::new(&scaled)?))
     }
@@ -104,6 +99,13 @@ impl Kernel {
     /// The kernel at a pair of points of equal dimension.
     #[must_use]
     pub fn at(self, x: &[f64], y: &[f64]) -> f64 {
+        let row = |point| aview1(point).insert_axis(ndarray::Axis(0));
+        let posed = Posed::new(self, row(x), row(y));
+        posed.back(posed.at(posed.x.row(0), posed.y.row(0)))
+    }
+
+    /// The kernel at a pair of points whose squared distance a double holds.
+    pub(super) fn between(self, x: &[f64], y: &[f64]) -> f64 {
         let mut value = [if self.of_inner_product() {
             x.iter().zip(y).map(|(p, q)| p * q).sum()
         } else {
@@ -123,15 +125,14 @@ impl Kernel {
         self.apply(query.len(), out);
     }
 
-    fn of_inner_product(self) -> bool {
+    pub(super) fn of_inner_product(self) -> bool {
         matches!(self, Self::Cubic | Self::Polynomial { .. })
     }
 
     /// Turns squared distances (or inner products) into values of the kernel.
     fn apply(self, dim: usize, values: &mut [f64]) {
-        let rbf = |bandwidth: f64| -0.5 / (bandwidth * bandwidth);
         match self {
-            Self::Rbf { bandwidth } => exp_scaled(values, rbf(bandwidth)),
+            Self::Rbf { bandwidth } => gaussian(values, bandwidth),
             Self::RbfMixture(bandwidths) => {
                 let mut squares = [0.0; CHUNK];
                 let squares = &mut squares[..values.len()];
@@ -142,11 +143,11 @@ impl Kernel {
                 let one = &mut one[..values.len()];
                 for &bandwidth in bandwidths.as_slice() {
                     one.copy_from_slice(squares);
-                    exp_scaled(one, rbf(bandwidth));
+                    gaussian(one, bandwidth);
                     values.iter_mut().zip(&*one).for_each(|(sum, value)| *sum += share * value);
                 }
             }
-            Self::InverseMultiquadric { offset } => inverse_root(values, offset * offset),
+            Self::InverseMultiquadric { offset } => multiquadric(values, offset),
             Self::Cubic => {
                 for value in values {
                     let base = *value / dim as f64 + 1.0;
@@ -191,34 +192,32 @@ impl Kernel {
     }
 }
 
-/// The same multiplications in the same order on every machine, which `powi` does not promise.
-fn power(base: f64, degree: u32) -> f64 {
-    (1..degree).fold(base, |product, _| product * base)
+/// $\exp(-d / (2 s^2))$ in the place of every squared distance d.
+fn gaussian(values: &mut [f64], bandwidth: f64) {
+    let square = bandwidth * bandwidth;
+    if square.is_normal() {
+        return exp_scaled(values, -0.5 / square);
+    }
+    // Divided before it is squared, and by no zero: of points in one place the quotient is zero.
+    let bandwidth = bandwidth.max(f64::MIN_POSITIVE);
+    values.iter_mut().for_each(|value| *value = (value.sqrt() / bandwidth).powi(2));
+    exp_scaled(values, -0.5);
 }
 
-/// The median distance between points of the pooled sample; zero of a single point.
-pub(crate) fn median_distance(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<f64> {
-    check_pair(x, y, 1)?;
-    let total = x.nrows() + y.nrows();
-    let kept = total.min(MEDIAN_POINTS);
-    let rows: Vec<usize> = (0..kept).map(|k| k * total / kept).collect();
-    let in_x: Vec<usize> = rows.iter().copied().filter(|&row| row < x.nrows()).collect();
-    let in_y: Vec<usize> = rows[in_x.len()..].iter().map(|row| row - x.nrows()).collect();
-    let parts = [x.select(Axis(0), &in_x), y.select(Axis(0), &in_y)];
-    let Ok(pool) = concatenate(Axis(0), &[parts[0].view(), parts[1].view()]) else {
-        return Err(Error::DimensionMismatch { left: x.ncols(), right: y.ncols() });
-    };
-    let pool = Points::new(pool.view());
-    let mut squares = vec![0.0; kept * (kept - 1) / 2];
-    let mut rest = squares.as_mut_slice();
-    for i in 1..kept {
-        let (row, after) = rest.split_at_mut(i);
-        pool.squared_distances(pool.row(i), 0, row);
-        rest = after;
+/// $(c^2 + d)^{-1/2}$ in the place of every squared distance d.
+fn multiquadric(values: &mut [f64], offset: f64) {
+    let square = offset * offset;
+    if square.is_normal() {
+        return inverse_root(values, square);
     }
-    let middle = squares.len() / 2;
-    if squares.is_empty() {
-        return Ok(0.0);
-    }
-    Ok(squares.select_nth_unstable_by(middle, f64::total_cmp).1.sqrt())
+    values.iter_mut().for_each(|value| *value = offset.hypot(value.sqrt()).recip());
+}
+
+/// By squarings, in the same order on every machine, which `powi` does not promise.
+fn power(base: f64, degree: u32) -> f64 {
+    let bits = u32::BITS - degree.leading_zeros();
+    (0..bits.saturating_sub(1)).rev().fold(base, |product, bit| {
+        let square = product * product;
+        if degree >> bit & 1 == 1 { square * base } else { square }
+    })
 }

@@ -5,9 +5,11 @@ use rayon::prelude::*;
 
 use super::estimate::mmd2;
 use super::function::Kernel;
+use super::posed::Posed;
 use crate::error::{Error, Result};
 use crate::estimate::Estimate;
 use crate::input::{FIRST, SECOND, check_pair};
+use crate::scale::finite;
 
 /// Squared maximum mean discrepancy in linear time, unbiased, with its standard error.
 ///
@@ -39,14 +41,20 @@ use crate::input::{FIRST, SECOND, check_pair};
 pub fn mmd2_linear(x: ArrayView2<f64>, y: ArrayView2<f64>, kernel: Kernel) -> Result<Estimate> {
     check_pair(x, y, 4)?;
     kernel.check()?;
-    let row = |cloud: ArrayView2<f64>, i: usize| cloud.row(i).to_vec();
+    let posed = Posed::new(kernel, x, y);
+    let (x, y) = (&posed.x, &posed.y);
     let term = |i: usize| {
-        let (x1, x2, y1, y2) = (row(x, 2 * i), row(x, 2 * i + 1), row(y, 2 * i), row(y, 2 * i + 1));
-        kernel.at(&x1, &x2) + kernel.at(&y1, &y2) - kernel.at(&x1, &y2) - kernel.at(&x2, &y1)
+        let (x1, x2) = (x.row(2 * i), x.row(2 * i + 1));
+        let (y1, y2) = (y.row(2 * i), y.row(2 * i + 1));
+        posed.at(x1, x2) + posed.at(y1, y2) - posed.at(x1, y2) - posed.at(x2, y1)
     };
-    let pairs = x.nrows().min(y.nrows()) / 2;
+    let pairs = x.len().min(y.len()) / 2;
     let terms: Vec<f64> = (0..pairs).into_par_iter().map(term).collect();
-    Ok(Estimate::of_mean(&terms))
+    let Estimate { value, standard_error } = Estimate::of_mean(&terms);
+    Ok(Estimate {
+        value: finite("squared MMD", posed.back(value))?,
+        standard_error: finite("standard error of the squared MMD", posed.back(standard_error))?,
+    })
 }
 
 /// Squared maximum mean discrepancy averaged over blocks of rows, unbiased, with its standard error.
@@ -87,7 +95,8 @@ pub fn mmd2_blocks(
     let needed = size.saturating_mul(2);
     for (what, found) in [(FIRST, x.nrows()), (SECOND, y.nrows())] {
         if found < needed {
-            return Err(Error::TooFewRows { what, found, needed });
+            let (parameter, value) = ("block size", size);
+            return Err(Error::TooFewRowsFor { parameter, value, what, found, needed });
         }
     }
     let block = |i: usize| {

@@ -5,6 +5,8 @@ mod energy;
 mod estimate;
 mod function;
 mod linear;
+mod median;
+mod posed;
 mod subsets;
 mod sums;
 
@@ -12,6 +14,7 @@ pub use bandwidths::Bandwidths;
 pub use energy::{energy_distance, energy_distance_with_error};
 pub use estimate::{Mmd2, mmd2, mmd2_with_error};
 pub use function::Kernel;
-pub(crate) use function::median_distance;
 pub use linear::{mmd2_blocks, mmd2_linear};
+pub use median::Width;
+pub(crate) use median::median_distance;
 pub use subsets::{SubsetMmd2, kid, mmd2_on_subsets};

@@ -1,14 +1,15 @@
 //! The MMD on random subsets, as the kernel inception distance is reported.
 
-use ndarray::{ArrayView2, Axis};
+use ndarray::{ArrayView2, Axis, aview1};
 use rayon::prelude::*;
 use sde_core::Key;
 
-use super::estimate::{mmd2, variance};
+use super::estimate::mmd2;
 use super::function::Kernel;
 use crate::error::{Error, Result};
 use crate::input::{FIRST, SECOND, check_pair};
 use crate::keyed::choose;
+use crate::scale::{deviation, mean};
 
 /// Unbiased squared MMD on random subsets.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,16 +62,18 @@ pub fn mmd2_on_subsets(
 ) -> Result<SubsetMmd2> {
     check_pair(x, y, 1)?;
     kernel.check()?;
-    for (name, value) in [("subset size", size), ("number of subsets", n_subsets)] {
+    for (name, value) in [("subset-size", size), ("subsets", n_subsets)] {
         if value < 2 {
             return Err(Error::InvalidParameter { name, expected: ">= 2", value: value as f64 });
         }
     }
     for (what, found) in [(FIRST, x.nrows()), (SECOND, y.nrows())] {
         if found < size {
-            return Err(Error::TooFewRows { what, found, needed: size });
+            let (parameter, value) = ("subset-size", size);
+            return Err(Error::TooFewRowsFor { parameter, value, what, found, needed: size });
         }
     }
+    crate::uncertainty::check_repeats("subsets", n_subsets, x.nrows() + y.nrows())?;
     let value = |k: usize| {
         let key = key.fold(k as u64);
         let subset = |cloud: ArrayView2<f64>, side: u64| {
@@ -79,9 +82,9 @@ pub fn mmd2_on_subsets(
         Ok(mmd2(subset(x, 0).view(), subset(y, 1).view(), kernel)?.unbiased)
     };
     let values = (0..n_subsets).into_par_iter().map(value).collect::<Result<Vec<f64>>>()?;
-    let standard_deviation = variance(&values).sqrt();
+    let standard_deviation = deviation(aview1(&values));
     Ok(SubsetMmd2 {
-        mean: values.iter().sum::<f64>() / n_subsets as f64,
+        mean: mean(aview1(&values)),
         standard_deviation,
         standard_error: standard_deviation / (n_subsets as f64).sqrt(),
         values,

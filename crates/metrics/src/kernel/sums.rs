@@ -2,13 +2,13 @@
 
 use rayon::prelude::*;
 
-use super::function::Kernel;
+use super::posed::Posed;
 use crate::pairwise::{CHUNK, Points, sum};
 
 /// For each point i of `from` what `reduce` makes of the kernel against the points `first(i) ..` of
 /// `to`, chunk by chunk, added up.
 fn reduce_rows(
-    kernel: Kernel,
+    kernel: &Posed,
     from: &Points,
     to: &Points,
     first: impl Fn(usize) -> usize + Sync,
@@ -27,12 +27,12 @@ fn reduce_rows(
 }
 
 /// For each point the sum over all points of the other cloud.
-pub(super) fn row_sums(kernel: Kernel, from: &Points, to: &Points) -> Vec<f64> {
+pub(super) fn row_sums(kernel: &Posed, from: &Points, to: &Points) -> Vec<f64> {
     reduce_rows(kernel, from, to, |_| 0, |_, _, values| sum(values))
 }
 
 /// For each point the sum over all other points of its own cloud.
-pub(super) fn own_row_sums(kernel: Kernel, of: &Points) -> Vec<f64> {
+pub(super) fn own_row_sums(kernel: &Posed, of: &Points) -> Vec<f64> {
     reduce_rows(
         kernel,
         of,
@@ -48,23 +48,22 @@ pub(super) fn own_row_sums(kernel: Kernel, of: &Points) -> Vec<f64> {
 }
 
 /// The sum over all ordered pairs of different points, each pair computed once.
-pub(super) fn own_sum(kernel: Kernel, of: &Points) -> f64 {
+pub(super) fn own_sum(kernel: &Posed, of: &Points) -> f64 {
     let rows = reduce_rows(kernel, of, of, |i| i + 1, |_, _, values| sum(values));
     2.0 * sum(&rows)
 }
 
-/// The sum of k(x, x).
-pub(super) fn diagonal(kernel: Kernel, of: &Points) -> f64 {
+/// k(x, x) added up.
+pub(super) fn diagonal(kernel: &Posed, of: &Points) -> f64 {
     (0..of.len()).map(|i| kernel.at(of.row(i), of.row(i))).sum()
 }
 
-/// Mean square of the kernel after taking row and column means off it; of one cloud without its
-/// diagonal.
+/// Mean square of the kernel after taking row and column means off it, without the pairs (i, `skip(i)`).
 pub(super) fn centred_square(
-    kernel: Kernel,
+    kernel: &Posed,
     (from, row_means): (&Points, &[f64]),
     (to, column_means): (&Points, &[f64]),
-    skip_diagonal: bool,
+    skip: impl Fn(usize) -> Option<usize> + Sync,
 ) -> f64 {
     let centre = sum(row_means) / row_means.len() as f64;
     let rows = reduce_rows(
@@ -78,15 +77,13 @@ pub(super) fn centred_square(
                 let centred = *value - row_means[i] - column + centre;
                 *value = centred * centred;
             }
-            if skip_diagonal
-                && let Some(at) = i.checked_sub(start)
-                && at < values.len()
-            {
-                values[at] = 0.0;
+            let skipped = skip(i).and_then(|j| j.checked_sub(start));
+            if let Some(value) = skipped.and_then(|at| values.get_mut(at)) {
+                *value = 0.0;
             }
             sum(values)
         },
     );
-    let pairs = from.len() * (to.len() - usize::from(skip_diagonal));
-    sum(&rows) / pairs as f64
+    let skipped = (0..from.len()).filter(|&i| skip(i).is_some()).count();
+    sum(&rows) / (from.len() * to.len() - skipped) as f64
 }

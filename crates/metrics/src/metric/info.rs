@@ -50,6 +50,8 @@ pub struct Info {
     pub scheme: Scheme,
     /// Whether its clouds may have weights.
     pub weights: bool,
+    /// Whether infinity is a value of it, and no overflow.
+    pub may_be_infinite: bool,
     /// Where it comes from.
     pub reference: &'static str,
     pub(super) clouds: Option<Between<Cloud>>,
@@ -68,6 +70,7 @@ impl Info {
             error: "",
             scheme: Scheme::Bootstrap,
             weights: false,
+            may_be_infinite: false,
             reference,
             clouds: None,
             histograms: None,
@@ -102,6 +105,12 @@ impl Info {
     /// Of log-densities.
     pub(super) const fn log_densities(mut self, summary: Summary) -> Self {
         self.log_densities = Some(summary);
+        self
+    }
+
+    /// With infinity among its values.
+    pub(super) const fn unbounded(mut self) -> Self {
+        self.may_be_infinite = true;
         self
     }
 

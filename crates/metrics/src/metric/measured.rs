@@ -1,7 +1,10 @@
 //! What a metric found.
 
-use super::Options;
+use super::{Metric, Options};
+use crate::error::Result;
 use crate::estimate::Estimate;
+use crate::kernel::Width;
+use crate::scale::finite;
 use crate::transport::TransportPlan;
 
 /// The value of a metric, with its error bar and whatever certifies or completes it.
@@ -16,6 +19,8 @@ pub struct Measured {
     pub standard_error: Option<f64>,
     /// Named companions: primal and dual value, other estimates, parameters that were chosen.
     pub parts: Vec<(&'static str, f64)>,
+    /// What a width that nobody gave was taken from.
+    pub chosen: Option<Width>,
     /// Total masses of the two sides as they were given.
     pub mass: [f64; 2],
     /// Shares of the two samples that lay outside the grid, of histograms.
@@ -30,16 +35,37 @@ impl Measured {
             value,
             standard_error: None,
             parts: Vec::new(),
+            chosen: None,
             mass: [1.0; 2],
             discarded: None,
             plan: None,
         }
     }
 
-    /// With a standard error; one that is no number is left out.
+    /// With a standard error; one that is no number (of a single draw) is left out, and that of an
+    /// infinite value.
     pub(crate) fn error(mut self, standard_error: Option<f64>) -> Self {
-        self.standard_error = standard_error.filter(|error| error.is_finite());
+        let known = |error: &f64| !error.is_nan() && self.value.is_finite();
+        self.standard_error = standard_error.filter(known);
         self
+    }
+
+    /// With what a width was taken from.
+    pub(crate) fn chosen(mut self, of: Option<Width>) -> Self {
+        self.chosen = of;
+        self
+    }
+
+    /// The last look at every result: all of it is finite, but for a value that may be infinite.
+    pub(super) fn checked(self, metric: Metric) -> Result<Self> {
+        if !(metric.info().may_be_infinite && self.value == f64::INFINITY) {
+            finite(metric.name(), self.value)?;
+        }
+        self.standard_error.map(|error| finite("its standard error", error)).transpose()?;
+        for (name, value) in &self.parts {
+            finite(name, *value)?;
+        }
+        Ok(self)
     }
 
     /// A value that comes with its standard error, which is kept where it was asked for.

@@ -35,8 +35,8 @@ impl Metric {
     /// A cloud without weights has as much mass as the other side, in equal parts.
     ///
     /// # Errors
-    /// Samples of a kind the metric does not take or of different kinds, unequal masses, and what
-    /// the metric itself refuses.
+    /// Samples of a kind the metric does not take or of different kinds, unequal masses, what the
+    /// metric itself refuses, and a result that no double holds ([`Error::OutOfRange`]).
     ///
     /// ```
     /// use metrics::{Metric, Options, Sample};
@@ -54,7 +54,11 @@ impl Metric {
         y: impl Into<Option<&'a Sample>>,
         options: &Options,
     ) -> Result<Measured> {
-        let (info, y) = (self.info(), y.into());
+        self.between(x, y.into(), options)?.checked(self)
+    }
+
+    fn between(self, x: &Sample, y: Option<&Sample>, options: &Options) -> Result<Measured> {
+        let info = self.info();
         let refuse = |found: &'static str| {
             Err(Error::NotTaken { metric: self.name(), takes: info.takes(), found })
         };
@@ -102,10 +106,12 @@ impl Metric {
         let (Sample::Cloud(x), Some(Sample::Cloud(y))) = (x, y) else { return Ok(settled) };
         let chooses = |parameter| self.info().parameters.contains(&parameter);
         if chooses(Parameter::Bandwidth) {
-            settled.bandwidth = Some(options.width(x.view(), y.view())?);
+            let (bandwidth, of) = options.width(x.view(), y.view())?;
+            (settled.bandwidth, settled.chosen) = (Some(bandwidth), of);
         }
         if chooses(Parameter::Epsilon) {
-            settled.epsilon = Some(options.regularisation(x.view(), y.view())?);
+            let (epsilon, of) = options.regularisation(x.view(), y.view())?;
+            (settled.epsilon, settled.chosen) = (Some(epsilon), of);
         }
         Ok(settled)
     }

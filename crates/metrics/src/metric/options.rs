@@ -3,8 +3,9 @@
 use ndarray::ArrayView2;
 use sde_core::Key;
 
-use crate::error::Result;
-use crate::kernel::{Kernel, median_distance};
+use crate::entropic::Sinkhorn;
+use crate::error::{Error, Result};
+use crate::kernel::{Kernel, Width, median_distance};
 
 macro_rules! parameters {
     ($($(#[doc = $doc:literal])+ $variant:ident $name:literal;)*) => {
@@ -37,7 +38,7 @@ macro_rules! parameters {
 parameters! {
     /// Keep the optimal plan.
     Plan "plan";
-    /// Width s of the kernel exp(-|x-y|^2 / (2 s^2)); by default the median distance.
+    /// Width s of the kernel exp(-|x-y|^2 / (2 s^2)); by default the median distance, of those above zero where most are zero.
     Bandwidth "bandwidth";
     /// Offset c of the kernel (c^2 + |x-y|^2)^(-1/2).
     Offset "offset";
@@ -57,6 +58,10 @@ parameters! {
     Projections "projections";
     /// Regularisation, in units of |x-y|^2; by default a twentieth of the squared median distance.
     Epsilon "epsilon";
+    /// L1 error of the marginals to stop at.
+    Tolerance "tolerance";
+    /// Iterations to stop after, each two passes over all pairs.
+    Iterations "iterations";
     /// Nearest neighbours; by default 5 for balls, the root of the number of points for classifiers.
     Neighbours "k";
     /// Dimension of the points whose log-densities these are.
@@ -96,6 +101,12 @@ pub struct Options {
     pub subset_size: usize,
     /// [`Parameter::Epsilon`]; `None`: a twentieth of the squared median distance.
     pub epsilon: Option<f64>,
+    /// [`Parameter::Tolerance`].
+    pub tolerance: f64,
+    /// [`Parameter::Iterations`], at least 1.
+    pub iterations: usize,
+    /// What the bandwidth or epsilon was taken from, where [`crate::Metric::settle`] took it.
+    pub chosen: Option<Width>,
     /// [`Parameter::Neighbours`].
     pub neighbours: Option<usize>,
     /// [`Parameter::Dimension`].
@@ -123,6 +134,9 @@ impl Default for Options {
             subsets: 0,
             subset_size: 1000,
             epsilon: None,
+            tolerance: Sinkhorn::TOLERANCE,
+            iterations: Sinkhorn::ITERATIONS,
+            chosen: None,
             neighbours: None,
             dimension: 1,
             power: 2.0,
@@ -140,21 +154,34 @@ impl Options {
         Self { errors: false, keep_plan: false, ..self }
     }
 
-    /// The bandwidth, given or the median distance of the pool.
-    pub(crate) fn width(&self, x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<f64> {
-        let bandwidth = match self.bandwidth {
-            Some(bandwidth) => bandwidth,
-            None => median_distance(x, y)?,
-        };
-        Kernel::Rbf { bandwidth }.check()?;
-        Ok(bandwidth)
+    /// The bandwidth, given or the median distance of the pool, and what it was taken from.
+    pub(crate) fn width(
+        &self,
+        x: ArrayView2<f64>,
+        y: ArrayView2<f64>,
+    ) -> Result<(f64, Option<Width>)> {
+        if let Some(bandwidth) = self.bandwidth {
+            Kernel::Rbf { bandwidth }.check()?;
+            return Ok((bandwidth, self.chosen));
+        }
+        median_distance(x, y).map(|(width, of)| (width, Some(of)))
     }
 
     /// The regularisation, given or a twentieth of the squared median distance of the pool.
-    pub(crate) fn regularisation(&self, x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<f64> {
-        match self.epsilon {
-            Some(epsilon) => Ok(epsilon),
-            None => Ok(0.05 * median_distance(x, y)?.powi(2)),
+    pub(crate) fn regularisation(
+        &self,
+        x: ArrayView2<f64>,
+        y: ArrayView2<f64>,
+    ) -> Result<(f64, Option<Width>)> {
+        if let Some(epsilon) = self.epsilon {
+            return Ok((epsilon, self.chosen));
         }
+        let (median, of) = median_distance(x, y)?;
+        let value = 0.05 * median.powi(2);
+        if !value.is_normal() {
+            let what = "epsilon, a twentieth of the squared median distance,";
+            return Err(Error::OutOfRange { what, value });
+        }
+        Ok((value, Some(of)))
     }
 }

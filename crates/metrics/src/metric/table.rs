@@ -2,8 +2,8 @@
 
 use super::Info;
 use super::Parameter::{
-    Bandwidth, Degree, Dimension, Epsilon, Exponent, Neighbours, Offset, Plan, Power, Projections,
-    Seed, SubsetSize, Subsets, Unbiased,
+    Bandwidth, Degree, Dimension, Epsilon, Exponent, Iterations, Neighbours, Offset, Plan, Power,
+    Projections, Seed, SubsetSize, Subsets, Tolerance, Unbiased,
 };
 use super::evaluate::{cells, kernels, likelihood, moments, neighbours, slices, transport};
 
@@ -86,7 +86,7 @@ metrics! {
             "Feydy et al. 2019, arXiv 1810.08278",
         )
         .weighted(transport::sinkhorn)
-        .parameters(&[Epsilon])
+        .parameters(&[Epsilon, Tolerance, Iterations])
         .cost("n^2 D a step")
         .error("entropic potentials (Gonzalez-Sanz et al. 2022)");
     /// Sliced Wasserstein distance: exact transport along random directions.
@@ -278,6 +278,7 @@ metrics! {
     KullbackLeibler "kl":
         Info::new("sum_i a_i log(a_i / b_i)", "Kullback, Leibler 1951")
         .histograms(cells::kullback_leibler)
+        .unbounded()
         .cost("the number of cells")
         .error("multinomial counts (delta method)");
     /// Jensen-Shannon divergence of two histograms, in nats.

@@ -6,8 +6,9 @@ use rayon::prelude::*;
 use super::search::nearest;
 use crate::error::{Error, Result};
 use crate::estimate::Estimate;
-use crate::input::check_pair;
+use crate::input::{FIRST, SECOND, check_pair};
 use crate::pairwise::{CHUNK, Points};
+use crate::scale::{WIDE, framed};
 
 /// How two samples overlap, in terms of the balls that reach each point's k-th neighbour.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,8 +63,11 @@ pub fn precision_recall(x: ArrayView2<f64>, y: ArrayView2<f64>, k: usize) -> Res
     if k == 0 {
         return Err(Error::InvalidParameter { name: "k", expected: ">= 1", value: 0.0 });
     }
-    check_pair(x, y, k.saturating_add(1))?;
-    let (x, y) = (Points::new(x), Points::new(y));
+    check_pair(x, y, 1)?;
+    check_neighbours(k, FIRST, x)?;
+    check_neighbours(k, SECOND, y)?;
+    let pair = framed(x, y, WIDE);
+    let (x, y) = (Points::new(pair.x.view()), Points::new(pair.y.view()));
     let (radii_x, radii_y) = (radii(&x, k), radii(&y, k));
     let of_y = judge(&y, &x, &radii_x);
     let of_x = judge(&x, &y, &radii_y);
@@ -86,10 +90,21 @@ pub fn precision_recall(x: ArrayView2<f64>, y: ArrayView2<f64>, k: usize) -> Res
     })
 }
 
+/// Whether there are k other points.
+pub(crate) fn check_neighbours(k: usize, what: &'static str, cloud: ArrayView2<f64>) -> Result<()> {
+    let (found, needed) = (cloud.nrows(), k.saturating_add(1));
+    if found < needed {
+        return Err(Error::TooFewRowsFor { parameter: "k", value: k, what, found, needed });
+    }
+    Ok(())
+}
+
 /// Squared distance of each point to its k-th nearest other point.
 fn radii(points: &Points, k: usize) -> Vec<f64> {
     let radius = |buffer: &mut Vec<f64>, i: usize| {
-        nearest(points.row(i), points, k, Some(i), buffer)[k - 1].squared
+        // There are more than k points.
+        let found = nearest(points.row(i), points, k, Some(i), buffer);
+        found.last().map_or(0.0, |furthest| furthest.squared)
     };
     (0..points.len()).into_par_iter().map_init(|| vec![0.0; CHUNK], radius).collect()
 }

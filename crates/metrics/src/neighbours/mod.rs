@@ -3,5 +3,6 @@
 mod manifold;
 mod search;
 
+pub(crate) use manifold::check_neighbours;
 pub use manifold::{Manifolds, precision_recall};
-pub(crate) use search::nearest;
+pub(crate) use search::{Neighbour, nearest};

@@ -33,6 +33,10 @@ impl Points {
         self.dim
     }
 
+    pub(crate) fn view(&self) -> ArrayView2<'_, f64> {
+        ArrayView2::from_shape((self.len, self.dim), &self.rows).expect("rows of coordinates")
+    }
+
     pub(crate) fn row(&self, i: usize) -> &[f64] {
         &self.rows[i * self.dim..(i + 1) * self.dim]
     }

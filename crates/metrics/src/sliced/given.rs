@@ -1,14 +1,16 @@
 //! Sliced Wasserstein distances over given or keyed directions.
 
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, aview1};
 use rayon::prelude::*;
 use sde_core::Key;
 
+use super::length::Power;
 use super::monotone::Masses;
 use crate::error::{Error, Result};
 use crate::estimate::Estimate;
 use crate::input::{FIRST, SECOND, check_balance, check_pair, cloud_weights};
 use crate::keyed::random_directions;
+use crate::scale::{finite, framed};
 
 /// Sliced and max-sliced Wasserstein-p distance over given directions.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,7 +36,8 @@ pub struct SlicedDistance {
 /// `x: [N, D]`, `a: [N]`, `y: [M, D]`, `b: [M]`, `directions: [D, K]`, one a column.
 ///
 /// # Errors
-/// Empty clouds, shapes that disagree, values that are not finite, unequal masses, p < 1.
+/// Empty clouds, shapes that disagree, values that are not finite, unequal masses, p < 1, a distance
+/// that no double holds.
 ///
 /// # Reference
 /// N. Bonneel, J. Rabin, G. Peyre, H. Pfister, *Sliced and Radon Wasserstein barycenters of
@@ -67,21 +70,30 @@ pub fn sliced_w(
         return Err(Error::ShapeMismatch { what: "directions", expected, found });
     }
     crate::input::check_rows("directions", directions, 1)?;
-    let (along_x, along_y) = (x.dot(&directions), y.dot(&directions));
-    let masses = Masses::new(&a, &b);
-    let powers: Vec<f64> = (0..n_directions)
+    let ((x, a), (y, b)) = (present(x, aview1(&a)), present(y, aview1(&b)));
+    let pair = framed(x.view(), y.view(), 0);
+    let (along_x, along_y) = (pair.x.dot(&directions), pair.y.dot(&directions));
+    let masses = Masses::new(&a.to_vec(), &b.to_vec());
+    let found: Vec<Power> = (0..n_directions)
         .into_par_iter()
         .map(|k| masses.power(along_x.column(k), along_y.column(k), p))
         .collect();
+    let unit = Power::largest(&found, p);
+    let powers: Vec<f64> = found.iter().map(|power| power.within(unit)).collect();
     let mean = powers.iter().sum::<f64>() / n_directions as f64;
-    let max = powers.iter().copied().fold(0.0, f64::max);
-    let root = mean.powf(p.recip());
+    let max = found.iter().map(|power| power.root()).fold(0.0, f64::max);
+    let root = unit.root(mean);
     // The delta method: the p-th root has the slope mean^(1/p - 1) / p.
     let standard_error = (n_directions > 1).then(|| {
         let error = Estimate::of_mean(&powers).standard_error;
         if mean == 0.0 { 0.0 } else { error * root / (mean * p) }
     });
-    Ok(SlicedDistance { mean: root, max: max.powf(p.recip()), standard_error })
+    let back = |length: f64| finite("sliced Wasserstein distance", pair.unit.back(length, 1.0));
+    Ok(SlicedDistance {
+        mean: back(root)?,
+        max: back(max)?,
+        standard_error: standard_error.map(back).transpose()?,
+    })
 }
 
 /// Sliced Wasserstein-p distance over `n_directions` independent directions, uniform on the sphere.
@@ -128,4 +140,13 @@ pub(super) fn check_order(p: f64) -> Result<()> {
         return Ok(());
     }
     Err(Error::InvalidParameter { name: "p", expected: "finite and >= 1", value: p })
+}
+
+/// The rows that have mass, and their weights: others may be anywhere, and are of no matter.
+pub(crate) fn present(
+    cloud: ArrayView2<f64>,
+    weights: ArrayView1<f64>,
+) -> (Array2<f64>, Array1<f64>) {
+    let rows: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > 0.0).collect();
+    (cloud.select(Axis(0), &rows), weights.select(Axis(0), &rows))
 }

@@ -1,22 +1,24 @@
 //! The direction along which two clouds are farthest apart.
 
-use std::cmp::Ordering;
-
-use ndarray::{Array1, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, aview1};
 use rayon::prelude::*;
 use sde_core::Key;
 
-use super::given::check_order;
+use super::ascent::{Place, ascend};
+use super::given::{check_order, present};
+use super::length::Power;
 use super::monotone::Masses;
 use super::ridge::shortest_mixture;
 use crate::error::{Error, Result};
 use crate::input::{FIRST, SECOND, check_balance, check_pair, check_rows, cloud_weights};
 use crate::keyed::random_directions;
+use crate::scale::{finite, framed};
 
-/// Starts that are followed upward: the best of those given.
-const FOLLOWED: usize = 8;
-/// Steps of one ascent; it ends by itself long before.
-const MAX_STEPS: usize = 1000;
+/// How many of the best places are followed upward, and for how many steps, stage by stage.
+const STAGES: [(usize, usize); 3] = [(32, 20), (6, 100), (1, 3000)];
+/// Dimensions up to which ridges are followed, and the gradients that are spent on it.
+const MOST_DIMENSIONS: usize = 64;
+const GRADIENTS: usize = 4000;
 
 /// A local maximum of the Wasserstein distance over directions.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,14 +36,13 @@ pub struct MaxSliced {
 ///
 /// $$\max_{\lVert \theta \rVert = 1} W_p(\theta \cdot X,\ \theta \cdot Y)$$
 ///
-/// The maximum is sought from the best eight of the `starts` (see
-/// [`random_directions`](crate::random_directions)), the directions of the difference of the means
-/// and of the coordinate axes. Each step goes along the great circle towards the gradient, which for
-/// p = 2 is a power iteration with the second moments of the optimal plan, and is taken only if the
-/// distance grows: the result is at least as large as along any start. Where positions change order
-/// the distance has a ridge, which gradients of one point cross to and fro; from the best maximum
-/// the search goes on along the shortest mixture of the gradients around it (gradient sampling). The
-/// problem is not convex, so more starts may find more.
+/// The maximum is sought from the `starts` (see [`random_directions`](crate::random_directions)), the
+/// directions of the difference of the means and of the coordinate axes. The best of them go up by a
+/// quasi-Newton method for a few steps, the best of these for more, and the best to the end: the result is
+/// at least as large as along any start, and a step costs O(n log n + n D). Where positions change order the
+/// distance has a ridge; in up to 64 dimensions the search goes on along the shortest mixture of the
+/// gradients around the best place (gradient sampling). The problem is not convex, so more starts may find
+/// more.
 ///
 /// # Shapes
 /// `x: [N, D]`, `a: [N]`, `y: [M, D]`, `b: [M]`, `starts: [D, K]`, one a column, of any length but
@@ -49,7 +50,7 @@ pub struct MaxSliced {
 ///
 /// # Errors
 /// Empty clouds, shapes that disagree, values that are not finite, unequal masses, p < 1, a start of
-/// length zero.
+/// length zero, a distance that no double holds.
 ///
 /// # Reference
 /// I. Deshpande et al., *Max-sliced Wasserstein distance and its use for GANs*, 2019,
@@ -75,8 +76,8 @@ pub fn max_sliced_w(
     p: f64,
 ) -> Result<MaxSliced> {
     check_pair(x, y, 1)?;
-    let (mut a, left) = cloud_weights(FIRST, x.nrows(), a)?;
-    let (mut b, right) = cloud_weights(SECOND, y.nrows(), b)?;
+    let (a, left) = cloud_weights(FIRST, x.nrows(), a)?;
+    let (b, right) = cloud_weights(SECOND, y.nrows(), b)?;
     check_balance(left, right)?;
     check_order(p)?;
     let dim = x.ncols();
@@ -87,13 +88,13 @@ pub fn max_sliced_w(
     if starts.ncols() > 0 {
         check_rows("starts", starts, 1)?;
     }
-    let masses = Masses::new(&a, &b);
-    a.iter_mut().for_each(|share| *share /= left);
-    b.iter_mut().for_each(|share| *share /= right);
-    let means = (Array1::from(a).dot(&x), Array1::from(b).dot(&y));
-    let problem = Problem { x, y, masses, p };
+    let ((x, a), (y, b)) = (present(x, aview1(&a)), present(y, aview1(&b)));
+    let pair = framed(x.view(), y.view(), 0);
+    let masses = Masses::new(&a.to_vec(), &b.to_vec());
+    let means = ((a / left).dot(&pair.x), (b / right).dot(&pair.y));
+    let problem = Problem { x: pair.x, y: pair.y, masses, p };
 
-    let mut candidates = Vec::new();
+    let mut units = Array2::zeros(starts.raw_dim());
     for (k, start) in starts.columns().into_iter().enumerate() {
         let Some(unit) = normalised(start.to_owned()) else {
             let (name, value) = ("length of a start", k as f64);
@@ -103,111 +104,99 @@ pub fn max_sliced_w(
                 value,
             });
         };
-        candidates.push(unit);
+        units.column_mut(k).assign(&unit);
     }
-    candidates.extend(normalised(means.0 - means.1));
-    candidates.extend((0..dim).map(|k| {
-        let mut axis = Array1::zeros(dim);
-        axis[k] = 1.0;
-        axis
-    }));
-    let mut rated: Vec<(f64, Array1<f64>)> =
-        candidates.into_par_iter().map(|theta| (problem.power(&theta), theta)).collect();
-    // Stable: equals stay in their order.
-    rated.sort_by(|p, q| q.0.total_cmp(&p.0));
-    rated.truncate(FOLLOWED);
-    let ascents: Vec<(f64, MaxSliced)> = rated
-        .into_par_iter()
-        .map(|(power, theta)| {
-            let (power, direction, steps) = problem.ascend(power, theta);
-            (power, MaxSliced { value: power.powf(p.recip()), direction, steps })
-        })
-        .collect();
-    let later = |p: &(f64, MaxSliced), q: &(f64, MaxSliced)| match p.0.total_cmp(&q.0) {
-        // The first of equals.
-        Ordering::Equal => Ordering::Greater,
-        other => other,
-    };
-    let Some((power, best)) = ascents.into_iter().max_by(later) else {
+    let mut places = problem.rated(&units);
+    if let Some(direction) = normalised(means.0 - means.1) {
+        places.push(problem.place(direction));
+    }
+    places.extend(problem.axes(STAGES[0].0));
+    for (followed, steps) in STAGES {
+        // Stable: equals stay in their order.
+        places.sort_by(|p, q| q.value.total_cmp(&p.value));
+        places.truncate(followed);
+        places = places.into_par_iter().map(|place| problem.ascend(place, steps)).collect();
+    }
+    let Some(best) = places.into_iter().next() else {
         return Err(Error::TooFewRows { what: "starts", found: 0, needed: 1 });
     };
-    problem.polish(power, best)
+    let best = if (2..=MOST_DIMENSIONS).contains(&dim) { problem.polish(best)? } else { best };
+    let value = finite("max-sliced Wasserstein distance", pair.unit.back(best.value, 1.0))?;
+    Ok(MaxSliced { value, direction: best.direction, steps: best.steps })
 }
 
-struct Problem<'a> {
-    x: ArrayView2<'a, f64>,
-    y: ArrayView2<'a, f64>,
+/// The distance as a function of the direction.
+struct Problem {
+    x: Array2<f64>,
+    y: Array2<f64>,
     masses: Masses,
     p: f64,
 }
 
-impl Problem<'_> {
-    /// $W_p^p$ along a direction.
-    fn power(&self, theta: &Array1<f64>) -> f64 {
-        self.masses.power(self.x.dot(theta).view(), self.y.dot(theta).view(), self.p)
+impl Problem {
+    fn value(&self, theta: &Array1<f64>) -> f64 {
+        self.masses.power(self.x.dot(theta).view(), self.y.dot(theta).view(), self.p).root()
     }
 
-    /// The gradient of $W_p^p / p$ in the direction, at the optimal plan.
-    fn gradient(&self, theta: &Array1<f64>) -> Array1<f64> {
-        let (mut from, mut to) = (Array1::zeros(self.x.nrows()), Array1::zeros(self.y.nrows()));
+    fn place(&self, direction: Array1<f64>) -> Place {
+        Place { value: self.value(&direction), direction, steps: 0 }
+    }
+
+    /// Columns of a matrix, each with its distance.
+    fn rated(&self, directions: &Array2<f64>) -> Vec<Place> {
+        let (along_x, along_y) = (self.x.dot(directions), self.y.dot(directions));
+        let place = |k: usize| {
+            let power = self.masses.power(along_x.column(k), along_y.column(k), self.p);
+            Place { value: power.root(), direction: directions.column(k).to_owned(), steps: 0 }
+        };
+        (0..directions.ncols()).into_par_iter().map(place).collect()
+    }
+
+    /// The best of the coordinate axes.
+    fn axes(&self, most: usize) -> Vec<Place> {
+        let dim = self.x.ncols();
+        let value = |k| self.masses.power(self.x.column(k), self.y.column(k), self.p).root();
+        let mut rated: Vec<(f64, usize)> =
+            (0..dim).into_par_iter().map(|k| (value(k), k)).collect();
+        rated.sort_by(|p, q| q.0.total_cmp(&p.0));
+        rated.truncate(most);
+        let axis = |k| Array1::from_shape_fn(dim, |i| f64::from(u8::from(i == k)));
+        let place = |(value, k)| Place { value, direction: axis(k), steps: 0 };
+        rated.into_iter().map(place).collect()
+    }
+
+    /// The distance along a direction, and its gradient with the plan as it is there.
+    fn value_and_gradient(&self, theta: &Array1<f64>) -> (f64, Array1<f64>) {
         let (at_x, at_y) = (self.x.dot(theta), self.y.dot(theta));
-        self.masses.plan(at_x.view(), at_y.view(), |i, j, share, gap| {
-            let push =
-                if self.p == 2.0 { gap } else { gap.signum() * gap.abs().powf(self.p - 1.0) };
+        let mut moves = Vec::with_capacity(at_x.len() + at_y.len());
+        self.masses
+            .plan(at_x.view(), at_y.view(), |i, j, share, gap| moves.push((i, j, share, gap)));
+        let power = Power::of(moves.iter().map(|&(_, _, share, gap)| (share, gap.abs())), self.p);
+        let value = power.root();
+        let (mut from, mut to) = (Array1::zeros(at_x.len()), Array1::zeros(at_y.len()));
+        for (i, j, share, gap) in moves {
             // A pair that coincides pushes nowhere, also where p = 1.
             if gap != 0.0 {
-                from[i] += share * push;
-                to[j] += share * push;
-            }
-        });
-        from.dot(&self.x) - to.dot(&self.y)
-    }
-
-    /// Follows the gradient over the sphere while the distance grows.
-    fn ascend(&self, mut power: f64, mut theta: Array1<f64>) -> (f64, Array1<f64>, usize) {
-        for step in 0..MAX_STEPS {
-            let gradient = self.gradient(&theta);
-            let radial = gradient.dot(&theta);
-            let across = &gradient - &(&theta * radial);
-            let size = across.dot(&across).sqrt();
-            let Some(across) = normalised(across) else { return (power, theta, step) };
-            let angle = size.atan2(radial);
-            let at = |angle: f64| {
-                let moved = &theta * angle.cos() + &across * angle.sin();
-                let moved = normalised(moved).unwrap_or_else(|| theta.clone());
-                (self.power(&moved), moved)
-            };
-            // The fixed point of the iteration, and beyond; shorter steps only where none is better.
-            let mut found = [1.0, 2.0, 4.0]
-                .map(|factor| at((factor * angle).min(std::f64::consts::FRAC_PI_2)))
-                .into_iter()
-                .reduce(|best, other| if other.0 > best.0 { other } else { best });
-            let mut shorter = 0.5 * angle;
-            while found.as_ref().is_none_or(|f| f.0 <= power) && shorter > 1e-9 {
-                found = Some(at(shorter));
-                shorter *= 0.5;
-            }
-            match found {
-                Some((more, moved)) if more > power => {
-                    let gain = more - power;
-                    (power, theta) = (more, moved);
-                    if gain <= 1e-14 * power {
-                        return (power, theta, step + 1);
-                    }
-                }
-                _ => return (power, theta, step),
+                let ratio = gap.abs() / value;
+                let size = if self.p == 2.0 { ratio } else { ratio.powf(self.p - 1.0) };
+                from[i] += share * gap.signum() * size;
+                to[j] += share * gap.signum() * size;
             }
         }
-        (power, theta, MAX_STEPS)
+        (value, from.dot(&self.x) - to.dot(&self.y))
+    }
+
+    fn ascend(&self, place: Place, steps: usize) -> Place {
+        ascend(&|theta| self.value_and_gradient(theta), place, steps)
     }
 
     /// Goes on along ridges, until no mixture of the gradients nearby ascends.
-    fn polish(&self, mut power: f64, mut best: MaxSliced) -> Result<MaxSliced> {
+    fn polish(&self, mut best: Place) -> Result<Place> {
         let dim = best.direction.len();
         let count = (2 * dim).clamp(4, 64);
         let mut radius = 1e-2;
-        for round in 0..MAX_STEPS {
-            if dim == 1 || radius <= 1e-8 {
+        for round in 0..GRADIENTS / count {
+            if radius <= 1e-8 {
                 break;
             }
             let theta = &best.direction;
@@ -221,7 +210,7 @@ impl Problem<'_> {
             let gradients: Vec<Array1<f64>> = points
                 .par_iter()
                 .map(|point| {
-                    let gradient = self.gradient(point);
+                    let gradient = self.value_and_gradient(point).1;
                     let radial = gradient.dot(theta);
                     gradient - theta * radial
                 })
@@ -229,20 +218,18 @@ impl Problem<'_> {
             let moved = normalised(shortest_mixture(&gradients)).and_then(|way| {
                 let lengths = [8.0, 2.0, 0.5, 0.125, 0.03];
                 let tried = lengths.iter().filter_map(|length| {
-                    let moved = normalised(theta + &(&way * (length * radius)))?;
-                    Some((self.power(&moved), moved))
+                    Some(self.place(normalised(theta + &(&way * (length * radius)))?))
                 });
-                tried.reduce(|best, other| if other.0 > best.0 { other } else { best })
+                tried.reduce(|best, other| if other.value > best.value { other } else { best })
             });
             match moved {
-                Some((more, moved)) if more > power => {
-                    let (more, direction, steps) = self.ascend(more, moved);
-                    let steps = best.steps + steps + 1;
-                    best = MaxSliced { value: more.powf(self.p.recip()), direction, steps };
-                    if more - power <= 1e-13 * more {
+                Some(moved) if moved.value > best.value => {
+                    let from = Place { steps: best.steps + 1, ..moved };
+                    let found = self.ascend(from, 50);
+                    if found.value - best.value <= 1e-13 * found.value {
                         radius *= 0.25;
                     }
-                    power = more;
+                    best = found;
                 }
                 _ => radius *= 0.25,
             }

@@ -10,31 +10,35 @@ const MAX_STEPS: usize = 500;
 /// Where a function has a ridge, gradients on both sides point across it; the shortest of their
 /// mixtures points along it, and is zero at a maximum.
 pub(super) fn shortest_mixture(vectors: &[Array1<f64>]) -> Array1<f64> {
+    let ids = || 0..vectors.len();
+    let products: Vec<Vec<f64>> =
+        vectors.iter().map(|v| vectors.iter().map(|w| v.dot(w)).collect()).collect();
     let mut shares = vec![(vectors.len() as f64).recip(); vectors.len()];
-    let mix = |shares: &[f64]| {
-        let zero = Array1::zeros(vectors[0].len());
-        vectors.iter().zip(shares).fold(zero, |sum, (vector, share)| sum + vector * *share)
-    };
-    let mut point = mix(&shares);
+    // Inner products of the mixture with each of the vectors.
+    let mut along: Vec<f64> =
+        products.iter().map(|row| row.iter().zip(&shares).map(|(p, s)| p * s).sum()).collect();
     for _ in 0..MAX_STEPS {
-        let along: Vec<f64> = vectors.iter().map(|vector| vector.dot(&point)).collect();
-        let ids = 0..vectors.len();
-        let towards = ids.clone().min_by(|&i, &j| along[i].total_cmp(&along[j])).unwrap_or(0);
-        let away = ids
+        let towards = ids().min_by(|&i, &j| along[i].total_cmp(&along[j])).unwrap_or(0);
+        let away = ids()
             .filter(|&i| shares[i] > 0.0)
             .max_by(|&i, &j| along[i].total_cmp(&along[j]))
             .unwrap_or(0);
         let gap = along[away] - along[towards];
-        if gap <= 1e-14 * point.dot(&point).max(f64::MIN_POSITIVE) {
+        let square: f64 = along.iter().zip(&shares).map(|(p, s)| p * s).sum();
+        let step =
+            products[towards][towards] + products[away][away] - 2.0 * products[towards][away];
+        if gap <= 1e-14 * square.max(f64::MIN_POSITIVE) || step <= 0.0 {
             break;
         }
-        let step = &vectors[towards] - &vectors[away];
-        let length = (gap / step.dot(&step)).min(shares[away]);
+        let length = (gap / step).min(shares[away]);
         shares[away] -= length;
         shares[towards] += length;
-        point = mix(&shares);
+        for (i, along) in along.iter_mut().enumerate() {
+            *along += length * (products[i][towards] - products[i][away]);
+        }
     }
-    point
+    let zero = Array1::zeros(vectors[0].len());
+    vectors.iter().zip(&shares).fold(zero, |sum, (vector, share)| sum + vector * *share)
 }
 
 #[cfg(test)]

@@ -140,7 +140,12 @@ pub(crate) fn quantile(sorted: ArrayView1<f64>, level: f64) -> f64 {
     let at = (level * (k + 1.0) - 1.0).clamp(0.0, k - 1.0);
     let below = at.floor() as usize;
     let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (at - below as f64) * (sorted[above] - sorted[below])
+    let share = at - below as f64;
+    // Of the two, not of their difference, which may be infinite.
+    if share == 0.0 || sorted[below] == sorted[above] {
+        return sorted[below];
+    }
+    (1.0 - share) * sorted[below] + share * sorted[above]
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! How large a metric is where there is nothing to find, with its scatter.
 
+use ndarray::aview1;
 use rayon::prelude::*;
 use sde_core::Key;
 
+use super::check_repeats;
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Options, Sample};
+use crate::scale::{deviation, mean};
 
 /// A metric between independent halves of one sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,16 +22,14 @@ impl NoiseFloor {
     /// Mean over the halvings.
     #[must_use]
     pub fn mean(&self) -> f64 {
-        self.values.iter().sum::<f64>() / self.values.len() as f64
+        mean(aview1(&self.values))
     }
 
     /// Standard deviation over the halvings: how much the metric scatters, at these sizes, where
     /// there is no difference. NaN for a single halving.
     #[must_use]
     pub fn standard_deviation(&self) -> f64 {
-        let mean = self.mean();
-        let squares: f64 = self.values.iter().map(|v| (v - mean) * (v - mean)).sum();
-        (squares / (self.values.len() as f64 - 1.0)).sqrt()
+        deviation(aview1(&self.values))
     }
 
     /// Share of the halvings at which the metric was at least `value`, that value counted among them:
@@ -76,6 +77,7 @@ impl Metric {
             let (name, expected) = ("halvings", ">= 1");
             return Err(Error::InvalidParameter { name, expected, value: 0.0 });
         }
+        check_repeats("halvings", halvings, truth.size())?;
         if self.info().log_densities.is_some() {
             let (metric, takes) = (self.name(), "no noise floor".to_owned());
             return Err(Error::NotTaken { metric, takes, found: "halvings" });

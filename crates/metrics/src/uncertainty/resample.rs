@@ -4,9 +4,10 @@ use ndarray::{Array1, aview1};
 use rayon::prelude::*;
 use sde_core::Key;
 
-use super::draw::quantile;
+use super::{check_repeats, draw::quantile};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Options, Sample, Scheme};
+use crate::scale::{deviation, mean};
 
 /// How to resample.
 ///
@@ -78,15 +79,13 @@ impl Resampled {
     /// Mean of the values.
     #[must_use]
     pub fn mean(&self) -> f64 {
-        self.values.iter().sum::<f64>() / self.values.len() as f64
+        mean(aview1(&self.values))
     }
 
     /// Their standard deviation: the standard error of the estimate.
     #[must_use]
     pub fn standard_error(&self) -> f64 {
-        let mean = self.mean();
-        let squares: f64 = self.values.iter().map(|v| (v - mean) * (v - mean)).sum();
-        (squares / (self.values.len() as f64 - 1.0)).sqrt()
+        deviation(aview1(&self.values))
     }
 
     /// The interval at a confidence level.
@@ -152,6 +151,11 @@ impl Metric {
             let (name, expected) = ("resamples", ">= 2");
             return Err(Error::InvalidParameter { name, expected, value: how.resamples as f64 });
         }
+        check_repeats(
+            "resamples",
+            how.resamples,
+            x.size().saturating_add(y.map_or(0, Sample::size)),
+        )?;
         let options = self.settle(x, y, options)?.value_only();
         let estimate = self.evaluate(x, y, &options)?.value;
         let scheme = how.scheme.unwrap_or(self.info().scheme);
@@ -173,7 +177,7 @@ impl Metric {
             // the variance, that of all about the truth by 1 / n. A remainder makes no difference.
             let n = x.size() as f64;
             let m = (n / 4.0).floor();
-            let (scale, mean) = ((m / (n - m)).sqrt(), aview1(&values).sum() / values.len() as f64);
+            let (scale, mean) = ((m / (n - m)).sqrt(), mean(aview1(&values)));
             values.iter_mut().for_each(|value| *value = mean + scale * (*value - mean));
         }
         Ok(Resampled { estimate, values, scheme })

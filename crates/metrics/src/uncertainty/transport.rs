@@ -2,7 +2,7 @@
 
 use ndarray::ArrayView1;
 
-use super::influence::{variance_of_mean, variance_over_cells};
+use super::influence::{standard_error, standard_error_over_cells};
 use crate::error::Result;
 use crate::histogram::{GridTransport, Histogram2d};
 use crate::input::{FIRST, SECOND, cloud_weights};
@@ -51,7 +51,7 @@ impl Transport {
         let (u, v) = (self.source_potential.view(), self.target_potential.view());
         cloud_weights(FIRST, u.len(), a)?;
         cloud_weights(SECOND, v.len(), b)?;
-        Ok((variance_of_mean(u, a) + variance_of_mean(v, b)).sqrt())
+        Ok(standard_error([(u, a), (v, b)]))
     }
 }
 
@@ -84,8 +84,7 @@ impl GridTransport {
                 return Err(crate::Error::ShapeMismatch { what, expected, found });
             }
         }
-        let first = variance_over_cells(a, self.source_potential.iter().copied());
-        let second = variance_over_cells(b, self.target_potential.iter().copied());
-        Ok(first.zip(second).map(|(first, second)| (first + second).sqrt()))
+        let (u, v) = (self.source_potential.view(), self.target_potential.view());
+        Ok(standard_error_over_cells([(a, u), (b, v)]))
     }
 }

@@ -171,9 +171,9 @@ fn misuse_is_named() {
     let kernel = Kernel::Distance;
     let key = Key::root(0);
     let error = mmd2_on_subsets(x.view(), x.view(), kernel, 5, 3, key).unwrap_err().to_string();
-    assert_eq!(error, "first cloud has 4 rows, expected at least 5");
+    assert_eq!(error, "first cloud has 4 rows, expected at least 5: subset-size is 5");
     let error = mmd2_blocks(x.view(), x.view(), kernel, 3).unwrap_err().to_string();
-    assert_eq!(error, "first cloud has 4 rows, expected at least 6");
+    assert_eq!(error, "first cloud has 4 rows, expected at least 6: block size is 3");
     let two = x.slice(s![..2, ..]);
     let error = mmd2_linear(two, x.view(), kernel).unwrap_err().to_string();
     assert_eq!(error, "first cloud has 2 rows, expected at least 4");

@@ -121,7 +121,7 @@ fn misuse_is_named() {
     let fails =
         |y: &Array2<f64>, k| precision_recall(x.view(), y.view(), k).unwrap_err().to_string();
     assert_eq!(fails(&x, 0), "k must be >= 1, found 0");
-    assert_eq!(fails(&x, 3), "first cloud has 3 rows, expected at least 4");
+    assert_eq!(fails(&x, 3), "first cloud has 3 rows, expected at least 4: k is 3");
     assert_eq!(
         fails(&array![[0.0], [f64::INFINITY]], 1),
         "second cloud holds inf at row 1, column 0"
@@ -130,5 +130,5 @@ fn misuse_is_named() {
         fails(&array![[0.0, 1.0], [2.0, 1.0]], 1),
         "dimensions differ: 1 on the left, 2 on the right"
     );
-    assert_eq!(fails(&Array2::zeros((0, 1)), 1), "second cloud has 0 rows, expected at least 2");
+    assert_eq!(fails(&Array2::zeros((0, 1)), 1), "second cloud has 0 rows, expected at least 1");
 }

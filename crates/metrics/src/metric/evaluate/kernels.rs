@@ -11,22 +11,22 @@ use crate::metric::{Cloud, Measured, Options};
 const FACTORS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
 
 pub(in crate::metric) fn rbf(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
-    let bandwidth = options.width(x.view(), y.view())?;
+    let (bandwidth, of) = options.width(x.view(), y.view())?;
     let found = mmd(Kernel::Rbf { bandwidth }, x, y, options)?;
-    Ok(both(found, options).with("bandwidth", bandwidth))
+    Ok(both(found, options).with("bandwidth", bandwidth).chosen(of))
 }
 
 pub(in crate::metric) fn mixture(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
-    let bandwidth = options.width(x.view(), y.view())?;
+    let (bandwidth, of) = options.width(x.view(), y.view())?;
     let bandwidths = Bandwidths::new(&FACTORS.map(|factor| factor * bandwidth))?;
     let found = mmd(Kernel::RbfMixture(bandwidths), x, y, options)?;
-    Ok(both(found, options).with("bandwidth", bandwidth))
+    Ok(both(found, options).with("bandwidth", bandwidth).chosen(of))
 }
 
 pub(in crate::metric) fn linear(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
-    let bandwidth = options.width(x.view(), y.view())?;
+    let (bandwidth, of) = options.width(x.view(), y.view())?;
     let found = mmd2_linear(x.view(), y.view(), Kernel::Rbf { bandwidth })?;
-    Ok(Measured::estimate(found, options).with("bandwidth", bandwidth))
+    Ok(Measured::estimate(found, options).with("bandwidth", bandwidth).chosen(of))
 }
 
 pub(in crate::metric) fn imq(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {

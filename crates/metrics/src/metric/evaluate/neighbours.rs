@@ -3,9 +3,9 @@
 use crate::classifier::{Classifier, classifier_test};
 use crate::error::Result;
 use crate::estimate::Estimate;
-use crate::input::check_pair;
+use crate::input::{FIRST, SECOND, check_pair};
 use crate::metric::{Cloud, Measured, Options};
-use crate::neighbours::{Manifolds, precision_recall};
+use crate::neighbours::{Manifolds, check_neighbours, precision_recall};
 
 /// Neighbours that reach out a ball, as Naeem et al. (2020) have it.
 const NEIGHBOURS: usize = 5;
@@ -39,7 +39,9 @@ fn manifolds(
     // them: they are half of the true ones, and no error bar.
     let k = options.neighbours.unwrap_or(NEIGHBOURS);
     // The truth comes first there; errors name the samples as they came here.
-    check_pair(x.view(), y.view(), k.saturating_add(1))?;
+    check_pair(x.view(), y.view(), 1)?;
+    check_neighbours(k, FIRST, x.view())?;
+    check_neighbours(k, SECOND, y.view())?;
     let found = precision_recall(y.view(), x.view(), k)?;
     Ok(Measured::new(which(&found).value)
         .with("precision", found.precision.value)

@@ -1,20 +1,62 @@
 //! Exact transport.
 
+use std::ops::RangeInclusive;
+
 use crate::entropic::{Sinkhorn, sinkhorn_divergence};
 use crate::error::Result;
 use crate::histogram::Histogram2d;
 use crate::metric::{Cloud, Measured, Options};
+use crate::scale::Unit;
 use crate::transport::{ExactTransport, GroundCost, Transport};
 
 pub(in crate::metric) fn w2(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
-    let (transport, error) = solve(GroundCost::SquaredEuclidean, x, y, options)?;
-    let found = Measured::root(transport.primal, error, 2.0).with("squared", transport.primal);
-    Ok(certified(found, transport))
+    in_range(x, y, 2.0, &|x, y| {
+        let (transport, error) = solve(GroundCost::SquaredEuclidean, x, y, options)?;
+        let found = Measured::root(transport.primal, error, 2.0).with("squared", transport.primal);
+        Ok(certified(found, transport))
+    })
 }
 
 pub(in crate::metric) fn w1(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
-    let (transport, error) = solve(GroundCost::Euclidean, x, y, options)?;
-    Ok(certified(Measured::new(transport.primal).error(error), transport))
+    in_range(x, y, 1.0, &|x, y| {
+        let (transport, error) = solve(GroundCost::Euclidean, x, y, options)?;
+        Ok(certified(Measured::new(transport.primal).error(error), transport))
+    })
+}
+
+/// Lengths whose squares are far from the ends of the range.
+const ORDINARY: RangeInclusive<f64> = 1e-120..=1e120;
+
+/// A distance between clouds of any size, with parts of this degree in lengths. It may be a double where
+/// its square is none: beyond ordinary sizes it is found in a unit of the clouds, and has the parts that
+/// are doubles.
+fn in_range(
+    x: &Cloud,
+    y: &Cloud,
+    degree: f64,
+    distance: &dyn Fn(&Cloud, &Cloud) -> Result<Measured>,
+) -> Result<Measured> {
+    let largest = x.points.iter().chain(&y.points).fold(0.0_f64, |most, v| most.max(v.abs()));
+    let Some(unit) = unit(largest) else { return distance(x, y) };
+    let measured = |cloud: &Cloud| Cloud {
+        points: cloud.points.mapv(|v| unit.measure(v)),
+        weights: cloud.weights.clone(),
+    };
+    Ok(back(distance(&measured(x), &measured(y))?, unit, degree))
+}
+
+/// The unit of lengths that are not ordinary.
+fn unit(largest: f64) -> Option<Unit> {
+    let ordinary = largest == 0.0 || ORDINARY.contains(&largest);
+    (!ordinary).then(|| Unit::of(largest, 0))
+}
+
+fn back(mut found: Measured, unit: Unit, degree: f64) -> Measured {
+    found.value = unit.back(found.value, 1.0);
+    found.standard_error = found.standard_error.map(|error| unit.back(error, 1.0));
+    found.parts.iter_mut().for_each(|(_, part)| *part = unit.back(*part, degree));
+    found.parts.retain(|(_, part)| *part == 0.0 || part.is_normal());
+    found
 }
 
 fn solve(
@@ -43,6 +85,10 @@ pub(in crate::metric) fn grid_w2(
     y: &Histogram2d,
     options: &Options,
 ) -> Result<Measured> {
+    if let Some(unit) = unit(x.half_width().max(y.half_width())) {
+        let measured = |of: &Histogram2d| of.on_grid(unit.measure(of.half_width()));
+        return Ok(back(grid_w2(&measured(x), &measured(y), options)?, unit, 2.0));
+    }
     let transport = x.w2(y)?;
     let error = if options.errors { transport.standard_error(x, y)? } else { None };
     Ok(Measured::root(transport.squared, error, 2.0)
@@ -53,13 +99,18 @@ pub(in crate::metric) fn grid_w2(
 }
 
 pub(in crate::metric) fn sinkhorn(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
-    let epsilon = options.regularisation(x.view(), y.view())?;
+    let (epsilon, of) = options.regularisation(x.view(), y.view())?;
     let (a, b) = x.balanced(y);
     let (a, b) = (a.as_ref().map(|a| a.view()), b.as_ref().map(|b| b.view()));
-    let found = sinkhorn_divergence(x.view(), a, y.view(), b, &Sinkhorn::new(epsilon))?;
+    let (tolerance, max_iterations) = (options.tolerance, options.iterations);
+    let solver = Sinkhorn { epsilon, tolerance, max_iterations };
+    let found = sinkhorn_divergence(x.view(), a, y.view(), b, &solver)?;
     Ok(Measured::new(found.value)
         .error(found.standard_error.filter(|_| options.errors))
         .with("sharp", found.sharp)
+        .chosen(of)
         .with("epsilon", epsilon)
-        .with("marginal-error", found.marginal_error()))
+        .with("dual", found.xy.value)
+        .with("marginal-error", found.marginal_error())
+        .with("converged", f64::from(u8::from(found.converged()))))
 }
