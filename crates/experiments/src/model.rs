@@ -114,14 +114,20 @@ impl Analytic {
     fn open(path: &Path) -> Result<Self> {
         let name = path.display();
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
-        let file: File = serde_json::from_slice(&bytes).with_context(|| format!("{name}"))?;
-        let model = match file {
+        Self::from_json(&bytes).with_context(|| format!("{name}"))
+    }
+
+    /// Reads a model in JSON.
+    ///
+    /// # Errors
+    /// When it is damaged, has unknown keys or values that no model can have.
+    pub fn from_json(bytes: &[u8]) -> Result<Self> {
+        Ok(match serde_json::from_slice(bytes)? {
             File::GaussianMixture { weights, means, covs } => {
-                mixture(&weights, &means, &covs).map(Self::Mixture)
+                Self::Mixture(mixture(&weights, &means, &covs)?)
             }
-            File::DataSet { name } => DataSet::parse(&name).map(Self::DataSet).map_err(Into::into),
-        };
-        model.with_context(|| format!("{name}"))
+            File::DataSet { name } => Self::DataSet(DataSet::parse(&name)?),
+        })
     }
 
     /// Dimension of a point.

@@ -1,27 +1,32 @@
 //! NumPy arrays on disk: `f64` in memory whatever the file holds, `f64` out.
 
+mod archive;
+mod header;
+
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use ndarray::{Array1, Array2, ArrayD, ArrayView2, Ix1, Ix2, IxDyn, OwnedRepr};
-use ndarray_npy::npy::header::{Header, Layout};
-use ndarray_npy::{
-    NpzReader, ReadNpyError, ReadNpyExt, ReadNpzError, ReadableElement, WritableElement,
-};
+use ndarray::{Array1, Array2, ArrayD, ArrayView2, Ix1, Ix2, IxDyn, ShapeBuilder};
 
 use crate::atomic::AtomicFile;
+pub use archive::Npz;
+use header::{Header, fill};
 
-/// Reads a `.npy` file of `f64` or `f32` (either byte order, C or Fortran order, any version).
+/// Bytes that are read at a time.
+const PIECE: usize = 1 << 20;
+
+/// Reads a `.npy` file or pipe: floats of 16, 32 or 64 bits, integers (beyond 2^53 rounded to the
+/// nearest double) or booleans, either byte order, C or Fortran order, any version.
 ///
 /// # Errors
 /// When the file is missing, truncated, no `.npy`, or holds another type.
 pub fn read(path: &Path) -> Result<ArrayD<f64>> {
     let name = path.display().to_string();
     let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
-    let bytes = file.metadata().with_context(|| format!("cannot read {name}"))?.len();
-    read_from(BufReader::new(file), bytes).with_context(|| name)
+    let meta = file.metadata().with_context(|| format!("cannot read {name}"))?;
+    read_from(file, meta.is_file().then_some(meta.len())).with_context(|| name)
 }
 
 /// Reads a finite array of two dimensions.
@@ -54,78 +59,6 @@ pub fn read_vector(path: &Path) -> Result<Array1<f64>> {
         bail!("{}: entry {i} is {v}", path.display());
     }
     Ok(vector)
-}
-
-/// An open `.npz` archive, its arrays read one by one.
-pub struct Npz {
-    reader: NpzReader<BufReader<File>>,
-    names: Vec<String>,
-    shown: String,
-}
-
-impl Npz {
-    /// Opens an archive.
-    ///
-    /// # Errors
-    /// When the file cannot be read or is no zip archive.
-    pub fn open(path: &Path) -> Result<Self> {
-        let shown = path.display().to_string();
-        let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
-        let mut reader =
-            NpzReader::new(BufReader::new(file)).map_err(|e| anyhow!("{shown}: {e}"))?;
-        let mut names = reader.names().map_err(|e| anyhow!("{shown}: {e}"))?;
-        names.sort();
-        Ok(Self { reader, names, shown })
-    }
-
-    /// The arrays' names, without `.npy`, sorted.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// Whether there is an array of that name.
-    pub fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|n| n == name)
-    }
-
-    /// One array.
-    ///
-    /// # Errors
-    /// When there is none of that name, or it is damaged or no array of floats.
-    pub fn get(&mut self, name: &str) -> Result<ArrayD<f64>> {
-        let shown = &self.shown;
-        ensure!(self.names.iter().any(|n| n == name), "{shown}: no array `{name}`");
-        match self.reader.by_name::<OwnedRepr<f64>, IxDyn>(name) {
-            Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_))) => {}
-            other => return other.map_err(|e| anyhow!("{shown}: array `{name}`: {e}")),
-        }
-        let single = self.reader.by_name::<OwnedRepr<f32>, IxDyn>(name);
-        Ok(single.map_err(|e| anyhow!("{shown}: array `{name}`: {e}"))?.mapv(f64::from))
-    }
-
-    /// One array of two dimensions; of one dimension, as a single column.
-    ///
-    /// # Errors
-    /// As [`Npz::get`]; when it has another number of dimensions.
-    pub fn rows(&mut self, name: &str) -> Result<Array2<f64>> {
-        as_rows(self.get(name)?).map_err(|shape| {
-            anyhow!("{}: array `{name}`: expected [n, d], found {shape:?}", self.shown)
-        })
-    }
-
-    /// One array, flattened in C order.
-    ///
-    /// # Errors
-    /// As [`Npz::get`].
-    pub fn flat(&mut self, name: &str) -> Result<Vec<f64>> {
-        Ok(self.get(name)?.iter().copied().collect())
-    }
-}
-
-impl std::fmt::Debug for Npz {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Npz").field("path", &self.shown).field("names", &self.names).finish()
-    }
 }
 
 fn as_rows(array: ArrayD<f64>) -> Result<Array2<f64>, Vec<usize>> {
@@ -169,12 +102,8 @@ impl RowWriter {
     pub fn create(path: &Path, rows: usize, columns: usize) -> Result<Self> {
         let shown = path.display().to_string();
         let mut file = AtomicFile::create(path)?;
-        let header = Header {
-            type_descriptor: f64::type_descriptor(),
-            layout: Layout::Standard,
-            shape: vec![rows, columns],
-        };
-        header.write(&mut file).with_context(|| format!("cannot write {shown}"))?;
+        file.write_all(&header_bytes(rows, columns))
+            .with_context(|| format!("cannot write {shown}"))?;
         Ok(Self { file, shown, columns, missing: rows, buffer: Vec::new() })
     }
 
@@ -203,7 +132,7 @@ impl RowWriter {
     /// When rows are missing.
     pub fn finish(self) -> Result<()> {
         assert_eq!(self.missing, 0, "rows are missing");
-        self.file.commit()
+        Ok(self.file.commit()?)
     }
 }
 
@@ -217,32 +146,77 @@ pub fn write(path: &Path, rows: ArrayView2<'_, f64>) -> Result<()> {
     writer.finish()
 }
 
-/// Reads one array; `bytes` is the length of the whole stream.
-fn read_from<R: Read + Seek>(mut reader: R, bytes: u64) -> Result<ArrayD<f64>> {
-    let header = Header::from_reader(&mut reader).map_err(|e| anyhow!("not a .npy file: {e}"))?;
-    let item: u64 = match header.type_descriptor.to_string().as_str() {
-        "'<f8'" | "'>f8'" | "'=f8'" => 8,
-        "'<f4'" | "'>f4'" | "'=f4'" => 4,
-        other => bail!("dtype {other}: expected float64 ('<f8') or float32 ('<f4')"),
+/// Reads one array from a stream of `length` bytes, where that is known.
+///
+/// What the header promises is never believed with an allocation: it is held against the length,
+/// and where there is none memory grows with what is read.
+///
+/// # Errors
+/// When the stream is no `.npy` file, holds too little or too much, or another type.
+pub fn read_from(mut reader: impl Read, length: Option<u64>) -> Result<ArrayD<f64>> {
+    let mut counted = Counted { reader: &mut reader, n: 0 };
+    let header = Header::read(&mut counted)?;
+    let start = counted.n;
+    let Header { dtype, fortran, shape } = &header;
+    let (n, promised) = header.sizes().with_context(|| format!("shape {shape:?} is too large"))?;
+    let fits = |found: u64, more: &str| {
+        let wrong = if found < promised as u64 { "truncated" } else { "too long" };
+        ensure!(
+            promised as u64 == found,
+            "shape {shape:?} needs {promised} bytes of data, found {found}{more}: the file is {wrong}"
+        );
+        Ok(())
     };
-    // Held against the length first: a header that promises more than there is must not be
-    // believed with an allocation.
-    let promised = header
-        .shape
-        .iter()
-        .try_fold(item, |n, &s| n.checked_mul(s as u64))
-        .with_context(|| format!("shape {:?} is too large", header.shape))?;
-    let found = bytes.saturating_sub(reader.stream_position()?);
-    ensure!(
-        promised == found,
-        "shape {:?} needs {promised} bytes of data, found {found}: {}",
-        header.shape,
-        if found < promised { "the file is truncated" } else { "the file is too long" }
-    );
-    reader.seek(SeekFrom::Start(0))?;
-    if item == 8 { typed::<f64, R>(reader) } else { Ok(typed::<f32, R>(reader)?.mapv(f64::from)) }
+    let mut values = Vec::new();
+    if let Some(length) = length {
+        fits(length.saturating_sub(start), "")?;
+        values.try_reserve_exact(n).with_context(|| format!("shape {shape:?}"))?;
+    }
+    // A whole number of elements of any type.
+    let mut piece = vec![0; PIECE.min(promised)];
+    let mut read = 0;
+    while read < promised {
+        let piece = &mut piece[..PIECE.min(promised - read)];
+        let found = fill(&mut reader, piece)?;
+        if found < piece.len() {
+            fits((read + found) as u64, "")?;
+        }
+        values.try_reserve(found / dtype.bytes()).with_context(|| format!("shape {shape:?}"))?;
+        dtype.decode(piece, &mut values);
+        read += found;
+    }
+    if fill(&mut reader, &mut [0])? > 0 {
+        fits(read as u64 + 1, " and more")?;
+    }
+    let shape = IxDyn(shape).set_f(*fortran);
+    ArrayD::from_shape_vec(shape, values).context("its shape")
 }
 
-fn typed<T: ReadableElement, R: Read>(reader: R) -> Result<ArrayD<T>> {
-    ArrayD::<T>::read_npy(reader).map_err(|e| anyhow!("not a .npy file: {e}"))
+/// A reader that says how far it is.
+struct Counted<'a, R> {
+    reader: &'a mut R,
+    n: u64,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.reader.read(buffer)?;
+        self.n += n as u64;
+        Ok(n)
+    }
+}
+
+/// The header of an `[n, d]` array of native `f64`, padded to a multiple of 64 bytes.
+fn header_bytes(rows: usize, columns: usize) -> Vec<u8> {
+    let order = if cfg!(target_endian = "big") { '>' } else { '<' };
+    let mut text =
+        format!("{{'descr': '{order}f8', 'fortran_order': False, 'shape': ({rows}, {columns})}}");
+    while !(10 + text.len() + 1).is_multiple_of(64) {
+        text.push(' ');
+    }
+    text.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((text.len() as u16).to_le_bytes());
+    bytes.extend(text.as_bytes());
+    bytes
 }

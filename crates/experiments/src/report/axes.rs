@@ -47,12 +47,13 @@ impl Axis {
         let mag = 10f64.powf(raw.log10().floor());
         let step =
             [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * mag).find(|s| *s >= raw).unwrap_or(raw);
-        let mut ticks = Vec::new();
-        let mut k = (lo / step - 1e-9).ceil();
-        while k * step <= hi + 1e-9 * step {
-            ticks.push((k * step, short(k * step)));
-            k += 1.0;
-        }
+        // Where neighbouring doubles are further apart than the ticks, or overflow, there are none.
+        let first = (lo / step - 1e-9).ceil();
+        let ticks = (0..16)
+            .map(|k| (first + f64::from(k)) * step)
+            .take_while(|v| *v <= hi + 1e-9 * step)
+            .map(|v| (v, short(v)))
+            .collect();
         Self { scale: Scale::Linear, lo, hi, ticks, label: label.into() }
     }
 
@@ -79,7 +80,9 @@ impl Axis {
         }
         let (fine, every) = (decades < 2.6, if decades > 5.0 { 2 } else { 1 });
         let mut ticks = Vec::new();
-        for k in lo.log10().floor() as i32..=hi.log10().ceil() as i32 {
+        // No double lies beyond these powers, whatever became of the ends.
+        let power = |v: f64| v.log10().clamp(-330.0, 310.0);
+        for k in power(lo).floor() as i32..=power(hi).ceil() as i32 {
             for m in [1.0, 2.0, 5.0] {
                 let v = m * 10f64.powi(k);
                 let named = fine || k % every == 0;

@@ -1,8 +1,7 @@
 //! What the numbers say, in words: nothing here is known before the run.
 
-use std::fmt::Write as _;
-
 use super::figures::weight_name;
+use super::html::{Html, html};
 use crate::ode_sde_gap::results::{Results, Row};
 
 /// How a figure changed between two networks, given the noise it is measured with.
@@ -71,8 +70,8 @@ pub(crate) fn findings(results: &Results) -> Vec<Finding<'_>> {
         .collect()
 }
 
-/// The headline and the sentence under it (HTML).
-pub(crate) fn headline(results: &Results) -> (String, String) {
+/// The headline and the sentence under it.
+pub(crate) fn headline(results: &Results) -> (Html, Html) {
     let found = findings(results);
     let weights = results.weights();
     let (Some(lo), Some(hi)) = (weights.first(), weights.last()) else {
@@ -82,11 +81,11 @@ pub(crate) fn headline(results: &Results) -> (String, String) {
         let list: Vec<String> =
             found.iter().map(|f| format!("{:.4} on {}", f.first.ode_sde, f.dataset)).collect();
         return (
-            format!(
+            html!(
                 "How far apart the ODE and the SDE of one score are, at w<sub>R</sub> = {}",
                 weight_name(*lo)
             ),
-            format!("Squared W<sub>2</sub> between ODE and SDE samples: {}.", join(&list)),
+            html!("Squared W<sub>2</sub> between ODE and SDE samples: {}.", join(&list)),
         );
     }
     let named = |c: Change| -> Vec<String> {
@@ -96,7 +95,7 @@ pub(crate) fn headline(results: &Results) -> (String, String) {
     let all = |list: &[String]| list.len() == found.len();
     let title = if all(&falls) {
         match found.len() {
-            1 => format!(
+            1 => html!(
                 "The ODE\u{2013}SDE gap closes as the Fokker\u{2013}Planck residual is penalised, on {}",
                 join(&falls)
             ),
@@ -108,12 +107,12 @@ pub(crate) fn headline(results: &Results) -> (String, String) {
     } else if falls.is_empty() {
         "Penalising the Fokker\u{2013}Planck residual did not narrow the ODE\u{2013}SDE gap in this run".into()
     } else {
-        format!(
+        html!(
             "Penalising the Fokker\u{2013}Planck residual narrows the ODE\u{2013}SDE gap on {}",
             join(&falls)
         )
     };
-    let mut text = format!(
+    let mut text = html!(
         "From w<sub>R</sub> = {} to w<sub>R</sub> = {}, the squared W<sub>2</sub> distance between the samples of the probability-flow ODE and of the reverse SDE ",
         weight_name(*lo),
         weight_name(*hi)
@@ -133,51 +132,42 @@ pub(crate) fn headline(results: &Results) -> (String, String) {
     if !holds.is_empty() {
         parts.push(format!("stays within the noise on {}", join(&holds)));
     }
-    text.push_str(&parts.join("; it "));
-    text.push('.');
+    text.push(html!("{}.", parts.join("; it ")));
     let worse: Vec<String> =
         found.iter().filter(|f| f.sde == Change::Rises).map(|f| f.dataset.to_string()).collect();
     if !worse.is_empty() {
-        let _ = write!(text, " The SDE itself moves away from the truth on {}.", join(&worse));
+        text.push(html!(" The SDE itself moves away from the truth on {}.", join(&worse)));
     }
     (title, text)
 }
 
-/// The cards under the headline, one a data set (HTML).
-pub(crate) fn cards(results: &Results) -> String {
-    let mut html = String::from("<div class=\"cards\">\n");
+/// The cards under the headline, one a data set.
+pub(crate) fn cards(results: &Results) -> Html {
+    let mut cards = Html::default();
     for f in findings(results) {
         let (a, b) = (f.first.ode_sde, f.last.ode_sde);
         let several = f.first.w_r != f.last.w_r;
-        let big = if !several {
-            format!("{a:.4} <small>squared W<sub>2</sub><br>ODE to SDE</small>")
-        } else {
-            match f.gap {
-                Change::Falls => format!(
-                    "{:.1}\u{d7} <small>smaller gap<br>{a:.4} \u{2192} {b:.4}</small>",
-                    a / b
-                ),
-                Change::Rises => {
-                    format!("{:.1}\u{d7} <small>wider gap<br>{a:.4} \u{2192} {b:.4}</small>", b / a)
-                }
-                Change::Holds => format!(
-                    "\u{2248} <small>no change beyond the noise<br>{a:.4} \u{2192} {b:.4}</small>"
-                ),
+        let big = match f.gap {
+            _ if !several => {
+                html!("{:.4} <small>squared W<sub>2</sub><br>ODE to SDE</small>", a)
             }
+            Change::Falls => {
+                html!("{:.1}\u{d7} <small>smaller gap<br>{:.4} \u{2192} {:.4}</small>", a / b, a, b)
+            }
+            Change::Rises => {
+                html!("{:.1}\u{d7} <small>wider gap<br>{:.4} \u{2192} {:.4}</small>", b / a, a, b)
+            }
+            Change::Holds => html!(
+                "\u{2248} <small>no change beyond the noise<br>{:.4} \u{2192} {:.4}</small>",
+                a,
+                b
+            ),
         };
-        let _ = write!(
-            html,
-            "<div class=\"card\"><div class=\"name\">{}</div><div class=\"big\">{big}</div><ul>",
-            f.dataset
+        let best = html!(
+            "<li>ODE closest to the truth at w<sub>R</sub> = {} ({:.4})</li>",
+            weight_name(f.best_ode.w_r),
+            f.best_ode.ode_truth
         );
-        if several {
-            let _ = write!(
-                html,
-                "<li>ODE closest to the truth at w<sub>R</sub> = {} ({:.4})</li>",
-                weight_name(f.best_ode.w_r),
-                f.best_ode.ode_truth
-            );
-        }
         let (s, e) = (f.first.sde_truth, f.last.sde_truth);
         let verb = match f.sde {
             _ if !several => format!("SDE to truth {s:.4}"),
@@ -185,10 +175,16 @@ pub(crate) fn cards(results: &Results) -> String {
             Change::Falls => format!("SDE to truth falls {s:.4} \u{2192} {e:.4}"),
             Change::Holds => format!("SDE to truth holds within noise ({s:.4} \u{2192} {e:.4})"),
         };
-        let _ = writeln!(html, "<li>{verb}</li><li>noise floor {:.4}</li></ul></div>", f.noise);
+        cards.push(html!(
+            "<div class=\"card\"><div class=\"name\">{}</div><div class=\"big\">{}</div><ul>{}<li>{}</li><li>noise floor {:.4}</li></ul></div>\n",
+            f.dataset,
+            big,
+            if several { best } else { Html::default() },
+            verb,
+            f.noise
+        ));
     }
-    html.push_str("</div>\n");
-    html
+    html!("<div class=\"cards\">\n{}</div>\n", cards)
 }
 
 /// `a`, `a and b`, `a, b and c`.

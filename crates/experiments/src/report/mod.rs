@@ -5,6 +5,7 @@ pub(crate) mod colormap;
 pub mod data;
 mod figures;
 mod headline;
+pub(crate) mod html;
 mod page;
 pub(crate) mod plot;
 pub(crate) mod raster;
@@ -15,6 +16,7 @@ pub(crate) mod tables;
 pub use data::ReportData;
 pub use figures::Figure;
 pub(crate) use figures::columns;
+pub use html::Html;
 pub use page::duration;
 
 use anyhow::Result;
@@ -23,7 +25,7 @@ use anyhow::Result;
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The page.
-    pub html: String,
+    pub html: Html,
     /// The figures, each an SVG.
     pub figures: Vec<Figure>,
 }

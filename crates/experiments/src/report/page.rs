@@ -1,32 +1,26 @@
 //! The page itself: one HTML file that needs nothing beside it.
 
-use std::fmt::Write as _;
-
 use super::data::ReportData;
 use super::figures::Figure;
-use super::svg::escape;
+use super::html::{Html, html};
 use super::tables::grouped;
 use super::{headline, tables};
 
 /// The report as HTML; `figures` are placed by name.
-pub(crate) fn html(data: &ReportData, figures: &[Figure]) -> String {
+pub(crate) fn html(data: &ReportData, figures: &[Figure]) -> Html {
     let r = &data.results;
     let (title, lead) = headline::headline(r);
     let n = r.rows.iter().map(|row| row.n).max().unwrap_or(0);
-    let mut page = Page { figures, html: String::new() };
-    let _ = write!(
-        page.html,
-        "{}",
-        head(&Head {
-            experiment: &r.experiment,
-            preset: &r.preset,
-            hash: &r.hash,
-            seed: r.seed,
-            title: &title,
-            lead: &lead,
-        })
-    );
-    page.html.push_str(&headline::cards(r));
+    let html = head(&Head {
+        experiment: &r.experiment,
+        preset: &r.preset,
+        hash: &r.hash,
+        seed: r.seed,
+        title: &title,
+        lead: &lead,
+    });
+    let mut page = Page { figures, html };
+    page.html.push(headline::cards(r));
     page.figure(
         "gap",
         "Squared W<sub>2</sub> between 64-node histograms. Solid: this run. Dotted: the networks published with the paper, on the same nodes. Shaded: what a perfect sampler would measure with as many samples.",
@@ -38,7 +32,7 @@ pub(crate) fn html(data: &ReportData, figures: &[Figure]) -> String {
     page.trajectories(data);
     page.timings(data);
     page.reproduce(data);
-    page.html.push_str("</main>\n</body>\n</html>\n");
+    page.html.push("</main>\n</body>\n</html>\n");
     page.html
 }
 
@@ -48,34 +42,36 @@ pub(crate) struct Head<'a> {
     pub(crate) preset: &'a str,
     pub(crate) hash: &'a str,
     pub(crate) seed: u64,
-    /// HTML.
-    pub(crate) title: &'a str,
-    /// HTML.
-    pub(crate) lead: &'a str,
+    pub(crate) title: &'a Html,
+    pub(crate) lead: &'a Html,
 }
 
 /// The page down to its first paragraph.
-pub(crate) fn head(head: &Head<'_>) -> String {
-    let Head { experiment, preset, hash, seed, title, lead } = head;
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{experiment} \u{b7} {preset} \u{b7} {hash}</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n<header>\n<p class=\"kicker\">{experiment} \u{b7} {preset} \u{b7} seed {seed}</p>\n<h1>{title}</h1>\n<p class=\"lead\">{lead}</p>\n</header>\n",
-        include_str!("style.css")
+pub(crate) fn head(head: &Head<'_>) -> Html {
+    let Head { experiment, preset, hash, seed, title, lead } = *head;
+    html!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{} \u{b7} {} \u{b7} {}</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n<header>\n<p class=\"kicker\">{} \u{b7} {} \u{b7} seed {}</p>\n<h1>{}</h1>\n<p class=\"lead\">{}</p>\n</header>\n",
+        experiment,
+        preset,
+        hash,
+        Html::from(include_str!("style.css")),
+        experiment,
+        preset,
+        seed,
+        title,
+        lead
     )
 }
 
 struct Page<'a> {
     figures: &'a [Figure],
-    html: String,
+    html: Html,
 }
 
 impl Page<'_> {
-    fn figure(&mut self, name: &str, caption: &str) {
+    fn figure(&mut self, name: &str, caption: impl Into<Html>) {
         if let Some(f) = self.figures.iter().find(|f| f.name == name) {
-            let _ = write!(self.html, "<figure id=\"{name}\">\n{}\n", f.svg);
-            if !caption.is_empty() {
-                let _ = writeln!(self.html, "<figcaption>{caption}</figcaption>");
-            }
-            self.html.push_str("</figure>\n");
+            self.html.push(figure(f, &caption.into()));
         }
     }
 
@@ -83,13 +79,13 @@ impl Page<'_> {
         self.figures.iter().any(|f| f.name.starts_with(prefix))
     }
 
-    fn section(&mut self, title: &str, text: &str) {
-        let _ = write!(self.html, "<h2>{title}</h2>\n<p>{text}</p>\n");
+    fn section(&mut self, title: &str, text: impl Into<Html>) {
+        self.html.push(section(title, &text.into()));
     }
 
     fn distances(&mut self, data: &ReportData, n: u64) {
         let r = &data.results;
-        let text = format!(
+        let text = html!(
             "{}, {} of the truth, dropped outside \u{b1}{} and counted on {} \u{d7} {} nodes; exact optimal transport. In grey beside each figure, the published networks with {} samples. The smallest squared W<sub>2</sub> of each set is set in colour.",
             match r.rows.iter().find_map(|row| row.n_ode) {
                 Some(ode) => {
@@ -103,22 +99,21 @@ impl Page<'_> {
             r.grid,
             grouped(crate::ode_sde_gap::official::N)
         );
-        self.section("Distances", &text);
-        self.html.push_str(&tables::main_table(data));
-        self.html.push_str(
+        self.section("Distances", text);
+        self.html.push(tables::main_table(data));
+        self.html.push(
             "<p class=\"note\">Discarded mass is renormalised away before W<sub>2</sub> and TV, here as in the paper, so it is stated. The floor row puts independent samples of the truth, as large as that of the SDE, in the samplers\u{2019} place: it is what perfect samplers would measure (a mean over several draws; under ODE\u{2013}SDE, two such samples against each other). Evenly spread starts give the ODE less noise than that. With fewer samples than in the paper every figure is larger by about its floor.</p>\n",
         );
         let cloud = r.rows.iter().map(|row| row.cloud_n).max().unwrap_or(0);
-        let _ = writeln!(
-            self.html,
-            "<h3>The same distances, counted otherwise</h3>\n<p>The published script binned on \u{b1}3.5 and measured on nodes of [\u{2212}4, 4]\u{b2}, which multiplies squared W<sub>2</sub> by (8/7)\u{b2}. The point clouds drop nothing: exact W<sub>2</sub> and unbiased MMD\u{b2} (Gaussian kernel) of {} points a side, with the larger floor that goes with fewer points.</p>",
+        self.html.push(html!(
+            "<h3>The same distances, counted otherwise</h3>\n<p>The published script binned on \u{b1}3.5 and measured on nodes of [\u{2212}4, 4]\u{b2}, which multiplies squared W<sub>2</sub> by (8/7)\u{b2}. The point clouds drop nothing: exact W<sub>2</sub> and unbiased MMD\u{b2} (Gaussian kernel) of {} points a side, with the larger floor that goes with fewer points.</p>\n",
             grouped(cloud)
-        );
-        self.html.push_str(&tables::other_distances(data));
+        ));
+        self.html.push(tables::other_distances(data));
     }
 
     fn densities(&mut self, data: &ReportData, n: u64) {
-        let text = format!(
+        let text = html!(
             "What the SDE and the ODE of each network sample, on one colour scale, and the ODE's density minus the SDE's. The first column shows two independent samples of the target, the second as large as those of the samplers, and, below, what their difference looks like: pure sampling noise. {}",
             if n < 100_000 {
                 "Bins are shown four at a time, for this number of samples."
@@ -126,9 +121,9 @@ impl Page<'_> {
                 ""
             }
         );
-        self.section("Densities", &text);
+        self.section("Densities", text);
         for dataset in data.results.datasets() {
-            let _ = writeln!(self.html, "<h3>{dataset}</h3>");
+            self.html.push(html!("<h3>{}</h3>\n", dataset));
             self.figure(&format!("densities-{dataset}"), "");
         }
     }
@@ -138,11 +133,11 @@ impl Page<'_> {
             "The residual",
             "How far the learned potential is from solving the Fokker\u{2013}Planck equation, R = \u{2202}<sub>t</sub>\u{3c6} + div f + f\u{b7}\u{2207}\u{3c6} \u{2212} \u{bd} g\u{b2} (\u{394}\u{3c6} + |\u{2207}\u{3c6}|\u{b2}), against the distance between ODE and SDE, and against the denoising loss that is paid for it.",
         );
-        self.html.push_str("<div class=\"pair\">\n");
+        self.html.push("<div class=\"pair\">\n");
         self.figure("residual-w2", "");
         self.figure("residual-dsm", "");
-        self.html.push_str("</div>\n");
-        self.html.push_str(&tables::networks(data));
+        self.html.push("</div>\n");
+        self.html.push(tables::networks(data));
     }
 
     fn training(&mut self, data: &ReportData) {
@@ -166,46 +161,66 @@ impl Page<'_> {
             "First coordinate of a few particles from noise (left) to data (right), from the same starting points; time on a square-root scale. Colours follow the starting points.",
         );
         for dataset in data.results.datasets() {
-            let _ = writeln!(self.html, "<h3>{dataset}</h3>");
+            self.html.push(html!("<h3>{}</h3>\n", dataset));
             self.figure(&format!("trajectories-{dataset}"), "");
         }
     }
 
     fn timings(&mut self, data: &ReportData) {
         let total = data.results.total_seconds;
-        self.section("Time", &format!("{} in all.", duration(total)));
+        self.section("Time", html!("{} in all.", duration(total)));
         self.figure("timings", "");
     }
 
     fn reproduce(&mut self, data: &ReportData) {
-        self.section("Reproduce", &escape(&data.sampling));
-        let _ = writeln!(self.html, "<pre>{}</pre>", escape(&data.command));
-        self.html.push_str("<dl class=\"facts\">\n");
-        for (name, value) in &data.facts {
-            let _ = writeln!(self.html, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(value));
-        }
-        self.html.push_str("</dl>\n<h3>What differs from the published recipe</h3>\n");
+        self.section("Reproduce", html!("{}", data.sampling));
+        self.html.push(command(&data.command, &data.facts));
+        self.html.push("<h3>What differs from the published recipe</h3>\n");
         if data.differences.is_empty() {
-            self.html.push_str("<p>Nothing: every constant is the published one.</p>\n");
+            self.html.push("<p>Nothing: every constant is the published one.</p>\n");
         } else {
-            self.html.push_str("<div class=\"scroll\"><table><thead><tr><th class=\"l\">setting</th><th class=\"l\">published</th><th class=\"l\">this run</th></tr></thead><tbody>\n");
+            self.html.push("<div class=\"scroll\"><table><thead><tr><th class=\"l\">setting</th><th class=\"l\">published</th><th class=\"l\">this run</th></tr></thead><tbody>\n");
             for d in &data.differences {
-                let _ = writeln!(
-                    self.html,
-                    "<tr><td class=\"l\"><code>{}</code></td><td class=\"wrap\">{}</td><td class=\"wrap\">{}</td></tr>",
-                    escape(&d.key),
-                    escape(&d.published),
-                    escape(&d.here)
-                );
+                self.html.push(html!(
+                    "<tr><td class=\"l\"><code>{}</code></td><td class=\"wrap\">{}</td><td class=\"wrap\">{}</td></tr>\n",
+                    d.key,
+                    d.published,
+                    d.here
+                ));
             }
-            self.html.push_str("</tbody></table></div>\n");
+            self.html.push("</tbody></table></div>\n");
         }
-        let _ = writeln!(
-            self.html,
-            "<details><summary>The whole configuration</summary>\n<pre>{}</pre></details>\n<p class=\"note\">Deveney, Stanczuk, Kreusser, Budd, Sch\u{f6}nlieb, \u{201c}Closing the ODE\u{2013}SDE gap in score-based diffusion models through the Fokker\u{2013}Planck equation\u{201d}, arXiv 2311.15996; Phil. Trans. R. Soc. A 383:20240503 (2025).</p>",
-            escape(&data.config)
+        self.html.push(configuration(&data.config));
+        self.html.push(
+            "<p class=\"note\">Deveney, Stanczuk, Kreusser, Budd, Sch\u{f6}nlieb, \u{201c}Closing the ODE\u{2013}SDE gap in score-based diffusion models through the Fokker\u{2013}Planck equation\u{201d}, arXiv 2311.15996; Phil. Trans. R. Soc. A 383:20240503 (2025).</p>\n",
         );
     }
+}
+
+/// A heading with a paragraph.
+pub(crate) fn section(title: &str, text: &Html) -> Html {
+    html!("<h2>{}</h2>\n<p>{}</p>\n", title, text)
+}
+
+/// A drawing with what is seen in it, where that is said.
+pub(crate) fn figure(figure: &Figure, caption: &Html) -> Html {
+    let caption = match &**caption {
+        "" => Html::default(),
+        _ => html!("<figcaption>{}</figcaption>\n", caption),
+    };
+    html!("<figure id=\"{}\">\n{}\n{}</figure>\n", figure.name, figure.svg, caption)
+}
+
+/// The command that repeats a run, and facts about it.
+pub(crate) fn command(command: &str, facts: &[(String, String)]) -> Html {
+    let facts: Html =
+        facts.iter().map(|(name, value)| html!("<dt>{}</dt><dd>{}</dd>\n", name, value)).collect();
+    html!("<pre>{}</pre>\n<dl class=\"facts\">\n{}</dl>\n", command, facts)
+}
+
+/// The configuration, folded.
+pub(crate) fn configuration(text: &str) -> Html {
+    html!("<details><summary>The whole configuration</summary>\n<pre>{}</pre></details>\n", text)
 }
 
 /// `42 s`, `3 min 20 s`, `2 h 5 min`.

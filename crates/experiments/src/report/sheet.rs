@@ -1,18 +1,16 @@
 //! The page of an experiment as a list of blocks: text, figures with captions, tables.
 
-use std::fmt::Write as _;
-
 use super::Figure;
-use super::page::{Head, head};
-use super::svg::escape;
+use super::html::{Html, html};
+use super::page::{self, Head};
 
 /// A page before it is written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sheet {
-    /// What was found, in a line (HTML).
-    pub(crate) title: String,
-    /// What was found, in a paragraph (HTML).
-    pub(crate) lead: String,
+    /// What was found, in a line.
+    pub(crate) title: Html,
+    /// What was found, in a paragraph.
+    pub(crate) lead: Html,
     /// The rest, in order.
     pub(crate) blocks: Vec<Block>,
 }
@@ -20,10 +18,10 @@ pub(crate) struct Sheet {
 /// A part of a page.
 #[derive(Clone, Debug)]
 pub(crate) enum Block {
-    /// A heading with a paragraph (HTML).
-    Section(String, String),
-    /// A drawing and what is seen in it (HTML).
-    Figure(Figure, String),
+    /// A heading with a paragraph.
+    Section(String, Html),
+    /// A drawing and what is seen in it.
+    Figure(Figure, Html),
     /// A table.
     Table(Table),
 }
@@ -33,11 +31,11 @@ pub(crate) enum Block {
 pub(crate) struct Table {
     /// File name without its ending.
     pub(crate) name: String,
-    /// What it says (HTML).
-    pub(crate) caption: String,
-    /// Names of the columns (plain text).
+    /// What it says.
+    pub(crate) caption: Html,
+    /// Names of the columns.
     pub(crate) head: Vec<String>,
-    /// Cells (plain text); a cell that begins with `*` is set in colour.
+    /// Cells; one that begins with `*` is set in colour.
     pub(crate) rows: Vec<Vec<String>>,
     /// How many columns on the left hold words.
     pub(crate) words: usize,
@@ -56,12 +54,12 @@ pub(crate) struct Foot {
 
 impl Sheet {
     /// Appends a heading with a paragraph.
-    pub(crate) fn section(&mut self, title: &str, text: impl Into<String>) {
+    pub(crate) fn section(&mut self, title: &str, text: impl Into<Html>) {
         self.blocks.push(Block::Section(title.into(), text.into()));
     }
 
     /// Appends a figure.
-    pub(crate) fn figure(&mut self, figure: Figure, caption: impl Into<String>) {
+    pub(crate) fn figure(&mut self, figure: Figure, caption: impl Into<Html>) {
         self.blocks.push(Block::Figure(figure, caption.into()));
     }
 
@@ -78,62 +76,56 @@ impl Sheet {
         hash: &str,
         seed: u64,
         foot: &Foot,
-    ) -> String {
-        let mut html =
-            head(&Head { experiment, preset, hash, seed, title: &self.title, lead: &self.lead });
+    ) -> Html {
+        let mut html = page::head(&Head {
+            experiment,
+            preset,
+            hash,
+            seed,
+            title: &self.title,
+            lead: &self.lead,
+        });
         for block in &self.blocks {
-            match block {
-                Block::Section(title, text) => {
-                    let _ = writeln!(html, "<h2>{title}</h2>\n<p>{text}</p>");
-                }
-                Block::Figure(figure, caption) => {
-                    let Figure { name, svg } = figure;
-                    let _ = writeln!(
-                        html,
-                        "<figure id=\"{name}\">\n{svg}\n<figcaption>{caption}</figcaption>\n</figure>"
-                    );
-                }
-                Block::Table(table) => html.push_str(&table.html()),
-            }
+            html.push(match block {
+                Block::Section(title, text) => page::section(title, text),
+                Block::Figure(figure, caption) => page::figure(figure, caption),
+                Block::Table(table) => table.html(),
+            });
         }
-        html.push_str("<h2>Reproduce</h2>\n<p>Every random number is a function of the seed, of what it is for and of the particle it belongs to: the command repeats these figures, times apart, on any number of threads.</p>\n");
-        let _ = writeln!(html, "<pre>{}</pre>\n<dl class=\"facts\">", escape(&foot.command));
-        for (name, value) in &foot.facts {
-            let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(value));
-        }
-        let _ = writeln!(
-            html,
-            "</dl>\n<details><summary>The whole configuration</summary>\n<pre>{}</pre></details>\n</main>\n</body>\n</html>",
-            escape(&foot.config)
+        let repeated = Html::from(
+            "Every random number is a function of the seed, of what it is for and of the particle it belongs to: the command repeats these figures, times apart, on any number of threads.",
         );
+        html.push(page::section("Reproduce", &repeated));
+        html.push(page::command(&foot.command, &foot.facts));
+        html.push(page::configuration(&foot.config));
+        html.push("</main>\n</body>\n</html>\n");
         html
     }
 }
 
 impl Table {
-    fn html(&self) -> String {
-        let class = |k: usize| if k < self.words { " class=\"l\"" } else { "" };
-        let mut html = String::from("<div class=\"scroll\"><table><thead><tr>");
-        for (k, name) in self.head.iter().enumerate() {
-            let _ = write!(html, "<th{}>{}</th>", class(k), escape(name));
-        }
-        html.push_str("</tr></thead>\n<tbody>\n");
+    fn html(&self) -> Html {
+        let class = |k: usize| Html::from(if k < self.words { " class=\"l\"" } else { "" });
+        let head = self.head.iter().enumerate();
+        let head: Html = head.map(|(k, name)| html!("<th{}>{}</th>", class(k), name)).collect();
+        let mut rows = Html::default();
         for row in &self.rows {
-            html.push_str("<tr>");
-            for (k, cell) in row.iter().enumerate() {
-                let text = match cell.strip_prefix('*') {
-                    Some(best) => format!("<b>{}</b>", escape(best)),
-                    None => escape(cell),
-                };
-                let _ = write!(html, "<td{}>{text}</td>", class(k));
-            }
-            html.push_str("</tr>\n");
+            let cells = row.iter().enumerate().map(|(k, cell)| match cell.strip_prefix('*') {
+                Some(best) => html!("<td{}><b>{}</b></td>", class(k), best),
+                None => html!("<td{}>{}</td>", class(k), cell),
+            });
+            rows.push(html!("<tr>{}</tr>\n", cells.collect::<Html>()));
         }
-        html.push_str("</tbody></table></div>\n");
-        if !self.caption.is_empty() {
-            let _ = writeln!(html, "<p class=\"note\">{}</p>", self.caption);
-        }
-        html
+        let note = match &*self.caption {
+            "" => Html::default(),
+            _ => html!("<p class=\"note\">{}</p>\n", self.caption),
+        };
+        html!(
+            "<div class=\"scroll\"><table><thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody></table></div>\n{}",
+            head,
+            rows,
+            note
+        )
     }
 
     /// The table as comma-separated values.
@@ -177,4 +169,27 @@ pub(crate) fn digits(v: f64) -> String {
 /// As [`digits`], a dash where there is no number.
 pub(crate) fn maybe(v: Option<f64>) -> String {
     v.map_or("\u{2014}".into(), digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_any_kind_stay_text() {
+        let evil = "</title><script>alert(1)</script>";
+        let mut sheet = Sheet { title: "t".into(), lead: html!("{}", evil), ..Sheet::default() };
+        sheet.section(evil, html!("<b>{}</b>", evil));
+        sheet.table(Table {
+            head: vec![evil.into()],
+            rows: vec![vec![format!("*{evil}")], vec![evil.into()]],
+            caption: html!("{}", evil),
+            ..Table::default()
+        });
+        let facts = vec![(evil.to_string(), evil.to_string())];
+        let foot = Foot { command: evil.into(), facts, config: evil.into() };
+        let page = sheet.html(evil, evil, evil, 0, &foot);
+        assert!(!page.contains("<script") && page.contains("<b>&lt;/title&gt;&lt;script&gt;"));
+        assert_eq!(page.matches("</title>").count(), 1);
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::html::{Html, html};
+
 /// The typefaces of every figure: the reader's own in a browser, the embedded one in a PNG.
 pub(crate) const FONT: &str =
     "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
@@ -43,12 +45,7 @@ impl Default for Text<'_> {
 pub(crate) struct Svg {
     width: f64,
     height: f64,
-    body: String,
-}
-
-/// Escapes text for XML and HTML.
-pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    body: Html,
 }
 
 /// A coordinate with at most two decimals.
@@ -60,7 +57,7 @@ fn num(v: f64) -> String {
 impl Svg {
     /// An empty drawing.
     pub(crate) fn new(width: f64, height: f64) -> Self {
-        Self { width, height, body: String::new() }
+        Self { width, height, body: Html::default() }
     }
 
     /// A straight line.
@@ -71,15 +68,15 @@ impl Svg {
         stroke: &str,
         width: f64,
     ) {
-        let _ = writeln!(
-            self.body,
-            r#"<line x1="{}" y1="{}" x2="{}" y2="{}" stroke="{stroke}" stroke-width="{}"/>"#,
+        self.add(html!(
+            r#"<line x1="{}" y1="{}" x2="{}" y2="{}" stroke="{}" stroke-width="{}"/>"#,
             num(x0),
             num(y0),
             num(x1),
             num(y1),
+            stroke,
             num(width)
-        );
+        ));
     }
 
     /// A line through `points`; `dash` as in `stroke-dasharray`, empty for a solid one.
@@ -98,14 +95,18 @@ impl Svg {
         for (k, (x, y)) in points.iter().enumerate() {
             let _ = write!(d, "{}{} {}", if k == 0 { "M" } else { "L" }, num(*x), num(*y));
         }
-        let dash =
-            if dash.is_empty() { String::new() } else { format!(r#" stroke-dasharray="{dash}""#) };
-        let _ = writeln!(
-            self.body,
-            r#"<path d="{d}" fill="none" stroke="{stroke}" stroke-width="{}" stroke-opacity="{}" stroke-linejoin="round" stroke-linecap="round"{dash}/>"#,
+        let dash = match dash {
+            "" => Html::default(),
+            dash => html!(r#" stroke-dasharray="{}""#, dash),
+        };
+        self.add(html!(
+            r#"<path d="{}" fill="none" stroke="{}" stroke-width="{}" stroke-opacity="{}" stroke-linejoin="round" stroke-linecap="round"{}/>"#,
+            d,
+            stroke,
             num(width),
-            num(opacity)
-        );
+            num(opacity),
+            dash
+        ));
     }
 
     /// A disc with an outline and a tooltip.
@@ -118,15 +119,16 @@ impl Svg {
         width: f64,
         title: &str,
     ) {
-        let _ = writeln!(
-            self.body,
-            r#"<circle cx="{}" cy="{}" r="{}" fill="{fill}" stroke="{stroke}" stroke-width="{}">{}</circle>"#,
+        self.add(html!(
+            r#"<circle cx="{}" cy="{}" r="{}" fill="{}" stroke="{}" stroke-width="{}">{}</circle>"#,
             num(x),
             num(y),
             num(r),
+            fill,
+            stroke,
             num(width),
             tooltip(title)
-        );
+        ));
     }
 
     /// A polygonal marker with an outline and a tooltip.
@@ -140,13 +142,14 @@ impl Svg {
     ) {
         let list: Vec<String> =
             points.iter().map(|(x, y)| format!("{},{}", num(*x), num(*y))).collect();
-        let _ = writeln!(
-            self.body,
-            r#"<polygon points="{}" fill="{fill}" stroke="{stroke}" stroke-width="{}" stroke-linejoin="round">{}</polygon>"#,
+        self.add(html!(
+            r#"<polygon points="{}" fill="{}" stroke="{}" stroke-width="{}" stroke-linejoin="round">{}</polygon>"#,
             list.join(" "),
+            fill,
+            stroke,
             num(width),
             tooltip(title)
-        );
+        ));
     }
 
     /// A filled rectangle with a tooltip.
@@ -158,16 +161,16 @@ impl Svg {
         radius: f64,
         title: &str,
     ) {
-        let _ = writeln!(
-            self.body,
-            r#"<rect x="{}" y="{}" width="{}" height="{}" rx="{}" fill="{fill}">{}</rect>"#,
+        self.add(html!(
+            r#"<rect x="{}" y="{}" width="{}" height="{}" rx="{}" fill="{}">{}</rect>"#,
             num(x),
             num(y),
             num(w),
             num(h),
             num(radius),
+            fill,
             tooltip(title)
-        );
+        ));
     }
 
     /// The outline of a rectangle.
@@ -178,15 +181,15 @@ impl Svg {
         stroke: &str,
         width: f64,
     ) {
-        let _ = writeln!(
-            self.body,
-            r#"<rect x="{}" y="{}" width="{}" height="{}" fill="none" stroke="{stroke}" stroke-width="{}"/>"#,
+        self.add(html!(
+            r#"<rect x="{}" y="{}" width="{}" height="{}" fill="none" stroke="{}" stroke-width="{}"/>"#,
             num(x),
             num(y),
             num(w),
             num(h),
+            stroke,
             num(width)
-        );
+        ));
     }
 
     /// A text on one line.
@@ -197,24 +200,26 @@ impl Svg {
             Anchor::End => "end",
         };
         let rotate = if style.rotate == 0.0 {
-            String::new()
+            Html::default()
         } else {
-            format!(r#" transform="rotate({} {} {})""#, num(style.rotate), num(x), num(y))
+            html!(r#" transform="rotate({} {} {})""#, num(style.rotate), num(x), num(y))
         };
         let weight = if style.weight == 400 {
-            String::new()
+            Html::default()
         } else {
-            format!(r#" font-weight="{}""#, style.weight)
+            html!(r#" font-weight="{}""#, style.weight)
         };
-        let _ = writeln!(
-            self.body,
-            r#"<text x="{}" y="{}" font-size="{}" fill="{}" text-anchor="{anchor}"{weight}{rotate}>{}</text>"#,
+        self.add(html!(
+            r#"<text x="{}" y="{}" font-size="{}" fill="{}" text-anchor="{}"{}{}>{}</text>"#,
             num(x),
             num(y),
             num(style.size),
             style.fill,
+            anchor,
+            weight,
+            rotate,
             rich(text)
-        );
+        ));
     }
 
     /// A PNG, drawn with hard pixel edges.
@@ -225,8 +230,7 @@ impl Svg {
         png: &[u8],
         title: &str,
     ) {
-        let _ = writeln!(
-            self.body,
+        self.add(html!(
             r#"<image x="{}" y="{}" width="{}" height="{}" preserveAspectRatio="none" image-rendering="optimizeSpeed" style="image-rendering:pixelated" href="{}">{}</image>"#,
             num(x),
             num(y),
@@ -234,62 +238,76 @@ impl Svg {
             num(h),
             data_uri(png),
             tooltip(title)
-        );
+        ));
     }
 
     /// Opens a group that shows only what lies in the rectangle; close it with [`Svg::end_clip`].
     pub(crate) fn begin_clip(&mut self, (x, y): (f64, f64), (w, h): (f64, f64)) {
-        let id = format!("c{}-{}-{}-{}", num(x), num(y), num(w), self.body.len()).replace('.', "_");
-        let _ = writeln!(
-            self.body,
-            r##"<clipPath id="{id}"><rect x="{}" y="{}" width="{}" height="{}"/></clipPath><g clip-path="url(#{id})">"##,
+        let rect = html!(
+            r#"<rect x="{}" y="{}" width="{}" height="{}"/>"#,
             num(x),
             num(y),
             num(w),
             num(h)
         );
+        // Of all that a page holds, only the same rectangle has the same name.
+        let digest = blake3::Hasher::new()
+            .update(self.body.as_bytes())
+            .update(rect.as_bytes())
+            .finalize()
+            .to_hex();
+        let id = format!("c{}", &digest[..12]);
+        self.add(html!(
+            r##"<clipPath id="{}">{}</clipPath><g clip-path="url(#{})">"##,
+            id,
+            rect,
+            id
+        ));
     }
 
     /// Closes the group of [`Svg::begin_clip`].
     pub(crate) fn end_clip(&mut self) {
-        self.body.push_str("</g>\n");
+        self.body.push("</g>\n");
+    }
+
+    fn add(&mut self, element: Html) {
+        self.body.push(element);
+        self.body.push("\n");
     }
 
     /// The drawing as an element; `label` is what a screen reader says.
-    pub(crate) fn finish(&self, label: &str) -> String {
-        // Clip ids are made unique on a page by the drawing's own digest.
-        let tag = blake3::hash(self.body.as_bytes()).to_hex()[..8].to_string();
-        let body = self
-            .body
-            .replace("id=\"c", &format!("id=\"{tag}c"))
-            .replace("url(#c", &format!("url(#{tag}c"));
-        format!(
-            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}" font-family="{FONT}" role="img" aria-label="{}">
-{body}</svg>"#,
-            escape(label),
-            w = num(self.width),
-            h = num(self.height),
+    pub(crate) fn finish(&self, label: &str) -> Html {
+        html!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" width="{}" height="{}" font-family="{}" role="img" aria-label="{}">
+{}</svg>"#,
+            num(self.width),
+            num(self.height),
+            num(self.width),
+            num(self.height),
+            FONT,
+            label,
+            self.body
         )
     }
 }
 
-fn tooltip(title: &str) -> String {
-    if title.is_empty() { String::new() } else { format!("<title>{}</title>", escape(title)) }
+fn tooltip(title: &str) -> Html {
+    if title.is_empty() { Html::default() } else { html!("<title>{}</title>", title) }
 }
 
 /// Subscripts written `_{..}` and superscripts written `^{..}` as shifted spans.
-fn rich(text: &str) -> String {
-    let mut out = String::new();
+fn rich(text: &str) -> Html {
+    let mut out = Html::default();
     let mut rest = text;
     let mut undo = 0.0;
-    let plain = |out: &mut String, s: &str, undo: &mut f64| {
+    let plain = |out: &mut Html, s: &str, undo: &mut f64| {
         if s.is_empty() {
             return;
         }
         if *undo == 0.0 {
-            out.push_str(&escape(s));
+            out.push(html!("{}", s));
         } else {
-            let _ = write!(out, r#"<tspan dy="{}em">{}</tspan>"#, num(*undo), escape(s));
+            out.push(html!(r#"<tspan dy="{}em">{}</tspan>"#, num(*undo), s));
             *undo = 0.0;
         }
     };
@@ -299,12 +317,8 @@ fn rich(text: &str) -> String {
         let shift = if rest[at..].starts_with('_') { 0.28 } else { -0.44 };
         // Lengths in em count the span's own size, three quarters of the text's.
         let dy = shift + undo / 0.75;
-        let _ = write!(
-            out,
-            r#"<tspan dy="{}em" font-size="75%">{}</tspan>"#,
-            num(dy),
-            escape(&rest[at + 2..at + len])
-        );
+        let inner = &rest[at + 2..at + len];
+        out.push(html!(r#"<tspan dy="{}em" font-size="75%">{}</tspan>"#, num(dy), inner));
         undo = -shift * 0.75;
         rest = &rest[at + len + 1..];
     }

@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use super::{End, Record};
 use crate::atomic;
@@ -130,7 +130,16 @@ impl RunFolder {
     /// The record so far, or a new one.
     pub(crate) fn record(&self, experiment: &str, hash: &str) -> Result<Record> {
         let path = self.path("record.json");
-        if path.exists() { Record::read(&path) } else { Ok(Record::new(experiment, hash)) }
+        if !path.exists() {
+            return Ok(Record::new(experiment, hash));
+        }
+        let record = Record::read(&path)?;
+        let (shown, before) = (self.root.display(), &record.hash);
+        ensure!(
+            before == hash,
+            "{shown} began as another run: its configuration or its given networks were {before}, now {hash}; choose another --out"
+        );
+        Ok(record)
     }
 
     /// Whether everything has been done.

@@ -3,13 +3,12 @@
 //! - `folder`: `runs/<experiment>/<hash>/`, locked while somebody writes to it;
 //! - `record`: `record.json`, what ran where and how it ended;
 //! - `log`: `metrics.jsonl`, the course of training;
-//! - `progress`, `stop`: bars with the time left, and ctrl-c.
+//! - `progress`: bars with the time left.
 
 mod folder;
 mod log;
 mod progress;
 mod record;
-mod stop;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,14 +16,25 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use score_nets::Kernels;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 pub(crate) use folder::RunFolder;
 pub(crate) use log::{Line, Log, read_log};
 pub(crate) use progress::Progress;
 pub(crate) use record::{End, Record};
-pub(crate) use stop::stop_flag;
 
-use crate::{ode_sde_gap, studies};
+use crate::{ode_sde_gap, signals, studies};
+
+/// Reads a JSON file of a run.
+///
+/// # Errors
+/// When it cannot be read or is damaged; what to do about it is said.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("{shown} is damaged (delete it, and `run` makes it again)"))
+}
 
 /// An entry of the registry.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +45,8 @@ pub struct Experiment {
     pub about: &'static str,
     /// Names of its presets.
     pub presets: &'static [&'static str],
+    /// From a command line to a configuration that works, and its evaluations.
+    pub(crate) check: fn(&RunArgs) -> Result<f64>,
     /// From configuration to report.
     pub(crate) run: fn(&RunArgs) -> Result<Outcome>,
     /// Plots and page once more, from the files of a finished run.
@@ -128,14 +140,19 @@ pub struct Outcome {
     pub seconds: f64,
     /// The networks.
     pub checkpoints: Vec<PathBuf>,
+    /// The parts that gave no figures, a line each; those of the others are in the report.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
     /// The command that goes on, after an interruption.
     pub next: Option<String>,
 }
 
 impl Outcome {
-    /// The exit code of a process that ends with this: 130 after ctrl-c, 0 otherwise.
+    /// The exit code of a process that ends with this: 130 after ctrl-c (143 when it was terminated),
+    /// 0 otherwise, also where some of several networks gave no figures (where none did, the run is an
+    /// error).
     pub fn exit_code(&self) -> u8 {
-        if self.status == Status::Interrupted { 130 } else { 0 }
+        if self.status == Status::Interrupted { signals::exit_code() } else { 0 }
     }
 }
 
@@ -152,6 +169,9 @@ impl fmt::Display for Outcome {
                 self.checkpoints.len()
             )?,
             Status::Interrupted => write!(f, "interrupted after {took}: {dir}")?,
+        }
+        for failed in &self.failed {
+            write!(f, "\nno figures for {failed}")?;
         }
         if let Some(report) = &self.report {
             write!(f, "\nreport:  {}", report.display())?;
@@ -172,12 +192,36 @@ impl fmt::Display for Outcome {
 /// One line: a configuration that does not work, a folder that cannot be used, a computation that
 /// fails.
 pub fn run(args: &RunArgs) -> Result<Outcome> {
-    let experiment = if args.experiment.ends_with(".toml") {
-        named_in(Path::new(&args.experiment))?
-    } else {
-        find(&args.experiment)?
-    };
-    (experiment.run)(args)
+    (asked_for(args)?.run)(args)
+}
+
+/// Checks everything that [`run`] is asked for and runs nothing; hands back about how many evaluations
+/// of a score the run takes.
+///
+/// # Errors
+/// One line with the key and the offending value.
+///
+/// ```
+/// use experiments::run::{RunArgs, check};
+/// let args = |set: &str| RunArgs {
+///     experiment: "energy".into(),
+///     preset: Some("smoke".into()),
+///     set: vec![set.into()],
+///     ..RunArgs::default()
+/// };
+/// assert!(check(&args("seed=2")).is_ok_and(|evaluations| evaluations < 1e6));
+/// let refused = check(&args("step=100")).expect_err("far too long").to_string();
+/// assert_eq!(refused, "step = 100.0: must be from 1e-9 to 1.0");
+/// ```
+pub fn check(args: &RunArgs) -> Result<f64> {
+    (asked_for(args)?.check)(args)
+}
+
+fn asked_for(args: &RunArgs) -> Result<&'static Experiment> {
+    if args.experiment.ends_with(".toml") {
+        return named_in(Path::new(&args.experiment));
+    }
+    find(&args.experiment)
 }
 
 /// Trains the networks of a configuration and stops there.

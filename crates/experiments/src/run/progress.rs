@@ -1,7 +1,7 @@
 //! Progress on standard error: bars with the time left on a terminal, a few lines elsewhere.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -33,7 +33,8 @@ impl Progress {
         let bar = self.bars.add(ProgressBar::new(len).with_position(done));
         bar.set_style(style("{prefix:>24} {bar:32.green/black.dim} {pos}/{len}  {msg}"));
         bar.set_prefix(name.to_string());
-        Part { all: self.all.clone(), bar, units, owed: 0.0 }
+        let said = (!self.terminal).then(Instant::now);
+        Part { all: self.all.clone(), bar, units, owed: 0.0, said }
     }
 
     /// A line for people.
@@ -59,7 +60,12 @@ pub(crate) struct Part {
     bar: ProgressBar,
     units: f64,
     owed: f64,
+    /// When something was last said, where nobody sees the bar.
+    said: Option<Instant>,
 }
+
+/// Between two lines about a long part, where nobody sees the bar.
+const SILENCE: Duration = Duration::from_secs(60);
 
 impl Part {
     /// `steps` more are done.
@@ -69,6 +75,15 @@ impl Part {
         let whole = self.owed.floor();
         self.all.inc(whole as u64);
         self.owed -= whole;
+        if let Some(said) = &mut self.said
+            && said.elapsed() > SILENCE
+        {
+            *said = Instant::now();
+            let (name, at, of) = (self.bar.prefix(), self.bar.position(), self.bar.length());
+            let (of, left) = (of.unwrap_or(at), self.bar.eta().as_secs_f64());
+            let left = crate::report::duration(left);
+            let _ = writeln!(std::io::stderr(), "{name}: {at} of {of}, {left} left");
+        }
     }
 
     /// A remark beside the bar.

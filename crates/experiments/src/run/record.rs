@@ -4,10 +4,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use score_nets::fused::Isa;
 use serde::{Deserialize, Serialize};
 
+use super::read_json;
 use crate::atomic;
 
 /// How a session ended.
@@ -31,6 +32,7 @@ pub(crate) enum End {
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Session {
     pub(crate) started: String,
+    #[serde(with = "crate::number")]
     pub(crate) seconds: f64,
     pub(crate) ended: End,
     /// The error that ended it.
@@ -82,9 +84,7 @@ impl Record {
 
     /// Reads a record.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let shown = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-        serde_json::from_str(&text).with_context(|| format!("{shown} is damaged"))
+        read_json(path)
     }
 
     /// Writes it.

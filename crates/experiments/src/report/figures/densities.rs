@@ -48,7 +48,12 @@ pub(super) fn figure(data: &ReportData, dataset: &str) -> Result<Figure> {
     }
     let reference = cols.first().map(|c| c.top.clone()).unwrap_or_default();
     let top_density = quantile(&reference, 0.995).max(1e-12);
-    let differences: Vec<Array2<f64>> = cols.iter().map(|c| &c.bottom - &c.top).collect();
+    // Of counts that add up to nothing there is no density to compare.
+    let difference = |c: &Column| match c.bottom.dim() == c.top.dim() {
+        true => &c.bottom - &c.top,
+        false => Array2::zeros(c.top.dim()),
+    };
+    let differences: Vec<Array2<f64>> = cols.iter().map(difference).collect();
     let reach = differences.iter().map(|d| quantile(&d.mapv(f64::abs), 0.99)).fold(1e-12, f64::max);
 
     let (label, bar) = (64.0, 62.0);

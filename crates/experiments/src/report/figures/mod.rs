@@ -10,6 +10,7 @@ mod trajectories;
 use anyhow::Result;
 
 use super::data::ReportData;
+use super::html::Html;
 
 /// A named figure.
 #[derive(Clone, Debug)]
@@ -17,11 +18,11 @@ pub struct Figure {
     /// File name without its ending.
     pub name: String,
     /// The drawing.
-    pub svg: String,
+    pub svg: Html,
 }
 
 impl Figure {
-    pub(crate) fn new(name: impl Into<String>, svg: String) -> Self {
+    pub(crate) fn new(name: impl Into<String>, svg: Html) -> Self {
         Self { name: name.into(), svg }
     }
 }
