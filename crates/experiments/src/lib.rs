@@ -7,11 +7,15 @@
 //! - [`model`], [`npy`], [`atomic`]: models by file name, arrays on disk, files that are whole or absent.
 
 pub mod atomic;
+mod checks;
 pub mod cli;
 pub mod model;
 pub mod npy;
+pub(crate) mod number;
 pub mod ode_sde_gap;
 pub mod report;
 pub mod run;
+pub(crate) mod shell;
+pub(crate) mod signals;
 pub(crate) mod studies;
 pub mod verify;

@@ -5,16 +5,17 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, Axis, s};
 use sde_core::{Key, Potential, Probe, ScoreJvp, Sde, State};
 use serde_json::json;
 use solvers::density::{
     Divergence, FlowDensity, LogPrior, PathDensity, Pixels, bits_per_dim, dequantise,
     extrapolated_log_density, flow_log_density, sampler_log_density, standard_log_prior,
 };
-use solvers::{Control, Summary};
+use solvers::{Control, SolveError, Summary};
 
 use super::Output;
+use super::bad_rows::{BadRowOptions, Lost, RowByRow, with_values};
 use super::options::{Dtype, ModelOptions};
 use super::steps::{Otherwise, StepOptions};
 use crate::model::{self, Model};
@@ -26,7 +27,7 @@ pub(super) struct DensityOptions {
     /// Log-density of the model's samples, at points [n, d] and the time --t-end
     #[arg(long, value_enum)]
     pub(super) method: Option<How>,
-    /// Random probes of flow-hutchinson (default: 16); two at least for a standard error
+    /// Random probes of flow-hutchinson (default: 16); 12 at least for a standard error
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     probes: Option<u32>,
     /// Law of the probes (default: rademacher)
@@ -35,7 +36,8 @@ pub(super) struct DensityOptions {
     /// Stochasticity of the sampler, for identity: 0 is the flow, 1 the reverse SDE (default: 1)
     #[arg(long, value_name = "E", allow_negative_numbers = true)]
     eta: Option<f64>,
-    /// Paths from every point, for identity with --eta above 0 (default: 1000)
+    /// Paths from every point, for identity with --eta above 0 (default: 1000); 12 at
+    /// least for a standard error
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     paths: Option<u32>,
     #[command(flatten)]
@@ -92,6 +94,16 @@ struct Found {
     summary: Summary,
 }
 
+/// Where rows that cannot be solved go.
+#[derive(Clone, Copy)]
+struct Watched<'a> {
+    lost: &'a Lost,
+    bad_rows: BadRowOptions,
+}
+
+/// Rows `start .. start + len` of a table.
+type TableOf<'a> = dyn Fn(usize, usize) -> Result<Array2<f64>> + 'a;
+
 /// Rows of a block of paths on a grid.
 const BLOCK_ROWS: u64 = 512;
 
@@ -124,7 +136,7 @@ impl DensityOptions {
         &self,
         how: How,
         options: &ModelOptions,
-        points: &Path,
+        (points, bad_rows): (&Path, BadRowOptions),
         out: &Path,
         output: &Output,
     ) -> Result<()> {
@@ -132,28 +144,46 @@ impl DensityOptions {
         let pixels = self.bits_per_dim.as_deref().map(Pixels::parse).transpose()?;
         let model = options.open(Dtype::F64)?;
         let sde = model.sde(options.sde.as_deref())?;
-        let mut x = npy::read_rows(points)?;
+        let mut x = bad_rows.read_rows(points)?;
         let (shape, dim) = (x.shape().to_vec(), model.dim());
         ensure!(x.ncols() == dim, "{}: expected [n, {dim}], found {shape:?}", points.display());
+        let lost = Lost::default();
+        let by_row = |rows: &Array2<f64>, columns: &[String], f: &TableOf<'_>| {
+            let (options, lost, path) = (bad_rows, &lost, points);
+            RowByRow { options, lost, path, rows, columns }.table((0, rows.nrows()), f)
+        };
         if let (true, Some(pixels)) = (self.dequantise, pixels) {
-            let flat: Vec<f64> = x.iter().copied().collect();
-            x = Array2::from_shape_vec(x.dim(), dequantise(&flat, pixels, self.key().fold(1), 0)?)?;
+            let columns: Vec<String> = (0..dim).map(|i| format!("level {i}")).collect();
+            x = by_row(&x, &columns, &|a, len| {
+                let flat: Vec<f64> = x.slice(s![a..a + len, ..]).iter().copied().collect();
+                let levels = dequantise(&flat, pixels, self.key().fold(1), (a * dim) as u64)?;
+                Ok(Array2::from_shape_vec((len, dim), levels)?)
+            })?;
         }
+        let watched = Watched { lost: &lost, bad_rows };
         let found = match &model {
             Model::Analytic(target) => {
                 let score = target.under(sde.as_ref())?;
                 let exact = |x: &Array2<f64>| score.log_density(x, sde.horizon());
-                self.find(how, sde.as_ref(), &score, &x, Some(&exact))?
+                self.find(how, sde.as_ref(), &score, &x, Some(&exact), watched)
             }
             Model::Network(net) => {
                 let x = model::to_tensor(&x, net.dtype())?;
-                self.find(how, sde.as_ref(), net.as_ref(), &x, None)?
+                self.find(how, sde.as_ref(), net.as_ref(), &x, None, watched)
             }
         };
+        let found = found.map_err(|e| match e.downcast::<SolveError>() {
+            Ok(e) => with_values(e, points, &x),
+            Err(e) => e,
+        })?;
         let (columns, table) = table(&found, pixels.map(|p| (p, dim)));
-        npy::check_finite(table.view())?;
+        let named: Vec<String> = columns.iter().map(|c| (*c).to_owned()).collect();
+        let table = by_row(&x, &named, &|a, len| Ok(table.slice(s![a..a + len, ..]).to_owned()))?;
+        let n_lost = lost.say(x.nrows() as u64, output)?;
         npy::write(out, table.view())?;
-        let means: Vec<f64> = table.mean_axis(Axis(0)).map_or_else(Vec::new, |m| m.to_vec());
+        let kept: Vec<usize> = (0..x.nrows()).filter(|i| table[[*i, 0]].is_finite()).collect();
+        let means = table.select(Axis(0), &kept).mean_axis(Axis(0));
+        let means: Vec<f64> = means.map_or_else(Vec::new, |m| m.to_vec());
         let named: serde_json::Map<_, _> =
             columns.iter().map(|c| (*c).to_owned()).zip(means.iter().map(|m| json!(m))).collect();
         let report = json!({
@@ -162,7 +192,7 @@ impl DensityOptions {
             "eta": if how == How::Identity { self.eta() } else { 0.0 },
             "t_end": self.steps.t_end(sde.as_ref())?, "extrapolated": self.extrapolate,
             "nfe": found.summary.nfe, "accepted": found.summary.accepted,
-            "rejected": found.summary.rejected, "seed": self.seed.unwrap_or(0), "out": out,
+            "rejected": found.summary.rejected, "lost": n_lost, "seed": self.seed.unwrap_or(0), "out": out,
             "seconds": start.elapsed().as_secs_f64(),
         });
         let shown: Vec<String> =
@@ -187,6 +217,7 @@ impl DensityOptions {
         model: &M,
         x: &S,
         exact: Option<&LogPrior<'_, S>>,
+        Watched { lost, bad_rows }: Watched<'_>,
     ) -> Result<Found> {
         let standard = |x: &S| standard_log_prior(sde, x);
         let prior: &LogPrior<'_, S> = match (self.prior, exact) {
@@ -205,7 +236,9 @@ impl DensityOptions {
             let control = self.steps.upward(sde, otherwise)?;
             let n_paths = self.paths.unwrap_or(1000).into();
             let paths = PathDensity { eta, n_paths, control, block_rows: BLOCK_ROWS };
-            let found = sampler_log_density(&paths, sde, model, x, prior, key, 0)?;
+            let found = lost.watch(bad_rows, |bad| {
+                sampler_log_density((&paths, bad), sde, model, x, prior, key, 0)
+            })?;
             return Ok(Found {
                 log_density: found.log_density,
                 effective_paths: found.std_error.is_some().then_some(found.effective_paths),
@@ -227,11 +260,13 @@ impl DensityOptions {
         let adaptive = matches!(control, Control::Adaptive { .. });
         ensure!(adaptive || !self.extrapolate, "--extrapolate needs --rtol, not --steps");
         let flow = FlowDensity { divergence, control, block_rows: BLOCK_ROWS };
-        let found = if self.extrapolate {
-            extrapolated_log_density(&flow, sde, model, x, prior, key, 0)
-        } else {
-            flow_log_density(&flow, sde, model, x, prior, key, 0)
-        }?;
+        let found = lost.watch(bad_rows, |bad| {
+            if self.extrapolate {
+                extrapolated_log_density((&flow, bad), sde, model, x, prior, key, 0)
+            } else {
+                flow_log_density((&flow, bad), sde, model, x, prior, key, 0)
+            }
+        })?;
         let (log_density, std_error) = (found.log_density, found.std_error);
         Ok(Found { log_density, std_error, effective_paths: None, summary: found.summary })
     }

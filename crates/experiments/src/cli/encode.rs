@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use ndarray::Array2;
-use sde_core::{Score, Sde, State};
+use ndarray::{Array2, s};
 use serde_json::json;
-use solvers::{Control, Method, Summary, flow, slerp, temper};
+use solvers::{Control, SolveError, flow, slerp, temper};
 
 use super::Output;
+use super::bad_rows::{BadRowOptions, Lost, RowByRow, with_values};
 use super::options::{Dtype, ModelOptions};
 use super::sample::method_named;
 use super::steps::{Otherwise, StepOptions, reversed};
@@ -59,6 +59,9 @@ pub(super) struct DecodeCommand {
     share: Option<f64>,
 }
 
+/// Rows that are solved together.
+const BLOCK_ROWS: u64 = 512;
+
 #[derive(Debug, clap::Args)]
 struct Common {
     #[command(flatten)]
@@ -68,6 +71,8 @@ struct Common {
     method: String,
     #[command(flatten)]
     steps: StepOptions,
+    #[command(flatten)]
+    bad_rows: BadRowOptions,
     /// Where the result [n, d] goes
     #[arg(long, value_name = "FILE.npy")]
     out: PathBuf,
@@ -75,23 +80,34 @@ struct Common {
 
 impl EncodeCommand {
     pub(super) fn run(&self, output: &Output) -> Result<()> {
-        let x = npy::read_rows(&self.points)?;
-        self.common.run(&self.points, &x, &|up| up, "latents", output)
+        let x = self.common.bad_rows.read_rows(&self.points)?;
+        self.common.run(&self.points, &x, &|up| up, "latents", &Lost::default(), output)
     }
 }
 
 impl DecodeCommand {
     pub(super) fn run(&self, output: &Output) -> Result<()> {
-        let mut z = npy::read_rows(&self.latents)?;
+        let (options, lost) = (self.common.bad_rows, Lost::default());
+        let mut z = options.read_rows(&self.latents)?;
         if let (Some(path), Some(share)) = (&self.towards, self.share) {
-            let other = npy::read_rows(path)?;
+            let other = options.read_rows(path)?;
             let (shown, shape, found) = (path.display(), z.shape(), other.shape());
             ensure!(shape == found, "{shown}: expected {shape:?}, found {found:?}");
             ensure!((0.0..=1.0).contains(&share), "--share is {share}, expected 0 to 1");
-            z = slerp(&z, &other, share)?;
+            z = if options.keep_going {
+                let columns: Vec<String> = (0..z.ncols()).map(|i| format!("x{}", i + 1)).collect();
+                let (lost, rows, columns) = (&lost, &z, &columns[..]);
+                let by_row = RowByRow { options, lost, path: &self.latents, rows, columns };
+                let part = |x: &Array2<f64>, a, len| x.slice(s![a..a + len, ..]).to_owned();
+                by_row.table((0, z.nrows()), &|a, len| {
+                    Ok(slerp(&part(&z, a, len), &part(&other, a, len), share)?)
+                })?
+            } else {
+                slerp(&z, &other, share)?
+            };
         }
         let z = temper(&z, self.temperature)?;
-        self.common.run(&self.latents, &z, &reversed, "data", output)
+        self.common.run(&self.latents, &z, &reversed, "data", &lost, output)
     }
 }
 
@@ -102,6 +118,7 @@ impl Common {
         x: &Array2<f64>,
         direct: &dyn Fn(Control) -> Control,
         what: &str,
+        lost: &Lost,
         output: &Output,
     ) -> Result<()> {
         let start = Instant::now();
@@ -120,22 +137,31 @@ impl Common {
         let (rows, summary) = match &model {
             Model::Analytic(target) => {
                 let score = target.under(sde.as_ref())?;
-                taken(method, &control, sde.as_ref(), &score, x)?
+                lost.watch(self.bad_rows, |bad| {
+                    flow(method, (&control, bad), sde.as_ref(), &score, x, BLOCK_ROWS)
+                })
             }
             Model::Network(net) => {
                 let x = model::to_tensor(x, net.dtype())?;
-                let (end, summary) = taken(method, &control, sde.as_ref(), net.as_ref(), &x)?;
-                (model::to_rows(&end)?, summary)
+                let done = lost.watch(self.bad_rows, |bad| {
+                    flow(method, (&control, bad), sde.as_ref(), net.as_ref(), &x, BLOCK_ROWS)
+                });
+                done.and_then(|(end, summary)| {
+                    let ours =
+                        |e: anyhow::Error| SolveError::Setup(sde_core::Error::Model(e.into()));
+                    Ok((model::to_rows(&end).map_err(ours)?, summary))
+                })
             }
-        };
-        npy::check_finite(rows.view())?;
+        }
+        .map_err(|e| with_values(e, path, x))?;
+        let n_lost = lost.say(rows.nrows() as u64, output)?;
         npy::write(&self.out, rows.view())?;
         let seconds = start.elapsed().as_secs_f64();
         let report = json!({
             "out": self.out, "n": rows.nrows(), "dim": dim, "sde": sde.name(),
             "method": method.name(), "t_end": self.steps.t_end(sde.as_ref())?,
             "nfe": summary.nfe, "accepted": summary.accepted, "rejected": summary.rejected,
-            "seconds": seconds,
+            "lost": n_lost, "seconds": seconds,
         });
         let text = format!(
             "{what} of {} rows in {}: {} on {}, {} evaluations a row at most, {seconds:.2} s",
@@ -147,14 +173,4 @@ impl Common {
         );
         output.emit(&report, &text)
     }
-}
-
-fn taken<S: State>(
-    method: Method,
-    control: &Control,
-    sde: &dyn Sde,
-    score: &dyn Score<S>,
-    x: &S,
-) -> Result<(S, Summary)> {
-    Ok(flow(method, control, sde, score, x, 512)?)
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a command, `--json` and one-line errors everywhere.
 
+mod bad_rows;
 mod density;
 mod encode;
 mod list;
@@ -20,8 +21,11 @@ use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use score_nets::fused::Isa;
+use sde_core::shorten;
 
+use crate::signals;
 pub use output::Output;
+use output::ReaderGone;
 
 /// Score-based diffusion through SDEs: train, sample, measure the ODE-SDE gap, report it.
 #[derive(Debug, Parser)]
@@ -31,7 +35,8 @@ pub struct Cli {
     /// Print exactly one JSON object on standard output, everything else on standard error
     #[arg(long, global = true)]
     json: bool,
-    /// Threads to compute with (default: one a core); the results do not depend on it
+    /// Threads to compute with (default: one a core; at most 64, or four a core where that is more);
+    /// the results do not depend on it
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Instruction set of the hand-written kernels: amx, avx512, avx2 or portable (default: the first
@@ -58,7 +63,8 @@ enum Command {
 }
 
 /// Runs one command line and turns its outcome into an exit code: 0, 1 for an error or a missed
-/// reference, 2 for a command line that cannot be understood, 130 when interrupted.
+/// reference, 2 for a command line that cannot be understood, 130 when interrupted (143 when
+/// terminated), 141 when nobody reads standard output any more.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -66,6 +72,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
+        // As a process that a broken pipe ends: without a word.
+        Err(error) if error.is::<ReaderGone>() => ExitCode::from(141),
         Err(error) => {
             complain(&chain(&error));
             ExitCode::FAILURE
@@ -74,15 +82,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<u8> {
+    signals::watch();
     if let Some(isa) = cli.isa {
         isa.choose()?;
     }
-    let mut pool =
-        rayon::ThreadPoolBuilder::new().start_handler(|_| score_nets::fused::flush_denormals());
-    if let Some(n) = cli.threads {
-        pool = pool.num_threads(n.into());
-    }
-    pool.build_global().context("cannot start the threads")?;
+    rayon::ThreadPoolBuilder::new()
+        .start_handler(|_| score_nets::fused::flush_denormals())
+        .num_threads(threads(cli.threads))
+        .build_global()
+        .context("cannot start the threads")?;
     let output = Output::new(cli.json);
     match cli.command {
         Command::List(args) => list::list(&args, &output).map(|()| 0),
@@ -97,6 +105,15 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Metric(args) => metric::metric(&args, &output).map(|()| 0),
         Command::Verify(args) => verify::verify(&args, &output),
     }
+}
+
+/// The threads to start: those asked for, here or by `RAYON_NUM_THREADS`, or one a core. Far more than
+/// cores compute nothing faster, and take minutes to start.
+fn threads(asked: Option<u16>) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, Into::into);
+    let variable = || std::env::var("RAYON_NUM_THREADS").ok()?.parse().ok();
+    let asked = asked.map(usize::from).or_else(variable).filter(|n| *n > 0);
+    asked.unwrap_or(cores).min((4 * cores).max(64))
 }
 
 /// An error with its causes, each said once: some repeat theirs.
@@ -114,7 +131,7 @@ fn chain(error: &anyhow::Error) -> String {
 /// One line on standard error; a reader who closed it is nobody's concern.
 fn complain(message: &str) {
     let line: Vec<&str> = message.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
-    let _ = writeln!(std::io::stderr(), "error: {}", line.join(" "));
+    let _ = writeln!(std::io::stderr(), "error: {}", shorten(&line.join(" ")));
 }
 
 /// Help and version go to standard output as they are; a mistake becomes one line.

@@ -1,6 +1,7 @@
 //! Standard output: one JSON object, or lines for people.
 
-use std::io::Write;
+use std::fmt;
+use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -31,16 +32,29 @@ impl Output {
     /// Prints a command's result, once: `value` as one JSON object, or `text`.
     ///
     /// # Errors
-    /// When standard output is closed or full.
+    /// When standard output is full; `ReaderGone` when it is a pipe that nobody reads.
     pub fn emit(self, value: &impl Serialize, text: &str) -> Result<()> {
         let line =
             if self.json { serde_json::to_string(value)? } else { text.trim_end().to_owned() };
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{line}")
-            .and_then(|()| out.flush())
-            .context("cannot write to standard output")
+        match writeln!(out, "{line}").and_then(|()| out.flush()) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(ReaderGone.into()),
+            written => written.context("cannot write to standard output"),
+        }
     }
 }
+
+/// Whoever read standard output has gone, as `head` does.
+#[derive(Debug)]
+pub(super) struct ReaderGone;
+
+impl fmt::Display for ReaderGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody reads standard output")
+    }
+}
+
+impl std::error::Error for ReaderGone {}
 
 /// Lays rows out in columns, the first row as a heading.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {

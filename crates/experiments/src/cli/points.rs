@@ -3,18 +3,19 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use fp_residual::{log_density_residual, network_residual};
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, s};
 use sde_core::sde::check_time;
 use sde_core::{Derivatives, Potential, Sde};
 use serde_json::json;
 
 use super::Output;
+use super::bad_rows::{BadRowOptions, Lost, RowByRow};
 use super::density::DensityOptions;
 use super::options::{Dtype, ModelOptions};
 use crate::model::{self, Model};
-use crate::npy::{self, RowWriter};
+use crate::npy::RowWriter;
 
 /// Rows that are in memory at a time.
 const CHUNK: usize = 8192;
@@ -44,7 +45,7 @@ pub(super) struct ResidualCommand {
 /// dx/dt = v = a x - g^2/2 s. identity: log p(x) = phi + log E exp(h(X_T) + int R dt),
 /// h = log p_T - phi, dX = (a X - (1-eta^2)/2 g^2 s) dt + eta g dW, with the residual R of
 /// `residual`: the density of the sampler of any --eta. Columns: log_density, std_error (over probes
-/// or paths, where there are several), bits_per_dim = -log p/(d ln 2) + 8 (0..1) or + 7 (-1..1) if
+/// or paths, from 12 on), bits_per_dim = -log p/(d ln 2) + 8 (0..1) or + 7 (-1..1) if
 /// asked for, effective_paths.
 ///
 /// Networks are evaluated in f64 unless --dtype f32 is given.
@@ -69,6 +70,8 @@ struct Points {
     /// Points [n, 1+d]: a row is t, x1, ..., xd
     #[arg(long, value_name = "FILE.npy")]
     points: PathBuf,
+    #[command(flatten)]
+    bad_rows: BadRowOptions,
     /// Where the table [n, columns] goes, in f64
     #[arg(long, value_name = "FILE.npy")]
     out: PathBuf,
@@ -88,9 +91,9 @@ impl ResidualCommand {
 impl LogpCommand {
     pub(super) fn run(&self, output: &Output) -> Result<()> {
         self.density.check()?;
-        let Points { model, points, out } = &self.points;
+        let Points { model, points, bad_rows, out } = &self.points;
         match self.density.method {
-            Some(how) => self.density.run(how, model, points, out, output),
+            Some(how) => self.density.run(how, model, (points, *bad_rows), out, output),
             None => self.points.run(output, |_| vec!["potential".to_owned()]),
         }
     }
@@ -102,7 +105,7 @@ impl Points {
         let start = Instant::now();
         let model = self.model.open(Dtype::F64)?;
         let sde = model.sde(self.model.sde.as_deref())?;
-        let rows = npy::read_rows(&self.points)?;
+        let mut rows = self.bad_rows.read_rows(&self.points)?;
         let (n, dim) = (rows.nrows(), model.dim());
         let shown = self.points.display();
         ensure!(
@@ -111,20 +114,28 @@ impl Points {
             1 + dim,
             rows.shape()
         );
-        for (row, &t) in rows.column(0).iter().enumerate() {
-            check_time(sde.as_ref(), t).with_context(|| format!("{shown}: row {row}"))?;
+        // A rounding beyond an end of time is the end; what is further out is refused with its row.
+        for t in rows.column_mut(0) {
+            *t = check_time(sde.as_ref(), *t).unwrap_or(*t);
         }
         let columns = columns(dim);
-        let mut writer = RowWriter::create(&self.out, n, columns.len())?;
-        for (k, chunk) in rows.axis_chunks_iter(Axis(0), CHUNK).enumerate() {
-            let table = table(&model, sde.as_ref(), chunk)?;
-            let table = table.slice(s![.., ..columns.len()]);
-            npy::check_finite(table).with_context(|| format!("rows from {}", k * CHUNK))?;
-            writer.push(table)?;
+        let (lost, sde) = (Lost::default(), sde.as_ref());
+        let (options, path, n_columns) = (self.bad_rows, &self.points, columns.len());
+        let (rows, lost) = (&rows, &lost);
+        let by_row = RowByRow { options, lost, path, rows, columns: &columns };
+        let part = |start: usize, len: usize| {
+            let rows = rows.slice(s![start..start + len, ..]);
+            rows.column(0).iter().try_for_each(|&t| check_time(sde, t).map(drop))?;
+            Ok(table(&model, sde, rows)?.slice(s![.., ..n_columns]).to_owned())
+        };
+        let mut writer = RowWriter::create(&self.out, n, n_columns)?;
+        for start in (0..n).step_by(CHUNK) {
+            writer.push(by_row.table((start, CHUNK.min(n - start)), &part)?.view())?;
         }
+        let lost = lost.say(n as u64, output)?;
         writer.finish()?;
         let report = json!({"rows": n, "columns": columns, "sde": sde.name(),
-            "out": self.out, "seconds": start.elapsed().as_secs_f64()});
+            "lost": lost, "out": self.out, "seconds": start.elapsed().as_secs_f64()});
         let text = format!("{n} rows of {} in {}", columns.join(", "), self.out.display());
         output.emit(&report, &text)
     }

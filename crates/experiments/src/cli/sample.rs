@@ -1,21 +1,24 @@
 //! `sample`: particles through a reverse-time SDE or ODE, to a file, block by block.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{Array2, s};
+use sde_core::counts::in_time;
 use sde_core::sde::check_time;
 use sde_core::{Key, Score, Sde, State, TimeGrid, Tolerance};
 use serde_json::json;
 use solvers::{Control, End, Method, Sampler, SolveError, Summary, sample_from};
 
 use super::Output;
+use super::bad_rows::{BadRowOptions, Lost, with_values};
 use super::options::{Dtype, ModelOptions};
+use crate::checks;
 use crate::model::{self, Model};
-use crate::npy::{self, RowWriter};
+use crate::npy::RowWriter;
 
 /// Draw samples by integrating a model's reverse-time SDE or probability-flow ODE
 ///
@@ -80,6 +83,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 512,
           value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     block_rows: u64,
+    #[command(flatten)]
+    bad_rows: BadRowOptions,
     /// Where the samples go
     #[arg(long, value_name = "FILE.npy")]
     out: PathBuf,
@@ -110,17 +115,23 @@ pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
     let model = args.model.open(Dtype::F32)?;
     let sde = model.sde(args.model.sde.as_deref())?;
     let sampler = args.sampler(sde.as_ref())?;
-    let x0 = args.x0.as_deref().map(npy::read_rows).transpose()?;
+    let x0 = args.x0.as_deref().map(|path| args.bad_rows.read_rows(path)).transpose()?;
     if let (Some(x0), Some(path)) = (&x0, &args.x0) {
         let (found, dim) = (x0.shape(), model.dim());
         ensure!(x0.ncols() == dim, "{}: expected [n, {dim}], found {found:?}", path.display());
     }
     let n = x0.as_ref().map_or(args.n.unwrap_or(0), |x| x.nrows() as u64);
+    // Adaptive steps are many or few: one is the least.
+    let steps = u64::from(args.steps.unwrap_or(1));
+    let work = in_time(&[("evaluations", sampler.method.nfe(steps)), ("particles", n)])?;
+    checks::announce(work);
     let mut job = Job {
         sampler: &sampler,
         sde: sde.as_ref(),
         key: Key::root(args.seed),
-        x0,
+        x0: x0.zip(args.x0.as_deref()),
+        bad_rows: args.bad_rows,
+        lost: Lost::default(),
         n,
         dim: model.dim(),
         writer: RowWriter::create(&args.out, usize::try_from(n)?, model.dim())?,
@@ -137,13 +148,14 @@ pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
         }
     };
     job.bar.finish_and_clear();
+    let lost = job.lost.say(n, output)?;
     job.writer.finish()?;
     let seconds = start.elapsed().as_secs_f64();
     let report = json!({
         "out": args.out, "n": n, "dim": model.dim(), "sde": sde.name(),
         "method": sampler.method.name(), "eta": sampler.eta, "end": sampler.end.name(),
         "nfe": summary.nfe, "accepted": summary.accepted, "rejected": summary.rejected,
-        "seed": args.seed, "seconds": seconds,
+        "lost": lost, "seed": args.seed, "seconds": seconds,
     });
     let text = format!(
         "{n} samples in {}: {} on {} with eta = {}, {} evaluations a particle at most, {seconds:.2} s",
@@ -179,8 +191,8 @@ impl Args {
         }
         let t_start = self.t_start.unwrap_or(sde.horizon());
         let t_end = self.t_end.unwrap_or(default_end(sde));
-        check_time(sde, t_start).context("--t-start")?;
-        check_time(sde, t_end).context("--t-end")?;
+        let t_start = check_time(sde, t_start).context("--t-start")?;
+        let t_end = check_time(sde, t_end).context("--t-end")?;
         let end = match &self.end {
             Some(name) => End::parse(name)?,
             None if !self.denoise => End::Plain,
@@ -229,7 +241,9 @@ struct Job<'a> {
     sampler: &'a Sampler,
     sde: &'a dyn Sde,
     key: Key,
-    x0: Option<Array2<f64>>,
+    x0: Option<(Array2<f64>, &'a Path)>,
+    bad_rows: BadRowOptions,
+    lost: Lost,
     n: u64,
     dim: usize,
     writer: RowWriter,
@@ -244,7 +258,7 @@ impl Job<'_> {
         to_state: &(dyn Fn(Array2<f64>) -> Result<S> + Sync),
         to_rows: &(dyn Fn(S) -> Result<Array2<f64>> + Sync),
     ) -> Result<Summary> {
-        let Self { sampler, sde, key, x0, n, dim, writer, bar } = self;
+        let Self { sampler, sde, key, x0, bad_rows, lost, n, dim, writer, bar } = self;
         // The solver carries errors of ours through unchanged.
         let ours = |e: anyhow::Error| sde_core::Error::Model(e.into());
         let mut write = |x: S| -> Result<()> {
@@ -254,19 +268,24 @@ impl Job<'_> {
             Ok(())
         };
         let mut sink = |_: u64, x: S| write(x).map_err(|e| SolveError::Setup(ours(e)));
-        let summary = match x0 {
-            Some(x0) => {
+        match x0 {
+            Some((x0, path)) => {
                 let start = |first: u64, len: usize| {
                     let first = usize::try_from(first).unwrap_or(usize::MAX);
                     to_state(x0.slice(s![first..first + len, ..]).to_owned()).map_err(ours)
                 };
-                sample_from(sampler, *sde, score, *n, *key, &start, &mut sink)
+                let done = lost.watch(*bad_rows, |bad| {
+                    sample_from((*sampler, bad), *sde, score, *n, *key, &start, &mut sink)
+                });
+                done.map_err(|e| with_values(e, path, x0))
             }
             None => {
                 let like = to_state(Array2::zeros((1, *dim)))?;
-                solvers::sample(sampler, *sde, score, *n, *key, &like, &mut sink)
+                let done = lost.watch(*bad_rows, |bad| {
+                    solvers::sample((*sampler, bad), *sde, score, *n, *key, &like, &mut sink)
+                });
+                Ok(done?)
             }
-        };
-        Ok(summary?)
+        }
     }
 }

@@ -40,7 +40,7 @@ impl StepOptions {
     /// The time of the data.
     pub(super) fn t_end(&self, sde: &dyn Sde) -> Result<f64> {
         let t_end = self.t_end.unwrap_or(default_end(sde));
-        check_time(sde, t_end).context("--t-end")?;
+        let t_end = check_time(sde, t_end).context("--t-end")?;
         let horizon = sde.horizon();
         ensure!(
             t_end < horizon,

@@ -7,11 +7,11 @@ use ndarray::Array3;
 use toml::Value;
 
 use super::cell::{Cell as Name, cells};
-use super::config::{Config, preset_text};
-use super::results::Results;
-use crate::npy;
+use super::config::{self, Config, preset_text};
+use super::results::{Results, Row};
 use crate::report::data::{Cell, Difference, Loss, Paths, ReportData, Truth};
 use crate::run::{Record, RunFolder, read_log};
+use crate::{npy, shell};
 
 /// Reads everything a report needs.
 pub(super) fn collect(
@@ -34,14 +34,24 @@ pub(super) fn collect(
         ..ReportData::default()
     };
     for cell in cells(config)? {
+        // Of the others there is nothing to show but why.
+        let measured = |row: &Row| row.dataset == cell.dataset && row.w_r == cell.w_r;
+        if !results.rows.iter().any(measured) {
+            continue;
+        }
         let name = cell.name();
+        let again = || {
+            format!(
+                "damaged (delete samples/{name}.json and report.html, and `run` makes it again)"
+            )
+        };
         let losses = log.iter().filter(|l| l.network == name);
         data.cells.push(Cell {
             dataset: cell.dataset.clone(),
             w_r: cell.w_r,
-            ode: array(format!("{name}_ode_counts.npy"))?,
-            sde: array(format!("{name}_sde_counts.npy"))?,
-            paths: read_paths(folder, &cell)?,
+            ode: array(format!("{name}_ode_counts.npy")).with_context(again)?,
+            sde: array(format!("{name}_sde_counts.npy")).with_context(again)?,
+            paths: read_paths(folder, &cell).with_context(again)?,
             losses: losses
                 .map(|l| Loss { step: l.step, dsm: l.dsm, residual: l.residual })
                 .collect(),
@@ -49,10 +59,11 @@ pub(super) fn collect(
     }
     for floor in &results.floors {
         let name = &floor.dataset;
+        let again = || "damaged (delete report.html, and `run` makes it again)";
         data.truths.push(Truth {
             dataset: name.clone(),
-            first: array(format!("{name}_truth_counts.npy"))?,
-            second: array(format!("{name}_truth2_counts.npy"))?,
+            first: array(format!("{name}_truth_counts.npy")).with_context(again)?,
+            second: array(format!("{name}_truth2_counts.npy")).with_context(again)?,
         });
     }
     data.results = results;
@@ -100,9 +111,12 @@ fn command(root: &Path, config: &Config) -> String {
             if Config { seed, models: models.clone(), ..preset.clone() } == *config
                 && models.is_none() =>
         {
-            format!("cargo xtask run ode-sde-gap --preset {} --seed {seed}", config.preset)
+            let (name, seed) = (config::NAME, seed.to_string());
+            let words =
+                ["cargo", "xtask", "run", name, "--preset", &config.preset, "--seed", &seed];
+            shell::command(words)
         }
-        _ => format!("cargo xtask run {}/config.toml --out runs/again", root.display()),
+        _ => shell::again(root),
     }
 }
 

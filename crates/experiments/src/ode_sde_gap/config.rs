@@ -3,11 +3,10 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use score_nets::{
     Activation, Draws, Kernels, Optimiser, Proposal, Schedule, Tails, TimeEmbedding, TimeFeature,
-    TimeLaw, TrainConfig, Weighting,
+    TimeLaw, Weighting,
 };
-use sde_core::{TimeGrid, analytic::DataSet};
+use sde_core::TimeGrid;
 use serde::{Deserialize, Serialize};
-use solvers::{End, Method};
 use toml::{Table, Value};
 
 /// The name of the experiment.
@@ -222,7 +221,7 @@ impl Config {
     /// # Errors
     /// One line that names the place and the offending value.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text).map_err(|e| one_line(&e))?;
+        let config: Self = toml::from_str(text).map_err(|e| one_line(&e, text))?;
         // Variants without fields accept any in serde: what does not come back was not understood.
         let (given, read): (Table, Table) = (text.parse()?, config.to_toml()?.parse()?);
         if let Some(key) = lost_key(&given, &read) {
@@ -251,98 +250,7 @@ impl Config {
     /// One line with the key and the offending value.
     pub fn validate(&self) -> Result<()> {
         ensure!(self.experiment == NAME, "experiment = {:?}: expected {NAME:?}", self.experiment);
-        ensure!(!self.data_sets.is_empty(), "data-sets = []: expected at least one data set");
-        ensure!(!self.weights.is_empty(), "weights = []: expected at least one weight");
-        for (k, name) in self.data_sets.iter().enumerate() {
-            DataSet::parse(name).with_context(|| format!("data-sets[{k}]"))?;
-            ensure!(!self.data_sets[..k].contains(name), "data-sets: {name:?} occurs twice");
-        }
-        for (k, w) in self.weights.iter().enumerate() {
-            ensure!(
-                w.is_finite() && *w >= 0.0,
-                "weights[{k}] = {w}: must be finite and non-negative"
-            );
-            ensure!(!self.weights[..k].contains(w), "weights: {w} occurs twice");
-        }
-        let sde = sde_core::sde::parse(&self.sde).context("sde")?;
-        let (t, s, m) = (&self.training, &self.sampling, &self.measuring);
-        let counts = [
-            ("network.hidden", self.network.hidden.len()),
-            ("network.hidden", self.network.hidden.iter().copied().min().unwrap_or(0)),
-            ("training.batch", t.batch),
-            ("training.schedule.steps", self.steps() as usize),
-            ("training.log-every", t.log_every as usize),
-            ("training.checkpoint-every", t.checkpoint_every as usize),
-            ("training.residual.points", t.residual.points),
-            ("sampling.n", s.n as usize),
-            ("sampling.n-ode", s.n_ode() as usize),
-            ("sampling.steps", s.steps),
-            ("sampling.block", s.block),
-            ("measuring.truth", m.truth as usize),
-            ("measuring.cloud", m.cloud),
-            ("measuring.residual-points", m.residual_points),
-            ("measuring.dsm-points", m.dsm_points),
-        ];
-        for (key, value) in counts {
-            ensure!(value > 0, "{key} = {value}: must be at least 1");
-        }
-        ensure!(m.grid >= 2, "measuring.grid = {}: must be at least 2", m.grid);
-        ensure!(s.n <= 1 << 40, "sampling.n = {}: must be at most 2^40", s.n);
-        let positive = [
-            ("measuring.half-width", m.half_width),
-            ("training.t-min", t.t_min),
-            ("network.input-scale", self.network.input_scale),
-            (
-                "training.residual.collocation.half-width",
-                match t.residual.collocation {
-                    Collocation::UniformBox { half_width } => half_width,
-                    Collocation::OnPath => 1.0,
-                },
-            ),
-        ];
-        for (key, value) in positive {
-            ensure!(
-                value.is_finite() && value > 0.0,
-                "{key} = {value}: must be finite and positive"
-            );
-        }
-        ensure!(
-            t.t_min < sde.horizon(),
-            "training.t-min = {}: must be below {}",
-            t.t_min,
-            sde.horizon()
-        );
-        if let TimeLaw::Beta { a, b } = t.time_law {
-            ensure!(
-                a > 0.0 && b > 0.0,
-                "training.time-law: Beta({a}, {b}) needs positive exponents"
-            );
-        }
-        t.proposal.validate().context("training")?;
-        if let Some(tails) = &t.tails {
-            tails.validate().context("training")?;
-        }
-        let train = TrainConfig {
-            optimiser: t.optimiser,
-            ..TrainConfig::new(self.steps(), t.schedule.clone())
-        };
-        train.validate().context("training")?;
-        ensure!(
-            t.clip.is_finite() && t.clip >= 0.0,
-            "training.clip = {}: must not be negative",
-            t.clip
-        );
-        ensure!(
-            (0.0..1.0).contains(&t.ema_decay),
-            "training.ema-decay = {}: must be in [0, 1)",
-            t.ema_decay
-        );
-        self.times()?;
-        Method::parse(&s.ode_method).context("sampling.ode-method")?;
-        let method = Method::parse(&s.sde_method).context("sampling.sde-method")?;
-        ensure!(method.stochastic(), "sampling.sde-method = {:?}: solves ODEs only", s.sde_method);
-        End::parse(&s.end).context("sampling.end")?;
-        Ok(())
+        super::limits::check(self)
     }
 
     /// The times of the sampler, descending.
@@ -354,6 +262,14 @@ impl Config {
         let s = &self.sampling;
         let grid = TimeGrid::parse(&s.grid).context("sampling.grid")?;
         grid.times(&*sde, s.steps, sde.horizon(), s.t_end).context("sampling.steps")
+    }
+
+    /// Evaluations of the score that all networks take together, about.
+    pub fn evaluations(&self) -> f64 {
+        let ((train, sample), m) = (self.cost(), &self.measuring);
+        let cells = self.data_sets.len() * self.weights.len();
+        let measured = m.residual_points + m.dsm_points;
+        cells as f64 * ((train + sample) as f64 + measured as f64 + m.truth as f64)
     }
 
     /// The cost of things, in evaluations of the network's gradient: training of one network, and
@@ -391,8 +307,18 @@ pub(crate) fn lost_key(given: &Table, read: &Table) -> Option<String> {
     })
 }
 
-/// A TOML error as one line: where, and what.
-pub(crate) fn one_line(error: &toml::de::Error) -> anyhow::Error {
+/// A TOML error as one line: the line it is in, where it is about a value, and what.
+pub(crate) fn one_line(error: &toml::de::Error, text: &str) -> anyhow::Error {
     let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-    anyhow::anyhow!("configuration: {message}")
+    let at = error.span().map_or(0, |s| s.start.min(text.len()));
+    let line = text.get(..at).map_or("", |before| {
+        text[before.rfind('\n').map_or(0, |k| k + 1)..].lines().next().unwrap_or("")
+    });
+    match line.split_once('=') {
+        // A field that is missing or unknown is named in the message.
+        Some((key, _)) if !message.contains(" field `") => {
+            anyhow::anyhow!("configuration: {}: {message}", key.trim())
+        }
+        _ => anyhow::anyhow!("configuration: {message}"),
+    }
 }

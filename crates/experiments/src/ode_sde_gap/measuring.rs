@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use fp_residual::{Collocation as Where, FokkerPlanckPenalty};
 use metrics::{Kernel, mmd2, w2};
 use score_nets::{DataSource, Dsm, ScoreNet};
@@ -10,6 +10,7 @@ use sde_core::{Key, analytic::DataSet};
 
 use super::cell::{Cell, Purpose, key};
 use super::config::{Collocation, Config};
+use super::failures::NoFigures;
 use super::results::{Floor, Row};
 use super::sampling::{self, Sampled};
 
@@ -68,9 +69,13 @@ pub(super) fn distances(
     sde: &Sampled,
     row: &mut Row,
 ) -> Result<()> {
-    let name = format!("{}, w_R = {}", row.dataset, row.w_r);
     let inside = |s: &Sampled, who: &str| -> Result<metrics::Histogram2d> {
-        ensure!(s.kept > 0, "{name}: all {} samples of the {who} lie outside the window", s.seen);
+        // Distances of the smaller part would not be those of the samples.
+        if s.kept < s.seen - s.kept {
+            let (seen, outside) = (s.seen, s.seen - s.kept);
+            let line = format!("{outside} of {seen} samples of the {who} lie outside the window");
+            return Err(NoFigures(line).into());
+        }
         s.histogram(config)
     };
     let (t, o, s) = (truth.first.histogram(config)?, inside(ode, "ODE")?, inside(sde, "SDE")?);
@@ -138,13 +143,11 @@ fn average(n: usize, key: Key, loss: impl Fn(usize, Key) -> Result<f64>) -> Resu
 /// Checks that every figure of a row is finite.
 pub(super) fn check(row: &Row) -> Result<()> {
     let figures = serde_json::to_value(row)?;
-    let bad = figures.as_object().into_iter().flatten().find(|(_, v)| v.is_null());
-    ensure!(
-        bad.is_none(),
-        "{}, w_R = {}: {} is not finite",
-        row.dataset,
-        row.w_r,
-        bad.map_or("", |(k, _)| k)
-    );
-    Ok(())
+    // In our JSON, numbers that are not finite are words.
+    let figures = figures.as_object().into_iter().flatten();
+    let bad = figures.filter(|(name, _)| *name != "dataset").find(|(_, v)| v.is_string());
+    match bad {
+        Some((figure, _)) => Err(NoFigures(format!("{figure} is not finite")).into()),
+        None => Ok(()),
+    }
 }

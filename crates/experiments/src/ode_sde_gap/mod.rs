@@ -8,6 +8,8 @@
 mod cell;
 mod collect;
 pub mod config;
+mod failures;
+mod limits;
 mod measuring;
 pub mod official;
 pub(crate) mod overrides;
@@ -31,15 +33,17 @@ use results::{Results, Row};
 use sampling::{Job, Who};
 
 use crate::run::{
-    End, Experiment, Outcome, Progress, Record, RunArgs, RunFolder, Status, stop_flag,
+    End, Experiment, Outcome, Progress, Record, RunArgs, RunFolder, Status, read_json,
 };
-use crate::{atomic, npy, report};
+use crate::signals::stop_flag;
+use crate::{atomic, checks, npy, report, shell};
 
 /// Its entry in the registry.
 pub(crate) const EXPERIMENT: Experiment = Experiment {
     name: config::NAME,
     about: "train scores with and without the Fokker-Planck residual, sample ODE and SDE, measure the gap",
     presets: &config::PRESETS,
+    check: |args| resolve::resolve(args).map(|r| r.config.evaluations()),
     run: |args| run(args, Until::Report),
     report: rebuild_report,
 };
@@ -70,12 +74,14 @@ pub fn run(args: &RunArgs, until: Until) -> Result<Outcome> {
         hash: resolved.hash.clone(),
         seconds: 0.0,
         checkpoints: Vec::new(),
+        failed: Vec::new(),
         next: None,
     };
     if !folder.finished() {
         let mut record = folder.record(config::NAME, &resolved.hash)?;
         record.begin();
         record.write(&folder.path("record.json"))?;
+        checks::announce(resolved.config.evaluations());
         let stop = stop_flag();
         let mut session = Session {
             config: &resolved.config,
@@ -112,10 +118,10 @@ fn complete(outcome: &mut Outcome, folder: &RunFolder, config: &Config) -> Resul
     for cell in cells(config)? {
         let own = existing(&format!("checkpoints/{}.safetensors", cell.name()));
         outcome.checkpoints.extend(cell.given(config).or(own));
+        outcome.failed.extend(failures::known(folder, &cell)?.map(|f| f.to_string()));
     }
     if outcome.status == Status::Interrupted {
-        let dir = outcome.dir.display();
-        outcome.next = Some(format!("cargo xtask run {dir}/config.toml --out {dir} --resume"));
+        outcome.next = Some(shell::resume(&outcome.dir));
     }
     Ok(())
 }
@@ -131,10 +137,7 @@ pub fn rebuild_report(dir: &Path) -> Result<Outcome> {
         .with_context(|| format!("{}/config.toml", dir.display()))?;
     let path = folder.path("results.json");
     ensure!(path.is_file(), "{} is not finished: there is no results.json", dir.display());
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let results: Results =
-        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+    let results: Results = read_json(&path)?;
     let record = Record::read(&folder.path("record.json"))?;
     let hash = results.hash.clone();
     write_report(&folder, &config, results, &record)?;
@@ -146,6 +149,7 @@ pub fn rebuild_report(dir: &Path) -> Result<Outcome> {
         hash,
         seconds: start.elapsed().as_secs_f64(),
         checkpoints: Vec::new(),
+        failed: Vec::new(),
         next: None,
     };
     complete(&mut outcome, &folder, &config)?;
@@ -188,12 +192,15 @@ impl Session<'_> {
         let done = self.cells(&cells, until, &progress);
         progress.clear();
         let Some(mut results) = done? else { return Ok(None) };
-        if until == Until::Trained {
-            return Ok(Some(()));
+        let all = results.failed.len() == cells.len();
+        let why: Vec<String> = results.failed.iter().map(ToString::to_string).collect();
+        if until == Until::Report {
+            results.total_seconds = self.record.seconds() + self.start.elapsed().as_secs_f64();
+            let text = serde_json::to_vec_pretty(&results)?;
+            atomic::write(&self.folder.path("results.json"), &text)?;
+            write_report(self.folder, self.config, results, &self.record)?;
         }
-        results.total_seconds = self.record.seconds() + self.start.elapsed().as_secs_f64();
-        atomic::write(&self.folder.path("results.json"), &serde_json::to_vec_pretty(&results)?)?;
-        write_report(self.folder, self.config, results, &self.record)?;
+        ensure!(!all, "no network gave figures: {}", why.join("; "));
         Ok(Some(()))
     }
 
@@ -215,29 +222,50 @@ impl Session<'_> {
         };
         let mut truths: BTreeMap<String, Truth> = BTreeMap::new();
         for cell in cells {
-            let Some(trained) =
-                training::network(self.config, cell, self.folder, progress, self.stop)?
-            else {
-                return Ok(None);
-            };
-            if until == Until::Trained {
+            if let Some(failed) = failures::known(self.folder, cell)? {
+                results.failed.push(failed);
                 continue;
             }
-            if !truths.contains_key(&cell.dataset) {
-                let truth = measuring::truth(self.config, &cell.dataset)?;
-                for (name, sample) in [("truth", &truth.first), ("truth2", &truth.second)] {
-                    let file = format!("samples/{}_{name}_counts.npy", cell.dataset);
-                    npy::write(&self.folder.path(&file), sample.counts.view())?;
+            match self.cell(cell, until, &mut results.floors, &mut truths, progress) {
+                Ok(Some(row)) => results.rows.extend(row),
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    let failed = failures::keep(self.folder, cell, error)?;
+                    progress.say(&failed.to_string());
+                    results.failed.push(failed);
                 }
-                results.floors.push(truth.floor.clone());
-                truths.insert(cell.dataset.clone(), truth);
             }
-            let Some(row) = self.row(cell, &trained, &truths[&cell.dataset], progress)? else {
-                return Ok(None);
-            };
-            results.rows.push(row);
         }
         Ok(Some(results))
+    }
+
+    /// Trains, samples and measures one network; no row where training is all that was asked for,
+    /// nothing after ctrl-c.
+    fn cell(
+        &mut self,
+        cell: &Cell,
+        until: Until,
+        floors: &mut Vec<results::Floor>,
+        truths: &mut BTreeMap<String, Truth>,
+        progress: &Progress,
+    ) -> Result<Option<Option<Row>>> {
+        let trained = training::network(self.config, cell, self.folder, progress, self.stop)?;
+        let Some(trained) = trained else { return Ok(None) };
+        if until == Until::Trained {
+            return Ok(Some(None));
+        }
+        if !truths.contains_key(&cell.dataset) {
+            // No cell of the data set can be measured without its truth: not an error of this one.
+            let truth = measuring::truth(self.config, &cell.dataset)
+                .map_err(|e| anyhow::anyhow!("the truth of {}: {e:#}", cell.dataset))?;
+            for (name, sample) in [("truth", &truth.first), ("truth2", &truth.second)] {
+                let file = format!("samples/{}_{name}_counts.npy", cell.dataset);
+                npy::write(&self.folder.path(&file), sample.counts.view())?;
+            }
+            floors.push(truth.floor.clone());
+            truths.insert(cell.dataset.clone(), truth);
+        }
+        Ok(self.row(cell, &trained, &truths[&cell.dataset], progress)?.map(Some))
     }
 
     /// Samples and measures one network, or reads what an earlier session measured.
@@ -250,10 +278,8 @@ impl Session<'_> {
     ) -> Result<Option<Row>> {
         let name = cell.name();
         let path = self.folder.path(&format!("samples/{name}.json"));
-        if let Ok(text) = std::fs::read_to_string(&path) {
-            let row: Row = serde_json::from_str(&text)
-                .with_context(|| format!("{} is damaged", path.display()))?;
-            return Ok(Some(row));
+        if path.exists() {
+            return read_json(&path).map(Some);
         }
         let job = |who: Who| Job {
             config: self.config,

@@ -17,7 +17,7 @@ use solvers::{
 
 use super::config::{Config, Starts};
 use crate::report::data::Paths;
-use crate::run::{Progress, RunFolder};
+use crate::run::{Progress, RunFolder, read_json};
 use crate::{atomic, npy};
 
 /// Particles between two saves of the counts. Part of the key of a particle: it stays as it is.
@@ -63,6 +63,7 @@ pub(super) struct Sampled {
 struct State {
     seen: u64,
     kept: u64,
+    #[serde(with = "crate::number")]
     seconds: f64,
     nfe: u64,
 }
@@ -163,7 +164,7 @@ impl Job<'_> {
     /// A state that is not finite, a full device.
     pub(super) fn run(&self) -> Result<Option<Sampled>> {
         let (config, n) = (self.config, self.particles());
-        let mut sampled = self.restore()?;
+        let mut sampled = self.restore();
         let sampler = Sampler {
             method: self.method()?,
             eta: self.eta(),
@@ -247,24 +248,30 @@ impl Job<'_> {
     }
 
     /// What an earlier session has drawn; nothing when its files do not agree.
-    fn restore(&self) -> Result<Sampled> {
+    fn restore(&self) -> Sampled {
         let fresh = Sampled::new(self.config);
-        let (path, counts, cloud) =
-            (self.file("state.json"), self.file("counts.npy"), self.file("cloud.npy"));
-        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(fresh) };
-        let saved: State = serde_json::from_str(&text)
-            .with_context(|| format!("{} is damaged", path.display()))?;
-        let (counts, cloud) = (npy::read_rows(&counts)?, npy::read_rows(&cloud)?);
+        // Damaged files are as good as none: drawing anew gives what they held.
+        let (Ok(saved), Ok(counts), Ok(cloud)) = (
+            read_json::<State>(&self.file("state.json")),
+            npy::read_rows(&self.file("counts.npy")),
+            npy::read_rows(&self.file("cloud.npy")),
+        ) else {
+            return fresh;
+        };
+        let whole = saved.seen.is_multiple_of(CHUNK) || saved.seen == self.particles();
         let wanted = (self.config.measuring.cloud as u64).min(saved.seen);
         // A process killed between two of the three files leaves counts of another moment.
         if counts.dim() != fresh.counts.dim()
             || counts.sum() != saved.kept as f64
             || cloud.nrows() as u64 != wanted
+            || saved.kept > saved.seen
+            || saved.seen > self.particles()
+            || !whole
         {
-            return Ok(fresh);
+            return fresh;
         }
         let State { seen, kept, seconds, nfe } = saved;
-        Ok(Sampled { seen, kept, counts, cloud, seconds, nfe })
+        Sampled { seen, kept, counts, cloud, seconds, nfe }
     }
 
     fn save(&self, sampled: &Sampled) -> Result<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use candle_core::{DType, Device};
 use fp_residual::{Collocation as Where, FokkerPlanckPenalty};
 use score_nets::{
@@ -13,7 +13,8 @@ use score_nets::{
 };
 
 use super::cell::{Cell, Purpose, key};
-use super::config::{Base, Collocation, Config};
+use super::config::{Base, Collocation, Config, Training};
+use super::failures::NoFigures;
 use crate::run::{Line, Log, Progress, RunFolder};
 
 /// A network, and what its training took.
@@ -35,9 +36,8 @@ pub(crate) fn network(
     stop: &AtomicBool,
 ) -> Result<Option<Trained>> {
     let open = |path: &Path| -> Result<ScoreNet> {
-        ScoreNet::open_as(path, DType::F32, &Device::Cpu)
-            .and_then(|net| net.with_kernels(config.kernels))
-            .with_context(|| path.display().to_string())
+        let net = ScoreNet::open_as(path, DType::F32, &Device::Cpu)?;
+        net.with_kernels(config.kernels).with_context(|| path.display().to_string())
     };
     if let Some(path) = cell.given(config) {
         let net = open(&path)?;
@@ -49,7 +49,9 @@ pub(crate) fn network(
     let log_path = folder.path("metrics.jsonl");
     let steps = config.steps();
     if done.is_file() {
-        let net = open(&done)?;
+        let net = open(&done)
+            .and_then(|net| belongs(config, cell, &done, net.config()).map(|()| net))
+            .with_context(|| format!("to train {name} again, delete its checkpoint"))?;
         let (_, seconds) = Log::open(&log_path, &name, steps)?;
         return Ok(Some(Trained { net, steps, seconds }));
     }
@@ -97,9 +99,25 @@ pub(crate) fn network(
         Some(average) => average,
         None => trainer.into_net(),
     };
+    if !finite(&net)? {
+        // The last step is the one whose outcome no loss has seen.
+        let line = format!("training {name}: the weights are not finite after step {steps}");
+        return Err(NoFigures(line).into());
+    }
     net.save(&done)?;
     progress.say(&format!("{name}: trained {steps} steps in {}", crate::report::duration(seconds)));
     Ok(Some(Trained { net, steps, seconds }))
+}
+
+/// Whether every weight is a number.
+fn finite(net: &ScoreNet) -> Result<bool> {
+    for (_, var) in net.vars() {
+        let weights = var.as_tensor().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+        if !weights.iter().all(|w| w.is_finite()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A trainer at its checkpoint, or at the start.
@@ -118,7 +136,10 @@ fn trainer(config: &Config, cell: &Cell, state: &std::path::Path) -> Result<Trai
         checkpoint_every: Some(t.checkpoint_every),
     };
     let trainer = if state.is_file() {
-        Trainer::resume(state, train, config.kernels, &Device::Cpu)?
+        Trainer::resume(state, train, config.kernels, &Device::Cpu)
+            .map_err(Into::into)
+            .and_then(|t| belongs(config, cell, state, t.net().config()).map(|()| t))
+            .with_context(|| format!("to train {} anew, delete its checkpoint", cell.name()))?
     } else {
         let net = ScoreNet::new(
             net_config(config, cell)?,
@@ -152,7 +173,7 @@ fn trainer(config: &Config, cell: &Cell, state: &std::path::Path) -> Result<Trai
 }
 
 /// The network of a cell, untrained.
-fn net_config(config: &Config, cell: &Cell) -> Result<NetConfig> {
+pub(super) fn net_config(config: &Config, cell: &Cell) -> Result<NetConfig> {
     let n = &config.network;
     Ok(NetConfig {
         dim: 2,
@@ -169,7 +190,29 @@ fn net_config(config: &Config, cell: &Cell) -> Result<NetConfig> {
             },
         },
         sde: config.sde.clone(),
+        identity: Some(identity(config, cell)?),
     })
+}
+
+/// A digest of all that the weights of a cell depend on.
+fn identity(config: &Config, cell: &Cell) -> Result<String> {
+    let training = Training { log_every: 0, checkpoint_every: 0, ..config.training.clone() };
+    let all = (&cell.dataset, cell.w_r, config.seed, &config.sde, &config.network, &training);
+    Ok(blake3::hash(&serde_json::to_vec(&all)?).to_hex()[..16].to_string())
+}
+
+/// Refuses a checkpoint of another cell in the place of this one's. One from before networks knew what
+/// they were trained for must be of the same architecture at least.
+fn belongs(config: &Config, cell: &Cell, path: &Path, found: &NetConfig) -> Result<()> {
+    let own = net_config(config, cell)?;
+    let nameless = NetConfig { identity: None, ..own.clone() };
+    ensure!(
+        *found == own || *found == nameless,
+        "{}: of another weight, data set, seed or configuration than {}",
+        path.display(),
+        cell.name()
+    );
+    Ok(())
 }
 
 /// The trainer's seed: one for each data set, so that all weights see the same batches.

@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::atomic;
-use crate::run::{Progress, RunFolder};
+use crate::number::{Exact, Number};
+use crate::run::{Progress, RunFolder, read_json};
 
 /// What ends a study after ctrl-c.
 #[derive(Clone, Copy, Debug)]
@@ -54,10 +55,19 @@ impl Desk<'_> {
                 crate::report::duration(start.elapsed().as_secs_f64())
             ));
         }
-        let shown = path.display();
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read {shown}"))?;
-        serde_json::from_str(&text).with_context(|| format!("{shown} is damaged"))
+        read_json(&path)
+    }
+
+    /// The same for bare numbers, of which some may not be finite.
+    ///
+    /// # Errors
+    /// As [`Desk::part`].
+    pub(crate) fn numbers<T: Number>(
+        &self,
+        name: &str,
+        compute: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        Ok(self.part(name, || compute().map(Exact))?.0)
     }
 
     /// # Errors

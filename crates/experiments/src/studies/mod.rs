@@ -48,8 +48,9 @@ pub(crate) trait Study {
     /// The whole of the output.
     type Results: Serialize + DeserializeOwned;
 
-    /// Checks every value, in one line with the offending one.
-    fn check(config: &Self::Config) -> Result<()>;
+    /// Checks every value, in one line with the offending one; hands back about how many evaluations
+    /// of a score the work takes.
+    fn check(config: &Self::Config) -> Result<f64>;
 
     /// Does the work, in parts that the desk keeps.
     fn work(config: &Self::Config, desk: &Desk<'_>) -> Result<Self::Results>;
@@ -64,6 +65,7 @@ pub(crate) const fn experiment<S: Study>() -> Experiment {
         name: S::NAME,
         about: S::ABOUT,
         presets: &PRESETS,
+        check: |args| S::check(&resolve::resolve::<S>(args)?.config),
         run: runner::run::<S>,
         report: runner::report::<S>,
     }

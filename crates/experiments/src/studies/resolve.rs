@@ -45,7 +45,7 @@ pub(super) fn resolve<S: Study>(args: &RunArgs) -> Result<Resolved<S::Config>> {
 
 /// Reads and checks a whole configuration.
 pub(super) fn read<S: Study>(text: &str) -> Result<S::Config> {
-    let config: S::Config = toml::from_str(text).map_err(|e| one_line(&e))?;
+    let config: S::Config = toml::from_str(text).map_err(|e| one_line(&e, text))?;
     let (given, read): (Table, Table) =
         (text.parse()?, toml::to_string(&config).context("writing the configuration")?.parse()?);
     if let Some(key) = lost_key(&given, &read) {

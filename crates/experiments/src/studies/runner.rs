@@ -9,8 +9,9 @@ use toml::{Table, Value};
 use super::desk::{Desk, Interrupted};
 use super::{Study, resolve};
 use crate::report::sheet::{Block, Foot};
-use crate::run::{End, Outcome, Progress, Record, RunArgs, RunFolder, Status, stop_flag};
-use crate::{atomic, report};
+use crate::run::{End, Outcome, Progress, Record, RunArgs, RunFolder, Status, read_json};
+use crate::signals::stop_flag;
+use crate::{atomic, checks, report, shell};
 
 /// Runs a study, or the rest of it.
 ///
@@ -25,6 +26,7 @@ pub(super) fn run<S: Study>(args: &RunArgs) -> Result<Outcome> {
         let mut record = folder.record(S::NAME, &resolved.hash)?;
         record.begin();
         record.write(&folder.path("record.json"))?;
+        checks::announce(S::check(&resolved.config)?);
         let desk = Desk { folder: &folder, progress: Progress::new(1, 0), stop: stop_flag() };
         let done = S::work(&resolved.config, &desk).and_then(|results| {
             desk.go_on()?;
@@ -66,9 +68,7 @@ fn outcome(folder: &RunFolder, status: Status, hash: String, start: Instant) -> 
         Some(folder.path(name)).filter(|p| status != Status::Interrupted && p.is_file())
     };
     let dir = folder.root().to_path_buf();
-    let shown = dir.display();
-    let next = (status == Status::Interrupted)
-        .then(|| format!("cargo xtask run {shown}/config.toml --out {shown} --resume"));
+    let next = (status == Status::Interrupted).then(|| shell::resume(&dir));
     Outcome {
         status,
         report: existing("report.html"),
@@ -76,6 +76,7 @@ fn outcome(folder: &RunFolder, status: Status, hash: String, start: Instant) -> 
         hash,
         seconds: start.elapsed().as_secs_f64(),
         checkpoints: Vec::new(),
+        failed: Vec::new(),
         next,
         dir,
     }
@@ -86,10 +87,7 @@ fn write_report<S: Study>(folder: &RunFolder, config: &S::Config, record: &Recor
     let path = folder.path("results.json");
     let root = folder.root().display();
     ensure!(path.is_file(), "{root} is not finished: there is no results.json");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let results: S::Results =
-        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+    let results: S::Results = read_json(&path)?;
     let sheet = S::sheet(config, &results)?;
     for block in &sheet.blocks {
         match block {
@@ -128,9 +126,10 @@ fn write_report<S: Study>(folder: &RunFolder, config: &S::Config, record: &Recor
         t == table
     });
     let command = if same {
-        format!("cargo xtask run {} --preset {preset} --seed {seed}", S::NAME)
+        let seed = seed.to_string();
+        shell::command(["cargo", "xtask", "run", S::NAME, "--preset", &preset, "--seed", &seed])
     } else {
-        format!("cargo xtask run {root}/config.toml --out runs/again")
+        shell::again(folder.root())
     };
     let foot = Foot { command, facts, config: text };
     let html = sheet.html(S::NAME, &preset, &record.hash, seed, &foot);

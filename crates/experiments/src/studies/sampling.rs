@@ -1,6 +1,6 @@
 //! Samples in memory, and states on the way there.
 
-use ::solvers::{Event, Fresh, Grid, Sampler, Stepper, Summary, sample_from, solve};
+use ::solvers::{Event, Fresh, Grid, Sampler, SolveError, Stepper, Summary, sample_from, solve};
 use anyhow::Result;
 use ndarray::{Array2, Axis, concatenate, s};
 use rayon::prelude::*;
@@ -34,7 +34,8 @@ pub(crate) fn all(
     Ok((out, summary))
 }
 
-/// The states at the steps number `keep` (0 is the start) of a fixed grid.
+/// The states at the steps number `keep` (0 is the start) of a fixed grid; not a number for the
+/// particles solved together with one that left the numbers, from there on.
 ///
 /// # Errors
 /// As [`solve`].
@@ -62,7 +63,15 @@ pub(crate) fn on_the_way<P: Dynamics<Array2<f64>>>(
         };
         let mut grid = Grid::new(times.to_vec())?;
         let noise = Fresh::new(key, (b * BLOCK) as u64);
-        solve(stepper, problem, x, times[0], &mut grid, &noise, &mut watch)?;
+        let shape = x.dim();
+        match solve(stepper, problem, x, times[0], &mut grid, &noise, &mut watch) {
+            Err(SolveError::NonFinite { .. }) => {
+                kept.resize_with(keep.len(), || Array2::from_elem(shape, f64::NAN));
+            }
+            done => {
+                done?;
+            }
+        }
         Ok(kept)
     };
     let blocks: Vec<Vec<Array2<f64>>> =

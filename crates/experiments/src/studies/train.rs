@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use ndarray::Array2;
 use score_nets::ScoreNet;
-use sde_core::Score;
+use sde_core::{Score, Sde};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -28,17 +28,22 @@ pub(crate) struct Training {
 }
 
 impl Training {
-    /// Checks every value.
-    pub(crate) fn check(&self) -> Result<()> {
-        self.config(0).map(|_| ()).context("training")
+    /// Checks every value; hands back the evaluations a training takes.
+    pub(crate) fn check(&self) -> Result<f64> {
+        Ok(self.config(0).context("training")?.cost().0 as f64)
+    }
+
+    /// The process that networks are trained for.
+    pub(crate) fn sde(&self) -> Result<Box<dyn Sde>> {
+        Ok(sde_core::sde::parse(&self.config(0)?.sde)?)
     }
 
     fn config(&self, seed: u64) -> Result<Config> {
-        ensure!(self.steps > 0 && self.batch > 0, "steps, batch: must be at least 1");
+        ensure!(self.steps > 0, "steps = 0: must be at least 1");
         let mut table = preset_text("quick")?.parse::<Table>()?;
         for change in [
             format!("seed={seed}"),
-            format!("data-sets=[\"{}\"]", self.data_set),
+            format!("data-sets=[{}]", toml::Value::String(self.data_set.clone())),
             "weights=[0.0]".into(),
             format!("network.hidden={:?}", self.hidden),
             format!("training.batch={}", self.batch),

@@ -1,13 +1,22 @@
 //! The binary, from the outside, and the files it writes.
 
 mod bad_input;
+mod bad_rows;
+mod damage;
 mod density;
 mod files;
+mod fuzz;
+mod fuzz_flags;
+mod limits;
+mod messages;
 mod metrics;
+mod mutations;
+mod npy;
 mod ode_sde_gap;
 mod points;
 mod report;
 mod sampling;
+mod signals;
 mod studies;
 mod support;
 mod verify_refs;

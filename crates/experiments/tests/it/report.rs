@@ -159,3 +159,34 @@ fn every_figure_is_svg_and_png_without_a_system_font() {
         image::load_from_memory(&report::png(map).expect("a picture")).expect("a PNG").to_rgb8();
     assert!(image.pixels().filter(|p| p.0 == [253, 231, 37]).count() > 1000);
 }
+
+/// Names, commands, facts and configurations are text, whatever is in them.
+#[test]
+fn nothing_that_is_named_becomes_markup() {
+    let evil = "</title></script><script>alert('1')</script>&\"";
+    let mut data = made_up();
+    (data.results.preset, data.results.hash) = (evil.into(), evil.into());
+    (data.config, data.command, data.sampling) = (evil.into(), evil.into(), evil.into());
+    data.facts.push((evil.into(), evil.into()));
+    data.differences.push(Difference {
+        key: evil.into(),
+        published: evil.into(),
+        here: evil.into(),
+    });
+    for row in &mut data.results.rows {
+        row.dataset = row.dataset.replace("blob", evil);
+    }
+    for cell in &mut data.cells {
+        cell.dataset = cell.dataset.replace("blob", evil);
+    }
+    data.results.floors[0].dataset = evil.into();
+    data.truths[0].dataset = evil.into();
+    let report = built(&data);
+    assert!(!report.html.contains("<script") && !report.html.contains("</script"));
+    assert_eq!(report.html.matches("</title></svg>").count(), 0);
+    assert!(report.html.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;"));
+    for figure in &report.figures {
+        assert!(!figure.svg.contains("<script"), "{}", figure.name);
+        report::png(figure).expect("a picture");
+    }
+}

@@ -31,6 +31,10 @@ pub(super) struct Own {
     projections: Option<usize>,
     #[arg(long, value_name = "E", help = help(Epsilon))]
     epsilon: Option<f64>,
+    #[arg(long, value_name = "T", help = help(Tolerance))]
+    tolerance: Option<f64>,
+    #[arg(long, value_name = "N", help = help(Iterations))]
+    iterations: Option<usize>,
     #[arg(long, value_name = "N", help = help(Neighbours))]
     k: Option<usize>,
     #[arg(long, value_name = "D", help = help(Dimension))]
@@ -81,6 +85,9 @@ pub(super) fn options(args: &Args) -> Result<Options> {
         power: own.p.unwrap_or(usual.power),
         projections: own.projections.unwrap_or(usual.projections),
         epsilon: own.epsilon,
+        tolerance: own.tolerance.unwrap_or(usual.tolerance),
+        iterations: own.iterations.unwrap_or(usual.iterations),
+        chosen: None,
         neighbours: own.k,
         dimension: own.dim.unwrap_or(usual.dimension),
         errors: true,
@@ -101,6 +108,8 @@ fn belongs(args: &Args) -> Result<()> {
         (Power, own.p.is_some()),
         (Projections, own.projections.is_some()),
         (Epsilon, own.epsilon.is_some()),
+        (Tolerance, own.tolerance.is_some()),
+        (Iterations, own.iterations.is_some()),
         (Neighbours, own.k.is_some()),
         (Dimension, own.dim.is_some()),
         // Resamples and halvings are drawn at random for any metric.

@@ -35,9 +35,12 @@ impl Page<'_> {
         let mut put = |key: &str, value: Value| object.insert(key.into(), value);
         put("metric", json!(args.metric.name()));
         put("value", exact(found.value));
-        put("standard-error", json!(found.standard_error));
+        put("standard-error", json!(found.standard_error.map(exact)));
         for (name, value) in &found.parts {
             put(name, exact(*value));
+        }
+        if let Some(of) = found.chosen {
+            put("taken-from", json!(of.words()));
         }
         put("parameters", self.parameters());
         put("samples", json!(self.sizes()));
@@ -80,6 +83,8 @@ impl Page<'_> {
                 Parameter::Power => json!(options.power),
                 Parameter::Projections => json!(options.projections),
                 Parameter::Epsilon => json!(options.epsilon),
+                Parameter::Tolerance => json!(options.tolerance),
+                Parameter::Iterations => json!(options.iterations),
                 Parameter::Neighbours => json!(options.neighbours),
                 Parameter::Dimension => json!(options.dimension),
                 Parameter::Seed => json!(self.args.seed.unwrap_or(0)),
@@ -118,6 +123,9 @@ impl Page<'_> {
         }
         for (name, value) in &found.parts {
             line(name, number(*value));
+        }
+        if let Some(of) = found.chosen {
+            line("taken-from", of.words().into());
         }
         if let Value::Object(parameters) = self.parameters() {
             let own = |name: &str| found.part(name).is_some();

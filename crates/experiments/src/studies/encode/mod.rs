@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Study;
 use super::desk::Desk;
 use super::target::{Target, noised};
+use crate::checks;
 use crate::report::sheet::Sheet;
 
 /// The study.
@@ -41,11 +42,15 @@ type Rows = Vec<Vec<f64>>;
 #[serde(rename_all = "kebab-case")]
 struct Way {
     /// Latents on the arc.
+    #[serde(with = "crate::number")]
     latents: Rows,
     /// The arc, decoded.
+    #[serde(with = "crate::number")]
     arc: Rows,
     /// The smallest log-density on the decoded arc and on the straight line between the data.
+    #[serde(with = "crate::number")]
     least_arc: f64,
+    #[serde(with = "crate::number")]
     least_line: f64,
 }
 
@@ -53,9 +58,13 @@ struct Way {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct RoundTrip {
+    #[serde(with = "crate::number")]
     tolerance: f64,
+    #[serde(with = "crate::number")]
     rms: f64,
+    #[serde(with = "crate::number")]
     largest: f64,
+    #[serde(with = "crate::number")]
     evaluations: f64,
 }
 
@@ -63,11 +72,15 @@ struct RoundTrip {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Temperature {
+    #[serde(with = "crate::number")]
     tau: f64,
     /// Mean log-density of what is decoded, under the data's law.
+    #[serde(with = "crate::number")]
     log_density: f64,
     /// Root of the mean variance of a coordinate.
+    #[serde(with = "crate::number")]
     spread: f64,
+    #[serde(with = "crate::number")]
     decoded: Rows,
 }
 
@@ -75,10 +88,13 @@ struct Temperature {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Results {
+    #[serde(with = "crate::number")]
     data: Rows,
+    #[serde(with = "crate::number")]
     latents: Rows,
     components: Vec<usize>,
     /// Mean square of a coordinate of the latents, over that of the prior.
+    #[serde(with = "crate::number")]
     latent_variance: f64,
     trips: Vec<RoundTrip>,
     ways: Vec<Way>,
@@ -97,25 +113,29 @@ impl Study for Encode {
     type Config = Config;
     type Results = Results;
 
-    fn check(config: &Config) -> Result<()> {
+    fn check(config: &Config) -> Result<f64> {
         let target = Target::parse(&config.target).context("target")?;
         ensure!(target.means[0].len() == 2, "target = {:?}: not in the plane", config.target);
         let sde = sde_core::sde::parse(&config.sde).context("sde")?;
-        sde_core::sde::check_time(&*sde, config.t_end).context("t-end")?;
-        for (key, value) in [
-            ("points", config.points / 2),
-            ("tolerances", config.tolerances.len()),
-            ("shares", config.shares / 2),
-        ] {
-            ensure!(value > 0, "{key}: too few");
+        checks::below_horizon("t-end", &*sde, config.t_end)?;
+        let Config { points, pairs, shares, .. } = *config;
+        checks::at_least("points", points, 2)?;
+        checks::at_least("shares", shares, 2)?;
+        ensure!(pairs <= points / 2, "pairs = {pairs}: more than half of points = {points}");
+        ensure!(!config.tolerances.is_empty(), "tolerances = []: none given");
+        for tol in &config.tolerances {
+            checks::tolerance("tolerances", *tol)?;
         }
-        ensure!(2 * config.pairs <= config.points, "pairs = {}: more than points", config.pairs);
-        ensure!(config.tolerances.iter().all(|t| *t > 0.0), "tolerances: must be positive");
-        ensure!(
-            config.temperatures.iter().all(|t| *t >= 0.0),
-            "temperatures: must not be negative"
-        );
-        Ok(())
+        for tau in &config.temperatures {
+            checks::within("temperatures", *tau, 0.0..=1e3)?;
+        }
+        // As rows, text and discs of a drawing.
+        let (passes, taus) = (2 * config.tolerances.len() + 1, config.temperatures.len());
+        checks::memory(&[("points", points), ("temperatures", taus + 2)], 500)?;
+        checks::memory(&[("pairs", pairs), ("shares", shares)], 1000)?;
+        let rows = checks::time(&[("points", points), ("tolerances", passes + taus)])?
+            + checks::time(&[("pairs", pairs), ("shares", shares)])?;
+        Ok(1000.0 * rows)
     }
 
     fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
@@ -140,7 +160,8 @@ fn compute(config: &Config) -> Result<Results> {
     let data = noised(&mixture, &*sde, config.t_end, key.fold(0), config.points)?;
     let (low, high) = (config.t_end, sde.horizon());
     let along = |x: &Array2<f64>, t_start: f64, t_end: f64, tol: f64| {
-        let control = Control::Adaptive { t_start, t_end, tol: Tolerance { abs: tol, rel: tol } };
+        let tol = Tolerance { abs: tol, rel: tol };
+        let control = Control::Adaptive { t_start, t_end, tol };
         flow(Method::Dopri5, &control, &*sde, &score, x, 1)
     };
     let mut trips = Vec::new();

@@ -5,9 +5,10 @@ use anyhow::Result;
 use super::{Config, Results, Rows};
 use crate::report::axes::{Axis, Panel, short};
 use crate::report::colormap::Map;
+use crate::report::html::html;
 use crate::report::raster::heat_png;
 use crate::report::sheet::{Sheet, Table, digits};
-use crate::report::svg::{Svg, escape};
+use crate::report::svg::Svg;
 use crate::report::{Figure, columns};
 use crate::studies::sde_vs_ode::density;
 use crate::studies::target::Target;
@@ -28,15 +29,16 @@ pub(super) fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
     });
     let mut sheet = Sheet {
         title: "Data as latents, and back".into(),
-        lead: format!(
-            "The flow ODE takes every data point to one latent, and back.{trip} The latents have {} times the variance of the prior.",
+        lead: html!(
+            "The flow ODE takes every data point to one latent, and back.{} The latents have {} times the variance of the prior.",
+            trip,
             digits(results.latent_variance)
         ),
         ..Sheet::default()
     };
-    sheet.section("Encoding", format!(
+    sheet.section("Encoding", html!(
         "{} points of {} at t = {}, taken up to t = T by Dormand-Prince, each with steps of its own; exact score, {}.",
-        config.points, escape(&config.target), config.t_end, escape(&config.sde)));
+        config.points, config.target, config.t_end, config.sde));
     sheet.figure(latents(config, results), "Left: data, coloured by the component each most likely belongs to. Right: their latents, same colours. Each component fills a region of its own; together they fill the prior.");
     sheet.table(Table {
         name: "round-trip".into(),

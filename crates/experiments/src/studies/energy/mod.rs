@@ -3,7 +3,7 @@
 mod page;
 
 use ::solvers::steppers::EulerMaruyama;
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use ndarray::Array2;
 use score_nets::ScoreNet;
 use sde_core::analytic::DataSet;
@@ -14,7 +14,8 @@ use super::Study;
 use super::desk::Desk;
 use super::sampling::on_the_way;
 use super::train::{OnRows, Training};
-use super::yardstick::{Window, Yardstick};
+use super::yardstick::{Sizes, Window, Yardstick};
+use crate::checks;
 use crate::model::to_tensor;
 use crate::report::sheet::Sheet;
 
@@ -46,6 +47,7 @@ pub(crate) struct Config {
 #[serde(rename_all = "kebab-case")]
 struct Look {
     steps: usize,
+    #[serde(with = "crate::number")]
     w2: Option<f64>,
 }
 
@@ -57,6 +59,7 @@ struct Chains {
     start: String,
     looks: Vec<Look>,
     /// Where the first chains ended.
+    #[serde(with = "crate::number")]
     ends: Vec<Vec<f64>>,
 }
 
@@ -65,12 +68,16 @@ struct Chains {
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Results {
     /// Normalised on the window, row 0 at the bottom.
+    #[serde(with = "crate::number")]
     learned: Vec<Vec<f64>>,
+    #[serde(with = "crate::number")]
     truth: Vec<Vec<f64>>,
     /// Half the integral of the difference's size.
+    #[serde(with = "crate::number")]
     total_variation: f64,
     chains: Vec<Chains>,
-    floor: f64,
+    #[serde(with = "crate::number")]
+    floor: Option<f64>,
 }
 
 impl Study for Energy {
@@ -84,27 +91,36 @@ impl Study for Energy {
     type Config = Config;
     type Results = Results;
 
-    fn check(config: &Config) -> Result<()> {
-        let closed = DataSet::parse(&config.training.data_set)?;
+    fn check(config: &Config) -> Result<f64> {
+        let closed = DataSet::parse(&config.training.data_set).context("training.data-set")?;
         let vp = sde_core::Vp::default();
         ensure!(
             closed.under(&vp).is_some(),
             "training.data-set: {} has no closed form",
             closed.name()
         );
-        for (key, value) in
-            [("t", config.t), ("step", config.step), ("hottest", config.hottest - config.t)]
-        {
-            ensure!(value > 0.0 && value.is_finite(), "{key}: must be positive (hottest above t)");
-        }
+        let trained = config.training.check()?;
+        let horizon = config.training.sde()?.horizon();
+        let Config { n, truth, floors, pixels, t, hottest, .. } = *config;
+        ensure!(t > 0.0 && t < horizon, "t = {t:?}: must be above 0 and below {horizon:?}");
+        ensure!(
+            hottest > t && hottest <= horizon,
+            "hottest = {hottest:?}: must be above t = {t:?} and at most {horizon:?}"
+        );
+        // Longer steps than the width of the data leave the numbers.
+        checks::within("step", config.step, 1e-9..=1.0)?;
         let rising = config.looks.windows(2).all(|w| w[0] < w[1]);
         ensure!(rising && config.looks.len() > 1, "looks = {:?}: must rise", config.looks);
-        ensure!(config.pixels > 1 && config.levels > 1, "pixels, levels: must be at least 2");
-        let needed = config.n * (config.floors + 1);
-        ensure!(config.n > 1 && config.floors > 0, "n, floors: must be positive");
-        ensure!(config.truth > needed, "truth = {}: must be above {needed}", config.truth);
+        for (key, value) in [("pixels", pixels), ("levels", config.levels)] {
+            checks::at_least(key, value, 2)?;
+        }
+        checks::memory(&[("pixels", pixels), ("pixels", pixels)], 500)?;
+        Sizes { n, truth, floors }.check("", 1)?;
         config.window.check()?;
-        config.training.check()
+        let last = config.looks.last().copied().unwrap_or(1);
+        checks::memory(&[("looks", last)], 32)?;
+        checks::memory(&[("looks", config.looks.len()), ("n", n)], 32)?;
+        Ok(trained + 6.0 * checks::time(&[("looks", last), ("n", n)])?)
     }
 
     fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
@@ -114,7 +130,7 @@ impl Study for Energy {
         let exact = set.under(&*sde).ok_or_else(|| anyhow::anyhow!("no closed form"))?;
         let reach = config.window.half_width;
         let area = (2.0 * reach / config.pixels as f64).powi(2);
-        let (learned, truth, total_variation) = desk.part("contours", || {
+        let (learned, truth, total_variation) = desk.numbers("contours", || {
             let learned = super::sde_vs_ode::density(
                 &|x| potential(&net, x, config.t),
                 reach,
@@ -122,7 +138,7 @@ impl Study for Energy {
             )?;
             let learned = &learned / (learned.sum() * area);
             let truth = super::sde_vs_ode::density(
-                &|x| Ok(exact.log_density(x, config.t)?),
+                &|x| Ok(in_range(exact.log_density(x, config.t)?)),
                 reach,
                 config.pixels,
             )?;
@@ -140,7 +156,7 @@ impl Study for Energy {
             let z = Array2::from_shape_vec(x.dim(), z)?;
             Yardstick::new(config.window, &(x * m.alpha + z * m.sigma), config.n, config.floors)
         };
-        let floor = desk.part("floor", || Ok(yard()?.floor))?;
+        let floor = desk.numbers("floor", || Ok(yard()?.floor))?;
         let learned_score = OnRows(&net);
         let energies: [(&str, &dyn Score<Array2<f64>>); 2] =
             [("learned", &learned_score), ("exact", &exact)];
@@ -157,7 +173,13 @@ impl Study for Energy {
                     let looks = looks.collect::<Result<_>>()?;
                     let ends = found
                         .last()
-                        .map(|x| x.rows().into_iter().take(600).map(|r| r.to_vec()).collect());
+                        .map(|x| {
+                            x.rows()
+                                .into_iter()
+                                .take(600)
+                                .filter(|r| r.iter().all(|v| v.is_finite()))
+                        })
+                        .map(|rows| rows.map(|r| r.to_vec()).collect());
                     Ok(Chains {
                         energy: name.into(),
                         start: start.into(),
@@ -178,8 +200,13 @@ impl Study for Energy {
 /// The network's potential, up to a constant that keeps `exp` in range.
 fn potential(net: &ScoreNet, x: &Array2<f64>, t: f64) -> Result<Vec<f64>> {
     let values = net.derivatives(&to_tensor(x, net.dtype())?, &vec![t; x.nrows()])?.potential;
-    let top = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    Ok(values.into_iter().map(|v| v - top).collect())
+    Ok(in_range(values))
+}
+
+/// Logarithms up to a constant, such that the largest of their exponentials is 1.
+fn in_range(logs: Vec<f64>) -> Vec<f64> {
+    let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    logs.into_iter().map(|v| v - top).collect()
 }
 
 /// Overdamped Langevin dynamics `dX = s(X, t) ds + sqrt(2) dW` in a time `s` of their own; the level

@@ -5,26 +5,27 @@ use anyhow::Result;
 use super::{Chains, Config, Results};
 use crate::report::axes::{Axis, Panel};
 use crate::report::colormap::{GREY, Map, OS, OT, ST};
+use crate::report::html::html;
 use crate::report::plot::{self, Line};
 use crate::report::raster::heat_png;
 use crate::report::sheet::{Sheet, Table, digits, maybe};
-use crate::report::svg::{Svg, Text, escape};
+use crate::report::svg::{Svg, Text};
 use crate::report::{Figure, columns};
 
 pub(super) fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
     let mut sheet = Sheet {
         title: "A potential as an energy".into(),
-        lead: format!(
+        lead: html!(
             "The network learned a potential \u{3c6}, so exp \u{3c6} is a density up to a constant. At t = {} it differs from the true one by {} in total variation (0: equal, 1: nothing in common). Langevin chains on it sample it, where they can cross between modes.",
             config.t,
             digits(results.total_variation)
         ),
         ..Sheet::default()
     };
-    sheet.section("Density", format!("{}: exp \u{3c6}(x, t) at t = {}, normalised over \u{b1}{}, beside the exact p<sub>t</sub>. Network of {:?} hidden units, {} steps on {} points.",
-        escape(&config.training.data_set), config.t, config.window.half_width, config.training.hidden, config.training.steps, config.training.batch));
+    sheet.section("Density", html!("{}: exp \u{3c6}(x, t) at t = {}, normalised over \u{b1}{}, beside the exact p<sub>t</sub>. Network of {:?} hidden units, {} steps on {} points.",
+        config.training.data_set, config.t, config.window.half_width, config.training.hidden, config.training.steps, config.training.batch));
     sheet.figure(contours(config, results)?, "Left and middle on one colour scale (square root of the density, dark 0). Right: learned minus true; red is too much, blue too little.");
-    sheet.section("Langevin chains", format!("x \u{2190} x + h s + \u{221a}(2h) z with h = {} on \u{3c6}(\u{b7}, t): {} chains from N(0, 1.5\u{b2}), from the middle mode, and annealed: from N(0, 1.5\u{b2}) with t falling from {} in {} levels over the first two thirds of the steps. Squared W<sub>2</sub> to the truth, for the learned energy and for the exact one.", config.step, config.n, config.hottest, config.levels));
+    sheet.section("Langevin chains", html!("x \u{2190} x + h s + \u{221a}(2h) z with h = {} on \u{3c6}(\u{b7}, t): {} chains from N(0, 1.5\u{b2}), from the middle mode, and annealed: from N(0, 1.5\u{b2}) with t falling from {} in {} levels over the first two thirds of the steps. Squared W<sub>2</sub> to the truth, for the learned energy and for the exact one.", config.step, config.n, config.hottest, config.levels));
     sheet.figure(distances(results), "Squared W<sub>2</sub> against steps, both axes logarithmic. Solid: learned energy; dashed: exact. Grey: the noise floor. Chains that start in one mode stay there for long, on the exact energy too: that is a property of Langevin dynamics, not of the network.");
     sheet.figure(
         ends(config, results),
@@ -35,7 +36,7 @@ pub(super) fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
     head.push("floor".into());
     sheet.table(Table {
         name: "chains".into(),
-        caption: "Squared W<sub>2</sub> to the truth.".into(),
+        caption: "Squared W<sub>2</sub> to the truth; \u{2014}: more than 5 % of the chains outside the window.".into(),
         head,
         words: 2,
         rows: results
@@ -44,7 +45,7 @@ pub(super) fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
             .map(|c| {
                 let mut row = vec![c.energy.clone(), c.start.clone()];
                 row.extend(c.looks.iter().map(|l| maybe(l.w2)));
-                row.push(digits(results.floor));
+                row.push(maybe(results.floor));
                 row
             })
             .collect(),
@@ -102,7 +103,7 @@ fn colour(start: &str) -> &'static str {
 fn distances(results: &Results) -> Figure {
     let all = results.chains.iter().flat_map(|c| &c.looks);
     let mut up = Axis::log_around(
-        all.clone().filter_map(|l| l.w2).chain([results.floor]),
+        all.clone().filter_map(|l| l.w2).chain(results.floor),
         "squared W_{2} to the truth",
     );
     up.lo *= 0.7;
@@ -110,12 +111,10 @@ fn distances(results: &Results) -> Figure {
     let across = Axis::log_around(all.map(|l| l.steps as f64), "steps");
     let panel = Panel { x: 72.0, y: 20.0, w: 600.0, h: 300.0, across, up };
     panel.draw_axes(&mut svg, true);
-    plot::floor(
-        &mut svg,
-        &panel,
-        &[(panel.across.lo, results.floor), (panel.across.hi, results.floor)],
-        "noise floor",
-    );
+    if let Some(floor) = results.floor {
+        let ends = [(panel.across.lo, floor), (panel.across.hi, floor)];
+        plot::floor(&mut svg, &panel, &ends, "noise floor");
+    }
     let line = |c: &Chains| {
         let points =
             c.looks.iter().filter(|l| l.steps > 0).filter_map(|l| Some((l.steps as f64, l.w2?)));

@@ -12,15 +12,15 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use score_nets::ScoreNet;
 use sde_core::analytic::DataSet;
-use sde_core::sde::check_time;
 use sde_core::{Key, Score, Sde, State, TimeGrid};
 use serde::{Deserialize, Serialize};
 
 use super::desk::Desk;
 use super::resolve::checkpoints;
 use super::target::Target;
-use super::yardstick::{Distance, Window, Yardstick};
+use super::yardstick::{Distance, Sizes, Window, Yardstick};
 use super::{Study, sampling};
+use crate::checks;
 use crate::model::to_rows;
 use crate::report::sheet::Sheet;
 
@@ -61,7 +61,8 @@ struct Row {
     steps: usize,
     /// Evaluations of the score for one particle.
     nfe: u64,
-    floor: f64,
+    #[serde(with = "crate::number")]
+    floor: Option<f64>,
     distances: Vec<Distance>,
 }
 
@@ -69,6 +70,7 @@ struct Row {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Results {
+    #[serde(with = "crate::number")]
     etas: Vec<f64>,
     rows: Vec<Row>,
 }
@@ -96,33 +98,48 @@ impl Study for EtaSweep {
     type Config = Config;
     type Results = Results;
 
-    fn check(config: &Config) -> Result<()> {
+    fn check(config: &Config) -> Result<f64> {
         let sde = sde_core::sde::parse(&config.sde).context("sde")?;
-        check_time(&*sde, config.t_end).context("t-end")?;
+        checks::below_horizon("t-end", &*sde, config.t_end)?;
         let target = Target::parse(&config.target).context("target")?;
         ensure!(target.means[0].len() == 2, "target = {:?}: not in the plane", config.target);
         ensure!(!config.etas.is_empty() && !config.steps.is_empty(), "etas, steps: none given");
         for eta in &config.etas {
-            ensure!(eta.is_finite() && *eta >= 0.0, "etas: {eta} must be finite and not negative");
+            checks::within("etas", *eta, 0.0..=1e6)?;
         }
-        for steps in &config.steps {
-            ensure!(*steps > 0, "steps: {steps} must be at least 1");
-        }
-        ensure!(config.smoothing >= 0.0, "smoothing = {}: must not be negative", config.smoothing);
-        ensure!(config.tilt > 0.0, "tilt = {}: must be positive", config.tilt);
+        checks::within("smoothing", config.smoothing, 0.0..=1e3)?;
+        checks::within("tilt", config.tilt, 1e-6..=1e6)?;
         let method = Method::parse(&config.method).context("method")?;
         ensure!(method.stochastic(), "method = {:?}: solves ODEs only", config.method);
         End::parse(&config.end).context("end")?;
         TimeGrid::parse(&config.grid).context("grid")?;
-        let needed = config.n * (config.floors + 1);
-        ensure!(config.n > 1 && config.floors > 0, "n, floors: must be positive");
-        ensure!(config.truth > needed, "truth = {}: must be above {needed}", config.truth);
-        config.window.check()
+        let Config { n, truth, floors, .. } = *config;
+        Sizes { n, truth, floors }.check("", 1)?;
+        config.window.check()?;
+        // The samples of all etas at a time.
+        checks::memory(&[("n", n), ("etas", config.etas.len())], 64)?;
+        let mut work = 0.0;
+        for steps in config.steps.iter().copied() {
+            let counts = [("steps", steps), ("n", n), ("etas", config.etas.len())];
+            work += checks::time(&counts)? * method.nfe(1) as f64;
+            config.times(&*sde, steps)?;
+        }
+        Ok(4.0 * work)
     }
 
     fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
         let mut rows = Vec::new();
-        for model in models(config)? {
+        let models = models(config)?;
+        // Networks have processes of their own.
+        for model in &models {
+            if let Model::Network(name, net, _) = model {
+                ensure!(net.dim() == 2, "{name}: a network in the plane is needed");
+                for steps in &config.steps {
+                    config.times(net.sde(), *steps).with_context(|| name.clone())?;
+                }
+            }
+        }
+        for model in models {
             let mut yard = None;
             for steps in &config.steps {
                 let part = format!("{}-{steps}", model.name());
@@ -140,6 +157,16 @@ impl Study for EtaSweep {
 
     fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
         Ok(page::sheet(config, results))
+    }
+}
+
+impl Config {
+    fn times(&self, sde: &dyn Sde, steps: usize) -> Result<Vec<f64>> {
+        let grid = TimeGrid::parse(&self.grid).context("grid")?;
+        let times = grid.times(sde, steps, sde.horizon(), self.t_end);
+        times.with_context(|| {
+            format!("grid = {:?}, steps: {steps}, t-end = {:?}", self.grid, self.t_end)
+        })
     }
 }
 
@@ -234,7 +261,8 @@ fn row(config: &Config, model: &Model, steps: usize, yard: &Yardstick) -> Result
     })
 }
 
-/// Samples, and evaluations for one particle; a sampler that leaves the numbers gives none.
+/// Samples, and evaluations for one particle; a sampler that leaves the numbers, or does not take
+/// steps as long, gives none.
 #[allow(clippy::too_many_arguments)]
 fn draw<S: State>(
     config: &Config,
@@ -246,11 +274,10 @@ fn draw<S: State>(
     like: S,
     rows: &(dyn Fn(S) -> Result<Array2<f64>> + Sync),
 ) -> Result<(Array2<f64>, u64)> {
-    let grid = TimeGrid::parse(&config.grid)?;
     let sampler = Sampler {
         method: Method::parse(&config.method)?,
         eta,
-        control: Control::Grid(grid.times(sde, steps, sde.horizon(), config.t_end)?),
+        control: Control::Grid(config.times(sde, steps)?),
         end: End::parse(&config.end)?,
         block_rows: sampling::BLOCK as u64,
     };
@@ -262,7 +289,7 @@ fn draw<S: State>(
     });
     match done {
         Ok(done) => Ok((out, done.nfe)),
-        Err(::solvers::SolveError::NonFinite { .. }) => {
+        Err(error) if error.of_a_row() => {
             Ok((Array2::from_elem((1, 2), f64::NAN), sampler.method.nfe(steps as u64)))
         }
         Err(error) => Err(error.into()),
@@ -280,7 +307,8 @@ impl Score<Array2<f64>> for Blurred<'_> {
     fn score(&self, x: &Array2<f64>, t: f64) -> sde_core::Result<Array2<f64>> {
         // Blurring p_t by `width` is noising data that were blurred by `width / alpha`.
         let mut target = self.target.clone();
-        let before = self.width / self.sde.marginal(t).alpha;
+        // Where nothing is left of the data, their blur may be anything that is finite.
+        let before = (self.width / self.sde.marginal(t).alpha).min(1e150);
         target.stds.iter_mut().for_each(|s| *s = s.hypot(before));
         let mixture = target.mixture().map_err(|e| sde_core::Error::Model(e.into()))?;
         mixture.under(self.sde).score(x, t)

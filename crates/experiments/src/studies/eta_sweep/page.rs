@@ -3,9 +3,10 @@
 use super::{Config, Results, Row};
 use crate::report::axes::{Axis, Panel, Scale, short};
 use crate::report::colormap::weight;
+use crate::report::html::{Html, html};
 use crate::report::plot::{self, Line};
 use crate::report::sheet::{Sheet, Table, digits, maybe};
-use crate::report::svg::{Svg, escape};
+use crate::report::svg::Svg;
 use crate::report::{Figure, columns};
 
 /// What a score is, in words.
@@ -23,25 +24,25 @@ pub(super) fn sheet(config: &Config, results: &Results) -> Sheet {
     let scores = scores(results);
     let mut sheet = Sheet {
         title: "How much noise is good?".into(),
-        lead: format!(
+        lead: html!(
             "Squared W<sub>2</sub> to the truth as \u{3b7} grows: 0 is the flow ODE, 1 the reverse SDE. {}",
             finding(results)
         ),
         ..Sheet::default()
     };
     let wrong = if config.models.is_some() {
-        "The scores are networks, each against its own data set.".to_string()
+        Html::from("The scores are networks, each against its own data set.")
     } else {
-        format!(
+        html!(
             "Target {}. Blurred at every time: the score of p<sub>t</sub> blurred by N(0, {}\u{b2}), as of a network too smooth; no forward process has these laws, so what is sampled may depend on \u{3b7}. Blurred data, and the first component\u{2019}s weight times {}: exact scores of other data, so every \u{3b7} samples those, and the distance is theirs.",
-            escape(&config.target),
+            config.target,
             config.smoothing,
             config.tilt
         )
     };
-    sheet.section("The sweep", format!(
-        "{wrong} Method {}, grid {}, end \u{201c}{}\u{201d} at t = {}; {} particles, squared W<sub>2</sub> on {} \u{d7} {} nodes of \u{b1}{}.",
-        escape(&config.method), escape(&config.grid), escape(&config.end), config.t_end, config.n,
+    sheet.section("The sweep", html!(
+        "{} Method {}, grid {}, end \u{201c}{}\u{201d} at t = {}; {} particles, squared W<sub>2</sub> on {} \u{d7} {} nodes of \u{b1}{}.",
+        wrong, config.method, config.grid, config.end, config.t_end, config.n,
         config.window.nodes, config.window.nodes, config.window.half_width
     ));
     sheet.figure(figure(results, &scores), "Squared W<sub>2</sub> to the truth (logarithmic) against \u{3b7} (square-root scale), one line a number of steps. Grey: the noise floor. A line that breaks off: the sampler left the window or the numbers (its steps are too long for so much noise).");
@@ -55,12 +56,12 @@ pub(super) fn sheet(config: &Config, results: &Results) -> Sheet {
             let mark = if d.w2 == Some(best) && results.etas.len() > 1 { "*" } else { "" };
             format!("{mark}{}", maybe(d.w2))
         }));
-        cells.push(digits(r.floor));
+        cells.push(maybe(r.floor));
         cells
     });
     sheet.table(Table {
         name: "eta-sweep".into(),
-        caption: "Squared W<sub>2</sub>; the smallest of each line in colour. A difference of less than the floor may be chance. \u{2014}: more than 5 % of the particles outside the window.".into(),
+        caption: "Squared W<sub>2</sub>; the smallest of each line in colour. A difference of less than the floor may be chance. \u{2014}: more than 5 % of the particles outside the window, or steps that the method does not take.".into(),
         head, words: 1,
         rows: rows.collect(),
     });
@@ -89,7 +90,7 @@ fn finding(results: &Results) -> String {
         let all: Vec<(f64, f64)> = found.collect();
         let Some(best) = all.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
         let worst = all.iter().map(|a| a.1).fold(0.0, f64::max);
-        text.push(if worst - best.1 < row.floor {
+        text.push(if row.floor.is_some_and(|floor| worst - best.1 < floor) {
             format!(
                 "{}, {} steps: no \u{3b7} differs from another by more than the floor.",
                 capital(&about(&score)),
@@ -115,9 +116,7 @@ fn finding(results: &Results) -> String {
 
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars
-        .next()
-        .map_or(String::new(), |c| escape(&format!("{}{}", c.to_uppercase(), chars.as_str())))
+    chars.next().map_or(String::new(), |c| format!("{}{}", c.to_uppercase(), chars.as_str()))
 }
 
 fn figure(results: &Results, scores: &[String]) -> Figure {
@@ -125,7 +124,7 @@ fn figure(results: &Results, scores: &[String]) -> Figure {
     let lines = scores.len().div_ceil(per_line.max(1));
     let mut svg = Svg::new(1080.0, 350.0 * lines as f64 + 10.0);
     let values =
-        results.rows.iter().flat_map(|r| r.distances.iter().filter_map(|d| d.w2).chain([r.floor]));
+        results.rows.iter().flat_map(|r| r.distances.iter().filter_map(|d| d.w2).chain(r.floor));
     let mut up = Axis::log_around(values, "squared W_{2} to the truth");
     up.lo *= 0.7;
     let top = results.etas.iter().copied().fold(0.0, f64::max);
@@ -151,13 +150,8 @@ fn figure(results: &Results, scores: &[String]) -> Figure {
         };
         panel.draw_axes(&mut svg, column == 0);
         panel.title(&mut svg, &about(score));
-        if let Some(row) = rows.first() {
-            plot::floor(
-                &mut svg,
-                &panel,
-                &[(0.0, row.floor), (1.03 * top, row.floor)],
-                "noise floor",
-            );
+        if let Some(floor) = rows.first().and_then(|row| row.floor) {
+            plot::floor(&mut svg, &panel, &[(0.0, floor), (1.03 * top, floor)], "noise floor");
         }
         let last = column + 1 == per_line || k + 1 == scores.len();
         let drawn: Vec<Line> = rows

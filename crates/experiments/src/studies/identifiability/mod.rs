@@ -4,17 +4,19 @@ use ::solvers::{Control, Method, flow};
 use anyhow::{Context as _, Result, ensure};
 use ndarray::{Array1, Array2};
 use sde_core::analytic::DataSet;
-use sde_core::{Key, Score, Sde};
+use sde_core::{Key, Score, Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
 
 use super::Study;
 use super::desk::Desk;
 use super::sampling::BLOCK;
 use super::train::{OnRows, Training};
+use crate::checks;
 use crate::report::axes::{Axis, Panel};
 use crate::report::colormap::{GREY, OS};
+use crate::report::html::html;
 use crate::report::sheet::{Sheet, Table, digits};
-use crate::report::svg::{Svg, Text, escape};
+use crate::report::svg::{Svg, Text};
 use crate::report::{Figure, columns};
 
 /// What the seed of the second network differs by, small enough for TOML.
@@ -42,10 +44,13 @@ pub(crate) struct Config {
 struct Pair {
     name: String,
     /// Correlation of each coordinate.
+    #[serde(with = "crate::number")]
     correlation: [f64; 2],
     /// Root mean square distance of the two latents of a point.
+    #[serde(with = "crate::number")]
     rms: f64,
     /// Of the latents of different points: what no relation would give.
+    #[serde(with = "crate::number")]
     unrelated: f64,
 }
 
@@ -54,7 +59,9 @@ struct Pair {
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Results {
     /// Latents of both networks.
+    #[serde(with = "crate::number")]
     first: Vec<Vec<f64>>,
+    #[serde(with = "crate::number")]
     second: Vec<Vec<f64>>,
     pairs: Vec<Pair>,
 }
@@ -70,11 +77,18 @@ impl Study for Identifiability {
     type Config = Config;
     type Results = Results;
 
-    fn check(config: &Config) -> Result<()> {
-        ensure!(config.points > 2, "points = {}: must be at least 3", config.points);
-        ensure!(config.steps > 0, "steps = {}: must be at least 1", config.steps);
-        ensure!(config.t_end > 0.0, "t-end = {}: must be positive", config.t_end);
-        config.training.check()
+    fn check(config: &Config) -> Result<f64> {
+        let Config { points, steps, t_end, .. } = *config;
+        checks::at_least("points", points, 3)?;
+        checks::at_least("steps", steps, 1)?;
+        let trained = config.training.check()?;
+        let sde = config.training.sde()?;
+        ensure!(t_end > 0.0, "t-end = {t_end:?}: must be positive");
+        checks::below_horizon("t-end", &*sde, t_end)?;
+        // Latents of three scores, as rows, text and discs of a drawing.
+        checks::memory(&[("points", points)], 1000)?;
+        config.times(&*sde)?;
+        Ok(2.0 * trained + 6.0 * checks::time(&[("points", points), ("steps", steps)])?)
     }
 
     fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
@@ -85,7 +99,7 @@ impl Study for Identifiability {
         // Held out: no training sees these points.
         let data = set.sample(Key::root(config.seed).fold(0x1D), 0, config.points);
         let encode = |name: &str, score: &dyn Score<Array2<f64>>| -> Result<Array2<f64>> {
-            let rows = desk.part(name, || {
+            let rows = desk.numbers(name, || {
                 let x = latents(config, &*sde, score, &data)?;
                 Ok(x.rows().into_iter().map(|r| r.to_vec()).collect::<Vec<_>>())
             })?;
@@ -107,16 +121,16 @@ impl Study for Identifiability {
         let pair = results.pairs.first().context("a pair of networks")?;
         let mut sheet = Sheet {
             title: "Trained apart, encoding alike".into(),
-            lead: format!(
+            lead: html!(
                 "Two networks with different initial weights and different batches put the latent of a data point {} apart (root mean square); latents of different points are {} apart.",
                 digits(pair.rms),
                 digits(pair.unrelated)
             ),
             ..Sheet::default()
         };
-        sheet.section("Encodings", format!(
+        sheet.section("Encodings", html!(
             "The flow ODE of the true score is one map from data to latents; two networks that both learned it must agree, without having seen each other. {} held-out points of {}, encoded by {} steps of Heun\u{2019}s method from t = {}; networks of {:?} hidden units, {} steps of SOAP on {} points each.",
-            config.points, escape(&config.training.data_set), config.steps, config.t_end, config.training.hidden, config.training.steps, config.training.batch));
+            config.points, config.training.data_set, config.steps, config.t_end, config.training.hidden, config.training.steps, config.training.batch));
         sheet.figure(figure(results), "Each coordinate of the latents: first network across, second up, one disc a data point. Grey line: equal.");
         sheet.table(Table {
             name: "identifiability".into(),
@@ -128,6 +142,16 @@ impl Study for Identifiability {
     }
 }
 
+impl Config {
+    /// The steps up from the data.
+    fn times(&self, sde: &dyn Sde) -> Result<Vec<f64>> {
+        let times = TimeGrid::Quadratic.times(sde, self.steps, sde.horizon(), self.t_end);
+        let mut times = times.context("steps, t-end")?;
+        times.reverse();
+        Ok(times)
+    }
+}
+
 /// Latents by Heun's method on a grid with short steps near the data.
 fn latents(
     config: &Config,
@@ -135,9 +159,7 @@ fn latents(
     score: &dyn Score<Array2<f64>>,
     data: &Array2<f64>,
 ) -> Result<Array2<f64>> {
-    let grid = sde_core::TimeGrid::Quadratic;
-    let mut times = grid.times(sde, config.steps, sde.horizon(), config.t_end)?;
-    times.reverse();
+    let times = config.times(sde)?;
     Ok(flow(Method::Heun, &Control::Grid(times), sde, score, data, BLOCK as u64)?.0)
 }
 

@@ -13,10 +13,12 @@ use std::time::Instant;
 use super::Study;
 use super::desk::Desk;
 use super::target::{Target, noised};
+use crate::checks;
 use crate::report::axes::{Axis, Panel, short};
 use crate::report::colormap::{INK, OS};
+use crate::report::html::html;
 use crate::report::sheet::{Sheet, Table, digits, maybe};
-use crate::report::svg::{Anchor, Svg, Text, escape};
+use crate::report::svg::{Anchor, Svg, Text};
 use crate::report::{Figure, axes::marker};
 
 /// The study.
@@ -45,16 +47,23 @@ pub(crate) struct Config {
 #[serde(rename_all = "kebab-case")]
 struct Row {
     name: String,
-    /// Root mean square of estimate minus exact value, over the points.
-    rms: f64,
+    /// Root mean square of estimate minus exact value, over the points; nothing where the paths left
+    /// the numbers.
+    #[serde(with = "crate::number")]
+    rms: Option<f64>,
     /// Mean of the difference.
-    bias: f64,
+    #[serde(with = "crate::number")]
+    bias: Option<f64>,
     /// Root mean square of the standard errors it states.
+    #[serde(with = "crate::number")]
     stated: Option<f64>,
     /// Share of points farther off than four of them.
+    #[serde(with = "crate::number")]
     outside: Option<f64>,
     /// Evaluations of the score and its derivatives for a point.
+    #[serde(with = "crate::number")]
     evaluations: f64,
+    #[serde(with = "crate::number")]
     micros: f64,
 }
 
@@ -76,15 +85,37 @@ impl Study for Likelihood {
     type Config = Config;
     type Results = Results;
 
-    fn check(config: &Config) -> Result<()> {
+    fn check(config: &Config) -> Result<f64> {
         Target::parse(&config.target).context("target")?;
         let sde = sde_core::sde::parse(&config.sde).context("sde")?;
-        sde_core::sde::check_time(&*sde, config.t_end).context("t-end")?;
-        ensure!(config.points > 1, "points = {}: must be at least 2", config.points);
-        ensure!(config.tolerance > 0.0, "tolerance = {}: must be positive", config.tolerance);
-        ensure!(config.paths > 0 && config.steps > 0, "paths, steps: must be at least 1");
-        ensure!(config.probes.iter().all(|p| *p > 0), "probes: must be at least 1");
-        Ok(())
+        checks::below_horizon("t-end", &*sde, config.t_end)?;
+        checks::tolerance("tolerance", config.tolerance)?;
+        let (points, steps) = (config.points, config.steps);
+        let paths = usize::try_from(config.paths).unwrap_or(usize::MAX);
+        for (key, value, least) in [("points", points, 2), ("steps", steps, 1), ("paths", paths, 1)]
+        {
+            checks::at_least(key, value, least)?;
+        }
+        checks::memory(&[("points", points)], 200)?;
+        checks::memory(&[("paths", paths)], 32)?;
+        let mut work = checks::time(&[("points", points)])? * 500.0;
+        for probes in config.probes.iter().copied() {
+            checks::at_least("probes", probes, 1)?;
+            // The probes of a row and its integrals along each, in every stage of a step.
+            checks::memory(&[("probes", probes)], 1000)?;
+            work += 500.0 * checks::time(&[("points", points), ("probes", probes)])?;
+        }
+        identity::times(config, &*sde).context("steps, t-end")?;
+        for eta in &config.etas {
+            checks::within("etas", *eta, 0.0..=1e3)?;
+            let v = identity::variance(&*sde, *eta, config.t_end);
+            ensure!(
+                v.is_finite() && v > 0.0,
+                "etas: {eta:?}: the variance of its samples is {v:?}"
+            );
+            work += checks::time(&[("points", points), ("paths", paths), ("steps", steps)])?;
+        }
+        Ok(work)
     }
 
     fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
@@ -146,9 +177,9 @@ impl Study for Likelihood {
             lead: "Estimators of log p at points of the data, against the closed form: how far off, how far off they say they are, and at what cost.".into(),
             ..Sheet::default()
         };
-        sheet.section("Estimators", format!(
+        sheet.section("Estimators", html!(
             "{} points of p<sub>t</sub> at t = {}, target {} under {}. The flow is solved by Dormand-Prince at a tolerance of {:e}, every point by itself. For an exact potential every path of the identity is exact, so it is given a wrong one whose sampler is known: \u{3c6} = {} times the log-density of a Gaussian of standard deviation {}, sampled at \u{3b7} from the prior, is a Gaussian with a variance that solves a linear equation. {} paths a point, {} steps.",
-            config.points, config.t_end, escape(&config.target), escape(&config.sde), config.tolerance, identity::SCALE, identity::STD, config.paths, config.steps));
+            config.points, config.t_end, config.target, config.sde, config.tolerance, identity::SCALE, identity::STD, config.paths, config.steps));
         sheet.figure(figure(results), "Root mean square error in nats (logarithmic) by estimator; ring: the standard error that the estimator states itself. Where disc and ring lie together, the statement is right.");
         let head = [
             "estimator",
@@ -161,10 +192,10 @@ impl Study for Likelihood {
         ];
         sheet.table(Table {
             name: "likelihood".into(),
-            caption: "Errors in nats. Evaluations: of the score, for a Hutchinson estimate times its probes (each a directional derivative), for the identity times its paths. In two dimensions a probe of signs has only two different outcomes: four of them agree one time in eight and then state no error at all. Times on a machine that may be shared are rough.".into(),
+            caption: "Errors in nats. Evaluations: of the score, for a Hutchinson estimate times its probes (each a directional derivative), for the identity times its paths. In two dimensions a probe of signs has only two different outcomes, and few of them often agree by chance: fewer than 12 state no error. Times on a machine that may be shared are rough.".into(),
             head: head.map(String::from).to_vec(), words: 1,
             rows: results.rows.iter().map(|r| vec![
-                r.name.clone(), digits(r.rms), digits(r.bias), maybe(r.stated),
+                r.name.clone(), maybe(r.rms), maybe(r.bias), maybe(r.stated),
                 r.outside.map_or("\u{2014}".into(), |o| format!("{:.1} %", 100.0 * o)), digits(r.evaluations), digits(r.micros),
             ]).collect(),
         });
@@ -187,12 +218,14 @@ fn row(
     let far = |errors: &Vec<f64>| {
         off.iter().zip(errors).filter(|(o, e)| o.abs() > 4.0 * **e).count() as f64 / n
     };
+    let finite = |v: &f64| v.is_finite();
+    let rms = Some(root(&off)).filter(finite);
     Row {
         name: name.into(),
-        rms: root(&off),
-        bias: off.iter().sum::<f64>() / n,
-        outside: stated.as_ref().map(far),
-        stated: stated.map(|s| root(&s)),
+        rms,
+        bias: Some(off.iter().sum::<f64>() / n).filter(finite),
+        outside: stated.as_ref().map(far).filter(|_| rms.is_some()),
+        stated: stated.map(|s| root(&s)).filter(finite),
         evaluations,
         micros: 1e6 * start.elapsed().as_secs_f64() / n,
     }
@@ -201,7 +234,7 @@ fn row(
 fn figure(results: &Results) -> Figure {
     let rows = &results.rows;
     let mut svg = Svg::new(1080.0, 60.0 + 34.0 * rows.len() as f64 + 50.0);
-    let values = rows.iter().flat_map(|r| [Some(r.rms), r.stated]).flatten();
+    let values = rows.iter().flat_map(|r| [r.rms, r.stated]).flatten();
     let panel = Panel {
         x: 250.0,
         y: 20.0,
@@ -213,11 +246,13 @@ fn figure(results: &Results) -> Figure {
     panel.draw_axes(&mut svg, false);
     for (k, row) in rows.iter().enumerate() {
         let y = rows.len() as f64 - k as f64 - 0.5;
-        let (_, py) = panel.at(row.rms, y);
+        let (_, py) = panel.at(panel.across.lo, y);
         svg.line((panel.x, py), (panel.x + panel.w, py), "#e5e7eb", 1.0);
         let name = Text { size: 12.0, fill: INK, anchor: Anchor::End, ..Text::default() };
         svg.text((panel.x - 10.0, py + 4.0), &row.name, &name);
-        marker(&mut svg, 0, panel.at(row.rms, y), 4.5, OS, "#fff", &digits(row.rms));
+        if let Some(rms) = row.rms {
+            marker(&mut svg, 0, panel.at(rms, y), 4.5, OS, "#fff", &digits(rms));
+        }
         if let Some(stated) = row.stated {
             svg.circle(panel.at(stated, y), 7.0, "none", INK, 1.4, &digits(stated));
         }

@@ -9,7 +9,6 @@ use ::solvers::steppers::{EulerMaruyama, Heun};
 use anyhow::{Context as _, Result, ensure};
 use ndarray::{Array2, s};
 use rayon::prelude::*;
-use sde_core::sde::check_time;
 use sde_core::{Key, Reverse, Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +16,8 @@ use super::Study;
 use super::desk::Desk;
 use super::sampling::on_the_way;
 use super::target::{Target, noised};
-use super::yardstick::{Window, Yardstick, apart};
+use super::yardstick::{Sizes, Window, Yardstick, apart};
+use crate::checks;
 use crate::report::sheet::Sheet;
 use split::FlowThenLangevin;
 
@@ -51,8 +51,11 @@ pub(crate) struct Config {
 /// Particles over time, `x[time][particle][coordinate]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Paths {
+    #[serde(with = "crate::number")]
     times: Vec<f64>,
+    #[serde(with = "crate::number")]
     ode: Vec<Vec<Vec<f64>>>,
+    #[serde(with = "crate::number")]
     sde: Vec<Vec<Vec<f64>>>,
 }
 
@@ -60,7 +63,9 @@ struct Paths {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Length {
     steps: usize,
+    #[serde(with = "crate::number")]
     ode: f64,
+    #[serde(with = "crate::number")]
     sde: f64,
 }
 
@@ -68,18 +73,26 @@ struct Length {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Look {
+    #[serde(with = "crate::number")]
     t: f64,
     /// To `p_t`; nothing when the sample left the window.
+    #[serde(with = "crate::number")]
     ode: Option<f64>,
+    #[serde(with = "crate::number")]
     sde: Option<f64>,
+    #[serde(with = "crate::number")]
     split: Option<f64>,
     /// Samples of the truth, as large, to `p_t`.
-    floor: f64,
+    #[serde(with = "crate::number")]
+    floor: Option<f64>,
     /// Between samplers.
-    sde_split: f64,
-    ode_sde: f64,
+    #[serde(with = "crate::number")]
+    sde_split: Option<f64>,
+    #[serde(with = "crate::number")]
+    ode_sde: Option<f64>,
     /// Between two samples of the truth as large as the samplers'.
-    floor_pair: f64,
+    #[serde(with = "crate::number")]
+    floor_pair: Option<f64>,
 }
 
 /// Everything that was computed.
@@ -100,7 +113,7 @@ impl Config {
 
     fn times(&self, steps: usize) -> Result<Vec<f64>> {
         let sde = self.sde()?;
-        Ok(TimeGrid::Uniform.times(&*sde, steps, sde.horizon(), self.t_end)?)
+        TimeGrid::Uniform.times(&*sde, steps, sde.horizon(), self.t_end).context("steps, t-end")
     }
 
     fn key(&self, purpose: u64) -> Key {
@@ -119,32 +132,40 @@ impl Study for SdeVsOde {
     type Config = Config;
     type Results = Results;
 
-    fn check(config: &Config) -> Result<()> {
+    fn check(config: &Config) -> Result<f64> {
         let sde = config.sde()?;
-        check_time(&*sde, config.t_end).context("t-end")?;
+        checks::below_horizon("t-end", &*sde, config.t_end)?;
         let dim = |name: &str| Target::parse(name).map(|t| t.means[0].len());
         ensure!(dim(&config.line).context("line")? == 1, "line = {:?}: not on a line", config.line);
         for (key, name) in [("plane", &config.plane), ("target", &config.target)] {
             ensure!(dim(name).context(key)? == 2, "{key} = {name:?}: not in the plane");
         }
-        let most = config.steps;
+        let Config { paths, steps, looks, n, truth, floors, .. } = *config;
         for (key, value, least) in [
-            ("paths", config.paths, 1),
-            ("steps", config.steps, 2),
-            ("n", config.n, 2),
-            ("floors", config.floors, 1),
-            ("looks", config.looks, 2),
+            ("paths", paths, 1),
+            ("steps", steps, 2),
+            ("looks", looks, 2),
             ("lengths", config.lengths.len(), 2),
         ] {
-            ensure!(value >= least, "{key} = {value}: must be at least {least}");
+            checks::at_least(key, value, least)?;
         }
-        ensure!(config.looks <= most, "looks = {}: more than there are steps", config.looks);
-        let needed = config.n * (config.floors + 2);
-        ensure!(config.truth > needed, "truth = {}: must be above {needed}", config.truth);
-        ensure!(config.wrong_mean.is_finite(), "wrong-mean = {}", config.wrong_mean);
-        ensure!(config.wrong_std > 0.0, "wrong-std = {}: must be positive", config.wrong_std);
-        config.times(config.steps)?;
-        config.window.check()
+        ensure!(looks <= steps, "looks = {looks}: more than there are steps");
+        Sizes { n, truth, floors }.check("", 2)?;
+        checks::within("wrong-mean", config.wrong_mean, -1e6..=1e6)?;
+        checks::within("wrong-std", config.wrong_std, 1e-6..=1e6)?;
+        config.window.check()?;
+        // Every step of the drawn paths, as rows, text and lines of a drawing.
+        checks::memory(&[("paths", paths), ("steps", steps)], 500)?;
+        checks::memory(&[("n", n), ("looks", looks)], 200)?;
+        let mut work = checks::time(&[("steps", steps), ("paths and n", paths.saturating_add(n))])?;
+        for length in config.lengths.iter().copied() {
+            checks::at_least("lengths", length, 1)?;
+            checks::memory(&[("lengths", length), ("particles", PARTICLES)], 64)?;
+            work += checks::time(&[("lengths", length), ("particles", PARTICLES)])?;
+            config.times(length).with_context(|| format!("lengths: {length}"))?;
+        }
+        config.times(steps)?;
+        Ok(10.0 * work)
     }
 
     fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
@@ -181,8 +202,13 @@ fn course(config: &Config, target: &str, steps: usize, n: usize, key: Key) -> Re
     let ode = on_the_way(&Heun, &ode, &times, &keep, &starts, key.fold(1))?;
     let reverse = Reverse::sde(&*sde, &score);
     let noisy = on_the_way(&EulerMaruyama, &reverse, &times, &keep, &starts, key.fold(1))?;
+    let finite = ode.iter().chain(&noisy).all(|x| x.iter().all(|v| v.is_finite()));
+    ensure!(finite, "the paths leave the numbers in {steps} steps: take more of them");
     Ok((times, [ode, noisy]))
 }
+
+/// Particles that a length is the mean of.
+const PARTICLES: usize = 200;
 
 fn paths(config: &Config, target: &str, purpose: u64) -> Result<Paths> {
     let (times, [ode, sde]) =
@@ -194,7 +220,6 @@ fn paths(config: &Config, target: &str, purpose: u64) -> Result<Paths> {
 }
 
 fn length(config: &Config, steps: usize) -> Result<Length> {
-    const PARTICLES: usize = 200;
     let (_, [ode, sde]) = course(config, &config.line, steps, PARTICLES, config.key(2))?;
     let mean = |states: &[Array2<f64>]| {
         let total: f64 = states.windows(2).map(|w| (&w[1] - &w[0]).mapv(f64::abs).sum()).sum();
@@ -227,7 +252,8 @@ fn looks(config: &Config, wrong: bool) -> Result<Vec<Look>> {
     let key = |purpose: u64| config.key(purpose);
     let ode = on_the_way(&Heun, &flow, &times, &keep, &starts, key(5))?;
     let noisy = on_the_way(&EulerMaruyama, &reverse, &times, &keep, &starts, key(6))?;
-    let split = on_the_way(&FlowThenLangevin, &reverse, &times, &keep, &starts, key(7))?;
+    let split =
+        on_the_way(&FlowThenLangevin { flow: &flow }, &reverse, &times, &keep, &starts, key(7))?;
     (0..keep.len())
         .into_par_iter()
         .map(|k| {

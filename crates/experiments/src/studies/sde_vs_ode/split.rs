@@ -1,7 +1,7 @@
 //! The reverse SDE put together from its two parts.
 
 use ::solvers::{Noise, Past, Step, Stepper};
-use sde_core::{Result, Semilinear, State};
+use sde_core::{Dynamics, Result, Reverse, State};
 
 /// A step of the reverse SDE as a step of the flow ODE followed by one of Langevin dynamics:
 ///
@@ -14,10 +14,12 @@ use sde_core::{Result, Semilinear, State};
 /// # Reference
 /// Song et al. 2021, arXiv 2011.13456, section 4.2 (the corrector); the sum of the two: Karras et
 /// al. 2022, arXiv 2206.00364, equation 6.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct FlowThenLangevin;
+pub(super) struct FlowThenLangevin<'a, S> {
+    /// The flow ODE of the SDE that is stepped.
+    pub(super) flow: &'a Reverse<'a, S>,
+}
 
-impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for FlowThenLangevin {
+impl<S: State, P: Dynamics<S> + ?Sized> Stepper<S, P> for FlowThenLangevin<'_, S> {
     fn step(
         &self,
         problem: &P,
@@ -28,24 +30,16 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for FlowThenLangevin {
         noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
         let h = t1 - t0;
-        // With eta = 1 the drift is a x - g^2 s, and the noise amplitude g.
-        let flow = |x: &S, t: f64| -> Result<(S, S)> {
-            let (g, sigma) = (problem.diffusion(t), problem.marginal(t).sigma);
-            let eps = problem.eps(x, t)?;
-            let drift = problem.drift(x, t)?;
-            let v = S::lincomb(&[(1.0, &drift), (-0.5 * g * g / sigma, &eps)])?;
-            Ok((v, S::lincomb(&[(-1.0 / sigma, &eps)])?))
-        };
-        let (v0, _) = flow(x, t0)?;
+        let v0 = self.flow.drift(x, t0)?;
         let guess = S::lincomb(&[(1.0, x), (h, &v0)])?;
-        let (v1, _) = flow(&guess, t1)?;
+        let v1 = self.flow.drift(&guess, t1)?;
         let y = S::lincomb(&[(1.0, x), (0.5 * h, &v0), (0.5 * h, &v1)])?;
-        let (_, score) = flow(&y, t1)?;
-        let g = problem.diffusion(t1);
+        // g^2 s / 2, which is what the SDE's drift a x - g^2 s has beyond the flow's.
+        let (flow, drift) = (self.flow.drift(&y, t1)?, problem.drift(&y, t1)?);
         let dw = noise.increment(x, t0, t1)?;
-        let x = S::lincomb(&[(1.0, &y), (0.5 * g * g * h.abs(), &score), (g, &dw)])?;
-        // `drift` and `eps` evaluate the score once each.
-        Ok(Step { x, error: None, past: Past::default(), nfe: 6 })
+        let pull = h.abs();
+        let terms = [(1.0, &y), (pull, &flow), (-pull, &drift), (problem.diffusion(t1), &dw)];
+        Ok(Step { x: S::lincomb(&terms)?, error: None, past: Past::default(), nfe: 4 })
     }
 
     fn takes_noise(&self) -> bool {

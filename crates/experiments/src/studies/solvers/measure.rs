@@ -89,25 +89,12 @@ impl<'a> Bench<'a> {
     ) -> Result<Course> {
         let (mut points, mut refused) = (Vec::new(), None);
         for budget in &self.config.budgets {
-            let Some(steps) = (1..=*budget).rev().find(|s| method.nfe(*s) <= *budget) else {
-                continue;
-            };
+            let Some(steps) = most_steps(method, *budget) else { continue };
             let mut best: Option<Point> = None;
             for name in &self.config.grids {
-                let times = TimeGrid::parse(name)?.times(
-                    &*self.sde,
-                    steps as usize,
-                    self.sde.horizon(),
-                    self.t_end,
-                )?;
-                let sampler = Sampler {
-                    method,
-                    eta,
-                    control: Control::Grid(times),
-                    end: End::Plain,
-                    block_rows: BLOCK as u64,
-                };
-                let found = self.timed(&sampler, starts, 1);
+                let found = self
+                    .sampler(method, eta, name, steps)
+                    .and_then(|sampler| self.timed(&sampler, starts, 1));
                 let (x, nfe, micros) = match found {
                     Ok(found) => found,
                     Err(error) => {
@@ -123,25 +110,20 @@ impl<'a> Bench<'a> {
             if let Some(mut point) = best {
                 if repeats > 1 {
                     // The time once more, for the grid that is shown.
-                    let times = TimeGrid::parse(&point.grid)?.times(
-                        &*self.sde,
-                        steps as usize,
-                        self.sde.horizon(),
-                        self.t_end,
-                    )?;
-                    let sampler = Sampler {
-                        method,
-                        eta,
-                        control: Control::Grid(times),
-                        end: End::Plain,
-                        block_rows: BLOCK as u64,
-                    };
+                    let sampler = self.sampler(method, eta, &point.grid, steps)?;
                     point.micros = self.timed(&sampler, starts, repeats)?.2;
                 }
                 points.push(point);
             }
         }
         Ok(Course { method: method.name().into(), adaptive: false, points, refused })
+    }
+
+    fn sampler(&self, method: Method, eta: f64, grid: &str, steps: u64) -> Result<Sampler> {
+        let (grid, steps) = (TimeGrid::parse(grid)?, usize::try_from(steps)?);
+        let times = grid.times(&*self.sde, steps, self.sde.horizon(), self.t_end)?;
+        let control = Control::Grid(times);
+        Ok(Sampler { method, eta, control, end: End::Plain, block_rows: BLOCK as u64 })
     }
 
     /// The flow ODE with steps of the method's own, every particle by itself.
@@ -152,7 +134,9 @@ impl<'a> Bench<'a> {
             match self.timed(&self.adaptive_sampler(method, *tol), &starts, self.config.repeats) {
                 Ok((x, nfe, micros)) => {
                     let (error, grid) = (rms(&x, exact), format!("{tol:e}"));
-                    points.push(Point { nfe, micros, error, grid, budget: 0 });
+                    if error.is_finite() {
+                        points.push(Point { nfe, micros, error, grid, budget: 0 });
+                    }
                     if nfe > TOO_MANY {
                         break;
                     }
@@ -196,6 +180,20 @@ impl<'a> Bench<'a> {
         let (x, nfe) = kept.context("at least one run")?;
         Ok((x, nfe, micros))
     }
+}
+
+/// The most steps of a method that a number of evaluations allows; they grow with the steps.
+fn most_steps(method: Method, budget: u64) -> Option<u64> {
+    let (mut fits, mut beyond) = (0, budget.saturating_add(1));
+    while beyond - fits > 1 {
+        let steps = fits + (beyond - fits) / 2;
+        if method.nfe(steps) <= budget {
+            fits = steps;
+        } else {
+            beyond = steps;
+        }
+    }
+    (fits > 0).then_some(fits)
 }
 
 /// Root of the mean squared distance of rows.

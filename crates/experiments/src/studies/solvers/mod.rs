@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::Study;
 use super::desk::Desk;
 use super::target::Target;
-use super::yardstick::Window;
+use super::yardstick::{Sizes, Window};
+use crate::checks;
 use crate::report::sheet::Sheet;
 
 /// The study.
@@ -40,6 +41,7 @@ pub(crate) struct Config {
 struct Problem {
     target: String,
     sde: String,
+    #[serde(with = "crate::number")]
     t_end: f64,
 }
 
@@ -58,10 +60,13 @@ struct Noise {
 #[serde(rename_all = "kebab-case")]
 struct Point {
     /// Evaluations of the score for a particle (a mean where every particle has its own steps).
+    #[serde(with = "crate::number")]
     nfe: f64,
     /// RMS distance to the flow's solution, or squared W2 to the truth.
+    #[serde(with = "crate::number")]
     error: f64,
     /// Microseconds for a particle, on one thread.
+    #[serde(with = "crate::number")]
     micros: f64,
     /// The grid that was best, or the tolerance.
     grid: String,
@@ -89,8 +94,9 @@ struct Found {
     sde: String,
     ode: Vec<Course>,
     noise: Vec<Course>,
-    /// Squared W2 of samples of the truth.
-    floor: f64,
+    /// Squared W2 of samples of the truth; nothing where the truth is not in the window.
+    #[serde(with = "crate::number")]
+    floor: Option<f64>,
 }
 
 /// Everything that was computed.
@@ -117,40 +123,57 @@ impl Study for Solvers {
     type Config = Config;
     type Results = Results;
 
-    fn check(config: &Config) -> Result<()> {
-        for p in &config.problems {
-            let dim = Target::parse(&p.target).context("problems.target")?.means[0].len();
-            ensure!(dim == 2, "problems.target = {:?}: not in the plane", p.target);
-            sde_core::sde::check_time(&*p.sde()?, p.t_end).context("problems.t-end")?;
-        }
-        for grid in &config.grids {
-            TimeGrid::parse(grid).context("grids")?;
-        }
+    fn check(config: &Config) -> Result<f64> {
+        let Config { particles, repeats, .. } = *config;
         for (key, value) in [
             ("problems", config.problems.len()),
             ("grids", config.grids.len()),
             ("budgets", config.budgets.len()),
-            ("particles", config.particles),
-            ("repeats", config.repeats),
-            ("noise.n", config.noise.n),
-            ("noise.floors", config.noise.floors),
+            ("particles", particles),
+            ("repeats", repeats),
         ] {
-            ensure!(value > 0, "{key} = {value}: must be at least 1");
+            checks::at_least(key, value, 1)?;
         }
+        let Noise { eta, n, truth, floors } = config.noise;
+        checks::within("noise.eta", eta, 1e-9..=1e6)?;
+        Sizes { n, truth, floors }.check("noise.", 1)?;
+        config.window.check()?;
         for tol in &config.tolerances {
-            ensure!(*tol > 0.0 && tol.is_finite(), "tolerances: {tol} must be positive");
+            checks::tolerance("tolerances", *tol)?;
         }
-        ensure!(config.noise.eta > 0.0, "noise.eta = {}: must be positive", config.noise.eta);
-        let needed = config.noise.n * (config.noise.floors + 1);
-        ensure!(config.noise.truth > needed, "noise.truth: must be above {needed}");
-        config.window.check()
+        // Starts, solutions as rows and text.
+        checks::memory(&[("particles", particles)], 300)?;
+        let budget = config.budgets.iter().copied().max().unwrap_or(0);
+        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
+        checks::memory(&[("budgets", budget)], 32)?;
+        let once =
+            checks::time(&[("budgets", budget), ("particles", particles), ("repeats", repeats)])?
+                + checks::time(&[("budgets", budget), ("noise.n", n)])?;
+        for p in &config.problems {
+            let dim = Target::parse(&p.target).context("problems.target")?.means[0].len();
+            ensure!(dim == 2, "problems.target = {:?}: not in the plane", p.target);
+            let sde = p.sde()?;
+            checks::below_horizon("problems.t-end", &*sde, p.t_end)?;
+            for grid in &config.grids {
+                // What a grid does not have for some number of steps is left out of the tables.
+                let grid = TimeGrid::parse(grid).context("grids")?;
+                let fits = |steps: usize| grid.times(&*sde, steps, sde.horizon(), p.t_end);
+                let mut found = fits(budget);
+                for budget in &config.budgets {
+                    found = found.or_else(|_| fits(*budget as usize));
+                }
+                found.with_context(|| format!("grids: {}", grid.name()))?;
+            }
+        }
+        let courses = config.problems.len() * config.grids.len() * config.budgets.len();
+        Ok(once * (courses * Method::ALL.len()) as f64)
     }
 
     fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
         let mut problems = Vec::new();
         for (k, problem) in config.problems.iter().enumerate() {
             let bench = measure::Bench::new(config, problem, k as u64)?;
-            let exact = desk.part(&format!("{k}-exact"), || bench.exact())?;
+            let exact = desk.numbers(&format!("{k}-exact"), || bench.exact())?;
             let exact = crate::model::matrix(&exact, 2)?;
             let (mut ode, mut noise) = (Vec::new(), Vec::new());
             for method in Method::ALL {
@@ -161,7 +184,7 @@ impl Study for Solvers {
                     ode.push(desk.part(&part, || bench.adaptive(*method, &exact))?);
                 }
             }
-            let floor = desk.part(&format!("{k}-floor"), || Ok(bench.yardstick()?.floor))?;
+            let floor = desk.numbers(&format!("{k}-floor"), || Ok(bench.yardstick()?.floor))?;
             let mut yard = None;
             for method in Method::ALL.iter().filter(|m| m.stochastic()) {
                 let part = format!("{k}-noise-{}", method.name());

@@ -3,9 +3,10 @@
 use super::{Config, Course, Found, Point, Results};
 use crate::report::axes::{Axis, Panel};
 use crate::report::colormap::SETS;
+use crate::report::html::{Html, html};
 use crate::report::plot::{self, Line};
-use crate::report::sheet::{Sheet, Table, digits};
-use crate::report::svg::{Svg, escape};
+use crate::report::sheet::{Sheet, Table, digits, maybe};
+use crate::report::svg::Svg;
 use crate::report::{Figure, columns};
 
 /// Grey of the methods that are best nowhere.
@@ -14,7 +15,7 @@ const REST: &str = "#b6bcc6";
 pub(super) fn sheet(config: &Config, results: &Results) -> Sheet {
     let mut sheet = Sheet {
         title: "Which solver for which budget?".into(),
-        lead: format!(
+        lead: html!(
             "Every method of the registry on {}, with exact scores: how far it is from the flow\u{2019}s solution, or from the truth, against what it costs. {}",
             if results.problems.len() == 1 {
                 "one problem".to_string()
@@ -26,12 +27,9 @@ pub(super) fn sheet(config: &Config, results: &Results) -> Sheet {
         ..Sheet::default()
     };
     for (k, found) in results.problems.iter().enumerate() {
-        let title = format!(
-            "{} under {}",
-            escape(&found.target),
-            escape(found.sde.split(':').next().unwrap_or_default())
-        );
-        sheet.section(&format!("{title}: the flow ODE"), format!(
+        let title =
+            format!("{} under {}", found.target, found.sde.split(':').next().unwrap_or_default());
+        sheet.section(&format!("{title}: the flow ODE"), html!(
             "Error: root mean square distance to the flow\u{2019}s solution from the same {} starts (Dormand-Prince at a tolerance of 1e\u{2212}11). Each method takes as many steps as the budget allows, on the best for it of the grids {}. Time is that of one particle on one thread, the shortest of {}; the score of a mixture costs little, so this is mostly the solver\u{2019}s own work, and on a shared machine it is rough.",
             config.particles, config.grids.join(", "), config.repeats));
         let ode = found.ode.iter().collect::<Vec<_>>();
@@ -45,20 +43,15 @@ pub(super) fn sheet(config: &Config, results: &Results) -> Sheet {
             "RMS error to the flow\u{2019}s solution",
         ));
         if !found.noise.is_empty() {
-            sheet.section(&format!("{title}: with noise"), format!(
+            sheet.section(&format!("{title}: with noise"), html!(
                 "Every method that takes noise, at \u{3b7} = {}: squared W<sub>2</sub> of {} particles to the truth, on {} \u{d7} {} nodes of \u{b1}{}. Below the floor of {} no difference can be seen.",
-                config.noise.eta, config.noise.n, config.window.nodes, config.window.nodes, config.window.half_width, digits(found.floor)));
+                config.noise.eta, config.noise.n, config.window.nodes, config.window.nodes, config.window.half_width, maybe(found.floor)));
             let noise = found.noise.iter().collect::<Vec<_>>();
             sheet.figure(
-                figure(
-                    &format!("noise-{k}"),
-                    &noise,
-                    Some(found.floor),
-                    "squared W_{2} to the truth",
-                ),
+                figure(&format!("noise-{k}"), &noise, found.floor, "squared W_{2} to the truth"),
                 "As above, against the truth. Grey band: the noise floor.",
             );
-            sheet.table(best(&format!("best-noise-{k}"), config, &found.noise, Some(found.floor)));
+            sheet.table(best(&format!("best-noise-{k}"), config, &found.noise, found.floor));
             sheet.table(whole(
                 &format!("all-noise-{k}"),
                 config,
@@ -90,13 +83,12 @@ pub(super) fn sheet(config: &Config, results: &Results) -> Sheet {
 fn lead(found: &Found) -> String {
     let budgets = budgets(&found.ode);
     let say = |b: &u64| {
-        winner(&found.ode, *b).map(|(c, p)| {
-            format!("{} with {} evaluations ({})", escape(&c.method), b, digits(p.error))
-        })
+        winner(&found.ode, *b)
+            .map(|(c, p)| format!("{} with {} evaluations ({})", c.method, b, digits(p.error)))
     };
     let named: Vec<String> =
         [budgets.first(), budgets.last()].into_iter().flatten().filter_map(say).collect();
-    format!("Closest to the flow of {}: {}.", escape(&found.target), named.join("; "))
+    format!("Closest to the flow of {}: {}.", found.target, named.join("; "))
 }
 
 fn budgets(courses: &[Course]) -> Vec<u64> {
@@ -210,7 +202,7 @@ fn best(name: &str, config: &Config, courses: &[Course], floor: Option<f64>) -> 
         ]);
     }
     let caption = match floor {
-        Some(f) => format!(
+        Some(f) => html!(
             "The best by budget. Floor {}: where several are near it, which comes first is chance.",
             digits(f)
         ),
@@ -219,7 +211,7 @@ fn best(name: &str, config: &Config, courses: &[Course], floor: Option<f64>) -> 
     Table { name: name.into(), caption, head, rows, words: 0 }
 }
 
-fn whole(name: &str, config: &Config, courses: &[Course], what: &str) -> Table {
+fn whole(name: &str, config: &Config, courses: &[Course], what: &'static str) -> Table {
     let mut head = vec!["method".to_string()];
     head.extend(config.budgets.iter().map(u64::to_string));
     let winners: Vec<Option<f64>> =
@@ -235,8 +227,9 @@ fn whole(name: &str, config: &Config, courses: &[Course], what: &str) -> Table {
     });
     Table {
         name: name.into(),
-        caption: format!(
-            "All methods: {what} by budget. \u{2014}: the budget is too small for a step, or there was no finite result."
+        caption: html!(
+            "All methods: {} by budget. \u{2014}: the budget is too small for a step, or there was no finite result.",
+            Html::from(what)
         ),
         head,
         rows: rows.collect(),

@@ -62,15 +62,19 @@ struct Discretised<'a> {
     clip: bool,
 }
 
+impl Discretised<'_> {
+    /// The training step of a time.
+    fn step(&self, t: f64) -> sde_core::Result<f64> {
+        if self.grid.contains(&t) {
+            return Ok(t - 1.0);
+        }
+        Ok(self.logarithmic.time_of_half_log_snr(self.sde.half_log_snr(t))? - 1.0)
+    }
+}
+
 impl Score<Array2<f64>> for Discretised<'_> {
     fn score(&self, x: &Array2<f64>, t: f64) -> sde_core::Result<Array2<f64>> {
-        let m = self.sde.marginal(t);
-        let time = if self.grid.contains(&t) {
-            t
-        } else {
-            self.logarithmic.time_of_half_log_snr(self.sde.half_log_snr(t))?
-        };
-        let step = time - 1.0;
+        let (m, step) = (self.sde.marginal(t), self.step(t)?);
         Ok(x.mapv(|x| {
             let output = x * step / (step + 1.0);
             let data = if self.velocity {
@@ -81,6 +85,13 @@ impl Score<Array2<f64>> for Discretised<'_> {
             let data = if self.clip { data.clamp(-1.0, 1.0) } else { data };
             (m.alpha * data - x) / (m.sigma * m.sigma)
         }))
+    }
+
+    /// A model of `v` gives the data without division.
+    fn denoised(&self, x: &Array2<f64>, t: f64) -> sde_core::Result<Option<Array2<f64>>> {
+        let m = self.sde.marginal(t);
+        let data = |step: f64| x.mapv(|x| m.alpha * x - m.sigma * x * step / (step + 1.0));
+        Ok(if self.velocity && !self.clip { Some(data(self.step(t)?)) } else { None })
     }
 }
 

@@ -1,0 +1,86 @@
+//! Checks of settings before the first second of work: the key first, then the offending value.
+
+use std::io::Write as _;
+use std::ops::RangeInclusive;
+
+use anyhow::{Result, ensure};
+use sde_core::counts;
+use sde_core::sde::check_time;
+use sde_core::{Sde, Tolerance};
+
+/// A number in a range, finite that is.
+pub(crate) fn within(key: &str, value: f64, range: RangeInclusive<f64>) -> Result<()> {
+    let (low, high) = (range.start(), range.end());
+    ensure!(range.contains(&value), "{key} = {value:?}: must be from {low:?} to {high:?}");
+    Ok(())
+}
+
+/// A count of at least `least`.
+pub(crate) fn at_least(key: &str, value: usize, least: usize) -> Result<()> {
+    ensure!(value >= least, "{key} = {value}: must be at least {least}");
+    Ok(())
+}
+
+/// Counts whose product, at so many bytes each, memory can hold.
+pub(crate) fn memory(counts: &[(&str, usize)], bytes: u64) -> Result<usize> {
+    let counts: Vec<(&str, u64)> = counts.iter().map(|(name, n)| (*name, *n as u64)).collect();
+    Ok(counts::in_memory(&counts, bytes)?)
+}
+
+/// Counts whose product is a number of evaluations with an end in sight; how many they are.
+pub(crate) fn time(counts: &[(&str, usize)]) -> Result<f64> {
+    let counts: Vec<(&str, u64)> = counts.iter().map(|(name, n)| (*name, *n as u64)).collect();
+    Ok(counts::in_time(&counts)?)
+}
+
+/// Says before a long run how long: one line on standard error, for work of hours and more.
+pub(crate) fn announce(evaluations: f64) {
+    const LONG: f64 = 1e11;
+    if evaluations > LONG {
+        let alone = crate::report::duration(1e-6 * evaluations);
+        let line = format!(
+            "about {evaluations:.0e} evaluations of a score: {alone} at a microsecond each"
+        );
+        // A reader who closed it is nobody's concern.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+}
+
+/// The tolerances that adaptive steps in double precision can meet.
+const TOLERANCES: RangeInclusive<f64> = 1e-13..=1.0;
+
+/// A tolerance of adaptive steps, absolute and relative.
+pub(crate) fn tolerance(key: &str, value: f64) -> Result<Tolerance> {
+    within(key, value, TOLERANCES)?;
+    Ok(Tolerance { abs: value, rel: value })
+}
+
+/// A time of the data, with something left up to the horizon.
+pub(crate) fn below_horizon(key: &str, sde: &dyn Sde, t: f64) -> Result<()> {
+    let horizon = sde.horizon();
+    ensure!(
+        check_time(sde, t).is_ok() && t < horizon,
+        "{key} = {t:?}: must be at least 0 and below {horizon:?}, the horizon"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_and_the_value_are_named_with_few_digits() {
+        let said = |r: Result<()>| r.expect_err("refused").to_string();
+        for (value, shown) in [(f64::NAN, "NaN"), (1e300, "1e300"), (-1e-300, "-1e-300")] {
+            let line = said(within("a.b", value, 0.0..=1.0));
+            assert_eq!(line, format!("a.b = {shown}: must be from 0.0 to 1.0"));
+        }
+        let ou = sde_core::Ou::default();
+        assert!(below_horizon("t-end", &ou, 10.0).is_err());
+        assert!(below_horizon("t-end", &ou, f64::NAN).is_err());
+        assert!(below_horizon("t-end", &ou, 0.0).is_ok());
+        assert!(memory(&[("n", usize::MAX), ("floors", usize::MAX)], 8).is_err());
+        assert_eq!(memory(&[("n", 3), ("floors", 4)], 8).ok(), Some(12));
+    }
+}

@@ -1,0 +1,186 @@
+//! What the values of a configuration may be: all of it is known before anything is computed.
+
+use anyhow::{Context as _, Result, ensure};
+use score_nets::{Error, TimeEmbedding, TrainConfig};
+use sde_core::{Key, Sde, analytic::DataSet};
+use solvers::{End, Method};
+
+use super::cell::Cell;
+use super::config::{Collocation, Config};
+use super::training::net_config;
+use crate::checks::{at_least, below_horizon, memory, time, within};
+
+/// The most samples that are drawn of one law, twenty thousand times the published number.
+const MOST_SAMPLES: u64 = 1 << 36;
+
+/// Lengths and scales, in units of the data.
+const SCALES: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
+
+/// Checks every value, each part by what it is later used as.
+pub(super) fn check(config: &Config) -> Result<()> {
+    cells(config)?;
+    let sde = sde_core::sde::parse(&config.sde).context("sde")?;
+    network(config)?;
+    training(config, &*sde)?;
+    sampling(config, &*sde)?;
+    measuring(config)
+}
+
+fn cells(config: &Config) -> Result<()> {
+    let (sets, weights) = (&config.data_sets, &config.weights);
+    ensure!(!sets.is_empty(), "data-sets = []: expected at least one data set");
+    ensure!(!weights.is_empty(), "weights = []: expected at least one weight");
+    for (k, name) in sets.iter().enumerate() {
+        DataSet::parse(name).with_context(|| format!("data-sets[{k}]"))?;
+        ensure!(!sets[..k].contains(name), "data-sets: {name:?} occurs twice");
+    }
+    for (k, w) in weights.iter().enumerate() {
+        ensure!(
+            w.is_finite() && *w >= 0.0,
+            "weights[{k}] = {w:?}: must be finite and non-negative"
+        );
+        ensure!(!weights[..k].contains(w), "weights: {w:?} occurs twice");
+    }
+    Ok(())
+}
+
+fn network(config: &Config) -> Result<()> {
+    let n = &config.network;
+    within("network.input-scale", n.input_scale, SCALES)?;
+    let bands = match n.embedding {
+        TimeEmbedding::Fourier { bands, .. } => bands,
+        TimeEmbedding::Plain => 0,
+    };
+    memory(&[("network.embedding.bands", bands)], 1000)?;
+    let mut inputs = ("network.embedding.bands", 2 * bands + 3);
+    for width in n.hidden.iter().copied() {
+        let width = ("network.hidden", width);
+        // Weights, gradients, moments and the sums of many threads; the bases of SOAP.
+        memory(&[inputs, width], 400)?;
+        memory(&[width, width], 64)?;
+        inputs = width;
+    }
+    let cell = Cell { dataset: config.data_sets[0].clone(), w_r: config.weights[0] };
+    named("network", net_config(config, &cell)?.validate())
+}
+
+fn training(config: &Config, sde: &dyn Sde) -> Result<()> {
+    let t = &config.training;
+    at_least("training.batch", t.batch, 1)?;
+    at_least("training.residual.points", t.residual.points, 1)?;
+    for (key, every) in
+        [("training.log-every", t.log_every), ("training.checkpoint-every", t.checkpoint_every)]
+    {
+        ensure!(every > 0, "{key} = 0: must be at least 1");
+    }
+    // Points, targets and weights in double and in single precision, outputs and their gradients.
+    memory(&[("training.batch", t.batch)], 200)?;
+    memory(&[("training.residual.points", t.residual.points)], 300)?;
+    let steps = ("training.schedule.steps", usize::try_from(config.steps()).unwrap_or(usize::MAX));
+    time(&[steps, ("training.batch", t.batch)])?;
+    time(&[steps, ("training.residual.points", t.residual.points)])?;
+    let (t_min, horizon) = (t.t_min, sde.horizon());
+    ensure!(
+        t_min > 0.0 && t_min < horizon,
+        "training.t-min = {t_min:?}: must be above 0 and below {horizon:?}, the horizon"
+    );
+    // Targets z / sigma and their squares must be numbers in single precision.
+    let sigma = sde.marginal(t_min).sigma;
+    ensure!(
+        sigma >= 1e-10,
+        "training.t-min = {t_min:?}: the noise there is {sigma:?}, must be at least 1e-10"
+    );
+    named("training.time-law", t.time_law.validate(t_min, horizon))?;
+    named("training", t.proposal.validate())?;
+    named("training.proposal.law", t.proposal.law.validate(t_min, horizon))?;
+    if let Some(tails) = &t.tails {
+        named("training", tails.validate())?;
+    }
+    let train = TrainConfig {
+        optimiser: t.optimiser,
+        ..TrainConfig::new(config.steps(), t.schedule.clone())
+    };
+    named("training", train.validate())?;
+    let clip = t.clip;
+    ensure!(clip.is_finite() && clip >= 0.0, "training.clip = {clip:?}: must not be negative");
+    let decay = t.ema_decay;
+    ensure!((0.0..1.0).contains(&decay), "training.ema-decay = {decay:?}: must be in [0, 1)");
+    if let Collocation::UniformBox { half_width } = t.residual.collocation {
+        within("training.residual.collocation.half-width", half_width, SCALES)?;
+    }
+    Ok(())
+}
+
+fn sampling(config: &Config, sde: &dyn Sde) -> Result<()> {
+    let s = &config.sampling;
+    // Two rows are the least that distances of clouds are defined for.
+    for (key, n) in [("sampling.n", s.n), ("sampling.n-ode", s.n_ode())] {
+        ensure!(n >= 2, "{key} = {n}: must be at least 2");
+        ensure!(n <= MOST_SAMPLES, "{key} = {n}: must be at most 2^36");
+        time(&[("sampling.steps", s.steps), (key, n as usize)])?;
+    }
+    at_least("sampling.steps", s.steps, 1)?;
+    at_least("sampling.block", s.block, 1)?;
+    memory(&[("sampling.steps", s.steps), ("sampling.paths", s.paths)], 500)?;
+    time(&[("sampling.steps", s.steps), ("sampling.paths", s.paths)])?;
+    below_horizon("sampling.t-end", sde, s.t_end)?;
+    config.times()?;
+    Method::parse(&s.ode_method).context("sampling.ode-method")?;
+    let method = Method::parse(&s.sde_method).context("sampling.sde-method")?;
+    ensure!(method.stochastic(), "sampling.sde-method = {:?}: solves ODEs only", s.sde_method);
+    End::parse(&s.end).context("sampling.end")?;
+    Ok(())
+}
+
+fn measuring(config: &Config) -> Result<()> {
+    let m = &config.measuring;
+    at_least("measuring.grid", m.grid, 2)?;
+    // Counts of every sample, and the transport between two of them.
+    let nodes = ("measuring.grid", m.grid);
+    memory(&[nodes, nodes], 600)?;
+    within("measuring.half-width", m.half_width, SCALES)?;
+    ensure!(m.truth >= 2, "measuring.truth = {}: must be at least 2", m.truth);
+    ensure!(m.truth <= MOST_SAMPLES, "measuring.truth = {}: must be at most 2^36", m.truth);
+    at_least("measuring.cloud", m.cloud, 2)?;
+    let cloud = (m.cloud as u64).min(config.sampling.n).min(m.truth) as usize;
+    memory(&[("measuring.cloud", cloud)], 2000)?;
+    time(&[("measuring.cloud", cloud), ("measuring.cloud", cloud)])?;
+    for (key, points) in
+        [("measuring.residual-points", m.residual_points), ("measuring.dsm-points", m.dsm_points)]
+    {
+        at_least(key, points, 1)?;
+        time(&[(key, points)])?;
+    }
+    for name in &config.data_sets {
+        in_window(name, m.half_width)?;
+    }
+    Ok(())
+}
+
+/// Refuses a window that most of the data lie outside of: all distances would be of the rest.
+fn in_window(name: &str, half_width: f64) -> Result<()> {
+    const LOOKED_AT: usize = 1000;
+    let x = DataSet::parse(name)?.sample(Key::root(0), 0, LOOKED_AT);
+    let inside = |row: &ndarray::ArrayView1<'_, f64>| row.iter().all(|v| v.abs() <= half_width);
+    let kept = x.rows().into_iter().filter(inside).count();
+    ensure!(
+        2 * kept >= LOOKED_AT,
+        "measuring.half-width = {half_width:?}: only {} % of {name} lie within",
+        100 * kept / LOOKED_AT
+    );
+    Ok(())
+}
+
+/// A setting of a part under the key it has here.
+fn named(prefix: &str, checked: score_nets::Result<()>) -> Result<()> {
+    match checked {
+        Err(Error::Setting { name, value, reason }) => {
+            let name = name.replace("adam.", "optimiser.").replace("soap.", "optimiser.");
+            // Few digits: 1e300, not three hundred of them.
+            let number = value.parse::<f64>().ok().filter(|_| value.len() > 12);
+            let value = number.map_or(value, |number| format!("{number:?}"));
+            anyhow::bail!("{prefix}.{name} = {value}: {reason}")
+        }
+        other => other.with_context(|| prefix.to_owned()),
+    }
+}
