@@ -65,5 +65,7 @@ fn files_below(root: &Path) -> Result<Vec<String>> {
 }
 
 fn left_out(relative: &str, name: &str) -> bool {
-    name.starts_with('.') || ["target", "runs", "docs/book"].contains(&relative)
+    name.starts_with('.')
+        || ["target", "runs", "docs/book", "fuzz/target", "fuzz/corpus", "fuzz/artifacts"]
+            .contains(&relative)
 }
