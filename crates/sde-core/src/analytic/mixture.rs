@@ -164,8 +164,13 @@ fn normalised(weights: &[f64]) -> (Vec<f64>, Vec<f64>) {
     // Of a size that a sum of them keeps in range: by a power of two, which changes no digit.
     let unit = if largest > 1e300 { 0.5_f64.powi(64) } else { 1.0 };
     let unit = if largest < 1e-200 { 2.0_f64.powi(512) } else { unit };
-    let total: f64 = weights.iter().map(|w| w * unit).sum();
-    let share = |w: &f64| w * unit / total;
+    // By its bits where the process takes subnormal numbers for zero; in this unit 2^-562 is 2^-1074.
+    let sized = |w: &f64| match w.is_subnormal() && unit > 1.0 {
+        true => w.to_bits() as f64 * 2.0_f64.powi(-562),
+        false => w * unit,
+    };
+    let total: f64 = weights.iter().map(sized).sum();
+    let share = |w: &f64| sized(w) / total;
     let log = |w: &f64| {
         let share = share(w);
         // A share below the range of normal numbers has lost digits, or all.
