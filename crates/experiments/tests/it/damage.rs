@@ -95,9 +95,10 @@ fn a_checkpoint_of_another_cell_is_refused() {
     assert_eq!(figures(&fs::read(out.join("results.json")).expect("results")), figures(&before));
 }
 
-/// Cut short and with single bits flipped, over every kind of file that is read again.
+/// Cut short and with single bits flipped, over every kind of file that is read again: no panic, and an
+/// error of one line. What is a sound file of other numbers is read as such.
 #[test]
-fn every_damaged_file_is_an_error_or_read_right() {
+fn damage_is_at_most_an_error_of_one_line() {
     let dir = tempfile::tempdir().expect("a folder");
     let out = dir.path().join("run");
     assert!(run(&out).status.success());
@@ -124,7 +125,7 @@ fn every_damaged_file_is_an_error_or_read_right() {
             // Only what fails before figures are drawn is quick; both ends are fine.
             if let Err(error) = experiments::run::report(&out) {
                 let said = format!("{error:#}");
-                assert!(!said.trim().is_empty(), "{name}");
+                assert!(!said.trim().is_empty() && said.lines().count() == 1, "{name}: {said}");
             }
         }
         fs::write(&path, whole).expect("written");

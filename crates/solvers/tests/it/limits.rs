@@ -243,6 +243,25 @@ fn two_steps_from_no_signal_are_those_of_the_formula() {
     }
 }
 
+/// Steps of several units of time down from no signal: where the signal comes back the history of a
+/// multistep method is that of the way there. The flow of `N(2, 1/4)` ends within `|x|/2` of 2.
+#[test]
+fn multistep_methods_keep_their_history_where_there_is_no_signal() {
+    let target = GaussianMixture::new(&[1.0], &array![[2.0]], &[array![[0.25]]]).unwrap();
+    let x = normals(1, 8, 1);
+    let most = 0.5 * x.iter().fold(0.0_f64, |most, x| most.max(x.abs())) + 0.05;
+    for horizon in [100.0, 200.0, 300.0, 400.0, 800.0] {
+        let ou = Ou::new(horizon).unwrap();
+        let score = target.under(&ou);
+        for method in [Method::Pndm, Method::Ipndm, Method::DpmSolverPP2M, Method::Ddim] {
+            let times = TimeGrid::Uniform.times(&ou, 60, horizon, 0.0).unwrap();
+            let found = run(method, 0.0, Control::Grid(times), &ou, &score, &x).unwrap();
+            let off = found.iter().fold(0.0_f64, |most, x| most.max((x - 2.0).abs()));
+            assert!(off < most, "{} {horizon}: {off} of {most}", method.name());
+        }
+    }
+}
+
 /// Into and out of times without signal, against the flow: `alpha` is 0, below the normal numbers, and
 /// too small for the predicted noise on the way.
 #[test]
