@@ -2,7 +2,7 @@
 
 use crate::schedule::{Cosine, iddpm_sigmas};
 use crate::sde::{check_time, parse::constants};
-use crate::{Error, Result, Sde, counts};
+use crate::{Error, Result, Sde, Short, counts};
 
 /// A rule that places `n` steps between two times.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -186,8 +186,7 @@ impl TimeGrid {
                     let kind = self.name();
                     let kind = kind.split(':').next().unwrap_or_default();
                     let reason = format!("{kind} needs sigma > 0 there");
-                    let shown = if b == 0.0 { "0".into() } else { format!("{b:?}") };
-                    return refuse("t_end", shown, &reason);
+                    return refuse("t_end", Short(b).to_string(), &reason);
                 }
                 let gone = match *self {
                     Self::PolyExponential { rho } if rho != 1.0 => {

@@ -16,8 +16,8 @@ impl Probe {
     /// The fewest draws whose scatter is handed out as a standard error.
     ///
     /// Few draws often agree by chance: two probes of random signs in the plane are equal up to sign one time in
-    /// two, and state no error beside an estimate that is wrong. The truth is within four standard errors
-    /// in 95 % of all cases, whatever the Jacobian and the law of the probe, from 12 draws on.
+    /// two, and state no error beside an estimate that is wrong. From 12 draws on the truth was within
+    /// four standard errors in 95 % of the cases for every Jacobian and law of the probe that was simulated.
     pub const FEWEST_FOR_ERROR: usize = 12;
 
     /// A probe in the shape of `like`; row `b` belongs to particle `first_row + b` of the key.
