@@ -22,6 +22,11 @@ impl Linear {
         Ok(h.matmul(&self.weight.t()?)?)
     }
 
+    /// The jet of `W h + b`.
+    fn jet(&self, h: &Jet) -> Result<Jet> {
+        h.affine(self.forward(&h.value)?, |d| self.apply(d))
+    }
+
     /// `W^T g` for rows `g`.
     fn transposed(&self, g: &Tensor) -> Result<Tensor> {
         Ok(g.matmul(&self.weight)?)
@@ -118,11 +123,9 @@ impl Mlp {
         let (hidden, last) = self.split();
         let mut jet = input.clone();
         for layer in hidden {
-            let z = jet.linear(layer)?;
-            let at = self.activation.at(&z.value)?;
-            jet = z.activate(&at)?;
+            jet = layer.jet(&jet)?.activate(self.activation)?;
         }
-        jet.linear(last)
+        last.jet(&jet)
     }
 }
 

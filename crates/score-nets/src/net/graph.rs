@@ -241,8 +241,9 @@ impl ScoreNet {
         let du = Tensor::cat(&[&time.inputs.zeros_like()?, &self.scaled(v.clone(), &time)?], 1)?;
         let (y, dy) = match self.config.output {
             Output::Score => {
-                let mut jet = mlp.jet(&Jet::input(u, vec![du], vec![]))?;
-                (jet.value, jet.first.remove(0))
+                let jet = mlp.jet(&Jet::input(u, vec![du], vec![]))?;
+                let along = jet.first_or_zero(0)?;
+                (jet.value, along)
             }
             Output::Potential => {
                 let (g, dg, _) = mlp.grad_tangent(&u, &du, false)?;
@@ -265,11 +266,12 @@ impl ScoreNet {
         let mut directions = self.axes()?;
         directions.push(self.input_rate(&u, &time)?);
         let laplacian = (0..d).map(|j| (j, j, 1.0)).collect();
-        let mut jet = mlp.jet(&Jet::input(u, directions, vec![laplacian]))?;
+        let jet = mlp.jet(&Jet::input(u, directions, vec![laplacian]))?;
 
-        let d_t = jet.first.pop().expect("the direction of time is there").squeeze(1)?;
-        let gradient = Tensor::cat(&jet.first, 1)?;
-        let laplacian = jet.second.remove(0).expect("a hidden layer bends").squeeze(1)?;
+        let d_t = jet.first_or_zero(d)?.squeeze(1)?;
+        let axes = (0..d).map(|j| jet.first_or_zero(j)).collect::<Result<Vec<_>>>()?;
+        let gradient = Tensor::cat(&axes, 1)?;
+        let laplacian = jet.second_or_zero(0)?.squeeze(1)?;
         let potential = jet.value.squeeze(1)?;
         let score = self.with_base_score(gradient, x, &time)?;
         if !self.time.has_base() {
@@ -337,11 +339,10 @@ impl ScoreNet {
         let pairs = (0..d).flat_map(|i| (i..d).map(move |j| (i, j)));
         let pairs: Vec<_> = pairs.filter(|_| second).collect();
         let terms = pairs.iter().map(|&(i, j)| vec![(i, j, 1.0)]).collect();
-        let mut jet = mlp.jet(&Jet::input(u.clone(), directions, terms))?;
-        let d_t = jet.first.pop().expect("the direction of time is there");
+        let jet = mlp.jet(&Jet::input(u.clone(), directions, terms))?;
         let mut entries: Vec<Option<Tensor>> = vec![None; d];
-        for (&(i, j), mixed) in pairs.iter().zip(&jet.second) {
-            let mixed = mixed.as_ref().expect("a hidden layer bends");
+        for (c, &(i, j)) in pairs.iter().enumerate() {
+            let mixed = jet.second_or_zero(c)?;
             // d_j d_i s_i for entry j, d_i d_j s_j for entry i.
             for (own, component) in if i == j { vec![(j, i)] } else { vec![(j, i), (i, j)] } {
                 let term = mixed.narrow(1, component, 1)?;
@@ -355,7 +356,9 @@ impl ScoreNet {
             Some(entries) => Tensor::cat(&entries, 1)?,
             None => jet.value.zeros_like()?,
         };
-        Ok(ScoreJacobian { score: jet.value, columns: jet.first, d_t, grad_divergence })
+        let columns = (0..d).map(|j| jet.first_or_zero(j)).collect::<Result<_>>()?;
+        let d_t = jet.first_or_zero(d)?;
+        Ok(ScoreJacobian { score: jet.value, columns, d_t, grad_divergence })
     }
 
     /// Of the network's gradient, in its own inputs: tangents through the reverse pass.

@@ -174,11 +174,11 @@ fn jets_carry_mixed_second_derivatives() -> Outcome {
     let value =
         |dx, dy| host(&net.network_jet(&Jet::input(at(dx, dy), vec![], vec![])).unwrap().value);
     let mixed = slope(1e-2, |h| slope(1e-2, |k| value(h, k)));
-    check("mixed", &host(jet.second[0].as_ref().unwrap()), &mixed, 1e-6);
+    check("mixed", &host(jet.second(0).unwrap()), &mixed, 1e-6);
     let xx = slope(1e-2, |h| slope(1e-2, |k| value(h + k, 0.0)));
     let yy = slope(1e-2, |h| slope(1e-2, |k| value(0.0, h + k)));
     let sum: Vec<f64> = xx.iter().zip(&yy).map(|(a, b)| 2.0 * a - 3.0 * b).collect();
-    check("weighted", &host(jet.second[1].as_ref().unwrap()), &sum, 1e-6);
+    check("weighted", &host(jet.second(1).unwrap()), &sum, 1e-6);
     Ok(())
 }
 
