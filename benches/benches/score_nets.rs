@@ -57,7 +57,7 @@ fn training(c: &mut Criterion) {
         let net = network(kernels);
         let dsm = Dsm::new(Arc::new(DataSet::Blob), batch);
         group.bench_function(BenchmarkId::new(format!("dsm-step-{name}"), batch), |b| {
-            b.iter(|| dsm.loss_and_grad(&net, 0, Key::root(3)).map(|(loss, _)| black_box(loss)));
+            b.iter(|| dsm.of_batch(&net, 0, Key::root(3)).map(|(loss, _)| black_box(loss)));
         });
     }
     group.finish();
@@ -83,7 +83,7 @@ fn vector_output(c: &mut Criterion) {
         });
         let dsm = Dsm::new(Arc::new(DataSet::Blob), n);
         group.bench_function(BenchmarkId::new(format!("vector-dsm-step-{name}"), n), |b| {
-            b.iter(|| dsm.loss_and_grad(&net, 0, Key::root(3)).map(|(loss, _)| black_box(loss)));
+            b.iter(|| dsm.of_batch(&net, 0, Key::root(3)).map(|(loss, _)| black_box(loss)));
         });
     }
     group.finish();

@@ -1,11 +1,12 @@
 //! Training against the residual.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use candle_core::{Device, Tensor, backprop::GradStore};
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use score_nets::{
-    DataSource, Draws, Error, Objective, OperatorRow, Proposal, Result, ScoreNet, TimeLaw,
+    DataSource, Draws, Error, Gradients, Objective, OperatorRow, Proposal, Result, ScoreNet,
+    TimeLaw, as_share,
 };
 use sde_core::{Key, Lattice};
 
@@ -96,7 +97,20 @@ impl FokkerPlanckPenalty {
     /// # Errors
     /// [`Error::Setting`] for no points; [`Error::Shape`] when the data do not fit the network.
     pub fn points(&self, net: &ScoreNet, key: Key) -> Result<CollocationPoints> {
-        let (sde, d, n) = (net.sde(), net.dim(), self.points);
+        self.rows_of_points(net, key, 0..self.points as u64)
+    }
+
+    /// Points `rows` of those under `key`.
+    ///
+    /// # Errors
+    /// As [`FokkerPlanckPenalty::points`].
+    pub fn rows_of_points(
+        &self,
+        net: &ScoreNet,
+        key: Key,
+        rows: Range<u64>,
+    ) -> Result<CollocationPoints> {
+        let (sde, d, n) = (net.sde(), net.dim(), rows.end.saturating_sub(rows.start) as usize);
         if n == 0 {
             let (value, reason) = ("0".into(), "must be at least 1".into());
             return Err(Error::Setting { name: "points".into(), value, reason });
@@ -118,7 +132,7 @@ impl FokkerPlanckPenalty {
         let tasks = tasks.zip(points.t.par_chunks_mut(ROWS_A_TASK));
         let tasks = tasks.zip(points.weight.par_chunks_mut(ROWS_A_TASK));
         tasks.enumerate().try_for_each(|(i, ((x, t), weight))| -> Result<()> {
-            let first = (i * ROWS_A_TASK) as u64;
+            let first = rows.start + (i * ROWS_A_TASK) as u64;
             match self.draws {
                 Draws::Independent => {
                     times.fill_uniforms(first, t);
@@ -178,8 +192,19 @@ impl Objective for FokkerPlanckPenalty {
         "fokker-planck"
     }
 
-    fn loss_and_grad(&self, net: &ScoreNet, _: u64, key: Key) -> Result<(f64, GradStore)> {
-        residual_loss_and_grad(net, &self.points(net, key)?)
+    fn rows(&self) -> u64 {
+        self.points as u64
+    }
+
+    fn loss_and_grad(
+        &self,
+        net: &ScoreNet,
+        _: u64,
+        key: Key,
+        rows: Range<u64>,
+    ) -> Result<(f64, Gradients)> {
+        let points = self.rows_of_points(net, key, rows.clone())?;
+        as_share(residual_loss_and_grad(net, &points)?, &rows, self.points as u64)
     }
 }
 
@@ -191,7 +216,7 @@ impl Objective for FokkerPlanckPenalty {
 pub fn residual_loss_and_grad(
     net: &ScoreNet,
     points: &CollocationPoints,
-) -> Result<(f64, GradStore)> {
+) -> Result<(f64, Gradients)> {
     let sde = net.sde();
     // R is quadratic in s; frozen there it is d_t + (a x - g^2 s) . grad - (g^2/2) Lap, and
     // a D + (g^2/2) |s|^2 remains.

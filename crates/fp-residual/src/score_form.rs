@@ -1,7 +1,9 @@
 //! The residual of a score.
 
-use candle_core::{Device, Tensor, backprop::GradStore};
-use score_nets::{Objective, Result, ScoreNet};
+use std::ops::Range;
+
+use candle_core::{Device, Tensor};
+use score_nets::{Gradients, Objective, Result, ScoreNet, as_share};
 use sde_core::Key;
 
 use crate::{CollocationPoints, FokkerPlanckPenalty, residual::coefficients};
@@ -59,14 +61,24 @@ impl Objective for ScoreFormPenalty {
         "score-fokker-planck"
     }
 
-    fn loss_and_grad(&self, net: &ScoreNet, _: u64, key: Key) -> Result<(f64, GradStore)> {
-        let CollocationPoints { x, t, weight } = self.0.points(net, key)?;
+    fn rows(&self) -> u64 {
+        self.0.rows()
+    }
+
+    fn loss_and_grad(
+        &self,
+        net: &ScoreNet,
+        _: u64,
+        key: Key,
+        rows: Range<u64>,
+    ) -> Result<(f64, Gradients)> {
+        let CollocationPoints { x, t, weight } = self.0.rows_of_points(net, key, rows.clone())?;
         let x = crate::penalty::tensor(net, x, t.len())?;
         let weight = Tensor::from_vec(weight, (t.len(), 1), &Device::Cpu)?;
         let weight = weight.to_dtype(net.dtype())?.to_device(net.device())?;
         let squares = score_residual_graph(net, &x, &t)?.sqr()?.broadcast_mul(&weight)?;
         let loss = (squares.sum_all()? * (1.0 / t.len() as f64))?;
         let value = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
-        Ok((value, loss.backward()?))
+        as_share((value, Gradients::of(&loss, net.parameters())?), &rows, self.0.rows())
     }
 }

@@ -27,7 +27,7 @@ pub use net::{GraphDerivatives, Kernels, OperatorRow, RowOperator, ScoreJacobian
 pub use network::{Condition, Network, Training, Vjp, check_inputs, jvp, vjp};
 pub use parameters::Parameters;
 pub use train::{
-    AdamConfig, DataSource, Draws, Dsm, EmaConfig, FnSource, Objective, Optimiser, Outcome, Phase,
-    Progress, Proposal, Schedule, ScoreBatch, SoapConfig, Tails, TimeLaw, TrainConfig, Trainer,
-    Weighting,
+    AdamConfig, DataSource, Draws, Dsm, EmaConfig, FnSource, Model, Objective, Optimiser, Outcome,
+    Phase, Progress, Proposal, Schedule, ScoreBatch, SoapConfig, Tails, TimeLaw, TrainConfig,
+    Trainer, Weighting, as_share,
 };

@@ -1,8 +1,9 @@
 //! The fully connected network: value, reverse pass for input gradients, tangents and jets.
 
 use candle_core::Tensor;
+use candle_nn::{VarBuilder, init::DEFAULT_KAIMING_UNIFORM};
 
-use crate::{Activation, Jet, Result, activation::At};
+use crate::{Activation, Jet, NetConfig, Result, activation::At};
 
 /// An affine layer `z = W h + b`, `W` `[out, in]`.
 #[derive(Clone, Debug)]
@@ -43,6 +44,18 @@ pub(crate) struct Mlp {
 }
 
 impl Mlp {
+    /// The layers of a configuration.
+    pub(crate) fn new(vb: VarBuilder<'static>, config: &NetConfig) -> Result<Self> {
+        let linear = |(name, n_out, n_in): (String, usize, usize)| -> Result<Linear> {
+            let get = |shape: &[usize], part| {
+                vb.pp(&name).get_with_hints(shape, part, DEFAULT_KAIMING_UNIFORM)
+            };
+            Ok(Linear { weight: get(&[n_out, n_in], "weight")?, bias: get(&[n_out], "bias")? })
+        };
+        let layers = config.layers().into_iter().map(linear).collect::<Result<_>>()?;
+        Ok(Self { layers, activation: config.activation })
+    }
+
     fn split(&self) -> (&[Linear], &Linear) {
         let (last, hidden) = self.layers.split_last().expect("a network has layers");
         (hidden, last)

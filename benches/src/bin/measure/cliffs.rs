@@ -23,11 +23,10 @@ fn changed(
     x: f64,
 ) -> Result<Work> {
     let net = work.net.duplicate()?;
-    for (name, var) in net.vars() {
+    for (name, var) in net.parameters().iter() {
         // A copy, for a variable cannot be set to what is derived from it.
-        var.set(&parameter(name, &var.as_detached_tensor())?.copy()?)?;
+        net.parameters().set(name, &parameter(name, &var.detach())?)?;
     }
-    net.parameters_changed();
     let scaled = |values: &[f64]| values.iter().map(|v| x * v).collect();
     let batch = ScoreBatch { x: scaled(&work.batch.x), ..work.batch.clone() };
     let mut points = work.points.clone();

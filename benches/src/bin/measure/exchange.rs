@@ -21,7 +21,7 @@ pub(crate) fn write(work: &Work, folder: &Path) -> Result<()> {
         let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
         array(name, &values, shape)
     };
-    let vars = work.net.vars().iter().map(|(_, var)| Some(var.as_tensor().clone())).collect();
+    let vars = work.net.parameters().iter().map(|(_, values)| Some(values.clone())).collect();
     let weights = in_order(work, &Gradient { loss: 0.0, tensors: vars })?;
     let parameters: Vec<Value> = weights
         .iter()

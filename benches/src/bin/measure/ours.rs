@@ -39,20 +39,13 @@ impl<'a> Ours<'a> {
 
     /// Loss and gradients of a training step.
     pub(crate) fn gradient(&self, item: Item) -> Result<Gradient> {
-        let (mut loss, dsm) = self.net.score_loss_and_grad(&self.work.batch)?;
-        let residual = match item {
-            Item::DsmFp => Some(residual_loss_and_grad(self.net, &self.work.points)?),
-            _ => None,
-        };
-        loss += residual.as_ref().map_or(0.0, |(loss, _)| *loss);
-        let sum = |(_, var): &(String, candle_core::Var)| -> Result<Option<Tensor>> {
-            let of_residual = residual.as_ref().and_then(|(_, grads)| grads.get(var));
-            Ok(match (dsm.get(var), of_residual) {
-                (Some(a), Some(b)) => Some((a + b)?),
-                (a, b) => a.or(b).cloned(),
-            })
-        };
-        let tensors = self.net.vars().iter().map(sum).collect::<Result<_>>()?;
+        let (mut loss, mut gradients) = self.net.score_loss_and_grad(&self.work.batch)?;
+        if item == Item::DsmFp {
+            let (residual, its) = residual_loss_and_grad(self.net, &self.work.points)?;
+            loss += residual;
+            gradients.add(1.0, &its)?;
+        }
+        let tensors = gradients.iter().map(|g| g.cloned()).collect();
         Ok(Gradient { loss, tensors })
     }
 
@@ -130,7 +123,7 @@ pub(crate) fn without_tiles(net: &ScoreNet) -> Result<Option<ScoreNet>> {
 /// The values of a gradient in the order of `Work::parameters`; zeros where there is none.
 pub(crate) fn in_order(work: &Work, gradient: &Gradient) -> Result<Vec<Vec<f32>>> {
     let of = |(name, shape): (String, Vec<usize>)| -> Result<Vec<f32>> {
-        let place = work.net.vars().iter().position(|(own, _)| *own == name);
+        let place = work.net.parameters().place(&name);
         let place = place.with_context(|| format!("the network has no parameter `{name}`"))?;
         match &gradient.tensors[place] {
             Some(tensor) => Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?),

@@ -11,6 +11,7 @@ use fp_residual::{Collocation as Where, FokkerPlanckPenalty};
 use score_nets::{
     Base as NetBase, Dsm, EmaConfig, NetConfig, Outcome, Output, ScoreNet, TrainConfig, Trainer,
 };
+use sde_core::Key;
 
 use super::cell::{Cell, Purpose, key};
 use super::config::{Base, Collocation, Config, Training};
@@ -111,8 +112,8 @@ pub(crate) fn network(
 
 /// Whether every weight is a number.
 fn finite(net: &ScoreNet) -> Result<bool> {
-    for (_, var) in net.vars() {
-        let weights = var.as_tensor().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    for (_, var) in net.parameters().iter() {
+        let weights = var.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
         if !weights.iter().all(|w| w.is_finite()) {
             return Ok(false);
         }
@@ -127,13 +128,14 @@ fn trainer(config: &Config, cell: &Cell, state: &std::path::Path) -> Result<Trai
     let seed = seed(config, cell);
     let train = TrainConfig {
         steps: config.steps(),
-        seed,
+        seed: Key::root(seed),
         schedule: t.schedule.clone(),
         optimiser: t.optimiser,
         clip: (t.clip > 0.0).then_some(t.clip),
         ema: (t.ema_decay > 0.0).then_some(EmaConfig { decay: t.ema_decay, warmup: true }),
         log_every: t.log_every,
         checkpoint_every: Some(t.checkpoint_every),
+        parts: 1,
     };
     let trainer = if state.is_file() {
         Trainer::resume(state, train, config.kernels, &Device::Cpu)

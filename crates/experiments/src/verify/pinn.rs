@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor};
 use fp_residual::CollocationPoints;
 use ndarray::{Array2, Axis, s};
-use score_nets::{Objective, Schedule, ScoreBatch, ScoreNet, TrainConfig, Trainer};
+use score_nets::{Gradients, Objective, Schedule, ScoreBatch, ScoreNet, TrainConfig, Trainer};
 use sde_core::{Key, Reverse, TimeGrid};
 use serde_json::Value;
 use solvers::steppers::EulerMaruyama;
@@ -139,11 +138,11 @@ fn losses(dir: &Path, name: &str, path: &Path) -> Result<Vec<Case>> {
     let dsm = net.score_loss_and_grad(&batch.dsm)?.1;
     let pinn = penalty(&net, &batch.collocation)?.1;
     for (group, store) in [("grad_dsm", &dsm), ("grad_pinn", &pinn)] {
-        for (parameter, var) in net.vars() {
+        for (parameter, var) in net.parameters().iter() {
             let member = format!("{group}/{parameter}");
             if npz.has(&member) {
                 // A parameter that a loss does not depend on has no entry.
-                let found = match store.get(var.as_tensor()) {
+                let found = match store.get(net.parameters(), parameter) {
                     Some(g) => flat(g)?,
                     None => vec![0.0; var.elem_count()],
                 };
@@ -166,7 +165,7 @@ fn flat(t: &Tensor) -> Result<Vec<f64>> {
 struct Fixed {
     name: &'static str,
     batch: Arc<Batch>,
-    loss: fn(&ScoreNet, &Batch) -> Result<(f64, GradStore)>,
+    loss: fn(&ScoreNet, &Batch) -> Result<(f64, Gradients)>,
 }
 
 impl Objective for Fixed {
@@ -174,12 +173,17 @@ impl Objective for Fixed {
         self.name
     }
 
+    fn rows(&self) -> u64 {
+        self.batch.dsm.t.len() as u64
+    }
+
     fn loss_and_grad(
         &self,
         net: &ScoreNet,
         _: u64,
         _: Key,
-    ) -> score_nets::Result<(f64, GradStore)> {
+        _: std::ops::Range<u64>,
+    ) -> score_nets::Result<(f64, Gradients)> {
         (self.loss)(net, &self.batch).map_err(|e| match e.downcast() {
             Ok(error) => error,
             Err(other) => score_nets::Error::Setting {
@@ -215,11 +219,10 @@ fn adam(name: &str, net: ScoreNet, batch: Arc<Batch>, npz: &mut Npz) -> Result<V
         let expected = npz.flat("adam_losses_dsm_pinn")?;
         cases.push(Case::of(format!("{name}/adam_losses"), relative(&history, &expected, ADAM)));
     }
-    for (parameter, var) in trainer.net().vars() {
+    for (parameter, var) in trainer.net().parameters().iter() {
         let member = format!("adam10/{parameter}");
         if npz.has(&member) {
-            let compared =
-                flat(var.as_tensor()).and_then(|found| normwise(&found, &npz.flat(&member)?, ADAM));
+            let compared = flat(var).and_then(|found| normwise(&found, &npz.flat(&member)?, ADAM));
             cases.push(Case::of(format!("{name}/{member}"), compared));
         }
     }
@@ -319,7 +322,7 @@ fn residual(net: &ScoreNet, points: &Array2<f64>) -> Result<Vec<f64>> {
 }
 
 /// The mean squared residual and its gradients.
-fn penalty(net: &ScoreNet, points: &Array2<f64>) -> Result<(f64, GradStore)> {
+fn penalty(net: &ScoreNet, points: &Array2<f64>) -> Result<(f64, Gradients)> {
     let points = CollocationPoints {
         x: points.slice(s![.., 1..]).iter().copied().collect(),
         t: points.column(0).to_vec(),

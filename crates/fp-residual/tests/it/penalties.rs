@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use candle_core::{DType, Device, Tensor, backprop::GradStore};
+use candle_core::{DType, Device, Tensor};
 use fp_residual::{
     Collocation, CollocationPoints, FokkerPlanckPenalty, ScoreFormPenalty, residual_graph,
     residual_loss_and_grad,
 };
 use score_nets::{
-    DataSource, Draws, Dsm, Kernels, NetConfig, Objective, Output, Proposal, Schedule, ScoreBatch,
-    ScoreNet, TimeLaw, TrainConfig, Trainer,
+    DataSource, Draws, Dsm, Gradients, Kernels, NetConfig, Objective, Output, Proposal, Schedule,
+    ScoreBatch, ScoreNet, TimeLaw, TrainConfig, Trainer,
 };
 use sde_core::{Key, analytic::DataSet};
 
@@ -32,12 +32,17 @@ impl Objective for Fixed {
         self.name
     }
 
+    fn rows(&self) -> u64 {
+        self.batch.t.len() as u64
+    }
+
     fn loss_and_grad(
         &self,
         net: &ScoreNet,
         _: u64,
         _: Key,
-    ) -> score_nets::Result<(f64, GradStore)> {
+        _: std::ops::Range<u64>,
+    ) -> score_nets::Result<(f64, Gradients)> {
         match self.name {
             "dsm" => net.score_loss_and_grad(&self.batch),
             _ => residual_loss_and_grad(
@@ -90,9 +95,9 @@ fn reference_losses_and_gradients() -> Outcome {
                 let (loss, grads) = objective.loss_and_grad(&net, 0, Key::root(0))?;
                 let expected = meta[name][loss_key].as_f64().expect("a number");
                 check(&format!("{what} loss"), &[loss], &[expected], tolerance);
-                for (var_name, var) in net.vars() {
+                for var_name in net.parameters().names() {
                     let expected = npz.flat(&format!("{key}/{var_name}"))?;
-                    match grads.get(var.as_tensor()).map(host) {
+                    match grads.get(net.parameters(), var_name).map(host) {
                         Some(g) => {
                             let error = distance(&g, &expected);
                             eprintln!("{what} {var_name}: {error:.1e}");
@@ -127,7 +132,7 @@ fn ten_steps(net: ScoreNet, npz: &mut Npz) -> Result<Run, Box<dyn std::error::Er
         Ok(())
     })?;
     let net = trainer.into_net();
-    let parameters = net.vars().iter().map(|(n, v)| (n.clone(), host(v.as_tensor()))).collect();
+    let parameters = net.parameters().iter().map(|(n, v)| (n.to_string(), host(v))).collect();
     Ok((losses, parameters))
 }
 
@@ -145,13 +150,12 @@ fn ten_reference_steps() -> Outcome {
         let open =
             |dtype, kernels| ScoreNet::open_as(&file, dtype, &Device::Cpu)?.with_kernels(kernels);
         let rounded = open(DType::F64, Kernels::Composite)?;
-        for (i, (_, var)) in rounded.vars().iter().enumerate() {
+        for (i, (name, var)) in rounded.parameters().iter().enumerate() {
             let mut signs = vec![0.0; var.elem_count()];
             Key::root(1).fold(i as u64).fill_signs(0, &mut signs);
             let signs = candle_core::Tensor::from_vec(signs, var.shape(), &Device::Cpu)?;
-            var.set(&(var.as_tensor() * signs.affine(0.5_f64.powi(24), 1.0)?)?)?;
+            rounded.parameters().set(name, &(var * signs.affine(0.5_f64.powi(24), 1.0)?)?)?;
         }
-        rounded.parameters_changed();
         let expected = npz.flat("adam_losses_dsm_pinn")?;
         let (rounded_losses, rounded_parameters) = ten_steps(rounded, &mut npz)?;
         for (dtype, kernels, _) in CASES {
@@ -192,10 +196,10 @@ fn linearised_loss_is_the_loss() -> Outcome {
         let (loss, grads) = residual_loss_and_grad(&net, &CollocationPoints { x, t, weight })?;
         check("loss", &[loss], &host(&direct), 1e-12);
         let expected = direct.backward()?;
-        for (name, var) in net.vars() {
-            match (grads.get(var.as_tensor()), expected.get(var.as_tensor())) {
+        for (name, parameter) in net.parameters().iter() {
+            match (grads.get(net.parameters(), name), expected.get(parameter)) {
                 (Some(a), Some(b)) => check(name, &host(a), &host(b), 1e-11),
-                (None, None) => assert_eq!(net.gauge_parameter(), Some(name.as_str())),
+                (None, None) => assert_eq!(net.gauge_parameter(), Some(name)),
                 _ => panic!("{name} has a gradient on one path only"),
             }
         }
@@ -279,17 +283,17 @@ fn penalties_reach_every_parameter() -> Outcome {
         let mut objectives: Vec<Box<dyn Objective>> =
             vec![Box::new(ScoreFormPenalty(penalty.clone()))];
         if config.output == Output::Potential {
-            let (loss, _) = penalty.loss_and_grad(&net, 0, Key::root(2))?;
+            let (loss, _) = penalty.of_batch(&net, 0, Key::root(2))?;
             check("loss alone", &[penalty.loss(&net, Key::root(2))?], &[loss], 1e-4);
             objectives.push(Box::new(penalty));
         }
         for objective in objectives {
-            let (loss, grads) = objective.loss_and_grad(&net, 0, Key::root(2))?;
+            let (loss, grads) = objective.of_batch(&net, 0, Key::root(2))?;
             assert!(loss.is_finite() && loss > 0.0, "{} {loss}", objective.name());
-            for (name, var) in net.vars() {
-                let Some(g) = grads.get(var.as_tensor()).map(host) else {
+            for name in net.parameters().names() {
+                let Some(g) = grads.get(net.parameters(), name).map(host) else {
                     // A constant added to a potential, or to a score under a constant base.
-                    assert_eq!(net.gauge_parameter(), Some(name.as_str()), "{config:?}");
+                    assert_eq!(net.gauge_parameter(), Some(name), "{config:?}");
                     continue;
                 };
                 assert!(g.iter().all(|g| g.is_finite()), "{name} {config:?}");

@@ -123,12 +123,11 @@ fn the_base_has_no_residual() -> Outcome {
             (DType::F32, Kernels::Fused, 3e-6),
         ] {
             let net = net(&config, dtype).with_kernels(kernels)?;
-            for (name, var) in net.vars() {
+            for (name, var) in net.parameters().iter() {
                 if name.starts_with("output") {
-                    var.set(&var.zeros_like()?)?;
+                    net.parameters().set(name, &var.zeros_like()?)?;
                 }
             }
-            net.parameters_changed();
             let x = rows(&points(3, 20, 2), 2, dtype);
             let t = times(&net, 20);
             let residual = potential_residual(&net, &x, &t, net.sde())?;
@@ -195,10 +194,10 @@ fn score_form_has_parameter_gradients() -> Outcome {
             Ok(score_residual_graph(&net, &x, &t)?.sqr()?.mean_all()?)
         };
         let grads = loss()?.backward()?;
-        for (name, var) in net.vars() {
-            let values = host(var.as_tensor());
-            let Some(found) = grads.get(var.as_tensor()).map(host) else {
-                assert_eq!(net.gauge_parameter(), Some(name.as_str()));
+        for (name, var) in net.parameters().iter() {
+            let values = host(var);
+            let Some(found) = grads.get(var).map(host) else {
+                assert_eq!(net.gauge_parameter(), Some(name));
                 continue;
             };
             let at = values.len() / 2;
@@ -206,7 +205,7 @@ fn score_form_has_parameter_gradients() -> Outcome {
                 let mut changed = values.clone();
                 changed[at] += h;
                 let t = Tensor::from_slice(&changed, var.dims(), &Device::Cpu).unwrap();
-                var.set(&t).unwrap();
+                net.parameters().set(name, &t).unwrap();
                 host(&loss().unwrap())[0]
             };
             let h = 1e-4;

@@ -12,7 +12,7 @@ use std::{
 
 use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{Activation, Error, NetConfig, Output, Result, atomic, train::TrainState};
 use checksum::checksum;
@@ -23,9 +23,9 @@ const ENTRY: &str = "score-nets";
 /// What a file says about its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Header {
+pub(crate) struct Header<C = NetConfig> {
     format: u32,
-    pub(crate) config: NetConfig,
+    pub(crate) config: C,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) train: Option<TrainState>,
     /// CRC-32 of the header without it and of every tensor; files of before have none.
@@ -33,12 +33,12 @@ pub(crate) struct Header {
     checksum: Option<u32>,
 }
 
-impl Header {
-    pub(crate) fn of_net(config: &NetConfig) -> Self {
+impl<C: Serialize + Clone> Header<C> {
+    pub(crate) fn of_net(config: &C) -> Self {
         Self { format: 1, config: config.clone(), train: None, checksum: None }
     }
 
-    pub(crate) fn of_training(config: &NetConfig, train: TrainState) -> Self {
+    pub(crate) fn of_training(config: &C, train: TrainState) -> Self {
         Self { format: 1, config: config.clone(), train: Some(train), checksum: None }
     }
 
@@ -109,7 +109,9 @@ pub fn inspect_pickle(bytes: &[u8]) -> std::result::Result<usize, String> {
 }
 
 /// Everything in one of our own files.
-pub(crate) fn read_own(path: &Path) -> Result<(Header, BTreeMap<String, Tensor>)> {
+pub(crate) fn read_own<C: Serialize + DeserializeOwned + Clone>(
+    path: &Path,
+) -> Result<(Header<C>, BTreeMap<String, Tensor>)> {
     let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
     match parse(path, &bytes)? {
         (Some(header), tensors) => Ok((header, tensors)),
@@ -117,7 +119,9 @@ pub(crate) fn read_own(path: &Path) -> Result<(Header, BTreeMap<String, Tensor>)
     }
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<(Option<Header>, BTreeMap<String, Tensor>)> {
+type Parsed<C> = (Option<Header<C>>, BTreeMap<String, Tensor>);
+
+fn parse<C: Serialize + DeserializeOwned + Clone>(path: &Path, bytes: &[u8]) -> Result<Parsed<C>> {
     let broken = |e| Error::file(path, format!("not a complete safetensors file: {e}"));
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
     let entries = metadata.metadata().as_ref();
@@ -133,7 +137,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Option<Header>, BTreeMap<String, 
             None
         }
         Some(json) => {
-            let header: Header = serde_json::from_str(json)
+            let header: Header<C> = serde_json::from_str(json)
                 .map_err(|e| Error::file(path, format!("bad `score-nets` metadata: {e}")))?;
             if header.format != 1 {
                 let reason = format!("format {} is not known to this version", header.format);
@@ -201,7 +205,11 @@ pub(crate) fn floats<T, const N: usize>(bytes: &[u8], read: fn([u8; N]) -> T) ->
 }
 
 /// Writes tensors, in order of name, to a temporary file that then takes the name.
-pub(crate) fn write(path: &Path, tensors: &[(String, Tensor)], header: &Header) -> Result<()> {
+pub(crate) fn write<C: Serialize + Clone>(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    header: &Header<C>,
+) -> Result<()> {
     let fail = |e: &dyn std::fmt::Display| Error::file(path, format!("cannot write: {e}"));
     let mut payload = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {

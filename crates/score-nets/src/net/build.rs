@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, path::Path, sync::RwLock};
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use sde_core::Key;
 
 use super::ScoreNet;
-use crate::{Error, Kernels, NetConfig, Result, io, time::TimeMap};
+use crate::{Backend, Error, Kernels, NetConfig, Parameters, Result, io, mlp::Mlp, time::TimeMap};
 
 impl ScoreNet {
     /// A network with fresh weights and biases, uniform on `+-1/sqrt(fan-in)` under `key`.
@@ -16,7 +16,7 @@ impl ScoreNet {
     /// `dtype` other than f32 and f64.
     pub fn new(config: NetConfig, key: Key, dtype: DType, device: &Device) -> Result<Self> {
         config.validate()?;
-        let mut vars = Vec::new();
+        let mut tensors = BTreeMap::new();
         for (l, (name, n_out, n_in)) in config.layers().into_iter().enumerate() {
             let key = key.fold(l as u64);
             let bound = (n_in as f64).sqrt().recip();
@@ -25,11 +25,10 @@ impl ScoreNet {
                 key.fold(shape.len() as u64).fill_uniforms(0, &mut values);
                 values.iter_mut().for_each(|v| *v = bound * (2.0 * *v - 1.0));
                 let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
-                let tensor = tensor.to_dtype(dtype)?.to_device(device)?;
-                vars.push((format!("{name}.{part}"), Var::from_tensor(&tensor)?));
+                tensors.insert(format!("{name}.{part}"), tensor);
             }
         }
-        Self::from_vars(config, vars, dtype, device)
+        Self::from_tensors(config, &tensors, dtype, device, Path::new("<fresh>"))
     }
 
     /// Opens a network: one saved by this crate, the published safetensors of the ODE-SDE-gap
@@ -81,8 +80,7 @@ impl ScoreNet {
     /// # Errors
     /// [`Error::File`] when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let tensors: Vec<_> =
-            self.vars.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
+        let tensors: Vec<_> = self.parameters.state().into_iter().collect();
         io::write(path.as_ref(), &tensors, &io::Header::of_net(self.config()))
     }
 
@@ -92,7 +90,7 @@ impl ScoreNet {
     /// [`Error::Unsupported`] when the fused kernels were asked for and do not apply.
     pub fn with_kernels(mut self, kernels: Kernels) -> Result<Self> {
         self.kernels = kernels;
-        self.parameters_changed();
+        self.fused = RwLock::new(None);
         match kernels == Kernels::Fused && !self.uses_fused()? {
             true => Err(self.no_fused()),
             false => Ok(self),
@@ -104,11 +102,11 @@ impl ScoreNet {
         tensors: &BTreeMap<String, Tensor>,
         path: &Path,
     ) -> Result<()> {
-        let fitting = fit(self.config(), tensors, path)?;
-        for ((_, var), (_, tensor)) in self.vars.iter().zip(fitting) {
-            var.set(&tensor.to_dtype(self.dtype)?.to_device(&self.device)?)?;
+        let config = self.config.clone();
+        let read = Self::from_tensors(config, tensors, self.dtype(), self.device(), path)?;
+        for (name, tensor) in read.parameters.iter() {
+            self.parameters.set(name, tensor)?;
         }
-        self.parameters_changed();
         Ok(())
     }
 
@@ -120,76 +118,28 @@ impl ScoreNet {
         path: &Path,
     ) -> Result<Self> {
         config.validate()?;
-        let mut vars = Vec::new();
-        for (name, tensor) in fit(&config, tensors, path)? {
-            vars.push((name, Var::from_tensor(&tensor.to_dtype(dtype)?.to_device(device)?)?));
-        }
-        Self::from_vars(config, vars, dtype, device)
+        let backend = Backend { device: device.clone(), dtype };
+        let build = |vb| Mlp::new(vb, &config).map(|_| Vec::new());
+        let parameters = Parameters::from_tensors(tensors, path, &backend, build)?;
+        Self::around(config, parameters)
     }
 
-    pub(super) fn from_vars(
-        config: NetConfig,
-        mut vars: Vec<(String, Var)>,
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Self> {
+    /// The network around parameters that fit it.
+    pub(super) fn around(config: NetConfig, parameters: Parameters) -> Result<Self> {
+        let dtype = parameters.backend().dtype;
         if !matches!(dtype, DType::F32 | DType::F64) {
             let needs = format!("element type f32 or f64, not {}", dtype.as_str());
             return Err(Error::Unsupported { what: "a score network", needs });
         }
-        vars.sort_by(|a, b| a.0.cmp(&b.0));
-        let index = |name: String| {
-            vars.iter().position(|v| v.0 == name).expect("every layer has its variables")
-        };
-        let layers = config.layers();
-        let layers = layers
-            .iter()
-            .map(|(n, ..)| (index(format!("{n}.weight")), index(format!("{n}.bias"))))
-            .collect();
         Ok(Self {
             sde: sde_core::sde::parse(&config.sde)?,
             time: TimeMap::new(&config),
+            live: Mlp::new(parameters.live(), &config)?,
+            detached: Mlp::new(parameters.detached(), &config)?,
             config,
-            vars,
-            layers,
-            dtype,
-            device: device.clone(),
+            parameters,
             kernels: Kernels::Auto,
-            frozen: RwLock::new(None),
+            fused: RwLock::new(None),
         })
     }
-}
-
-/// The tensors of a network in the order of its variables, checked for presence, shape and NaN.
-fn fit(
-    config: &NetConfig,
-    tensors: &BTreeMap<String, Tensor>,
-    path: &Path,
-) -> Result<Vec<(String, Tensor)>> {
-    let mut wanted = BTreeMap::new();
-    for (name, n_out, n_in) in config.layers() {
-        wanted.insert(format!("{name}.weight"), vec![n_out, n_in]);
-        wanted.insert(format!("{name}.bias"), vec![n_out]);
-    }
-    if let Some(extra) = tensors.keys().find(|n| !wanted.contains_key(*n)) {
-        return Err(Error::file(path, format!("unexpected tensor `{extra}`")));
-    }
-    let mut fitting = Vec::new();
-    for (name, shape) in wanted {
-        let Some(tensor) = tensors.get(&name) else {
-            return Err(Error::file(path, format!("tensor `{name}` is missing")));
-        };
-        if tensor.dims() != shape {
-            let found = tensor.dims();
-            let reason = format!("tensor `{name}`: expected shape {shape:?}, found {found:?}");
-            return Err(Error::file(path, reason));
-        }
-        let values = tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
-        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-            let reason = format!("tensor `{name}` has the value {} at element {i}", values[i]);
-            return Err(Error::file(path, reason));
-        }
-        fitting.push((name, tensor.clone()));
-    }
-    Ok(fitting)
 }

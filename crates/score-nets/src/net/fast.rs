@@ -8,14 +8,12 @@ mod inputs;
 mod potential;
 mod vector;
 
-use candle_core::{DType, Device, Tensor, backprop::GradStore};
+use candle_core::{DType, Device, Tensor};
 
 use super::{Kernels, ScoreNet, graph::Times};
 use crate::{
-    Activation, Error, Output, Result, ScoreBatch,
-    fused::{self, FusedMlp, Gradients, Layer},
-    mlp::Mlp,
-    train::empty_store,
+    Activation, Error, Gradients, Output, Result, ScoreBatch,
+    fused::{self, FusedMlp, Layer},
 };
 use inputs::Inputs;
 
@@ -30,18 +28,18 @@ impl ScoreNet {
     /// # Errors
     /// Whatever candle fails with.
     pub fn uses_fused(&self) -> Result<bool> {
-        Ok(self.frozen()?.fused.is_some())
+        Ok(self.fused()?.is_some())
     }
 
     /// The kernels for these weights, where they apply.
-    pub(super) fn build_fused(&self, mlp: &Mlp) -> Result<Option<FusedMlp>> {
-        let fits = self.dtype == DType::F32 && matches!(self.device, Device::Cpu);
+    pub(super) fn build_fused(&self) -> Result<Option<FusedMlp>> {
+        let fits = self.dtype() == DType::F32 && matches!(self.device(), Device::Cpu);
         if self.kernels == Kernels::Composite || !fits {
             return Ok(None);
         }
         let host = |t: &Tensor| -> Result<Vec<f32>> { Ok(t.flatten_all()?.to_vec1()?) };
-        let mut values = Vec::with_capacity(mlp.layers.len());
-        for layer in &mlp.layers {
+        let mut values = Vec::with_capacity(self.detached.layers.len());
+        for layer in &self.detached.layers {
             values.push((layer.weight.dims2()?, host(&layer.weight)?, host(&layer.bias)?));
         }
         let layers: Vec<_> = values
@@ -115,7 +113,7 @@ impl ScoreNet {
         &self,
         net: &FusedMlp,
         batch: &ScoreBatch,
-    ) -> Result<(f64, GradStore)> {
+    ) -> Result<(f64, Gradients)> {
         let (dim, width) = (self.dim(), self.part_width());
         let x: Vec<f32> = batch.x.iter().map(|&x| x as f32).collect();
         let inputs = &self.inputs(&x, Times::Each(&batch.t), false);
@@ -137,27 +135,28 @@ impl ScoreNet {
         Ok((loss, self.store(&gradients)?))
     }
 
-    /// Gradients as candle's store; the gauge constant has none.
-    fn store(&self, gradients: &Gradients) -> Result<GradStore> {
-        let mut store = empty_store()?;
-        for (&(w, b), g) in self.layers.iter().zip(&gradients.layers) {
-            for (index, values) in [(w, &g.weight), (b, &g.bias)] {
-                let (name, var) = &self.vars[index];
-                if self.gauge_parameter() != Some(name) {
-                    let grad = Tensor::from_slice(values, var.shape(), &Device::Cpu)?;
-                    store.insert(var.as_tensor(), grad);
+    /// Gradients by parameter; the gauge constant has none.
+    fn store(&self, gradients: &fused::Gradients) -> Result<Gradients> {
+        let mut found = Gradients::none(&self.parameters);
+        for ((name, ..), g) in self.config.layers().iter().zip(&gradients.layers) {
+            for (part, values) in [("weight", &g.weight), ("bias", &g.bias)] {
+                let name = format!("{name}.{part}");
+                let place =
+                    self.parameters.place(&name).filter(|_| self.gauge_parameter() != Some(&name));
+                if let (Some(place), Some(of)) = (place, self.parameters.get(&name)) {
+                    found.0[place] = Some(Tensor::from_slice(values, of.shape(), &Device::Cpu)?);
                 }
             }
         }
-        Ok(store)
+        Ok(found)
     }
 
     pub(super) fn no_fused(&self) -> Error {
         let needs = format!(
             "f32 on the CPU and at most {} inputs (here {}, {:?}, {})",
             fused::MAX_INPUTS,
-            self.dtype.as_str(),
-            self.device.location(),
+            self.dtype().as_str(),
+            self.device().location(),
             self.config.n_inputs(),
         );
         Error::Unsupported { what: "`fused`", needs }

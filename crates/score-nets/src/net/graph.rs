@@ -56,7 +56,7 @@ impl ScoreNet {
     /// # Errors
     /// [`Error::Shape`] when `x` or `t` does not fit.
     pub fn score_graph(&self, x: &Tensor, t: &[f64]) -> Result<Tensor> {
-        self.score_of(&self.live(), x, Times::Each(t))
+        self.score_of(&self.live, x, Times::Each(t))
     }
 
     /// Potential, score, time derivative and Laplacian, differentiable in the parameters (and in
@@ -66,7 +66,7 @@ impl ScoreNet {
     /// [`Error::Shape`] when `x` or `t` does not fit, [`Error::Unsupported`] when the output is not
     /// a potential.
     pub fn derivatives_graph(&self, x: &Tensor, t: &[f64]) -> Result<GraphDerivatives> {
-        self.derivatives_of(&self.live(), x, t)
+        self.derivatives_of(&self.live, x, t)
     }
 
     /// Score, Jacobian, time derivative and gradient of the divergence, differentiable in the
@@ -75,7 +75,7 @@ impl ScoreNet {
     /// # Errors
     /// [`Error::Shape`] when `x` or `t` does not fit.
     pub fn jacobian_graph(&self, x: &Tensor, t: &[f64]) -> Result<ScoreJacobian> {
-        self.jacobian_of(&self.live(), x, Times::Each(t), true)
+        self.jacobian_of(&self.live, x, Times::Each(t), true)
     }
 
     /// The jet of the network itself (without base and scaling) for inputs `u = (e(t), k x)`, `[B, K]`,
@@ -84,7 +84,7 @@ impl ScoreNet {
     /// # Errors
     /// Whatever candle fails with when `input` is not made of `[B, K]` and `[1, K]`.
     pub fn network_jet(&self, input: &Jet) -> Result<Jet> {
-        self.live().jet(input)
+        self.live.jet(input)
     }
 
     pub(super) fn needs(&self, what: &'static str, output: Output) -> Result<()> {
@@ -114,8 +114,8 @@ impl ScoreNet {
         {
             return Err(shape("times t", vec![rows], vec![t.len()]));
         }
-        if x.dtype() != self.dtype {
-            let needs = format!("batches of {}, not {}", self.dtype.as_str(), x.dtype().as_str());
+        if x.dtype() != self.dtype() {
+            let needs = format!("batches of {}, not {}", self.dtype().as_str(), x.dtype().as_str());
             return Err(Error::Unsupported { what: "this network", needs });
         }
         Ok(rows)
@@ -160,7 +160,7 @@ impl ScoreNet {
         }
         let tensor = |values: Vec<f64>, width: usize| -> Result<Tensor> {
             let t = Tensor::from_vec(values, (n, width), &candle_core::Device::Cpu)?;
-            let t = t.to_dtype(self.dtype)?.to_device(&self.device)?;
+            let t = t.to_dtype(self.dtype())?.to_device(self.device())?;
             Ok(if n == rows { t } else { t.broadcast_as((rows, width))?.contiguous()? })
         };
         let [k, dlogk, precision, log_v, dlog_v] = scales;
@@ -199,7 +199,7 @@ impl ScoreNet {
             let mut unit = vec![0.0; k];
             unit[e + j] = 1.0;
             let unit = Tensor::from_vec(unit, (1, k), &candle_core::Device::Cpu)?;
-            Ok(unit.to_dtype(self.dtype)?.to_device(&self.device)?)
+            Ok(unit.to_dtype(self.dtype())?.to_device(self.device())?)
         };
         (0..self.dim()).map(axis).collect()
     }

@@ -8,7 +8,7 @@ mod operator;
 
 use std::sync::{Arc, RwLock};
 
-use candle_core::{DType, Device, Var};
+use candle_core::{DType, Device};
 use sde_core::Sde;
 
 pub(crate) use graph::to_host;
@@ -16,10 +16,7 @@ pub use graph::{GraphDerivatives, ScoreJacobian};
 pub use operator::{OperatorRow, RowOperator};
 
 use crate::{
-    NetConfig, Output, Result,
-    fused::FusedMlp,
-    mlp::{Linear, Mlp},
-    time::TimeMap,
+    Backend, NetConfig, Output, Parameters, Result, fused::FusedMlp, mlp::Mlp, time::TimeMap,
 };
 
 /// Which arithmetic evaluates a network.
@@ -60,20 +57,14 @@ pub struct ScoreNet {
     config: NetConfig,
     sde: Box<dyn Sde>,
     time: TimeMap,
-    /// Sorted by name.
-    vars: Vec<(String, Var)>,
-    /// Indices of weight and bias of each layer in `vars`, in the order of the layers.
-    layers: Vec<(usize, usize)>,
-    dtype: DType,
-    device: Device,
+    parameters: Parameters,
+    /// Around the parameters, with a graph that leads back to them.
+    live: Mlp,
+    /// Around the same values: no operation on it is recorded.
+    detached: Mlp,
     kernels: Kernels,
-    frozen: RwLock<Option<Arc<Frozen>>>,
-}
-
-/// What is derived from the parameters' values.
-struct Frozen {
-    mlp: Mlp,
-    fused: Option<FusedMlp>,
+    /// The kernels for the values of a version of the parameters; none where they do not apply.
+    fused: RwLock<Option<(u64, Option<Arc<FusedMlp>>)>>,
 }
 
 impl ScoreNet {
@@ -94,12 +85,12 @@ impl ScoreNet {
 
     /// Element type of weights and inputs.
     pub fn dtype(&self) -> DType {
-        self.dtype
+        self.parameters.backend().dtype
     }
 
     /// Where the weights are.
     pub fn device(&self) -> &Device {
-        &self.device
+        &self.parameters.backend().device
     }
 
     /// Number of trainable scalars.
@@ -107,16 +98,9 @@ impl ScoreNet {
         self.config.n_parameters()
     }
 
-    /// The parameters, sorted by name.
-    ///
-    /// After changing one by hand call [`ScoreNet::parameters_changed`].
-    pub fn vars(&self) -> &[(String, Var)] {
-        &self.vars
-    }
-
-    /// Drops what was derived from the parameters' former values.
-    pub fn parameters_changed(&self) {
-        *self.frozen.write().unwrap_or_else(|e| e.into_inner()) = None;
+    /// The parameters.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
     }
 
     /// The parameter that shifts a potential by a constant and nothing else, so that it has no
@@ -133,25 +117,17 @@ impl ScoreNet {
         self.kernels
     }
 
-    /// The network as tensors that lead back to the parameters.
-    pub(crate) fn live(&self) -> Mlp {
-        let tensor = |i: usize| self.vars[i].1.as_tensor().clone();
-        let linear = |&(w, b): &(usize, usize)| Linear { weight: tensor(w), bias: tensor(b) };
-        Mlp { layers: self.layers.iter().map(linear).collect(), activation: self.config.activation }
-    }
-
-    /// The network detached from its parameters' graph: no operation on it is recorded.
-    fn frozen(&self) -> Result<Arc<Frozen>> {
-        if let Some(frozen) = &*self.frozen.read().unwrap_or_else(|e| e.into_inner()) {
-            return Ok(frozen.clone());
+    /// The kernels for the values that the parameters have now, where they apply.
+    fn fused(&self) -> Result<Option<Arc<FusedMlp>>> {
+        let version = self.parameters.version();
+        if let Some((built, fused)) = &*self.fused.read().unwrap_or_else(|e| e.into_inner())
+            && *built == version
+        {
+            return Ok(fused.clone());
         }
-        let tensor = |i: usize| self.vars[i].1.as_detached_tensor();
-        let linear = |&(w, b): &(usize, usize)| Linear { weight: tensor(w), bias: tensor(b) };
-        let layers = self.layers.iter().map(linear).collect();
-        let mlp = Mlp { layers, activation: self.config.activation };
-        let frozen = Arc::new(Frozen { fused: self.build_fused(&mlp)?, mlp });
-        *self.frozen.write().unwrap_or_else(|e| e.into_inner()) = Some(frozen.clone());
-        Ok(frozen)
+        let fused = self.build_fused()?.map(Arc::new);
+        *self.fused.write().unwrap_or_else(|e| e.into_inner()) = Some((version, fused.clone()));
+        Ok(fused)
     }
 
     /// A network of the same kind with its own copy of the weights.
@@ -159,7 +135,7 @@ impl ScoreNet {
     /// # Errors
     /// Whatever candle fails with.
     pub fn duplicate(&self) -> Result<Self> {
-        let mut net = self.copy_as(self.dtype)?;
+        let mut net = self.copy_as(self.dtype())?;
         net.kernels = self.kernels;
         Ok(net)
     }
@@ -169,11 +145,7 @@ impl ScoreNet {
     /// # Errors
     /// Whatever candle fails with.
     pub fn copy_as(&self, dtype: DType) -> Result<Self> {
-        let mut vars = Vec::with_capacity(self.vars.len());
-        for (name, var) in &self.vars {
-            let values = var.as_tensor().to_dtype(dtype)?.copy()?;
-            vars.push((name.clone(), Var::from_tensor(&values)?));
-        }
-        Self::from_vars(self.config.clone(), vars, dtype, &self.device)
+        let backend = Backend { device: self.device().clone(), dtype };
+        Self::around(self.config.clone(), self.parameters.copy_to(&backend)?)
     }
 }

@@ -38,10 +38,9 @@ impl ScoreNet {
     }
 
     fn score_detached(&self, x: &Tensor, times: Times<'_>) -> Result<Tensor> {
-        let frozen = self.frozen()?;
-        match &frozen.fused {
+        match &self.fused()? {
             Some(fused) => self.score_fused(fused, x, times),
-            None => self.score_of(&frozen.mlp, &x.detach(), times),
+            None => self.score_of(&self.detached, &x.detach(), times),
         }
     }
 
@@ -51,20 +50,18 @@ impl ScoreNet {
         times: Times<'_>,
         v: &Tensor,
     ) -> Result<(Tensor, Tensor)> {
-        let frozen = self.frozen()?;
-        match &frozen.fused {
+        match &self.fused()? {
             Some(fused) => self.score_jvp_fused(fused, x, times, v),
-            None => self.score_jvp_of(&frozen.mlp, &x.detach(), times, &v.detach()),
+            None => self.score_jvp_of(&self.detached, &x.detach(), times, &v.detach()),
         }
     }
 
     fn derivatives_detached(&self, x: &Tensor, t: &[f64]) -> Result<Derivatives<Tensor>> {
         self.needs("potential derivatives", Output::Potential)?;
-        let frozen = self.frozen()?;
-        if let Some(fused) = &frozen.fused {
+        if let Some(fused) = &self.fused()? {
             return self.derivatives_fused(fused, x, t);
         }
-        let d = self.derivatives_of(&frozen.mlp, &x.detach(), t)?;
+        let d = self.derivatives_of(&self.detached, &x.detach(), t)?;
         Ok(Derivatives {
             potential: to_host(&d.potential)?,
             score: d.score,
@@ -78,11 +75,11 @@ impl ScoreNet {
         match self.config.output {
             Output::Potential => Ok(self.derivatives_detached(x, &vec![t; rows])?.laplacian),
             Output::Score => {
-                let (frozen, times) = (self.frozen()?, Times::Common(t));
-                if let Some(fused) = &frozen.fused {
+                let times = Times::Common(t);
+                if let Some(fused) = &self.fused()? {
                     return self.divergence_fused(fused, x, times);
                 }
-                let jacobian = self.jacobian_of(&frozen.mlp, x, times, false)?;
+                let jacobian = self.jacobian_of(&self.detached, x, times, false)?;
                 let mut trace = vec![0.0; rows];
                 for (j, column) in jacobian.columns.iter().enumerate() {
                     let entries = to_host(&column.narrow(1, j, 1)?)?;

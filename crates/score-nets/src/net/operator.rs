@@ -1,9 +1,9 @@
 //! Losses of second-order operators on a potential, with parameter gradients.
 
-use candle_core::{Device, Tensor, backprop::GradStore};
+use candle_core::{Device, Tensor};
 
 use super::{ScoreNet, to_host};
-use crate::{Error, Output, Result, ScoreBatch, train::Grads};
+use crate::{Error, Gradients, Output, Result, ScoreBatch};
 
 /// Rows that one graph of tensor operations takes at a time.
 const ROWS_A_GRAPH: usize = 8192;
@@ -46,7 +46,7 @@ impl ScoreNet {
         t: &[f64],
         weight: &[f64],
         operator: &RowOperator<'_>,
-    ) -> Result<(f64, GradStore)> {
+    ) -> Result<(f64, Gradients)> {
         let (n, d) = (t.len(), self.dim());
         self.needs("the loss of an operator", Output::Potential)?;
         if n == 0 || x.len() != n * d {
@@ -58,17 +58,17 @@ impl ScoreNet {
             return Err(Error::Shape { what: "weight".into(), expected, found });
         }
         let share = |row: usize| weight.get(row).copied().unwrap_or(1.0) / n as f64;
-        if let Some(fused) = &self.frozen()?.fused {
+        if let Some(fused) = &self.fused()? {
             return self.operator_loss_fused(fused, x, t, &share, operator);
         }
-        let (mut loss, mut grads) = (0.0, Grads::zero(self));
+        let (mut loss, mut grads) = (0.0, Gradients::none(&self.parameters));
         let mut direction = vec![0.0; ROWS_A_GRAPH.min(n) * d];
         for start in (0..n).step_by(ROWS_A_GRAPH) {
             let end = (start + ROWS_A_GRAPH).min(n);
             let (rows, points, t) = (end - start, &x[start * d..end * d], &t[start..end]);
             let tensor = |values: &[f64], shape: &[usize]| -> Result<Tensor> {
                 let t = Tensor::from_slice(values, shape, &Device::Cpu)?;
-                Ok(t.to_dtype(self.dtype)?.to_device(&self.device)?)
+                Ok(t.to_dtype(self.dtype())?.to_device(self.device())?)
             };
             let phi = self.derivatives_graph(&tensor(points, &[rows, d])?, t)?;
             let (score, d_t) = (to_host(&phi.score)?, to_host(&phi.d_t)?);
@@ -89,17 +89,17 @@ impl ScoreNet {
             let advection = (&phi.score * tensor(&direction[..rows * d], &[rows, d])?)?.sum(1)?;
             let linear = ((&phi.d_t + advection)? + (&phi.laplacian * tensor(&l, &[rows])?)?)?;
             let frozen = (linear * tensor(&cotangent, &[rows])?)?.sum_all()?;
-            grads.add(self, 1.0, &frozen.backward()?)?;
+            grads.add(1.0, &Gradients::of(&frozen, &self.parameters)?)?;
         }
-        Ok((loss, grads.into_store(self)?))
+        Ok((loss, grads))
     }
 
     /// [`ScoreNet::score_loss_and_grad`] on the fused kernels, where they apply.
     pub(crate) fn score_loss_on_kernels(
         &self,
         batch: &ScoreBatch,
-    ) -> Result<Option<(f64, GradStore)>> {
-        match &self.frozen()?.fused {
+    ) -> Result<Option<(f64, Gradients)>> {
+        match &self.fused()? {
             Some(fused) => Ok(Some(self.score_loss_fused(fused, batch)?)),
             None => Ok(None),
         }

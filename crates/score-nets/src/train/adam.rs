@@ -3,8 +3,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::grads::Grads;
-use crate::{Error, Result, ScoreNet};
+use crate::{Error, Gradients, Parameters, Result};
 
 /// Constants of Adam; the defaults are PyTorch's.
 ///
@@ -41,7 +40,7 @@ impl AdamConfig {
     }
 }
 
-/// The two moments of every parameter, in the order of the network's variables.
+/// The two moments of every parameter, in the order of their names.
 #[derive(Clone, Debug)]
 pub(crate) struct Adam {
     config: AdamConfig,
@@ -50,31 +49,37 @@ pub(crate) struct Adam {
 }
 
 impl Adam {
-    pub(crate) fn new(config: AdamConfig, net: &ScoreNet) -> Result<Self> {
-        let zeros = || -> Result<Vec<Tensor>> {
-            net.vars().iter().map(|(_, v)| Ok(v.as_tensor().zeros_like()?)).collect()
-        };
-        Ok(Self { config, first: zeros()?, second: zeros()? })
+    pub(crate) fn new(config: AdamConfig, parameters: &Parameters) -> Result<Self> {
+        Ok(Self { config, first: zeros(parameters)?, second: zeros(parameters)? })
     }
 
-    /// Update number `n` (the first is 1) of the network's parameters; parameters without a
-    /// gradient stay.
-    pub(crate) fn step(&mut self, net: &ScoreNet, grads: &Grads, lr: f64, n: u64) -> Result<()> {
+    /// Update number `n` (the first is 1) of the parameters; those without a gradient stay.
+    pub(crate) fn step(
+        &mut self,
+        parameters: &Parameters,
+        grads: &Gradients,
+        lr: f64,
+        n: u64,
+    ) -> Result<()> {
         let AdamConfig { beta1, beta2, eps } = self.config;
         let n = n as f64;
         let rate = lr / (1.0 - beta1.powf(n));
         let root_correction = (1.0 - beta2.powf(n)).sqrt();
-        for (i, (g, (_, var))) in grads.0.iter().zip(net.vars()).enumerate() {
+        for (i, (g, (_, parameter))) in grads.iter().zip(parameters.iter()).enumerate() {
             let Some(g) = g else { continue };
             let m = (&self.first[i] + ((g - &self.first[i])? * (1.0 - beta1))?)?;
             let v = ((&self.second[i] * beta2)? + (g.sqr()? * (1.0 - beta2))?)?;
             let scale = ((v.sqrt()? / root_correction)? + eps)?;
-            var.set(&(var.as_tensor() - ((&m / scale)? * rate)?)?.detach())?;
+            parameters.set_at(i, &(parameter - ((&m / scale)? * rate)?)?)?;
             (self.first[i], self.second[i]) = (m.detach(), v.detach());
         }
-        net.parameters_changed();
         Ok(())
     }
+}
+
+/// Zeros in the shape of every parameter.
+pub(super) fn zeros(parameters: &Parameters) -> Result<Vec<Tensor>> {
+    parameters.iter().map(|(_, p)| Ok(p.detach().zeros_like()?)).collect()
 }
 
 /// A moving average of the parameters, `average <- d average + (1 - d) parameter`.

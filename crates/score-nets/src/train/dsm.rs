@@ -1,14 +1,14 @@
 //! Denoising score matching.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use candle_core::{Device, Tensor, backprop::GradStore};
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use sde_core::{Key, Lattice, Sde};
 use serde::{Deserialize, Serialize};
 
-use super::{DataSource, Draws, Objective, Proposal, Tails, TimeLaw, grads::Grads};
-use crate::{Error, Result, ScoreNet};
+use super::{DataSource, Draws, Objective, Proposal, Tails, TimeLaw, as_share};
+use crate::{Error, Gradients, Result, ScoreNet};
 
 /// Rows that one piece of host work takes at a time; a loss does not depend on it.
 const ROWS_A_TASK: usize = 512;
@@ -124,7 +124,15 @@ impl Dsm {
     /// [`Error::Setting`] for an empty batch or a setting that does not work; [`Error::Shape`] when
     /// the data do not fit the network.
     pub fn batch(&self, net: &ScoreNet, key: Key) -> Result<ScoreBatch> {
-        let (sde, d, n) = (net.sde(), net.dim(), self.batch);
+        self.rows_of_batch(net, key, 0..self.batch as u64)
+    }
+
+    /// Rows `rows` of the batch under `key`; their first is an even number.
+    ///
+    /// # Errors
+    /// As [`Dsm::batch`].
+    pub fn rows_of_batch(&self, net: &ScoreNet, key: Key, rows: Range<u64>) -> Result<ScoreBatch> {
+        let (sde, d, n) = (net.sde(), net.dim(), rows.end.saturating_sub(rows.start) as usize);
         if n == 0 {
             return Err(Error::setting("batch", 0, "must be at least 1"));
         }
@@ -150,11 +158,12 @@ impl Dsm {
         // What a group draws uniformly: its time and, with tails, whether its noise is wider.
         let axes = 1 + usize::from(self.tails.is_some());
         let even = Lattice::new(times, axes);
+        let rows_before = rows.start as usize;
         let rows = batch.x.par_chunks_mut(ROWS_A_TASK * d).zip(batch.t.par_chunks_mut(ROWS_A_TASK));
         let rows = rows.zip(batch.target.par_chunks_mut(ROWS_A_TASK * d));
         let rows = rows.zip(batch.weight.par_chunks_mut(ROWS_A_TASK)).enumerate();
         rows.try_for_each(|(i, (((x, t), target), weight))| -> Result<()> {
-            let first = (i * ROWS_A_TASK / group) as u64;
+            let first = (rows_before + i * ROWS_A_TASK) as u64 / group as u64;
             let mut uniforms = vec![0.0; t.len().div_ceil(group) * axes];
             match self.draws {
                 Draws::Independent => {
@@ -220,8 +229,19 @@ impl Objective for Dsm {
         "dsm"
     }
 
-    fn loss_and_grad(&self, net: &ScoreNet, _: u64, key: Key) -> Result<(f64, GradStore)> {
-        net.score_loss_and_grad(&self.batch(net, key)?)
+    fn rows(&self) -> u64 {
+        self.batch as u64
+    }
+
+    fn loss_and_grad(
+        &self,
+        net: &ScoreNet,
+        _: u64,
+        key: Key,
+        rows: Range<u64>,
+    ) -> Result<(f64, Gradients)> {
+        let batch = self.rows_of_batch(net, key, rows.clone())?;
+        as_share(net.score_loss_and_grad(&batch)?, &rows, self.batch as u64)
     }
 }
 
@@ -230,19 +250,19 @@ impl ScoreNet {
     ///
     /// # Errors
     /// [`Error::Shape`] when the batch does not fit.
-    pub fn score_loss_and_grad(&self, batch: &ScoreBatch) -> Result<(f64, GradStore)> {
+    pub fn score_loss_and_grad(&self, batch: &ScoreBatch) -> Result<(f64, Gradients)> {
         let n = self.check_score_batch(batch)?;
         if let Some(result) = self.score_loss_on_kernels(batch)? {
             return Ok(result);
         }
-        let (mut loss, mut grads) = (0.0, Grads::zero(self));
+        let (mut loss, mut grads) = (0.0, Gradients::none(self.parameters()));
         for start in (0..n).step_by(ROWS_A_GRAPH) {
             let end = (start + ROWS_A_GRAPH).min(n);
             let part = self.score_loss_graph(batch, start, end, true)?;
             loss += crate::net::to_host(&part)?[0];
-            grads.add(self, 1.0, &part.backward()?)?;
+            grads.add(1.0, &Gradients::of(&part, self.parameters())?)?;
         }
-        Ok((loss, grads.into_store(self)?))
+        Ok((loss, grads))
     }
 
     /// The mean over rows and coordinates of `weight (s - target)^2`.

@@ -1,21 +1,120 @@
-//! What a loss must be able to do.
+//! What is trained, and what a loss must be able to do.
 
-use candle_core::backprop::GradStore;
+use std::{collections::BTreeMap, ops::Range, path::Path};
+
+use candle_core::Tensor;
 use sde_core::Key;
+use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Result, ScoreNet};
+use crate::{Backend, Gradients, Parameters, Result, ScoreNet};
 
-/// A term of the training loss.
-pub trait Objective: Send + Sync {
+/// Anything with parameters that can be trained, written to a file and made again from it.
+pub trait Model: Send + Sync + Sized {
+    /// What a file says about the model beside its tensors.
+    type Config: Serialize + DeserializeOwned + Clone + Send + Sync;
+
+    /// What a file says about the model beside its tensors.
+    fn config(&self) -> Self::Config;
+
+    /// The parameters.
+    fn parameters(&self) -> &Parameters;
+
+    /// The model of a configuration with the values of `tensors`; `path` is where they come from.
+    ///
+    /// # Errors
+    /// [`crate::Error::File`] when they do not fit together.
+    fn from_tensors(
+        config: Self::Config,
+        tensors: &BTreeMap<String, Tensor>,
+        backend: &Backend,
+        path: &Path,
+    ) -> Result<Self>;
+
+    /// A model of the same kind with values of its own.
+    ///
+    /// # Errors
+    /// Whatever candle fails with.
+    fn duplicate(&self) -> Result<Self>;
+
+    /// Whether no loss made of this model depends on the parameter `name`.
+    fn is_without_gradient(&self, name: &str) -> bool;
+}
+
+impl Model for ScoreNet {
+    type Config = crate::NetConfig;
+
+    fn config(&self) -> Self::Config {
+        ScoreNet::config(self).clone()
+    }
+
+    fn parameters(&self) -> &Parameters {
+        ScoreNet::parameters(self)
+    }
+
+    fn from_tensors(
+        config: Self::Config,
+        tensors: &BTreeMap<String, Tensor>,
+        backend: &Backend,
+        path: &Path,
+    ) -> Result<Self> {
+        ScoreNet::from_tensors(config, tensors, backend.dtype, &backend.device, path)
+    }
+
+    fn duplicate(&self) -> Result<Self> {
+        ScoreNet::duplicate(self)
+    }
+
+    fn is_without_gradient(&self, name: &str) -> bool {
+        self.gauge_parameter() == Some(name)
+    }
+}
+
+/// A term of the training loss of a model: a mean over the rows of a batch.
+pub trait Objective<M = ScoreNet>: Send + Sync {
     /// The name its values are logged under.
     fn name(&self) -> &str;
 
-    /// Loss and gradients of `net` at training step `step`.
+    /// Number of rows of a batch.
+    fn rows(&self) -> u64;
+
+    /// What the rows `rows` of the batch under `key` add to the loss of `model` at training step `step`, and
+    /// the gradients of that: a batch may be cut anywhere at even numbers, and its parts add up to it.
     ///
     /// Everything random comes from `key`, which the trainer derives from its seed, the term and
-    /// the step: nothing has to be saved to resume.
+    /// the step, and from the number of the row: nothing has to be saved to resume.
     ///
     /// # Errors
     /// Whatever data, network or arithmetic fail with.
-    fn loss_and_grad(&self, net: &ScoreNet, step: u64, key: Key) -> Result<(f64, GradStore)>;
+    fn loss_and_grad(
+        &self,
+        model: &M,
+        step: u64,
+        key: Key,
+        rows: Range<u64>,
+    ) -> Result<(f64, Gradients)>;
+
+    /// The loss of a whole batch and its gradients.
+    ///
+    /// # Errors
+    /// As [`Objective::loss_and_grad`].
+    fn of_batch(&self, model: &M, step: u64, key: Key) -> Result<(f64, Gradients)> {
+        self.loss_and_grad(model, step, key, 0..self.rows())
+    }
+}
+
+/// The mean over some rows as what they add to the mean over `all`.
+///
+/// # Errors
+/// Whatever candle fails with.
+pub fn as_share(
+    (loss, mut gradients): (f64, Gradients),
+    rows: &Range<u64>,
+    all: u64,
+) -> Result<(f64, Gradients)> {
+    if *rows == (0..all) {
+        return Ok((loss, gradients));
+    }
+    let share = (rows.end - rows.start) as f64 / all as f64;
+    gradients.scale(share)?;
+    Ok((loss * share, gradients))
 }

@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     AdamConfig, SoapConfig,
     adam::Adam,
-    grads::Grads,
     soap::{Soap, Turned},
 };
-use crate::{Result, ScoreNet, io::group};
+use crate::{Gradients, Parameters, Result, io::group};
 
 /// Which optimiser, and its constants.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,30 +45,36 @@ pub(crate) enum OptimiserState {
 }
 
 impl OptimiserState {
-    pub(crate) fn new(config: Optimiser, net: &ScoreNet) -> Result<Self> {
+    pub(crate) fn new(config: Optimiser, parameters: &Parameters) -> Result<Self> {
         Ok(match config {
-            Optimiser::Adam(config) => Self::Adam(Adam::new(config, net)?),
-            Optimiser::Soap(config) => Self::Soap(Soap::new(config, net)?),
+            Optimiser::Adam(config) => Self::Adam(Adam::new(config, parameters)?),
+            Optimiser::Soap(config) => Self::Soap(Soap::new(config, parameters)?),
         })
     }
 
-    /// Update number `n` (the first is 1) of the network's parameters.
-    pub(crate) fn step(&mut self, net: &ScoreNet, grads: &Grads, lr: f64, n: u64) -> Result<()> {
+    /// Update number `n` (the first is 1) of the parameters.
+    pub(crate) fn step(
+        &mut self,
+        parameters: &Parameters,
+        grads: &Gradients,
+        lr: f64,
+        n: u64,
+    ) -> Result<()> {
         match self {
-            Self::Adam(adam) => adam.step(net, grads, lr, n),
-            Self::Soap(soap) => soap.step(net, grads, lr, n),
+            Self::Adam(adam) => adam.step(parameters, grads, lr, n),
+            Self::Soap(soap) => soap.step(parameters, grads, lr, n),
         }
     }
 
     /// Every tensor under the name it has in a checkpoint.
-    pub(crate) fn tensors(&self, net: &ScoreNet) -> Vec<(String, Tensor)> {
+    pub(crate) fn tensors(&self, parameters: &Parameters) -> Vec<(String, Tensor)> {
         let (first, second) = match self {
             Self::Adam(Adam { first, second, .. }) | Self::Soap(Soap { first, second, .. }) => {
                 (first, second)
             }
         };
         let mut named = Vec::new();
-        for (i, (name, _)) in net.vars().iter().enumerate() {
+        for (i, name) in parameters.names().enumerate() {
             named.push((format!("{}{name}", group::FIRST), first[i].clone()));
             named.push((format!("{}{name}", group::SECOND), second[i].clone()));
             if let Self::Soap(soap) = self
@@ -86,7 +91,7 @@ impl OptimiserState {
     /// Takes the moments, and from `tensors` the turned coordinates, of a checkpoint.
     pub(crate) fn restore(
         &mut self,
-        net: &ScoreNet,
+        parameters: &Parameters,
         moments: [Vec<Tensor>; 2],
         tensors: &BTreeMap<String, Tensor>,
     ) -> Result<()> {
@@ -95,11 +100,11 @@ impl OptimiserState {
             Self::Adam(adam) => (adam.first, adam.second) = (m, v),
             Self::Soap(soap) => {
                 (soap.first, soap.second) = (m, v);
-                for (turned, (name, _)) in soap.turned.iter_mut().zip(net.vars()) {
+                for (turned, name) in soap.turned.iter_mut().zip(parameters.names()) {
                     let get = |k: usize| tensors.get(&format!("{}{name}", group::TURNED[k]));
                     if let (Some(l), Some(r), Some(ql), Some(qr)) = (get(0), get(1), get(2), get(3))
                     {
-                        let on = |x: &Tensor| x.to_device(net.device());
+                        let on = |x: &Tensor| x.to_device(&parameters.backend().device);
                         *turned =
                             Some(Turned { factors: [on(l)?, on(r)?], bases: [on(ql)?, on(qr)?] });
                     }

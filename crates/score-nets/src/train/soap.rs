@@ -5,8 +5,8 @@ use faer::{Mat, Side};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::grads::Grads;
-use crate::{Error, Result, ScoreNet};
+use super::adam::zeros;
+use crate::{Error, Gradients, Parameters, Result};
 
 /// Constants of SOAP.
 ///
@@ -96,7 +96,7 @@ impl Turned {
     }
 }
 
-/// Moments of every parameter, in the order of the network's variables, and the coordinates of
+/// Moments of every parameter, in the order of their names, and the coordinates of
 /// those that are matrices (none before the first gradient).
 #[derive(Clone, Debug)]
 pub(crate) struct Soap {
@@ -107,23 +107,26 @@ pub(crate) struct Soap {
 }
 
 impl Soap {
-    pub(crate) fn new(config: SoapConfig, net: &ScoreNet) -> Result<Self> {
-        let zeros = || -> Result<Vec<Tensor>> {
-            net.vars().iter().map(|(_, v)| Ok(v.as_tensor().zeros_like()?)).collect()
-        };
-        let turned = vec![None; net.vars().len()];
-        Ok(Self { config, first: zeros()?, second: zeros()?, turned })
+    pub(crate) fn new(config: SoapConfig, parameters: &Parameters) -> Result<Self> {
+        let turned = vec![None; parameters.len()];
+        Ok(Self { config, first: zeros(parameters)?, second: zeros(parameters)?, turned })
     }
 
-    /// Update number `n` (the first is 1) of the network's parameters; parameters without a
-    /// gradient stay.
-    pub(crate) fn step(&mut self, net: &ScoreNet, grads: &Grads, lr: f64, n: u64) -> Result<()> {
+    /// Update number `n` (the first is 1) of the parameters; those without a gradient stay.
+    pub(crate) fn step(
+        &mut self,
+        parameters: &Parameters,
+        grads: &Gradients,
+        lr: f64,
+        n: u64,
+    ) -> Result<()> {
         let SoapConfig { beta1, beta2, eps, refresh } = self.config;
         let (m_correction, v_correction) = (1.0 - beta1.powf(n as f64), 1.0 - beta2.powf(n as f64));
         let moments = self.first.par_iter_mut().zip(&mut self.second).zip(&mut self.turned);
         // Small products, one after the other, would leave the other threads idle.
-        moments.zip(&grads.0).zip(net.vars()).try_for_each(
-            |((state, g), (_, var))| -> Result<()> {
+        let values: Vec<&Tensor> = parameters.iter().map(|(_, p)| p).collect();
+        moments.zip(&grads.0).zip(&values).enumerate().try_for_each(
+            |(i, ((state, g), value))| -> Result<()> {
                 let (((first, second), turned), Some(g)) = (state, g) else { return Ok(()) };
                 let m = ((&*first * beta1)? + (g * (1.0 - beta1))?)?.detach();
                 if turned.is_none() && g.rank() == 2 {
@@ -140,7 +143,7 @@ impl Soap {
                     Some(basis) => basis.out_of_basis(&step)?,
                     None => step,
                 };
-                var.set(&(var.as_tensor() - (step * lr)?)?.detach())?;
+                parameters.set_at(i, &(*value - (step * lr)?)?)?;
                 if let Some(basis) = turned {
                     // The first gradient is already in the factors.
                     if n > 1 {
@@ -153,9 +156,7 @@ impl Soap {
                 (*first, *second) = (m, v);
                 Ok(())
             },
-        )?;
-        net.parameters_changed();
-        Ok(())
+        )
     }
 }
 

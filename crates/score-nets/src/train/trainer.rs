@@ -6,13 +6,13 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
-use super::{EmaConfig, Objective, Optimiser, Schedule, grads::Grads, optimiser::OptimiserState};
+use super::{EmaConfig, Model, Objective, Optimiser, Schedule, optimiser::OptimiserState};
 use crate::{
-    Error, Kernels, Result, ScoreNet,
+    Backend, Error, Gradients, Kernels, Result, ScoreNet,
     io::{self, Header, group},
 };
 
@@ -22,9 +22,9 @@ use crate::{
 pub struct TrainConfig {
     /// Number of steps.
     pub steps: u64,
-    /// Seed of everything random.
-    #[serde(default)]
-    pub seed: u64,
+    /// The key of everything random; in a file, the seed it is the key of.
+    #[serde(default = "zero", with = "seed")]
+    pub seed: Key,
     /// Learning rates.
     pub schedule: Schedule,
     /// The optimiser.
@@ -42,6 +42,36 @@ pub struct TrainConfig {
     /// Steps between checkpoints; without it one is written at the end and on interruption.
     #[serde(default)]
     pub checkpoint_every: Option<u64>,
+    /// Parts that a batch is cut into, one after the other, so that a step takes the memory of one: the
+    /// gradient is the same to rounding.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub parts: u64,
+}
+
+fn zero() -> Key {
+    Key::root(0)
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn is_one(n: &u64) -> bool {
+    *n == 1
+}
+
+/// A key as the seed it is the key of.
+mod seed {
+    use sde_core::Key;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(key: &Key, to: S) -> Result<S::Ok, S::Error> {
+        key.seed().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Key, D::Error> {
+        Ok(Key::root(u64::deserialize(from)?))
+    }
 }
 
 impl TrainConfig {
@@ -49,13 +79,14 @@ impl TrainConfig {
     pub fn new(steps: u64, schedule: Schedule) -> Self {
         Self {
             steps,
-            seed: 0,
+            seed: Key::root(0),
             schedule,
             optimiser: Optimiser::default(),
             clip: None,
             ema: None,
             log_every: 0,
             checkpoint_every: None,
+            parts: 1,
         }
     }
 
@@ -70,6 +101,9 @@ impl TrainConfig {
             && (clip <= 0.0 || clip.is_nan())
         {
             return Err(Error::setting("clip", clip, "must be positive"));
+        }
+        if self.parts == 0 {
+            return Err(Error::setting("parts", 0, "must be at least 1"));
         }
         match self.ema {
             Some(EmaConfig { decay, .. }) if !(0.0..1.0).contains(&decay) => {
@@ -122,14 +156,14 @@ pub enum Outcome {
 /// Name and value of every term of a loss.
 type Terms = Vec<(String, f64)>;
 
-/// Trains a network.
+/// Trains a model.
 ///
 /// Everything random at step `k` is a function of the seed and `k`: a run that was interrupted and
 /// resumed ends in the same bits as one that was not.
-pub struct Trainer {
-    net: ScoreNet,
+pub struct Trainer<M: Model = ScoreNet> {
+    net: M,
     config: TrainConfig,
-    terms: Vec<(f64, Box<dyn Objective>)>,
+    terms: Vec<(f64, Box<dyn Objective<M>>)>,
     optimiser: OptimiserState,
     ema: Option<Vec<Tensor>>,
     step: u64,
@@ -137,16 +171,33 @@ pub struct Trainer {
 }
 
 impl Trainer {
+    /// As [`Trainer::resume_on`], in the element type of the file, with given arithmetic.
+    ///
+    /// # Errors
+    /// As [`Trainer::resume_on`]; [`Error::Unsupported`] when the kernels do not apply.
+    pub fn resume(
+        path: impl AsRef<Path>,
+        config: TrainConfig,
+        kernels: Kernels,
+        device: &Device,
+    ) -> Result<Self> {
+        let mut trainer = Self::resume_on(path, config, device)?;
+        trainer.net = trainer.net.with_kernels(kernels)?;
+        Ok(trainer)
+    }
+}
+
+impl<M: Model> Trainer<M> {
     /// A run from step 0 on.
     ///
     /// # Errors
     /// [`Error::Setting`] when the configuration does not work.
-    pub fn new(net: ScoreNet, config: TrainConfig) -> Result<Self> {
+    pub fn new(net: M, config: TrainConfig) -> Result<Self> {
         config.validate()?;
-        let optimiser = OptimiserState::new(config.optimiser, &net)?;
+        let optimiser = OptimiserState::new(config.optimiser, net.parameters())?;
         let ema = match config.ema {
             None => None,
-            Some(_) => Some(copies(&net)?),
+            Some(_) => Some(net.parameters().copies()?),
         };
         Ok(Self { net, config, terms: Vec::new(), optimiser, ema, step: 0, path: None })
     }
@@ -156,14 +207,9 @@ impl Trainer {
     /// # Errors
     /// [`Error::File`] when the file is no checkpoint or was trained under other settings (the
     /// number of steps and the intervals may differ).
-    pub fn resume(
-        path: impl AsRef<Path>,
-        config: TrainConfig,
-        kernels: Kernels,
-        device: &Device,
-    ) -> Result<Self> {
+    pub fn resume_on(path: impl AsRef<Path>, config: TrainConfig, device: &Device) -> Result<Self> {
         let path = path.as_ref();
-        let (header, tensors) = io::read_own(path)?;
+        let (header, tensors) = io::read_own::<M::Config>(path)?;
         let Some(state) = header.train else {
             return Err(Error::file(path, "holds a network but no state of training"));
         };
@@ -172,14 +218,15 @@ impl Trainer {
             return Err(Error::file(path, reason));
         }
         let weights = io::strip(&tensors, group::NET);
-        let dtype = weights.values().next().map_or(candle_core::DType::F32, Tensor::dtype);
-        let net = ScoreNet::from_tensors(header.config, &weights, dtype, device, path)?;
-        let mut trainer = Self::new(net.with_kernels(kernels)?, config)?;
+        let dtype = weights.values().next().map_or(DType::F32, Tensor::dtype);
+        let backend = Backend { device: device.clone(), dtype };
+        let net = M::from_tensors(header.config, &weights, &backend, path)?;
+        let mut trainer = Self::new(net, config)?;
         let moments = [
             trainer.restored(path, &tensors, group::FIRST)?,
             trainer.restored(path, &tensors, group::SECOND)?,
         ];
-        trainer.optimiser.restore(&trainer.net, moments, &tensors)?;
+        trainer.optimiser.restore(trainer.net.parameters(), moments, &tensors)?;
         if trainer.ema.is_some() {
             trainer.ema = Some(trainer.restored(path, &tensors, group::EMA)?);
         }
@@ -189,7 +236,7 @@ impl Trainer {
 
     /// With one more term of the loss.
     #[must_use]
-    pub fn term(mut self, weight: f64, objective: Box<dyn Objective>) -> Self {
+    pub fn term(mut self, weight: f64, objective: Box<dyn Objective<M>>) -> Self {
         self.terms.push((weight, objective));
         self
     }
@@ -201,27 +248,26 @@ impl Trainer {
         self
     }
 
-    /// The network as it is.
-    pub fn net(&self) -> &ScoreNet {
+    /// The model as it is.
+    pub fn net(&self) -> &M {
         &self.net
     }
 
-    /// The network as it is, ending the run.
-    pub fn into_net(self) -> ScoreNet {
+    /// The model as it is, ending the run.
+    pub fn into_net(self) -> M {
         self.net
     }
 
-    /// The network with averaged parameters, where an average is kept.
+    /// The model with averaged parameters, where an average is kept.
     ///
     /// # Errors
     /// Whatever candle fails with.
-    pub fn ema_net(&self) -> Result<Option<ScoreNet>> {
+    pub fn ema_net(&self) -> Result<Option<M>> {
         let Some(ema) = &self.ema else { return Ok(None) };
         let net = self.net.duplicate()?;
-        for ((_, var), average) in net.vars().iter().zip(ema) {
-            var.set(average)?;
+        for (place, average) in ema.iter().enumerate() {
+            net.parameters().set_at(place, average)?;
         }
-        net.parameters_changed();
         Ok(Some(net))
     }
 
@@ -266,52 +312,67 @@ impl Trainer {
         Ok(Outcome::Finished)
     }
 
-    /// One step: terms before it, their weighted sum, the norm of its gradient.
-    fn advance(&mut self) -> Result<(Terms, f64, f64)> {
+    /// Terms of the loss, their weighted sum and its gradient, without a step.
+    fn evaluate(&self) -> Result<(Terms, f64, Gradients)> {
         let (net, step) = (&self.net, self.step);
         let (mut values, mut loss) = (Vec::with_capacity(self.terms.len()), 0.0);
-        let mut grads = Grads::zero(net);
+        let mut grads = Gradients::none(net.parameters());
         for (i, (weight, term)) in self.terms.iter().enumerate() {
-            let key = Key::root(self.config.seed).fold(i as u64).fold(step);
-            let (value, store) = term.loss_and_grad(net, step, key)?;
-            if !value.is_finite() {
-                return Err(Error::NonFinite {
-                    what: format!("loss `{}`", term.name()),
-                    value,
-                    step,
-                });
+            let key = self.config.seed.fold(i as u64).fold(step);
+            let mut value = 0.0;
+            for rows in parts(term.rows(), self.config.parts) {
+                let (part, gradients) = term.loss_and_grad(net, step, key, rows)?;
+                value += part;
+                grads.add(*weight, &gradients)?;
             }
-            grads.add(net, *weight, &store)?;
+            if !value.is_finite() {
+                let what = format!("loss `{}`", term.name());
+                return Err(Error::NonFinite { what, value, step });
+            }
             loss += weight * value;
             values.push((term.name().to_string(), value));
         }
+        Ok((values, loss, grads))
+    }
+
+    /// One step: terms before it, their weighted sum, the norm of its gradient.
+    fn advance(&mut self) -> Result<(Terms, f64, f64)> {
+        let (values, loss, mut grads) = self.evaluate()?;
+        let (net, step) = (&self.net, self.step);
+        let parameters = net.parameters();
         if step == 0 {
-            grads.check_complete(net)?;
+            let lost = grads
+                .iter()
+                .zip(parameters.names())
+                .find(|(g, name)| g.is_none() && !net.is_without_gradient(name));
+            if let Some((_, name)) = lost {
+                return Err(Error::NoGradient { name: name.into() });
+            }
         }
         let norm = grads.norm()?;
         if !norm.is_finite() {
-            return Err(Error::NonFinite {
-                what: "norm of the gradient".into(),
-                value: norm,
-                step,
-            });
+            let what = "norm of the gradient".into();
+            return Err(Error::NonFinite { what, value: norm, step });
         }
         if let Some(clip) = self.config.clip
             && norm > clip
         {
-            for g in grads.0.iter_mut().flatten() {
-                *g = (&*g * (clip / norm))?;
-            }
+            grads.scale(clip / norm)?;
         }
         let created = self.config.schedule.created_at(step);
         if step == created && step > 0 {
-            self.optimiser = OptimiserState::new(self.config.optimiser, net)?;
+            self.optimiser = OptimiserState::new(self.config.optimiser, parameters)?;
         }
-        self.optimiser.step(net, &grads, self.config.schedule.lr(step), step - created + 1)?;
+        self.optimiser.step(
+            parameters,
+            &grads,
+            self.config.schedule.lr(step),
+            step - created + 1,
+        )?;
         if let (Some(ema), Some(config)) = (&mut self.ema, self.config.ema) {
             let decay = config.at(step);
-            for (average, (_, var)) in ema.iter_mut().zip(net.vars()) {
-                let current = var.as_detached_tensor();
+            for (average, (_, current)) in ema.iter_mut().zip(parameters.iter()) {
+                let current = current.detach();
                 *average = ((&*average * decay)? + (current * (1.0 - decay))?)?;
             }
         }
@@ -324,18 +385,15 @@ impl Trainer {
     /// # Errors
     /// [`Error::File`] when the file cannot be written.
     pub fn save_checkpoint(&self, path: impl AsRef<Path>) -> Result<()> {
-        let mut tensors = Vec::new();
-        let weights = copies(&self.net)?;
-        let empty = Vec::new();
-        let groups = [(group::NET, &weights), (group::EMA, self.ema.as_ref().unwrap_or(&empty))];
-        for (prefix, values) in groups {
-            for (value, (name, _)) in values.iter().zip(self.net.vars()) {
-                tensors.push((format!("{prefix}{name}"), value.clone()));
-            }
+        let parameters = self.net.parameters();
+        let prefixed = |(name, tensor): (String, Tensor)| (format!("{}{name}", group::NET), tensor);
+        let mut tensors: Vec<_> = parameters.state().into_iter().map(prefixed).collect();
+        for (average, name) in self.ema.iter().flatten().zip(parameters.names()) {
+            tensors.push((format!("{}{name}", group::EMA), average.clone()));
         }
-        tensors.extend(self.optimiser.tensors(&self.net));
+        tensors.extend(self.optimiser.tensors(parameters));
         let state = TrainState { step: self.step, config: self.config.clone() };
-        let header = Header::of_training(self.net.config(), state);
+        let header = Header::of_training(&self.net.config(), state);
         io::write(path.as_ref(), &tensors, &header)
     }
 
@@ -346,7 +404,7 @@ impl Trainer {
         prefix: &str,
     ) -> Result<Vec<Tensor>> {
         let mut restored = Vec::new();
-        for (name, var) in self.net.vars() {
+        for (name, var) in self.net.parameters().iter() {
             let name = format!("{prefix}{name}");
             let Some(tensor) = tensors.get(&name) else {
                 return Err(Error::file(path, format!("tensor `{name}` is missing")));
@@ -356,12 +414,15 @@ impl Trainer {
                 let reason = format!("tensor `{name}`: expected shape {e:?}, found {f:?}");
                 return Err(Error::file(path, reason));
             }
-            restored.push(tensor.to_device(self.net.device())?);
+            restored.push(tensor.to_device(var.device())?);
         }
         Ok(restored)
     }
 }
 
-fn copies(net: &ScoreNet) -> Result<Vec<Tensor>> {
-    net.vars().iter().map(|(_, v)| Ok(v.as_detached_tensor().copy()?)).collect()
+/// The rows of a batch of `n` in at most `parts` pieces of nearly equal length, cut at even numbers.
+fn parts(n: u64, parts: u64) -> impl Iterator<Item = std::ops::Range<u64>> {
+    let length = n.div_ceil(parts.clamp(1, n.max(1))).next_multiple_of(2);
+    let length = if parts <= 1 { n.max(1) } else { length };
+    (0..n.div_ceil(length)).map(move |i| i * length..((i + 1) * length).min(n))
 }

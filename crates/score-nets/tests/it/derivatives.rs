@@ -131,15 +131,14 @@ fn parameter_gradients_against_differences() -> Outcome {
             sines.reduce(|a, b| (a + b).unwrap()).unwrap()
         };
         let grads = loss().backward()?;
-        for (name, var) in net.vars() {
-            let values = host(var.as_tensor());
-            let found = host(grads.get(var.as_tensor()).expect("every parameter is reached"));
+        for (name, var) in net.parameters().iter() {
+            let values = host(var);
+            let found = host(grads.get(var).expect("every parameter is reached"));
             let at = values.len() / 2;
             let set = |values: &[f64]| {
                 let shape = var.dims().to_vec();
                 let t = Tensor::from_slice(values, shape, &candle_core::Device::Cpu).unwrap();
-                var.set(&t).unwrap();
-                net.parameters_changed();
+                net.parameters().set(name, &t).unwrap();
             };
             let difference = slope(1e-4, |h| {
                 let mut changed = values.clone();

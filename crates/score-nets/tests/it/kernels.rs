@@ -1,7 +1,9 @@
 //! The fused kernels against the composite operations that define what they compute.
 
-use candle_core::{DType, backprop::GradStore};
-use score_nets::{Activation, Kernels, NetConfig, OperatorRow, Output, ScoreBatch, ScoreNet};
+use candle_core::DType;
+use score_nets::{
+    Activation, Gradients, Kernels, NetConfig, OperatorRow, Output, ScoreBatch, ScoreNet,
+};
 use sde_core::{Potential, Score, ScoreJvp};
 
 use crate::common::{Outcome, check, deviation, host, net, points, rows, zoo};
@@ -128,13 +130,14 @@ fn operator(row: &OperatorRow<'_>, direction: &mut [f64]) -> (f64, f64) {
 fn same_gradients(
     what: &str,
     nets: [&ScoreNet; 2],
-    results: [&(f64, GradStore); 2],
+    results: [&(f64, Gradients); 2],
     tolerance: f64,
 ) {
     let [(loss, grads), (other_loss, other_grads)] = results;
     check(&format!("loss {what}"), &[*other_loss], &[*loss], tolerance);
-    for ((name, var), (_, other)) in nets[0].vars().iter().zip(nets[1].vars()) {
-        match (grads.get(var.as_tensor()), other_grads.get(other.as_tensor())) {
+    let [parameters, others] = nets.map(ScoreNet::parameters);
+    for name in parameters.names() {
+        match (grads.get(parameters, name), other_grads.get(others, name)) {
             (Some(a), Some(b)) => {
                 assert_eq!(a.dims(), b.dims(), "{name}");
                 let error = deviation(&host(b), &host(a));
@@ -142,7 +145,7 @@ fn same_gradients(
                 assert!(error <= tolerance, "gradient of {name}, {what}: {error:e}");
                 assert!(host(b).iter().any(|g| *g != 0.0), "gradient of {name} is zero, {what}");
             }
-            (None, None) => assert_eq!(nets[0].gauge_parameter(), Some(name.as_str())),
+            (None, None) => assert_eq!(nets[0].gauge_parameter(), Some(name)),
             _ => panic!("{name} has a gradient on one path only"),
         }
     }
@@ -189,8 +192,8 @@ fn large_batches_are_sums_of_small_ones() -> Outcome {
     let (a, b) =
         (net.score_loss_and_grad(&part(0, 5000))?, net.score_loss_and_grad(&part(5000, n))?);
     check("loss", &[0.25 * a.0 + 0.75 * b.0], &[all], 1e-12);
-    for (name, var) in net.vars().iter().filter(|(n, _)| net.gauge_parameter() != Some(n)) {
-        let get = |g: &GradStore| host(g.get(var.as_tensor()).unwrap());
+    for name in net.parameters().names().filter(|n| net.gauge_parameter() != Some(n)) {
+        let get = |g: &Gradients| host(g.get(net.parameters(), name).unwrap());
         let (a, b) = (get(&a.1), get(&b.1));
         let sum: Vec<f64> = a.iter().zip(&b).map(|(a, b)| 0.25 * a + 0.75 * b).collect();
         check(name, &sum, &get(&grads), 1e-11);
@@ -206,10 +209,9 @@ fn kernels_follow_the_weights() -> Outcome {
         let x = rows(&points(1, 50, 2), 2, DType::F32);
         let before = host(&fused.score(&x, 0.5)?);
         for net in [&single, &fused] {
-            for (_, var) in net.vars() {
-                var.set(&(var.as_tensor() * 1.1)?)?;
+            for (name, values) in net.parameters().iter() {
+                net.parameters().set(name, &(values * 1.1)?)?;
             }
-            net.parameters_changed();
         }
         let after = host(&fused.score(&x, 0.5)?);
         assert!(deviation(&after, &before) > 1e-2);

@@ -42,6 +42,11 @@ impl Key {
         Self([seed as u32, (seed >> 32) as u32])
     }
 
+    /// The seed that this is the [`Key::root`] of; every key is the root of one.
+    pub const fn seed(self) -> u64 {
+        self.0[0] as u64 | (self.0[1] as u64) << 32
+    }
+
     /// A key of its own for the purpose, step or index `data` below this one.
     #[must_use]
     pub fn fold(self, data: u64) -> Self {

@@ -1,11 +1,11 @@
 //! A potential on the kernels: gradients, Hessian products, derivatives, losses of operators.
 
-use candle_core::{Tensor, backprop::GradStore};
+use candle_core::Tensor;
 use sde_core::Derivatives;
 
 use super::in_parallel;
 use crate::{
-    OperatorRow, Result, RowOperator, ScoreNet,
+    Gradients, OperatorRow, Result, RowOperator, ScoreNet,
     fused::{self, FusedMlp},
     net::graph::Times,
 };
@@ -85,7 +85,7 @@ impl ScoreNet {
         t: &[f64],
         share: &(dyn Fn(usize) -> f64 + Sync),
         operator: &RowOperator<'_>,
-    ) -> Result<(f64, GradStore)> {
+    ) -> Result<(f64, Gradients)> {
         let (d, e, k) = (self.dim(), self.time.width(), self.config.n_inputs());
         let x32: Vec<f32> = x.iter().map(|&x| x as f32).collect();
         let inputs = self.inputs(&x32, Times::Each(t), true);
