@@ -106,17 +106,77 @@ impl<'a, S> Reverse<'a, S> {
     }
 }
 
+/// The velocity of the probability-flow ODE in the form that stays finite where the coefficients of an SDE do not,
+///
+/// `u = alpha' D + sigma' eps`, `D = E[x_0 | x]`, `eps = -sigma s`,
+///
+/// with the rates of [`Sde::marginal_rate`]: the flow velocity of flow matching. Elsewhere it is `a x - g^2/2 s`.
+/// `D` is what the model says of it, [`Score::denoised`], or comes from its score.
+///
+/// # Errors
+/// [`Error::Parameter`] where `alpha` is zero and the model does not say `D`, or where the rates are infinite too;
+/// whatever the model fails with.
+///
+/// ```
+/// use ndarray::array;
+/// use sde_core::{Rectified, analytic::DataSet, flow_velocity};
+/// let score = DataSet::Blob.under(&Rectified).expect("a mixture");
+/// // At t = 1, u = x - E[x_0]; the blob's mean is the origin.
+/// let (x, u) = (array![[0.5, -1.0]], flow_velocity(&Rectified, &score, &array![[0.5, -1.0]], 1.0)?);
+/// assert!((u - x).iter().all(|e| e.abs() < 1e-12));
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+pub fn flow_velocity<S: State>(
+    sde: &dyn Sde,
+    score: &(impl Score<S> + ?Sized),
+    x: &S,
+    t: f64,
+) -> Result<S> {
+    let t = check_time(sde, t)?;
+    let (m, rate) = (sde.marginal(t), sde.marginal_rate(t));
+    let refuse = |name: &str, value: f64, reason: String| {
+        Err(Error::Parameter { name: name.into(), value: format!("{value:e}"), reason })
+    };
+    if !(rate.alpha.is_finite() && rate.sigma.is_finite()) {
+        let reason = format!("at t = {t} the coefficients are infinite: begin where they are not");
+        return refuse("a", sde.drift_coef(t), reason);
+    }
+    let s = score.score(x, t)?;
+    let data = match score.denoised(x, t)? {
+        Some(data) => data,
+        None if m.alpha == 0.0 => {
+            let reason = format!(
+                "at t = {t} no signal is left, and the score alone does not know the data: begin below it, or give a model that predicts the data itself"
+            );
+            return refuse("alpha", m.alpha, reason);
+        }
+        None => S::lincomb(&[(1.0 / m.alpha, x), (m.sigma * m.sigma / m.alpha, &s)])?,
+    };
+    S::lincomb(&[(rate.alpha, &data), (-rate.sigma * m.sigma, &s)])
+}
+
 impl<S: State> Dynamics<S> for Reverse<'_, S> {
     fn drift(&self, x: &S, t: f64) -> Result<S> {
         let t = check_time(self.sde, t)?;
+        let a = self.sde.drift_coef(t);
+        if !a.is_finite() {
+            if self.eta == 0.0 {
+                return flow_velocity(self.sde, self.score, x, t);
+            }
+            let reason = format!(
+                "at t = {t} the drift of the reverse SDE is infinite: begin below it, take eta = 0, or an exponential method"
+            );
+            return Err(Error::Parameter { name: "a".into(), value: a.to_string(), reason });
+        }
         let s = self.score.score(x, t)?;
         let g2 = self.sde.diffusion_squared(t);
         let c = -0.5 * (1.0 + self.eta * self.eta) * g2;
-        S::lincomb(&[(self.sde.drift_coef(t), x), (c, &s)])
+        S::lincomb(&[(a, x), (c, &s)])
     }
 
     fn diffusion(&self, t: f64) -> f64 {
-        self.eta * self.sde.diffusion(t)
+        // No noise is none, also where g is infinite.
+        if self.eta == 0.0 { 0.0 } else { self.eta * self.sde.diffusion(t) }
     }
 }
 

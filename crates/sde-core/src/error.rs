@@ -50,6 +50,20 @@ pub enum Error {
         /// The row it belongs to.
         row: usize,
     },
+    /// An SDE that says of itself what is not so, see [`crate::sde::check`].
+    #[error("{sde} at t = {}: `{what}` does not hold: {} and {}", Short(*.t), Short(*.found), Short(*.expected))]
+    Inconsistent {
+        /// The SDE's name.
+        sde: String,
+        /// The time.
+        t: f64,
+        /// What should hold.
+        what: &'static str,
+        /// The left side, or the offending value.
+        found: f64,
+        /// The right side.
+        expected: f64,
+    },
     /// Counts that no run can end with.
     #[error(transparent)]
     Excess(crate::counts::Excess),

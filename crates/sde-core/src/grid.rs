@@ -1,7 +1,7 @@
 //! Where on `[0, T]` a fixed-step solver evaluates.
 
 use crate::schedule::{Cosine, iddpm_sigmas};
-use crate::sde::{check_time, parse::constants};
+use crate::sde::{check_time, parse::known};
 use crate::{Error, Result, Sde, Short, counts};
 
 /// A rule that places `n` steps between two times.
@@ -99,22 +99,22 @@ impl TimeGrid {
     /// value that is not allowed.
     pub fn parse(text: &str) -> Result<Self> {
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
-        let plain = |grid| constants(rest, []).map(|[]| grid);
+        let plain = |grid| known(rest, []).map(|[]| grid);
         match name.trim() {
             "uniform" => plain(Self::Uniform),
             "quadratic" => plain(Self::Quadratic),
             "karras" => {
-                let [rho] = constants(rest, [("rho", 7.0)])?;
+                let [rho] = known(rest, [("rho", 7.0)])?;
                 Ok(Self::Karras { rho: crate::sde::positive("rho", rho)? })
             }
             "log-snr" => plain(Self::LogSnr),
             "ode-sde-gap" => plain(Self::OdeSdeGap),
             "polyexponential" => {
-                let [rho] = constants(rest, [("rho", 1.0)])?;
+                let [rho] = known(rest, [("rho", 1.0)])?;
                 Ok(Self::PolyExponential { rho: crate::sde::positive("rho", rho)? })
             }
             "cosine" => {
-                let [s] = constants(rest, [("s", 0.008)])?;
+                let [s] = known(rest, [("s", 0.008)])?;
                 Ok(Self::Cosine { s: crate::sde::positive("s", s)? })
             }
             "iddpm" => plain(Self::Iddpm),
@@ -168,6 +168,14 @@ impl TimeGrid {
             let m = sde.marginal(t);
             m.sigma / m.alpha
         };
+        let by_level =
+            !matches!(self, Self::Uniform | Self::Quadratic | Self::OdeSdeGap | Self::Iddpm);
+        if by_level && sde.half_log_snr(a) == f64::NEG_INFINITY && sde.marginal(a).alpha == 0.0 {
+            let kind = self.name();
+            let kind = kind.split(':').next().unwrap_or_default();
+            let reason = format!("{kind} needs alpha > 0 there: uniform and quadratic do not");
+            return refuse("t_start", Short(a).to_string(), &reason);
+        }
         let time: Box<dyn Fn(usize) -> Result<f64>> = match *self {
             Self::Uniform => Box::new(|i| Ok(a + (b - a) * at(i))),
             Self::Quadratic => Box::new(|i| Ok((a.sqrt() + (b.sqrt() - a.sqrt()) * at(i)).powi(2))),

@@ -20,6 +20,9 @@ mod error;
 mod grid;
 mod key;
 mod langevin;
+pub mod normal;
+mod parametrisation;
+mod preconditioning;
 mod probe;
 mod residual;
 pub mod schedule;
@@ -28,14 +31,18 @@ pub mod sde;
 mod short;
 mod state;
 
-pub use dynamics::{Dynamics, Reverse, Semilinear};
+pub use dynamics::{Dynamics, Reverse, Semilinear, flow_velocity};
 pub use error::{Error, Result};
 pub use grid::TimeGrid;
 pub use key::{Key, Lattice};
 pub use langevin::Langevin;
+pub use parametrisation::{Combination, Level, Parametrisation, Rates, Target};
+pub use preconditioning::{Coefficients, InputScale, Label, NoiseTable, Preconditioning};
 pub use probe::Probe;
 pub use residual::{log_density_residual, potential_residual};
-pub use score::{Derivatives, Potential, Score, ScoreJvp};
-pub use sde::{Brownian, Discrete, Discretisation, Edm, Marginal, Ou, Sde, SubVp, Ve, Vp};
+pub use score::{Derivatives, FnScore, Potential, Score, ScoreJvp};
+pub use sde::{
+    Brownian, CosineVp, Discrete, Discretisation, Edm, Marginal, Ou, Rectified, Sde, SubVp, Ve, Vp,
+};
 pub use short::{Short, shorten};
 pub use state::{State, Tolerance, Unit};

@@ -12,7 +12,7 @@ use crate::{Derivatives, Error, Potential, Result, Sde, State};
 /// `x` and `phi.score` have `B` rows of `D` elements; all else has `B` entries.
 ///
 /// # Errors
-/// [`Error::Shape`] when they do not fit.
+/// [`Error::Shape`] when they do not fit; [`Error::NonFinite`] at a time where the coefficients are infinite.
 ///
 /// # Reference
 /// Deveney et al. 2025, arXiv 2311.15996, equation 19; Lai et al. 2023, arXiv 2210.04296.
@@ -30,6 +30,10 @@ pub fn log_density_residual<S: State>(
     }
     if rows == 0 {
         return Ok(Vec::new());
+    }
+    if let Some(b) = t.iter().position(|t| !sde.drift_coef(*t).is_finite()) {
+        let value = sde.drift_coef(t[b]);
+        return Err(Error::NonFinite { what: "the drift coefficient a(t)", value, row: b });
     }
     let d = x.row_len() as f64;
     let along = x.row_dot(&phi.score)?;

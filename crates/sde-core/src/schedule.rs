@@ -140,6 +140,30 @@ pub fn alphas_cumprod(betas: &[f64]) -> Vec<f64> {
     betas.iter().scan(1.0, next).collect()
 }
 
+/// Betas rescaled so that no signal is left at the last step (zero terminal signal-to-noise): `sqrt(abar_i)` is shifted
+/// by its last value and stretched to keep its first. The last beta is 1.
+///
+/// # Reference
+/// Lin et al. 2024, arXiv 2305.08891, algorithm 1.
+///
+/// ```
+/// use sde_core::{Discrete, Sde, schedule::{ddpm_betas, zero_terminal_snr}};
+/// let betas = zero_terminal_snr(&ddpm_betas(1000, 0.1, 20.0));
+/// assert_eq!(Discrete::new(&betas)?.marginal(1000.0).alpha, 0.0);
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+pub fn zero_terminal_snr(betas: &[f64]) -> Vec<f64> {
+    let roots: Vec<f64> = alphas_cumprod(betas).into_iter().map(f64::sqrt).collect();
+    let (Some(&first), Some(&last)) = (roots.first(), roots.last()) else { return vec![] };
+    let shifted = |r: &f64| (r - last) * first / (first - last);
+    let mut before = 1.0;
+    let mut beta = |r: &f64| {
+        let product = shifted(r).powi(2);
+        1.0 - product / std::mem::replace(&mut before, product)
+    };
+    roots.iter().map(&mut beta).collect()
+}
+
 /// The `n` noise levels of score matching with Langevin dynamics, geometric from `sigma_min` up to
 /// `sigma_max`.
 ///

@@ -3,6 +3,44 @@
 use crate::Result;
 
 /// A score `s(x, t) = grad_x log p_t(x)`, or a model of it.
+///
+/// A closure is one by [`FnScore`]. A model whose rows differ (labels, masks, measurements) is made for the
+/// particles it is to be evaluated on by [`Score::for_rows`], which samplers call for every block:
+///
+/// ```
+/// use ndarray::Array2;
+/// use sde_core::{Error, Result, Score};
+///
+/// /// Unit Gaussians, one about the mean of each particle's label, under `dX = sqrt(2 t) dW` (`Edm`).
+/// struct Labelled<'a> {
+///     means: &'a [f64],
+///     /// The label of every particle there is.
+///     labels: &'a [usize],
+/// }
+///
+/// impl Score<Array2<f64>> for Labelled<'_> {
+///     fn score(&self, x: &Array2<f64>, t: f64) -> Result<Array2<f64>> {
+///         if x.nrows() != self.labels.len() {
+///             return Err(Error::Shape { expected: vec![self.labels.len()], found: vec![x.nrows()] });
+///         }
+///         let v = 1.0 + t * t;
+///         Ok(Array2::from_shape_fn(x.dim(), |(b, j)| (self.means[self.labels[b]] - x[[b, j]]) / v))
+///     }
+///
+///     fn for_rows(&self, rows: &[u64]) -> Result<Box<dyn Score<Array2<f64>> + '_>> {
+///         let labels: Vec<usize> = rows.iter().map(|row| self.labels[*row as usize]).collect();
+///         let means = self.means;
+///         Ok(Box::new(sde_core::FnScore::new(move |x: &Array2<f64>, t| {
+///             Labelled { means, labels: &labels }.score(x, t)
+///         })))
+///     }
+/// }
+///
+/// let all = Labelled { means: &[-3.0, 3.0], labels: &[0, 1, 1, 0] };
+/// let some = all.for_rows(&[2, 3])?;
+/// assert_eq!(some.score(&Array2::zeros((2, 1)), 0.0)?, ndarray::array![[3.0], [-3.0]]);
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Score<S>: Send + Sync {
     /// The score of every row of `x` at the common time `t`.
     ///
@@ -21,6 +59,47 @@ pub trait Score<S>: Send + Sync {
         let _ = (x, t);
         Ok(None)
     }
+
+    /// The score of a block of particles: row `b` of what it is evaluated on is particle number `rows[b]`. Samplers
+    /// ask for it once a block, with the numbers that their noise has too; a number may occur more than once.
+    /// A score that treats all rows alike is its own.
+    ///
+    /// # Errors
+    /// [`crate::Error::Parameter`] for a particle the model does not know.
+    fn for_rows(&self, rows: &[u64]) -> Result<Box<dyn Score<S> + '_>> {
+        let _ = rows;
+        Ok(Box::new(self))
+    }
+}
+
+/// A closure as a score, with what it knows of the data if it does.
+///
+/// ```
+/// use ndarray::{Array2, array};
+/// use sde_core::{FnScore, Score};
+///
+/// // Unit Gaussian data under `alpha = 1`, `sigma = t`.
+/// let score = FnScore::new(|x: &Array2<f64>, t| Ok(x / -(1.0 + t * t)));
+/// assert_eq!(score.score(&array![[2.0, 4.0]], 1.0)?, array![[-1.0, -2.0]]);
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct FnScore<F>(F);
+
+impl<F> FnScore<F> {
+    /// The score `f(x, t)`, the one of every row of `x`.
+    pub fn new<S>(f: F) -> Self
+    where
+        F: Fn(&S, f64) -> Result<S> + Send + Sync,
+    {
+        Self(f)
+    }
+}
+
+impl<S, F: Fn(&S, f64) -> Result<S> + Send + Sync> Score<S> for FnScore<F> {
+    fn score(&self, x: &S, t: f64) -> Result<S> {
+        (self.0)(x, t)
+    }
 }
 
 impl<S, T: Score<S> + ?Sized> Score<S> for &T {
@@ -31,6 +110,10 @@ impl<S, T: Score<S> + ?Sized> Score<S> for &T {
     fn denoised(&self, x: &S, t: f64) -> Result<Option<S>> {
         (**self).denoised(x, t)
     }
+
+    fn for_rows(&self, rows: &[u64]) -> Result<Box<dyn Score<S> + '_>> {
+        (**self).for_rows(rows)
+    }
 }
 
 impl<S, T: Score<S> + ?Sized> Score<S> for std::sync::Arc<T> {
@@ -40,6 +123,10 @@ impl<S, T: Score<S> + ?Sized> Score<S> for std::sync::Arc<T> {
 
     fn denoised(&self, x: &S, t: f64) -> Result<Option<S>> {
         (**self).denoised(x, t)
+    }
+
+    fn for_rows(&self, rows: &[u64]) -> Result<Box<dyn Score<S> + '_>> {
+        (**self).for_rows(rows)
     }
 }
 
@@ -56,6 +143,29 @@ pub trait ScoreJvp<S>: Score<S> {
     /// # Errors
     /// As [`Score::score`].
     fn divergence(&self, x: &S, t: f64) -> Result<Vec<f64>>;
+
+    /// As [`Score::for_rows`], with the derivatives.
+    ///
+    /// # Errors
+    /// As [`Score::for_rows`].
+    fn jvp_for_rows(&self, rows: &[u64]) -> Result<Box<dyn ScoreJvp<S> + '_>> {
+        let _ = rows;
+        Ok(Box::new(self))
+    }
+}
+
+impl<S, T: ScoreJvp<S> + ?Sized> ScoreJvp<S> for &T {
+    fn score_jvp(&self, x: &S, t: f64, v: &S) -> Result<(S, S)> {
+        (**self).score_jvp(x, t, v)
+    }
+
+    fn divergence(&self, x: &S, t: f64) -> Result<Vec<f64>> {
+        (**self).divergence(x, t)
+    }
+
+    fn jvp_for_rows(&self, rows: &[u64]) -> Result<Box<dyn ScoreJvp<S> + '_>> {
+        (**self).jvp_for_rows(rows)
+    }
 }
 
 /// A potential with everything the Fokker-Planck equation asks of it, one value (or row) a point.
@@ -78,4 +188,23 @@ pub trait Potential<S>: Score<S> {
     /// # Errors
     /// [`crate::Error::Shape`] when `x` or `t` does not fit; whatever the model fails with.
     fn derivatives(&self, x: &S, t: &[f64]) -> Result<Derivatives<S>>;
+
+    /// As [`Score::for_rows`], with the potential.
+    ///
+    /// # Errors
+    /// As [`Score::for_rows`].
+    fn potential_for_rows(&self, rows: &[u64]) -> Result<Box<dyn Potential<S> + '_>> {
+        let _ = rows;
+        Ok(Box::new(self))
+    }
+}
+
+impl<S, T: Potential<S> + ?Sized> Potential<S> for &T {
+    fn derivatives(&self, x: &S, t: &[f64]) -> Result<Derivatives<S>> {
+        (**self).derivatives(x, t)
+    }
+
+    fn potential_for_rows(&self, rows: &[u64]) -> Result<Box<dyn Potential<S> + '_>> {
+        (**self).potential_for_rows(rows)
+    }
 }

@@ -8,6 +8,7 @@ mod uniform;
 
 pub use lattice::Lattice;
 use philox::philox4x32;
+pub(crate) use quantile::quantile;
 
 /// A stream of random numbers named by a seed and a path of purposes.
 ///

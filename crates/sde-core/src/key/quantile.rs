@@ -6,7 +6,7 @@ use super::normal::ln_f64;
 ///
 /// # Reference
 /// Wichura 1988, "Algorithm AS 241: the percentage points of the normal distribution", PPND16.
-pub(super) fn quantile(p: f64) -> f64 {
+pub(crate) fn quantile(p: f64) -> f64 {
     let q = p - 0.5;
     if q.abs() <= 0.425 {
         return q * ratio(0.180_625 - q * q, &CENTRE);

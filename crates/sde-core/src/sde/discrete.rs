@@ -21,6 +21,10 @@ pub enum Between {
 /// of noise is constant, `alpha^2 = (1 - beta_0)^t`. A model of training step `i` is asked for at
 /// `t - 1`.
 ///
+/// The last beta may be 1: no signal is left at `N` (zero terminal signal-to-noise,
+/// [`crate::schedule::zero_terminal_snr`]). In the last cell, where no such line reaches `alpha = 0`, then
+/// `alpha / sigma` is linear; the coefficients are infinite at `N` and the flow is not.
+///
 /// # Reference
 /// Ho et al. 2020, arXiv 2006.11239, equation 4; fractional steps: Katherine Crowson's
 /// `k-diffusion`, `DiscreteSchedule`.
@@ -44,7 +48,7 @@ impl Discrete {
     /// The process of the betas of the training steps, first to last.
     ///
     /// # Errors
-    /// [`Error::Parameter`] unless there are at least two and all lie in `(0, 1)`.
+    /// [`Error::Parameter`] unless there are at least two and all lie in `(0, 1)`, but for the last, which may be 1.
     pub fn new(betas: &[f64]) -> Result<Self> {
         let refuse = |name: &str, value: String, reason: &str| {
             Err(Error::Parameter { name: name.into(), value, reason: reason.into() })
@@ -52,7 +56,9 @@ impl Discrete {
         if betas.len() < 2 {
             return refuse("betas", betas.len().to_string(), "need at least two");
         }
-        if let Some((i, beta)) = betas.iter().enumerate().find(|(_, b)| !(**b > 0.0 && **b < 1.0)) {
+        let last = betas.len() - 1;
+        let allowed = |i: usize, b: f64| b > 0.0 && (b < 1.0 || (i == last && b == 1.0));
+        if let Some((i, beta)) = betas.iter().enumerate().find(|(i, b)| !allowed(*i, **b)) {
             return refuse(&format!("beta[{i}]"), beta.to_string(), "must lie between 0 and 1");
         }
         // B = -log alpha^2 and (sigma / alpha)^2 = e^B - 1, which is e^B to rounding before it is
@@ -87,6 +93,8 @@ impl Discrete {
         }
         let (a, b, u) = self.cell(t);
         match self.between {
+            // To no signal, linear in alpha / sigma.
+            _ if b == f64::INFINITY => a - (1.0 - u).ln(),
             Between::LogRatio => a + u * (b - a),
             // The same where the ratios are beyond the numbers.
             Between::Ratio if b > 700.0 => a + (u * (b - a).exp_m1()).ln_1p(),
@@ -118,8 +126,9 @@ impl Sde for Discrete {
         if t < 1.0 {
             return self.first_rate;
         }
-        let (a, b, _) = self.cell(t);
+        let (a, b, u) = self.cell(t);
         let slope = match self.between {
+            _ if b == f64::INFINITY => 1.0 / (1.0 - u),
             Between::LogRatio => b - a,
             Between::Ratio if b > 700.0 => (b - a).exp_m1() / (self.log_ratio(t) - a).exp(),
             Between::Ratio => (b.exp() - a.exp()) / self.log_ratio(t).exp(),
@@ -132,7 +141,21 @@ impl Sde for Discrete {
         Marginal { alpha: (-0.5 * b).exp(), sigma: (-(-b).exp_m1()).sqrt() }
     }
 
+    fn marginal_rate(&self, t: f64) -> Marginal {
+        let m = self.marginal(t);
+        if m.alpha == 0.0 && t == self.horizon() {
+            // d(alpha / sigma)/dt of the last cell, where sigma is flat.
+            return Marginal { alpha: -(-self.cell(t).0).exp(), sigma: 0.0 };
+        }
+        let a = self.drift_coef(t);
+        let sigma = a * m.sigma + 0.5 * self.diffusion_squared(t) / m.sigma;
+        Marginal { alpha: a * m.alpha, sigma }
+    }
+
     fn transition(&self, s: f64, t: f64) -> Marginal {
+        if s == t {
+            return Marginal { alpha: 1.0, sigma: 0.0 };
+        }
         let b = self.integral(t) - self.integral(s);
         Marginal { alpha: (-0.5 * b).exp(), sigma: (-(-b).exp_m1()).sqrt() }
     }
@@ -151,6 +174,7 @@ impl Sde for Discrete {
             let i = self.log_ratios.partition_point(|x| *x <= l).saturating_sub(1).min(last);
             let (a, b) = (self.log_ratios[i], self.log_ratios[i + 1]);
             let u = match self.between {
+                _ if b == f64::INFINITY => -(a - l).exp_m1(),
                 Between::LogRatio => (l - a) / (b - a),
                 Between::Ratio => (l - a).exp_m1() / (b - a).exp_m1(),
             };

@@ -40,3 +40,23 @@ pub(super) fn euler(sde: &(impl Sde + ?Sized), t: f64, s: f64) -> Result<Discret
     let reason = format!("1 + a(t) h must be positive: the step h = {h} at t = {t} is too long");
     Err(Error::Parameter { name: "alpha".into(), value: alpha.to_string(), reason })
 }
+
+/// The step of the process itself, its transition kernel, with the variance of `X_s | X_t, X_0` for an ancestral
+/// step back.
+///
+/// # Errors
+/// [`Error::Parameter`] unless `s < t`, and where `t` has no signal left: no step back is made of that one.
+pub(super) fn exact(sde: &(impl Sde + ?Sized), t: f64, s: f64) -> Result<Discretisation> {
+    step_back(t, s)?;
+    let kernel = sde.transition(s, t);
+    if kernel.alpha > 0.0 {
+        let shrink = sde.marginal(s).sigma / sde.marginal(t).sigma;
+        let variance = kernel.sigma * kernel.sigma;
+        let ancestral_variance = shrink * shrink * variance;
+        return Ok(Discretisation { alpha: kernel.alpha, variance, ancestral_variance });
+    }
+    let reason = format!(
+        "no signal is left at t = {t}: begin a discrete-time sampler, or a corrector of its kind, where there is some"
+    );
+    Err(Error::Parameter { name: "alpha".into(), value: kernel.alpha.to_string(), reason })
+}

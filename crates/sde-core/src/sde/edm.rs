@@ -56,6 +56,10 @@ impl Sde for Edm {
         Marginal { alpha: 1.0, sigma: t }
     }
 
+    fn marginal_rate(&self, _t: f64) -> Marginal {
+        Marginal { alpha: 0.0, sigma: 1.0 }
+    }
+
     fn transition(&self, s: f64, t: f64) -> Marginal {
         Marginal { alpha: 1.0, sigma: ((t - s) * (t + s)).sqrt() }
     }

@@ -1,21 +1,27 @@
 //! Linear forward processes `dX = a(t) X dt + g(t) dW`: everything about them is scalars in `t`.
 
 mod brownian;
+mod check;
+mod cosine;
 mod discrete;
 mod discretisation;
 mod edm;
 mod ou;
 pub(crate) mod parse;
+mod rectified;
 mod subvp;
 mod ve;
 mod vp;
 
 pub use brownian::Brownian;
+pub use check::check;
+pub use cosine::CosineVp;
 pub use discrete::{Between, Discrete};
 pub use discretisation::Discretisation;
 pub use edm::Edm;
 pub use ou::Ou;
-pub use parse::{NAMES, parse};
+pub use parse::{NAMES, constants, parse};
+pub use rectified::Rectified;
 pub use subvp::SubVp;
 pub use ve::Ve;
 pub use vp::Vp;
@@ -32,6 +38,44 @@ pub struct Marginal {
 }
 
 /// A linear forward SDE `dX = a(t) X dt + g(t) dW` on `[0, T]`, data at `t = 0`, noise at `t = T`.
+///
+/// One of one's own says its coefficients, its marginal and the inverse of its log-SNR; [`check`] holds them
+/// against each other. Everything else follows, and may be said better where the formulas cancel. Here the
+/// variance-preserving process whose time is its noise level `sigma / alpha`:
+///
+/// ```
+/// use sde_core::{Marginal, Result, Sde, sde};
+///
+/// struct Tangent;
+///
+/// impl Sde for Tangent {
+///     fn name(&self) -> String {
+///         "tangent".into()
+///     }
+///     fn horizon(&self) -> f64 {
+///         100.0
+///     }
+///     fn drift_coef(&self, t: f64) -> f64 {
+///         -t / (1.0 + t * t)
+///     }
+///     fn diffusion_squared(&self, t: f64) -> f64 {
+///         2.0 * t / (1.0 + t * t)
+///     }
+///     fn marginal(&self, t: f64) -> Marginal {
+///         let alpha = 1.0 / t.hypot(1.0);
+///         Marginal { alpha, sigma: t * alpha }
+///     }
+///     fn time_of_half_log_snr(&self, lambda: f64) -> Result<f64> {
+///         sde::check_time(self, (-lambda).exp())
+///     }
+///     fn prior_std(&self) -> f64 {
+///         1.0
+///     }
+/// }
+///
+/// sde::check(&Tangent)?;
+/// # Ok::<(), sde_core::Error>(())
+/// ```
 pub trait Sde: Send + Sync {
     /// The name it is constructed by, with its constants (`vp:beta0=0.1,beta1=20`).
     fn name(&self) -> String;
@@ -52,6 +96,14 @@ pub trait Sde: Send + Sync {
 
     /// `alpha(t)` and `sigma(t)` of `X_t | X_0`.
     fn marginal(&self, t: f64) -> Marginal;
+
+    /// The rates `alpha'(t) = a alpha` and `sigma'(t) = a sigma + g^2 / (2 sigma)`. An SDE whose coefficients are
+    /// infinite somewhere says there what is finite of them, see [`crate::flow_velocity`].
+    fn marginal_rate(&self, t: f64) -> Marginal {
+        let (m, a) = (self.marginal(t), self.drift_coef(t));
+        let sigma = a * m.sigma + 0.5 * self.diffusion_squared(t) / m.sigma;
+        Marginal { alpha: a * m.alpha, sigma }
+    }
 
     /// The transition kernel `X_t | X_s` for `s <= t`; its `sigma` is NaN for `s > t`.
     fn transition(&self, s: f64, t: f64) -> Marginal {
@@ -76,6 +128,12 @@ pub trait Sde: Send + Sync {
 
     /// Standard deviation of the prior `N(0, prior_std^2 I)` that samplers start from at `T`.
     fn prior_std(&self) -> f64;
+
+    /// Where samplers of a learned score usually stop: 0, or a little before, where the noise is too small to
+    /// learn its score.
+    fn usual_end(&self) -> f64 {
+        0.0
+    }
 
     /// The forward step from `s` up to `t` of the process in discrete time; that of Euler-Maruyama,
     /// `alpha = 1 + a(t) (t - s)` and `G^2 = g(t)^2 (t - s)`, where a process has none of its own.
@@ -137,6 +195,9 @@ impl<T: Sde + ?Sized> Sde for &T {
     fn marginal(&self, t: f64) -> Marginal {
         (**self).marginal(t)
     }
+    fn marginal_rate(&self, t: f64) -> Marginal {
+        (**self).marginal_rate(t)
+    }
     fn transition(&self, s: f64, t: f64) -> Marginal {
         (**self).transition(s, t)
     }
@@ -148,6 +209,9 @@ impl<T: Sde + ?Sized> Sde for &T {
     }
     fn prior_std(&self) -> f64 {
         (**self).prior_std()
+    }
+    fn usual_end(&self) -> f64 {
+        (**self).usual_end()
     }
     fn discretise(&self, t: f64, s: f64) -> Result<Discretisation> {
         (**self).discretise(t, s)
@@ -176,6 +240,6 @@ fn inverse_in_range(lambda: f64, t: f64, horizon: f64) -> Result<f64> {
 }
 
 /// `log(1 + e^y)`, accurate for every `y`.
-fn softplus(y: f64) -> f64 {
+pub(crate) fn softplus(y: f64) -> f64 {
     y.max(0.0) + (-y.abs()).exp().ln_1p()
 }

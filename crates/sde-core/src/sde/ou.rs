@@ -57,6 +57,11 @@ impl Sde for Ou {
         self.transition(0.0, t)
     }
 
+    fn marginal_rate(&self, t: f64) -> Marginal {
+        let m = self.marginal(t);
+        Marginal { alpha: -m.alpha, sigma: 0.5 * m.alpha * m.alpha / m.sigma }
+    }
+
     fn transition(&self, s: f64, t: f64) -> Marginal {
         let d = t - s;
         Marginal { alpha: (-d).exp(), sigma: (-0.5 * (-2.0 * d).exp_m1()).sqrt() }

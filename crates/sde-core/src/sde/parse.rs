@@ -1,14 +1,14 @@
 //! SDEs by name.
 
-use super::{Brownian, Edm, Ou, Sde, SubVp, Ve, Vp};
+use super::{Brownian, CosineVp, Edm, Ou, Rectified, Sde, SubVp, Ve, Vp};
 use crate::{Error, Result};
 
 /// The names [`parse`] knows.
-pub const NAMES: &[&str] = &["ou", "vp", "sub-vp", "ve", "edm", "brownian"];
+pub const NAMES: &[&str] = &["ou", "vp", "sub-vp", "ve", "edm", "brownian", "rectified", "cosine"];
 
 /// The SDE of a name with optional constants: `ou:horizon=10`, `vp:beta0=0.1,beta1=20`, `sub-vp`,
-/// `ve:sigma-min=0.01,sigma-max=50`, `edm:sigma-max=80`, `brownian:horizon=10000`. What is left out
-/// keeps its default.
+/// `ve:sigma-min=0.01,sigma-max=50`, `edm:sigma-max=80`, `brownian:horizon=10000`, `rectified`, `cosine`.
+/// What is left out keeps its default.
 ///
 /// # Errors
 /// [`Error::Unknown`] for a name or a constant that does not exist, [`Error::Parameter`] for a
@@ -23,29 +23,31 @@ pub fn parse(text: &str) -> Result<Box<dyn Sde>> {
     let (name, rest) = text.split_once(':').unwrap_or((text, ""));
     Ok(match name.trim() {
         "ou" => {
-            let [horizon] = constants(rest, [("horizon", 10.0)])?;
+            let [horizon] = known(rest, [("horizon", 10.0)])?;
             Box::new(Ou::new(horizon)?)
         }
         "vp" => {
-            let [b0, b1] = constants(rest, [("beta0", 0.1), ("beta1", 20.0)])?;
+            let [b0, b1] = known(rest, [("beta0", 0.1), ("beta1", 20.0)])?;
             Box::new(Vp::new(b0, b1)?)
         }
         "sub-vp" | "subvp" => {
-            let [b0, b1] = constants(rest, [("beta0", 0.1), ("beta1", 20.0)])?;
+            let [b0, b1] = known(rest, [("beta0", 0.1), ("beta1", 20.0)])?;
             Box::new(SubVp::new(b0, b1)?)
         }
         "ve" => {
-            let [lo, hi] = constants(rest, [("sigma-min", 0.01), ("sigma-max", 50.0)])?;
+            let [lo, hi] = known(rest, [("sigma-min", 0.01), ("sigma-max", 50.0)])?;
             Box::new(Ve::new(lo, hi)?)
         }
         "edm" => {
-            let [sigma_max] = constants(rest, [("sigma-max", 80.0)])?;
+            let [sigma_max] = known(rest, [("sigma-max", 80.0)])?;
             Box::new(Edm::new(sigma_max)?)
         }
         "brownian" => {
-            let [horizon] = constants(rest, [("horizon", 10_000.0)])?;
+            let [horizon] = known(rest, [("horizon", 10_000.0)])?;
             Box::new(Brownian::new(horizon)?)
         }
+        "rectified" => known(rest, []).map(|[]| Box::new(Rectified))?,
+        "cosine" => known(rest, []).map(|[]| Box::new(CosineVp))?,
         other => {
             return Err(Error::Unknown {
                 what: "sde",
@@ -56,23 +58,48 @@ pub fn parse(text: &str) -> Result<Box<dyn Sde>> {
     })
 }
 
-/// Reads `key=value,...` into the values of `known`, in its order.
-pub(crate) fn constants<const N: usize>(text: &str, known: [(&str, f64); N]) -> Result<[f64; N]> {
-    let mut values = known.map(|(_, v)| v);
+/// [`constants`] of a fixed number.
+pub(crate) fn known<const N: usize>(text: &str, known: [(&str, f64); N]) -> Result<[f64; N]> {
+    let values = constants(text, &known)?;
+    Ok(std::array::from_fn(|i| values[i]))
+}
+
+/// Reads `key=value,...` into the values of `known`, in its order; what is left out keeps its default.
+///
+/// # Errors
+/// [`Error::Unknown`] for a key that is none of them, [`Error::Parameter`] for a value that is not a number, for
+/// a key given twice, and for any where there are none.
+///
+/// ```
+/// use sde_core::sde::constants;
+/// assert_eq!(constants("snr=0.2", &[("snr", 0.16), ("corrections", 1.0)])?, [0.2, 1.0]);
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+pub fn constants(text: &str, known: &[(&str, f64)]) -> Result<Vec<f64>> {
+    let mut values: Vec<f64> = known.iter().map(|(_, v)| *v).collect();
+    let mut given = vec![false; known.len()];
     for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        let Some(i) = known.iter().position(|(k, _)| *k == key.trim()) else {
+        let (key, value) = (key.trim(), value.trim());
+        let refuse = |reason: &str| {
+            let (name, value, reason) = (key.into(), value.into(), reason.into());
+            Err(Error::Parameter { name, value, reason })
+        };
+        if known.is_empty() {
+            return refuse("there are no constants to give here");
+        }
+        let Some(i) = known.iter().position(|(k, _)| *k == key) else {
             return Err(Error::Unknown {
                 what: "constant",
-                name: key.trim().into(),
+                name: key.into(),
                 expected: known.iter().map(|(k, _)| (*k).into()).collect(),
             });
         };
-        values[i] = value.trim().parse().map_err(|_| Error::Parameter {
-            name: key.trim().into(),
-            value: value.trim().into(),
-            reason: "is not a number".into(),
-        })?;
+        let Ok(number) = value.parse() else { return refuse("is not a number") };
+        if std::mem::replace(&mut given[i], true) {
+            return refuse("is given twice");
+        }
+        values[i] = number;
     }
     Ok(values)
 }

@@ -53,6 +53,11 @@ impl Sde for SubVp {
         Marginal { alpha: (-0.5 * b).exp(), sigma: -(-b).exp_m1() }
     }
 
+    fn marginal_rate(&self, t: f64) -> Marginal {
+        let (m, beta) = (self.marginal(t), self.linear.beta(t));
+        Marginal { alpha: -0.5 * beta * m.alpha, sigma: beta * m.alpha * m.alpha }
+    }
+
     fn transition(&self, s: f64, t: f64) -> Marginal {
         // sigma_t^2 - e^{-b} sigma_s^2 = (1 - e^{-b}) (1 - e^{-(2 B_s + b)})
         let (b, bs) = (self.linear.integral(s, t), self.linear.integral(0.0, s));
@@ -74,5 +79,10 @@ impl Sde for SubVp {
 
     fn prior_std(&self) -> f64 {
         1.0
+    }
+
+    /// That of Song et al. 2021, arXiv 2011.13456, appendix C.
+    fn usual_end(&self) -> f64 {
+        1e-3
     }
 }

@@ -75,6 +75,10 @@ impl Sde for Ve {
         Marginal { alpha: 1.0, sigma: self.sigma_min * (t * self.log_ratio()).exp() }
     }
 
+    fn marginal_rate(&self, t: f64) -> Marginal {
+        Marginal { alpha: 0.0, sigma: self.log_ratio() * self.marginal(t).sigma }
+    }
+
     fn transition(&self, s: f64, t: f64) -> Marginal {
         let grow = (2.0 * (t - s) * self.log_ratio()).exp_m1();
         Marginal { alpha: 1.0, sigma: self.marginal(s).sigma * grow.sqrt() }
@@ -90,6 +94,11 @@ impl Sde for Ve {
 
     fn prior_std(&self) -> f64 {
         self.sigma_max
+    }
+
+    /// That of Song et al. 2021, arXiv 2011.13456, appendix C.
+    fn usual_end(&self) -> f64 {
+        1e-5
     }
 
     /// That of score matching with Langevin dynamics, `alpha = 1` and

@@ -89,6 +89,12 @@ impl Sde for Vp {
         self.transition(0.0, t)
     }
 
+    fn marginal_rate(&self, t: f64) -> Marginal {
+        let (m, beta) = (self.marginal(t), self.linear.beta(t));
+        let sigma = 0.5 * beta * m.alpha * m.alpha / m.sigma;
+        Marginal { alpha: -0.5 * beta * m.alpha, sigma }
+    }
+
     fn transition(&self, s: f64, t: f64) -> Marginal {
         let b = self.linear.integral(s, t);
         Marginal { alpha: (-0.5 * b).exp(), sigma: (-(-b).exp_m1()).sqrt() }
@@ -106,6 +112,11 @@ impl Sde for Vp {
 
     fn prior_std(&self) -> f64 {
         1.0
+    }
+
+    /// That of Song et al. 2021, arXiv 2011.13456, appendix C.
+    fn usual_end(&self) -> f64 {
+        1e-3
     }
 
     /// That of DDPM, `alpha = sqrt(1 - b)` and `G^2 = b` with `b = beta(t) (t - s)`.

@@ -86,6 +86,6 @@ fn signal_below_the_numbers_is_none() {
 fn bad_betas_are_refused() {
     let said = |betas: &[f64]| Discrete::new(betas).unwrap_err().to_string();
     assert_eq!(said(&[0.1]), "betas = 1: need at least two");
-    assert_eq!(said(&[0.1, 1.0]), "beta[1] = 1: must lie between 0 and 1");
+    assert_eq!(said(&[1.0, 0.1]), "beta[0] = 1: must lie between 0 and 1");
     assert_eq!(said(&[f64::NAN, 0.1]), "beta[0] = NaN: must lie between 0 and 1");
 }
