@@ -1,10 +1,60 @@
 //! Many particles: blocks that fit the cache, each taken through a whole solve by one thread.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::{Result, Solution, Stats};
+
+/// The numbers of particles: the first `n`, or a range of them. What is random of a particle, and what a model knows
+/// of it ([`sde_core::Score::for_rows`]), belongs to its number, so a run may be cut anywhere.
+///
+/// ```
+/// use solvers::Rows;
+/// assert_eq!(Rows::from(1000), Rows::from(0..1000));
+/// assert_eq!(Rows::from(1000..1500).len(), 500);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rows {
+    first: u64,
+    end: u64,
+}
+
+impl Rows {
+    /// The number of the first.
+    pub fn first(self) -> u64 {
+        self.first
+    }
+
+    /// How many; none where the range ends before it begins.
+    pub fn len(self) -> u64 {
+        self.end.saturating_sub(self.first)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<u64> for Rows {
+    fn from(n: u64) -> Self {
+        Self { first: 0, end: n }
+    }
+}
+
+impl From<Range<u64>> for Rows {
+    fn from(Range { start, end }: Range<u64>) -> Self {
+        Self { first: start, end }
+    }
+}
+
+impl std::fmt::Display for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}..{}", self.first, self.end)
+    }
+}
 
 /// What solving all blocks cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,11 +93,11 @@ struct Inbox<'a, S, E> {
     sink: &'a mut (dyn FnMut(u64, S) -> Result<(), E> + Send),
 }
 
-/// Calls `solve_block(first_row, len)` for rows `0 .. n_rows` in blocks of `block_rows` on rayon's
+/// Calls `solve_block(first_row, len)` for `rows` (`0 .. n`, or a range of numbers) in blocks of `block_rows` on rayon's
 /// threads, and hands every finished block to `sink(first_row, state)` in the order of rows.
 ///
 /// Threads take the next block as they become free, so hardly more blocks than threads exist at a
-/// time: memory does not grow with `n_rows`. What `sink` sees does not depend on the number of
+/// time: memory does not grow with their number. What `sink` sees does not depend on the number of
 /// threads; nor on `block_rows`, as long as `solve_block` computes its rows independently.
 ///
 /// # Errors
@@ -56,12 +106,14 @@ struct Inbox<'a, S, E> {
 /// # Panics
 /// When `block_rows` is zero.
 pub fn solve_blocks<S: Send, E: Send>(
-    n_rows: u64,
+    rows: impl Into<Rows>,
     block_rows: u64,
     solve_block: &(dyn Fn(u64, usize) -> Result<Solution<S>, E> + Sync),
     sink: &mut (dyn FnMut(u64, S) -> Result<(), E> + Send),
 ) -> Result<Summary, E> {
     assert!(block_rows > 0, "a block needs at least one row");
+    let rows = rows.into();
+    let (first_row, n_rows) = (rows.first(), rows.len());
     let blocks = n_rows.div_ceil(block_rows);
     let (taken, failed) = (AtomicU64::new(0), AtomicBool::new(false));
     let rows_of = |b: u64| block_rows.min(n_rows - b * block_rows);
@@ -78,7 +130,7 @@ pub fn solve_blocks<S: Send, E: Send>(
             if b >= blocks {
                 break;
             }
-            let found = solve_block(b * block_rows, rows_of(b) as usize);
+            let found = solve_block(first_row + b * block_rows, rows_of(b) as usize);
             if found.is_err() {
                 // Every block before this one has been taken, and will be delivered.
                 failed.store(true, Ordering::Relaxed);
@@ -91,7 +143,7 @@ pub fn solve_blocks<S: Send, E: Send>(
             {
                 let delivered = found.and_then(|done| {
                     inbox.summary.add(rows_of(inbox.next), done.stats);
-                    (inbox.sink)(inbox.next * block_rows, done.x)
+                    (inbox.sink)(first_row + inbox.next * block_rows, done.x)
                 });
                 inbox.next += 1;
                 if let Err(e) = delivered {

@@ -2,13 +2,14 @@
 
 use sde_core::{Error, Key, Result as CoreResult, Score, Sde, State};
 
-use crate::{Control, End, Method, Request, Result, Sampler, SolveError, Summary, sample_from};
+use crate::{Control, End, Request, Result, Sampler, Scheme, SolveError, Summary, sample_from};
 
 /// Takes every row along the probability-flow ODE: upward in time this encodes data as latents, downward
 /// it decodes them. The two are each other's inverse up to the error of the steps.
 ///
-/// Row `i` depends on itself alone. A tolerance in `control` holds for every row on its own. With
-/// `(&control, BadRows::Nan(..))` for `&control` a row that cannot be solved is NaN ([`crate::BadRows`]).
+/// Row `i` depends on itself alone; its number among all particles, for a score that asks
+/// ([`Score::for_rows`]) and in errors, is `first_row + i`. A tolerance in `control` holds for every row on its own.
+/// With `(&control, BadRows::Nan(..))` for `&control` a row that cannot be solved is NaN ([`crate::BadRows`]).
 ///
 /// # Errors
 /// [`SolveError::Setup`] for a state without rows; otherwise as [`sample_from`].
@@ -29,17 +30,18 @@ use crate::{Control, End, Method, Request, Result, Sampler, SolveError, Summary,
 ///     Control::Adaptive { t_start: 1.0, t_end: 1e-3, tol },
 /// );
 /// let x = array![[0.3, 1.0], [2.0, -2.0]];
-/// let (latent, _) = flow(Method::Dopri5, &up, &vp, &score, &x, 1)?;
-/// let (back, _) = flow(Method::Dopri5, &down, &vp, &score, &latent, 1)?;
+/// let (latent, _) = flow(Method::Dopri5, &up, &vp, &score, &x, 0, 1)?;
+/// let (back, _) = flow(Method::Dopri5, &down, &vp, &score, &latent, 0, 1)?;
 /// assert!((&back - &x).iter().all(|e| e.abs() < 1e-6));
 /// # Ok::<(), solvers::SolveError>(())
 /// ```
-pub fn flow<'a, S: State>(
-    method: Method,
+pub fn flow<'a, S: State, M: Scheme<S>>(
+    method: M,
     control: impl Into<Request<'a, Control>>,
     sde: &dyn Sde,
     score: &dyn Score<S>,
     x: &S,
+    first_row: u64,
     block_rows: u64,
 ) -> Result<(S, Summary)> {
     if x.rows() == 0 {
@@ -49,7 +51,7 @@ pub fn flow<'a, S: State>(
     let Request { how: control, bad } = control.into();
     let (control, end) = (control.clone(), End::Plain);
     let sampler = Sampler { method, eta: 0.0, control, end, block_rows };
-    let start = |first: u64, len: usize| x.slice_rows(first as usize, len);
+    let start = |first: u64, len: usize| x.slice_rows((first - first_row) as usize, len);
     let mut parts = vec![];
     let mut keep = |_: u64, part: S| {
         parts.push(part);
@@ -57,7 +59,7 @@ pub fn flow<'a, S: State>(
     };
     // An ODE draws nothing from the key.
     let key = Key::root(0);
-    let rows = x.rows() as u64;
+    let rows = first_row..first_row + x.rows() as u64;
     let summary = sample_from((&sampler, bad), sde, score, rows, key, &start, &mut keep)?;
     Ok((S::concat_rows(&parts)?, summary))
 }

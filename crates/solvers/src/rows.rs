@@ -28,12 +28,12 @@ pub enum BadRows<'a> {
 /// let mut times = TimeGrid::Quadratic.times(&vp, 20, 1.0, 1e-3)?;
 /// times.reverse();
 /// let (up, x) = (Control::Grid(times), array![[0.3, 1.0], [f64::NAN, 0.0], [0.5, 0.5]]);
-/// let error = flow(Method::Heun, &up, &vp, &score, &x, 64).unwrap_err().to_string();
+/// let error = flow(Method::Heun, &up, &vp, &score, &x, 0, 64).unwrap_err().to_string();
 /// assert!(error.starts_with("row 1: the state is not finite"));
 ///
 /// let lost = Mutex::new(vec![]);
 /// let told = |row, _| lost.lock().unwrap().push(row);
-/// let (found, _) = flow(Method::Heun, (&up, BadRows::Nan(&told)), &vp, &score, &x, 64)?;
+/// let (found, _) = flow(Method::Heun, (&up, BadRows::Nan(&told)), &vp, &score, &x, 0, 64)?;
 /// assert!(found[[0, 0]].is_finite() && found[[1, 0]].is_nan() && found[[2, 0]].is_finite());
 /// assert_eq!(*lost.lock().unwrap(), [1]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

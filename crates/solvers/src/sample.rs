@@ -6,7 +6,7 @@ use sde_core::{Error, Key, Reverse, Score, Sde, State, Tolerance};
 use crate::rows::solve_rows;
 use crate::{
     Adaptive, BrownianTree, Climb, Controller, Dynamic, End, Fresh, Grid, Method, Noise, QuietEnd,
-    Request, Result, SolveError, Stepper, Summary, denoise, solve, solve_blocks,
+    Request, Result, Rows, Scheme, SolveError, Summary, denoise, solve, solve_blocks,
 };
 
 /// How a sampler chooses its steps.
@@ -65,9 +65,9 @@ impl Control {
 
 /// A sampler: a method, its steps and its end.
 #[derive(Clone, Debug)]
-pub struct Sampler {
-    /// The method.
-    pub method: Method,
+pub struct Sampler<M = Method> {
+    /// The method: a [`Method`], a [`crate::Tuned`] one, or a stepper of one's own ([`crate::Own`]).
+    pub method: M,
     /// Stochasticity: 0 for the flow ODE, 1 for the reverse SDE.
     pub eta: f64,
     /// The steps.
@@ -79,7 +79,7 @@ pub struct Sampler {
     pub block_rows: u64,
 }
 
-impl Sampler {
+impl<M> Sampler<M> {
     fn rows_in_a_block(&self) -> u64 {
         if self.control.per_row() { self.block_rows.min(1) } else { self.block_rows }
     }
@@ -88,12 +88,14 @@ impl Sampler {
 /// Levels of the Brownian tree behind adaptive steps with noise.
 const DEPTH: u32 = 40;
 
-/// Draws `n_rows` particles from the prior and takes them through the reverse dynamics of `sde`
-/// under `score`; every finished block goes to `sink(first_row, x)`, in the order of rows.
+/// Draws particles from the prior and takes them through the reverse dynamics of `sde` under `score`; every
+/// finished block goes to `sink(first_row, x)`, in the order of rows. [`crate::Plan`] is the short way here.
 ///
-/// Particle `i` is a function of `key` and `i` alone: `block_rows` and the number of threads change
+/// `rows` is their number `n`, for particles `0 .. n`, or a range of their numbers. Particle `i` is a function of
+/// `key` and `i` alone: the range it is drawn in, `block_rows` and the number of threads change
 /// nothing, bit for bit, if the score computes its rows independently. The prior is
-/// `N(0, prior_std^2 I)`, drawn from `key.fold(0)`; the noise comes from `key.fold(1)`.
+/// `N(0, prior_std^2 I)`, drawn from `key.fold(0)`; the noise comes from `key.fold(1)`. The score is that
+/// of the particles of a block, [`Score::for_rows`].
 ///
 /// # Shapes
 /// `like` has at least one row, of the shape (and device) of a particle; its values are not used.
@@ -130,11 +132,11 @@ const DEPTH: u32 = 40;
 /// assert!(inside > 980);
 /// # Ok::<(), solvers::SolveError>(())
 /// ```
-pub fn sample<'a, S: State>(
-    sampler: impl Into<Request<'a, Sampler>>,
+pub fn sample<'a, S: State, M: Scheme<S> + 'a>(
+    sampler: impl Into<Request<'a, Sampler<M>>>,
     sde: &dyn Sde,
     score: &dyn Score<S>,
-    n_rows: u64,
+    rows: impl Into<Rows>,
     key: Key,
     like: &S,
     sink: &mut (dyn FnMut(u64, S) -> Result<()> + Send),
@@ -147,26 +149,26 @@ pub fn sample<'a, S: State>(
     if sampler.block_rows == 0 {
         return refuse("block-rows", 0, "a block needs at least one row");
     }
-    let row = like.slice_rows(0, 1)?;
-    let rows = sampler.rows_in_a_block().min(n_rows.max(1));
-    let block = S::concat_rows(&vec![row; rows as usize])?;
+    let (row, rows) = (like.slice_rows(0, 1)?, rows.into());
+    let most = sampler.rows_in_a_block().min(rows.len().max(1));
+    let block = S::concat_rows(&vec![row; most as usize])?;
     let start = |first_row: u64, len: usize| {
         let z = block.slice_rows(0, len)?.normals_like(key.fold(0), first_row)?;
         S::lincomb(&[(sde.prior_std(), &z)])
     };
-    sample_from(request, sde, score, n_rows, key, &start, sink)
+    sample_from(request, sde, score, rows, key, &start, sink)
 }
 
-/// As [`sample`], from given states: `start(first_row, len)` is the block of those rows at the
+/// As [`sample`], from given states: `start(first_row, len)` is the block of those particles at the
 /// first time.
 ///
 /// # Errors
 /// As [`sample`], or what `start` fails with.
-pub fn sample_from<'a, S: State>(
-    sampler: impl Into<Request<'a, Sampler>>,
+pub fn sample_from<'a, S: State, M: Scheme<S> + 'a>(
+    sampler: impl Into<Request<'a, Sampler<M>>>,
     sde: &dyn Sde,
     score: &dyn Score<S>,
-    n_rows: u64,
+    rows: impl Into<Rows>,
     key: Key,
     start: &(dyn Fn(u64, usize) -> sde_core::Result<S> + Sync),
     sink: &mut (dyn FnMut(u64, S) -> Result<()> + Send),
@@ -176,12 +178,8 @@ pub fn sample_from<'a, S: State>(
     if block_rows == 0 {
         return refuse("block-rows", 0, "a block needs at least one row");
     }
-    let problem = Reverse::new(sde, score, sampler.eta)?;
-    let control = sampler.control.within(sde)?;
-    let stepper: Box<dyn Stepper<S, Reverse<'_, S>>> = match &control {
-        Control::Grid(times) => sampler.method.stepper_on(times),
-        _ => sampler.method.stepper(),
-    };
+    Reverse::new(sde, score, sampler.eta)?;
+    let control = sampler.method.control(sde, sampler.control.within(sde)?)?;
     let (t_start, t_end) = match &control {
         Control::Grid(times) => (times[0], times[times.len() - 1]),
         Control::Restarts(times, climbs) => {
@@ -193,6 +191,11 @@ pub fn sample_from<'a, S: State>(
     };
     let solve_block = |first_row: u64, len: usize| {
         let x = start(first_row, len)?;
+        let numbers: Vec<u64> = (first_row..first_row + len as u64).collect();
+        let score = score.for_rows(&numbers)?;
+        let problem = Reverse::new(sde, &*score, sampler.eta)?;
+        let times = if let Control::Grid(times) = &control { Some(times.as_slice()) } else { None };
+        let stepper = sampler.method.make(times);
         let mut controller: Box<dyn Controller> = match &control {
             Control::Grid(times) => Box::new(Grid::new(times.clone())?),
             Control::Restarts(times, climbs) => {
@@ -229,10 +232,10 @@ pub fn sample_from<'a, S: State>(
     let nan = |row: u64| Ok(S::lincomb(&[(f64::NAN, &start(row, 1)?)])?);
     let solve_block =
         |first: u64, len: usize| solve_rows(bad, (first, len), &solve_block, &nan, &|row| row);
-    solve_blocks(n_rows, block_rows, &solve_block, sink)
+    solve_blocks(rows, block_rows, &solve_block, sink)
 }
 
-fn refuse<T>(name: &str, value: u64, reason: &str) -> Result<T> {
+pub(crate) fn refuse<T>(name: &str, value: impl std::fmt::Display, reason: &str) -> Result<T> {
     let (name, value, reason) = (name.into(), value.to_string(), reason.into());
     Err(SolveError::Setup(Error::Parameter { name, value, reason }))
 }

@@ -68,7 +68,8 @@ pub struct Step<S> {
 
 /// A numerical method as a pure function: the same arguments give the same step.
 ///
-/// A method that needs more of a problem than [`sde_core::Dynamics`] says so by the bound on `P`.
+/// A method that needs more of a problem than [`sde_core::Dynamics`] says so by the bound on `P`. One of one's own
+/// goes to a sampler as [`crate::Own`]; the example there is one.
 pub trait Stepper<S, P: ?Sized>: Send + Sync {
     /// One step of `problem` from `x` at `t0` to `t1`.
     ///
@@ -92,5 +93,27 @@ pub trait Stepper<S, P: ?Sized>: Send + Sync {
     /// Whether the method integrates noise; `solve` refuses the others where there is some.
     fn takes_noise(&self) -> bool {
         false
+    }
+}
+
+impl<S, P: ?Sized, T: Stepper<S, P> + ?Sized> Stepper<S, P> for &T {
+    fn step(
+        &self,
+        problem: &P,
+        x: &S,
+        t0: f64,
+        t1: f64,
+        past: &Past<S>,
+        noise: &dyn Noise<S>,
+    ) -> Result<Step<S>> {
+        (**self).step(problem, x, t0, t1, past, noise)
+    }
+
+    fn error_order(&self) -> Option<f64> {
+        (**self).error_order()
+    }
+
+    fn takes_noise(&self) -> bool {
+        (**self).takes_noise()
     }
 }

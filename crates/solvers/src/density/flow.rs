@@ -2,7 +2,9 @@
 
 use sde_core::counts::{in_memory, in_time};
 use sde_core::sde::check_time;
-use sde_core::{Dynamics, Error, Key, Probe, Result as CoreResult, ScoreJvp, Sde, State};
+use sde_core::{
+    Dynamics, Error, Key, Probe, Result as CoreResult, ScoreJvp, Sde, State, flow_velocity,
+};
 
 use super::{Augmented, LogPrior, mean_and_error, nan_row, one_a_row};
 use crate::rows::solve_rows;
@@ -52,7 +54,12 @@ impl<S: State> Dynamics<Augmented<S>> for FlowWithDensity<'_, S> {
     fn drift(&self, state: &Augmented<S>, t: f64) -> CoreResult<Augmented<S>> {
         check_time(self.sde, t)?;
         let x = &state.x;
-        let (a, c) = (self.sde.drift_coef(t), -0.5 * self.sde.diffusion_squared(t));
+        let (mut a, mut c) = (self.sde.drift_coef(t), -0.5 * self.sde.diffusion_squared(t));
+        let infinite = !a.is_finite();
+        if infinite {
+            // Without signal the data `D` do not depend on x: of u = alpha' D + sigma' eps the noise is left.
+            (a, c) = (0.0, -self.sde.marginal_rate(t).sigma * self.sde.marginal(t).sigma);
+        }
         let mut rates = Vec::with_capacity(self.integrals());
         if self.exact {
             let trace = a * x.row_len() as f64;
@@ -65,6 +72,9 @@ impl<S: State> Dynamics<Augmented<S>> for FlowWithDensity<'_, S> {
             let (squares, along) = (v.row_dot(v)?, v.row_dot(&jv)?);
             rates.push(squares.iter().zip(&along).map(|(vv, vjv)| a * vv + c * vjv).collect());
             score = Some(s);
+        }
+        if infinite {
+            return Augmented::new(flow_velocity(self.sde, self.score, x, t)?, rates);
         }
         let score = score.map_or_else(|| self.score.score(x, t), Ok)?;
         Augmented::new(S::lincomb(&[(a, x), (c, &score)])?, rates)
@@ -130,7 +140,8 @@ struct Flowed<S> {
 ///
 /// `log p(x) = log p_T(x_T) + int div v(x_t, t) dt`, `x_t` along the flow from `x` to the horizon `T`.
 ///
-/// `first_row` is the global number of the first row. With `(&flow, BadRows::Nan(..))` for `&flow` a row that
+/// `first_row` is the global number of the first row, for its probes and for a score that asks
+/// ([`sde_core::Score::for_rows`]). With `(&flow, BadRows::Nan(..))` for `&flow` a row that
 /// cannot be solved is NaN ([`crate::BadRows`]).
 ///
 /// # Errors
@@ -253,10 +264,13 @@ fn flow_up<S: State>(
     };
     let solve_block = |first: u64, len: usize| {
         let rows = x.slice_rows(first as usize, len)?;
+        let from = first_row + first;
+        let score = score.jvp_for_rows(&(from..from + len as u64).collect::<Vec<_>>())?;
+        let score = &*score;
         let problem = match flow.divergence {
             Divergence::Exact => FlowWithDensity::exact(sde, score),
             Divergence::Hutchinson { probe, n_probes } => {
-                let draw = |p: usize| probe.draw(&rows, key.fold(p as u64), first_row + first);
+                let draw = |p: usize| probe.draw(&rows, key.fold(p as u64), from);
                 let probes: CoreResult<Vec<S>> = (0..n_probes).map(draw).collect();
                 FlowWithDensity::probed(sde, score, probes?)
             }

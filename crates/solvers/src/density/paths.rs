@@ -142,12 +142,19 @@ pub fn sampler_log_density<'a, S: State>(
     in_memory(&[each], 16).map_err(Error::Excess)?;
     in_time(&[each, ("points", x.rows() as u64)]).map_err(Error::Excess)?;
     let (t_start, t_end) = paths.control.upward(sde)?;
-    let problem = Tilted { sde, model, eta: paths.eta };
-    let stepper: Box<dyn Stepper<Augmented<S>, Tilted<'_, S>>> =
-        if noisy { Box::new(Heun) } else { Box::new(RungeKutta(&DOPRI5)) };
+    if !sde.drift_coef(t_end).is_finite() {
+        let reason = "has infinite coefficients, and so has the residual along paths to it: give the density of the flow";
+        return refuse("horizon", t_end.to_string(), reason);
+    }
+    // The numbers of the points of some paths.
+    let points = |first: u64, len: u64| -> Vec<u64> {
+        (first..first + len).map(|path| first_row + path / n_paths).collect()
+    };
     let solve_block = |first: u64, len: usize| {
         let start = Augmented::start(starts(x, first..first + len as u64, n_paths)?, 1);
         let path = first_row * n_paths + first;
+        let model = model.potential_for_rows(&points(first, len as u64))?;
+        let problem = Tilted { sde, model: &*model, eta: paths.eta };
         let noise: Box<dyn Noise<Augmented<S>>> = match paths.control {
             Control::Adaptive { .. } | Control::Dynamic { .. } if noisy => {
                 Box::new(BrownianTree::new(key, path, t_start, t_end, DEPTH)?)
@@ -155,11 +162,14 @@ pub fn sampler_log_density<'a, S: State>(
             _ => Box::new(Fresh::new(key, path)),
         };
         let mut steps = paths.control.controller()?;
+        let stepper: Box<dyn Stepper<Augmented<S>, Tilted<'_, S>>> =
+            if noisy { Box::new(Heun) } else { Box::new(RungeKutta(&DOPRI5)) };
         solve(&*stepper, &problem, start, t_start, &mut *steps, &*noise, &mut ())
     };
     let mut means = Means::new(n_paths);
-    let mut keep = |_: u64, part: Augmented<S>| {
+    let mut keep = |first: u64, part: Augmented<S>| {
         let rows = part.rows();
+        let model = model.potential_for_rows(&points(first, rows as u64))?;
         let log_prior = one_a_row(rows, prior(&part.x)?)?;
         let phi = model.derivatives(&part.x, &vec![t_end; rows])?.potential;
         for ((p, phi), integral) in log_prior.iter().zip(&phi).zip(&part.integrals[0]) {
@@ -175,6 +185,8 @@ pub fn sampler_log_density<'a, S: State>(
         solve_rows(bad, (first, len), &solve_block, &nan, &point)
     };
     let summary = solve_blocks(rows, block_rows, &solve_block, &mut keep)?;
+    let numbers: Vec<u64> = (first_row..first_row + x.rows() as u64).collect();
+    let model = model.potential_for_rows(&numbers)?;
     let phi = model.derivatives(x, &vec![t_start; x.rows()])?.potential;
     let log_density = phi.iter().zip(&means.log_mean).map(|(phi, m)| phi + m).collect();
     let std_error = (n_paths >= Probe::FEWEST_FOR_ERROR as u64).then_some(means.std_error);

@@ -1,16 +1,20 @@
 //! The registry of methods.
 
+mod constants;
 mod info;
 mod page;
 mod table;
+mod tuned;
 
 use sde_core::{Error, Result, Semilinear, State};
 
 use crate::Stepper;
 use crate::steppers::{EdmChurn, UniPc, Variant};
 
+pub use constants::Constant;
 pub use info::{Info, Order};
 pub use table::Method;
+pub use tuned::Tuned;
 
 impl Method {
     /// The method of a name.

@@ -154,7 +154,7 @@ fn encodings_and_densities_go_on_past_bad_rows() {
             format!("flow {how}"),
             0,
             Box::new(move |x, bad| {
-                Ok(flow(Method::Heun, (&c, bad), vp, model, x, 9)?.0.column(0).to_vec())
+                Ok(flow(Method::Heun, (&c, bad), vp, model, x, 0, 9)?.0.column(0).to_vec())
             }),
         ));
         for divergence in

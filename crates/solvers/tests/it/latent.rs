@@ -27,7 +27,7 @@ fn latents_of_a_gaussian() {
         let sde = sde_of(process);
         let score = data.under(&*sde);
         let up = between(0.0, sde.horizon(), 1e-11);
-        let (latent, _) = flow(Method::Dopri5, &up, &*sde, &score, &x, 1).unwrap();
+        let (latent, _) = flow(Method::Dopri5, &up, &*sde, &score, &x, 0, 1).unwrap();
         let (from, to) = (sde.marginal(0.0), sde.marginal(sde.horizon()));
         let expected = Array2::from_shape_fn(x.dim(), |(i, j)| {
             let v = |m: sde_core::Marginal| m.alpha.powi(2) * var[j] + m.sigma.powi(2);
@@ -49,14 +49,14 @@ fn there_and_back() {
     let mut worst = vec![];
     for tol in [1e-5, 1e-8, 1e-11] {
         let up = between(1e-3, 1.0, tol);
-        let (latent, _) = flow(Method::Dopri5, &up, &vp, &score, &x, 1).unwrap();
+        let (latent, _) = flow(Method::Dopri5, &up, &vp, &score, &x, 0, 1).unwrap();
         let down = between(1.0, 1e-3, tol);
-        let (back, summary) = flow(Method::Dopri5, &down, &vp, &score, &latent, 1).unwrap();
+        let (back, summary) = flow(Method::Dopri5, &down, &vp, &score, &latent, 0, 1).unwrap();
         assert_eq!((summary.rows, summary.blocks), (30, 30));
         worst.push(gap(&back, &x));
         // One row alone has the same latent.
         let one = sde_core::State::slice_rows(&x, 17, 1).unwrap();
-        let (alone, _) = flow(Method::Dopri5, &up, &vp, &score, &one, 1).unwrap();
+        let (alone, _) = flow(Method::Dopri5, &up, &vp, &score, &one, 0, 1).unwrap();
         assert_eq!(alone.row(0), latent.row(17));
     }
     // The flow pulls rows apart by a Lipschitz constant of the order of 100 on the way.
@@ -66,12 +66,12 @@ fn there_and_back() {
     let down = Control::Grid(times.clone());
     times.reverse();
     let up = Control::Grid(times);
-    let (latent, _) = flow(Method::Heun, &up, &vp, &score, &x, 8).unwrap();
-    let (back, _) = flow(Method::Heun, &down, &vp, &score, &latent, 8).unwrap();
+    let (latent, _) = flow(Method::Heun, &up, &vp, &score, &x, 0, 8).unwrap();
+    let (back, _) = flow(Method::Heun, &down, &vp, &score, &latent, 0, 8).unwrap();
     let e = gap(&back, &x);
     assert!(e < 1e-2, "{e:e}");
     let none = Array2::zeros((0, 3));
-    assert!(flow(Method::Heun, &up, &vp, &score, &none, 8).is_err());
+    assert!(flow(Method::Heun, &up, &vp, &score, &none, 0, 8).is_err());
 }
 
 #[test]

@@ -9,8 +9,16 @@ use solvers::{Control, End, Method, Sampler, SolveError, sample_from};
 
 use crate::common::{distance, normals};
 
-const SDES: [&str; 6] =
-    ["ou", "edm:sigma-max=10", "vp", "sub-vp", "ve:sigma-max=10", "brownian:horizon=25"];
+const SDES: [&str; 8] = [
+    "ou",
+    "edm:sigma-max=10",
+    "vp",
+    "sub-vp",
+    "ve:sigma-max=10",
+    "brownian:horizon=25",
+    "rectified",
+    "cosine",
+];
 const MEAN: [f64; 2] = [0.6, -0.3];
 
 fn gaussian(variances: [f64; 2]) -> GaussianMixture {
@@ -59,7 +67,9 @@ fn points(sde: &dyn Sde, variances: [f64; 2], t: f64, rows: usize) -> Array2<f64
 
 /// Between the ends of the horizon, on the grids that are usual down and up.
 fn grid(sde: &dyn Sde, steps: usize, up: bool) -> Vec<f64> {
-    let rule = if up { TimeGrid::Quadratic } else { TimeGrid::Karras { rho: 7.0 } };
+    // Levels of noise that are infinite have no grid.
+    let silent = sde.marginal(sde.horizon()).alpha == 0.0;
+    let rule = if up || silent { TimeGrid::Quadratic } else { TimeGrid::Karras { rho: 7.0 } };
     let mut times = rule.times(sde, steps, sde.horizon(), 0.0).unwrap();
     if up {
         times.reverse();

@@ -1,0 +1,291 @@
+//! A method with other constants than its usual ones.
+
+use std::fmt::Write as _;
+
+use sde_core::sde::constants;
+use sde_core::{Error, Result, Reverse, Sde, Semilinear, State, TimeGrid};
+
+use super::Method;
+use crate::steppers::{
+    Ancestral, AnnealedLangevin, Corrector, DpmSinglestep, EdmChurn, EdmHeun, EulerMaruyama, Ipndm,
+    PredictorCorrector, ReverseDiffusion, SaSolver, Stay,
+};
+use crate::{Climb, Control, Scheme, Stepper};
+
+/// A method with its constants.
+///
+/// ```
+/// use solvers::{Method, Tuned};
+/// let churn = Method::EdmChurn.with("churn", 10.0)?;
+/// assert_eq!(churn.name(), "edm-churn:churn=10");
+/// assert_eq!(Tuned::parse("edm-churn:churn=10")?, churn);
+/// assert_eq!(Tuned::parse("heun")?, Method::Heun.into());
+/// assert_eq!(
+///     Tuned::parse("edm-churn:curn=1").unwrap_err().to_string(),
+///     "edm-churn: unknown constant `curn`: expected one of churn, lowest, highest, noise-scale"
+/// );
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tuned {
+    method: Method,
+    /// In the order of [`Method::constants`].
+    values: Vec<f64>,
+}
+
+impl From<Method> for Tuned {
+    fn from(method: Method) -> Self {
+        let values = method.constants().iter().map(|c| c.usual).collect();
+        Self { method, values }
+    }
+}
+
+impl Method {
+    /// The method with one constant changed.
+    ///
+    /// # Errors
+    /// As [`Tuned::with`].
+    pub fn with(self, constant: &str, value: f64) -> Result<Tuned> {
+        Tuned::from(self).with(constant, value)
+    }
+}
+
+impl Tuned {
+    /// The same with another constant changed.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a constant the method does not have, [`Error::Parameter`] for a value that is not
+    /// allowed.
+    pub fn with(mut self, constant: &str, value: f64) -> Result<Self> {
+        let known = self.method.constants();
+        let Some(i) = known.iter().position(|c| c.name == constant) else {
+            let text = format!("{constant}={value}");
+            return Self::values(self.method, &text).and(Ok(self));
+        };
+        self.values[i] = value;
+        self.checked()
+    }
+
+    /// The method of a name, with constants: `edm-churn:churn=40,noise-scale=1.003`. What is left out has its usual
+    /// value.
+    ///
+    /// # Errors
+    /// As [`Method::parse`] and [`Tuned::with`]; [`Error::Parameter`] for a constant given twice, and for any given to
+    /// a method without.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+        let method = Method::parse(name)?;
+        Self { method, values: Self::values(method, rest)? }.checked()
+    }
+
+    fn values(method: Method, text: &str) -> Result<Vec<f64>> {
+        let known: Vec<_> = method.constants().iter().map(|c| (c.name, c.usual)).collect();
+        constants(text, &known).map_err(|e| of(method, e))
+    }
+
+    fn checked(self) -> Result<Self> {
+        let refuse = |name: &str, value: f64, reason: String| {
+            let (name, value) = (format!("{}: {name}", self.method.name()), value.to_string());
+            Err(Error::Parameter { name, value, reason })
+        };
+        for (c, value) in self.method.constants().iter().zip(&self.values) {
+            if !c.allowed.has(*value) {
+                return refuse(c.name, *value, c.allowed.to_string());
+            }
+        }
+        let pairs = [("lowest", "highest"), ("low", "high")];
+        for (low, high) in pairs {
+            if let (Some(a), Some(b)) = (self.get(low), self.get(high))
+                && a >= b
+            {
+                return refuse(low, a, format!("must be below {high} = {b}"));
+            }
+        }
+        Ok(self)
+    }
+
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The value of a constant, if the method has it.
+    pub fn get(&self, constant: &str) -> Option<f64> {
+        let at = self.method.constants().iter().position(|c| c.name == constant);
+        at.map(|i| self.values[i])
+    }
+
+    /// The name [`Tuned::parse`] knows it by: that of the method, with the constants that are not the usual ones.
+    pub fn name(&self) -> String {
+        let mut name = self.method.name().to_owned();
+        let mut mark = ':';
+        for (c, value) in self.method.constants().iter().zip(&self.values) {
+            if *value != c.usual {
+                let _ = write!(name, "{mark}{}={}", c.name, sde_core::Short(*value));
+                mark = ',';
+            }
+        }
+        name
+    }
+
+    /// Evaluations of the score in `steps` steps of a grid, as [`Method::nfe`].
+    pub fn nfe(&self, steps: u64) -> u64 {
+        let usual = Self::from(self.method);
+        let more = |name| self.get(name).zip(usual.get(name)).map_or(0.0, |(v, u)| v - u);
+        let climbs = self.get("repeats").unwrap_or(0.0) * self.get("steps").unwrap_or(0.0);
+        let climbing = 2.0 * climbs;
+        // Whole numbers, far below 2^63.
+        let extra = more("corrections") * steps as f64 + climbing;
+        self.method.nfe(steps).saturating_add_signed(extra as i64)
+    }
+
+    /// The constants of all methods as a table in Markdown: what the book holds.
+    pub fn markdown() -> String {
+        let mut text =
+            String::from("| method | constant | usual value | what it is |\n|---|---|---|---|\n");
+        for method in Method::ALL {
+            for c in method.constants() {
+                let _ = writeln!(
+                    text,
+                    "| `{}` | `{}` | {} | {} |",
+                    method.name(),
+                    c.name,
+                    c.usual,
+                    c.what
+                );
+            }
+        }
+        text
+    }
+
+    fn predictor_corrector<S: State, P: Semilinear<S> + ?Sized>(
+        &self,
+        corrector: Corrector,
+    ) -> Box<dyn Stepper<S, P>> {
+        let corrections = self.get("corrections").unwrap_or(1.0) as u64;
+        match self.method {
+            Method::PcAncestralLangevin => {
+                Box::new(PredictorCorrector { predictor: Ancestral, corrector, corrections })
+            }
+            Method::PcEulerMaruyamaLangevin => {
+                Box::new(PredictorCorrector { predictor: EulerMaruyama, corrector, corrections })
+            }
+            Method::PcNoneAld => {
+                Box::new(PredictorCorrector { predictor: Stay, corrector, corrections })
+            }
+            _ => {
+                Box::new(PredictorCorrector { predictor: ReverseDiffusion, corrector, corrections })
+            }
+        }
+    }
+
+    /// The stepper, for the steps between these times where they are known beforehand.
+    pub fn stepper<S: State, P: Semilinear<S> + ?Sized>(
+        &self,
+        times: Option<&[f64]>,
+    ) -> Box<dyn Stepper<S, P>> {
+        let usual = || match times {
+            Some(times) => self.method.stepper_on(times),
+            None => self.method.stepper(),
+        };
+        if *self == Self::from(self.method) {
+            return usual();
+        }
+        let of = |name: &str| self.get(name).unwrap_or(f64::NAN);
+        let annealed = Corrector::Annealed { snr: of("snr") };
+        match self.method {
+            Method::EdmChurn => {
+                let steps =
+                    times.map_or(EdmChurn::default().steps, |t| t.len().saturating_sub(1) as u64);
+                Box::new(EdmChurn {
+                    steps,
+                    churn: of("churn"),
+                    lowest: of("lowest"),
+                    highest: of("highest"),
+                    noise_scale: of("noise-scale"),
+                })
+            }
+            Method::EdmHeun => {
+                Box::new(EdmHeun { second_stage: of("second-stage"), ..EdmHeun::default() })
+            }
+            Method::DpmSolver2 => {
+                Box::new(DpmSinglestep { r1: of("r1"), ..DpmSinglestep::noise(2) })
+            }
+            Method::DpmSolverPP2S => {
+                Box::new(DpmSinglestep { r1: of("r1"), ..DpmSinglestep::data(2) })
+            }
+            Method::Ipndm => Box::new(Ipndm { order: of("order") as usize }),
+            Method::SaSolver => Box::new(SaSolver {
+                predictor: of("predictor") as usize,
+                corrector: of("corrector") as usize,
+            }),
+            Method::PcReverseDiffusionLangevin
+            | Method::PcAncestralLangevin
+            | Method::PcEulerMaruyamaLangevin => {
+                self.predictor_corrector(Corrector::Langevin { snr: of("snr") })
+            }
+            Method::PcReverseDiffusionAld | Method::PcNoneAld => self.predictor_corrector(annealed),
+            Method::AnnealedLangevin => Box::new(AnnealedLangevin {
+                corrector: annealed,
+                corrections: of("corrections") as u64,
+            }),
+            // The climbs of Restart are steps: see `control`.
+            _ => usual(),
+        }
+    }
+
+    /// The climb of Restart: down from `high`, on the grid of Karras et al., to the time of `times` whose level is
+    /// nearest to `low`.
+    fn climb(&self, sde: &dyn Sde, times: &[f64]) -> Result<Option<Climb>> {
+        let of = |name| self.get(name).unwrap_or(0.0);
+        let repeats = of("repeats") as usize;
+        if repeats == 0 {
+            return Ok(None);
+        }
+        let level = |t: f64| -sde.half_log_snr(t);
+        let off = |t: &f64| (level(*t) - of("low").ln()).abs();
+        let inner = times.get(1..times.len().saturating_sub(1)).unwrap_or_default();
+        let Some(low) = inner.iter().copied().min_by(|a, b| off(a).total_cmp(&off(b))) else {
+            let reason = "a climb needs a grid with a time between its ends";
+            let (name, value) =
+                ("restart: steps".into(), times.len().saturating_sub(1).to_string());
+            return Err(Error::Parameter { name, value, reason: reason.into() });
+        };
+        let high =
+            sde.time_of_half_log_snr(-of("high").ln()).map_err(|e| self::of(self.method, e))?;
+        let down = TimeGrid::Karras { rho: 7.0 }.times(sde, of("steps") as usize, high, low);
+        Ok(Some(Climb { times: down.map_err(|e| self::of(self.method, e))?, repeats }))
+    }
+}
+
+/// An error with the method it is of.
+fn of(method: Method, error: Error) -> Error {
+    let name = method.name();
+    match error {
+        Error::Parameter { name: constant, value, reason } => {
+            Error::Parameter { name: format!("{name}: {constant}"), value, reason }
+        }
+        other => Error::Model(format!("{name}: {other}").into()),
+    }
+}
+
+impl<S: State> Scheme<S> for Tuned {
+    fn make<'p>(&self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + '_>
+    where
+        S: 'p,
+    {
+        self.stepper(times)
+    }
+
+    fn own_noise(&self) -> bool {
+        self.method.own_noise()
+    }
+
+    fn control(&self, sde: &dyn Sde, control: Control) -> Result<Control> {
+        let Control::Grid(times) = control else { return Ok(control) };
+        Ok(match self.climb(sde, &times)? {
+            Some(climb) => Control::Restarts(times, vec![climb]),
+            None => Control::Grid(times),
+        })
+    }
+}
