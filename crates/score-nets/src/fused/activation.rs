@@ -81,6 +81,16 @@ const SIN: [f32; 4] = [-1.666_665_7e-1, 8.333_018e-3, -1.980_663_4e-4, 2.600_084
 /// `(cos r - 1 + r^2/2) / r^4` in `r^2`, for |r| <= pi/2.
 const COS: [f32; 4] = [4.166_665_7e-2, -1.388_857_3e-3, 2.476_951_2e-5, -2.619_749_5e-7];
 
+/// `2^y` for `y <= 0`, exactly zero below 2^-100 and for NaN NaN.
+#[inline(always)]
+pub(super) unsafe fn exp2_negative<S: Simd>(y: S::V) -> S::V {
+    // SAFETY: the caller runs under the instruction set of S.
+    unsafe {
+        let n = S::round(y);
+        S::scale_above(y, -100.0, horner::<S, 6>(S::sub(y, n), &EXP2), n)
+    }
+}
+
 /// `sigmoid(y ln 2)` and `2^-|y|`. The tail below 2^-36 is exactly zero: nothing there is visible
 /// in single precision, and products of such numbers would be denormal.
 #[inline(always)]

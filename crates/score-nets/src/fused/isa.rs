@@ -163,6 +163,30 @@ pub(super) fn dispatch<J: Job>(isa: Isa, activation: Activation, job: J) -> J::O
     }
 }
 
+/// Work that is compiled for each instruction set.
+pub(super) trait Work {
+    /// What it returns.
+    type Output;
+    /// # Safety
+    /// The processor has the instruction set `S`.
+    unsafe fn run<S: Simd>(self) -> Self::Output;
+}
+
+/// Runs `work` on the registers of an instruction set that this machine has.
+pub(super) fn on_registers<W: Work>(isa: Isa, work: W) -> W::Output {
+    assert!(isa.is_available(), "{isa:?} is not available here");
+    // SAFETY: it is available.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx | Isa::Avx512 => work.run::<simd::Avx512<false>>(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => work.run::<simd::Avx2>(),
+            _ => work.run::<simd::Portable>(),
+        }
+    }
+}
+
 /// # Safety
 /// The processor has the instruction set `S`.
 unsafe fn with_simd<S: Simd, J: Job>(activation: Activation, job: J) -> J::Output {

@@ -150,3 +150,31 @@ impl Drop for Workspace {
         SPARE.set(std::mem::take(&mut self.memory));
     }
 }
+
+thread_local! {
+    /// The memory of the last scratch of this thread.
+    static SPARE_SCRATCH: Cell<Aligned> = const { Cell::new(Aligned::empty()) };
+}
+
+/// Memory of this thread for a moment, that is kept for the next time.
+pub(super) struct Scratch(Aligned);
+
+impl Scratch {
+    pub(super) fn take() -> Self {
+        Self(SPARE_SCRATCH.take())
+    }
+
+    /// Room for `len` numbers, whatever they are now.
+    pub(super) fn room(&mut self, len: usize) -> &mut [f32] {
+        if self.0.len() < len {
+            self.0 = Aligned::zeroed(len);
+        }
+        &mut self.0.as_mut_slice()[..len]
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        SPARE_SCRATCH.set(std::mem::take(&mut self.0));
+    }
+}

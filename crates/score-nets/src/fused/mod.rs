@@ -37,18 +37,28 @@
 
 mod activation;
 mod amx;
+pub(crate) mod attention;
 mod block;
+pub(crate) mod conv;
 mod denormals;
 mod elementwise;
+mod gather;
 mod isa;
+pub(crate) mod maps;
 mod memory;
 mod mlp;
+pub(crate) mod norm;
+mod outer;
 mod outputs;
 mod parallel;
 mod process;
 mod product;
+pub(crate) mod resample;
+pub(crate) mod rows;
 mod shape;
+mod shared;
 mod simd;
+mod softmax;
 #[cfg(test)]
 mod tests;
 mod weights;

@@ -60,6 +60,10 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;
     unsafe fn store(p: *mut f32, x: Self::V);
+    /// A load from any address.
+    unsafe fn load_any(p: *const f32) -> Self::V;
+    /// A store to any address.
+    unsafe fn store_any(p: *mut f32, x: Self::V);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
@@ -119,3 +123,40 @@ pub(super) fn for_groups(vecs: usize, max: usize, mut f: impl FnMut(usize, usize
         f(first, end - first);
     }
 }
+
+/// The first `count` numbers at `p`, and zeros.
+///
+/// # Safety
+/// They are readable; the caller runs under the instruction set of `S`.
+#[inline(always)]
+pub(super) unsafe fn load_some<S: Simd>(p: *const f32, count: usize) -> S::V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if count >= S::LANES {
+            return S::load_any(p);
+        }
+        let mut row = [0.0; MAX_LANES];
+        std::ptr::copy_nonoverlapping(p, row.as_mut_ptr(), count);
+        S::load_any(row.as_ptr())
+    }
+}
+
+/// The first `count` numbers of `x` to `p`.
+///
+/// # Safety
+/// They are writable; the caller runs under the instruction set of `S`.
+#[inline(always)]
+pub(super) unsafe fn store_some<S: Simd>(p: *mut f32, count: usize, x: S::V) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if count >= S::LANES {
+            return S::store_any(p, x);
+        }
+        let mut row = [0.0; MAX_LANES];
+        S::store_any(row.as_mut_ptr(), x);
+        std::ptr::copy_nonoverlapping(row.as_ptr(), p, count);
+    }
+}
+
+/// The most numbers in a register of any instruction set.
+pub(super) const MAX_LANES: usize = 16;

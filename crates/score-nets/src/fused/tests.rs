@@ -1,6 +1,7 @@
 //! The kernels against their definition in double precision, and the promises about order.
 
 mod denormals;
+mod images;
 mod outputs;
 mod published;
 mod tape;

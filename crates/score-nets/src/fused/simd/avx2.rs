@@ -65,6 +65,16 @@ impl Simd for Avx2 {
         unsafe { _mm256_store_ps(p, x) }
     }
     #[inline(always)]
+    unsafe fn load_any(p: *const f32) -> __m256 {
+        // SAFETY: see the impl; the address needs no boundary.
+        unsafe { _mm256_loadu_ps(p) }
+    }
+    #[inline(always)]
+    unsafe fn store_any(p: *mut f32, x: __m256) {
+        // SAFETY: see the impl; the address needs no boundary.
+        unsafe { _mm256_storeu_ps(p, x) }
+    }
+    #[inline(always)]
     unsafe fn add(a: __m256, b: __m256) -> __m256 {
         // SAFETY: see the impl.
         unsafe { _mm256_add_ps(a, b) }

@@ -81,6 +81,16 @@ impl<const AMX: bool> Simd for Avx512<AMX> {
         unsafe { _mm512_store_ps(p, x) }
     }
     #[inline(always)]
+    unsafe fn load_any(p: *const f32) -> __m512 {
+        // SAFETY: see the impl; the address needs no boundary.
+        unsafe { _mm512_loadu_ps(p) }
+    }
+    #[inline(always)]
+    unsafe fn store_any(p: *mut f32, x: __m512) {
+        // SAFETY: see the impl; the address needs no boundary.
+        unsafe { _mm512_storeu_ps(p, x) }
+    }
+    #[inline(always)]
     unsafe fn add(a: __m512, b: __m512) -> __m512 {
         // SAFETY: see the impl.
         unsafe { _mm512_add_ps(a, b) }

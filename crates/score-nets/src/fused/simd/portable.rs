@@ -74,6 +74,16 @@ impl Simd for Portable {
         unsafe { *p.cast() = x }
     }
     #[inline(always)]
+    unsafe fn load_any(p: *const f32) -> F32x4 {
+        // SAFETY: see the impl; the address needs no boundary.
+        unsafe { p.cast::<F32x4>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store_any(p: *mut f32, x: F32x4) {
+        // SAFETY: see the impl; the address needs no boundary.
+        unsafe { p.cast::<F32x4>().write_unaligned(x) }
+    }
+    #[inline(always)]
     unsafe fn add(a: F32x4, b: F32x4) -> F32x4 {
         map2(a, b, |a, b| a + b)
     }
