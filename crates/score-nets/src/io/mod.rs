@@ -2,11 +2,12 @@
 
 mod archive;
 mod checksum;
-mod pickle;
-mod torch;
+pub(crate) mod pickle;
+pub(crate) mod torch;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    io::Read,
     path::Path,
 };
 
@@ -17,8 +18,18 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{Activation, Error, NetConfig, Output, Result, atomic, train::TrainState};
 use checksum::checksum;
 
-/// The one metadata entry of our files; a single one, so that equal content is equal bytes.
-const ENTRY: &str = "score-nets";
+/// What a file says about a kind of model.
+pub trait Described: Serialize + DeserializeOwned + Clone + Send + Sync {
+    /// The one metadata entry of its files; a single one, so that equal content is equal bytes.
+    const ENTRY: &'static str;
+}
+
+impl Described for NetConfig {
+    const ENTRY: &'static str = "score-nets";
+}
+
+/// The entries of all kinds of files.
+const ENTRIES: [&str; 2] = [NetConfig::ENTRY, crate::ModelConfig::ENTRY];
 
 /// What a file says about its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,7 +44,7 @@ pub(crate) struct Header<C = NetConfig> {
     checksum: Option<u32>,
 }
 
-impl<C: Serialize + Clone> Header<C> {
+impl<C: Described> Header<C> {
     pub(crate) fn of_net(config: &C) -> Self {
         Self { format: 1, config: config.clone(), train: None, checksum: None }
     }
@@ -59,6 +70,10 @@ impl<C: Serialize + Clone> Header<C> {
 pub(crate) mod group {
     pub(crate) const NET: &str = "net/";
     pub(crate) const EMA: &str = "ema/";
+    /// The average number `k`.
+    pub(crate) fn average(k: usize) -> String {
+        if k == 0 { EMA.into() } else { format!("average-{k}/") }
+    }
     pub(crate) const FIRST: &str = "first-moment/";
     pub(crate) const SECOND: &str = "second-moment/";
     /// SOAP's two factors, then their eigenbases.
@@ -74,29 +89,49 @@ pub(crate) fn strip(tensors: &BTreeMap<String, Tensor>, prefix: &str) -> BTreeMa
 
 /// Configuration and weights of whatever kind of file this is; the averaged weights of a training
 /// checkpoint that has them.
-pub(crate) fn read_net(path: &Path) -> Result<(NetConfig, BTreeMap<String, Tensor>)> {
+pub(crate) fn read_net(
+    path: &Path,
+    nameless: Nameless,
+) -> Result<(NetConfig, BTreeMap<String, Tensor>)> {
     let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
-    read_bytes(path, &bytes)
+    read_bytes(path, &bytes, nameless)
+}
+
+/// What weights without a word on their network are taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nameless {
+    /// Nothing.
+    Refused,
+    /// A network of Deveney et al., arXiv 2311.15996.
+    Published,
+}
+
+impl Nameless {
+    fn config(self, path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<NetConfig> {
+        if self == Self::Published {
+            return infer(path, tensors);
+        }
+        let reason = "does not say which network it holds, and weights alone fit many: where it is one of the \
+                      published networks of arXiv 2311.15996, say so (`--architecture ode-sde-gap`, or \
+                      `ScoreNet::open_published`)";
+        Err(Error::file(path, reason))
+    }
 }
 
 /// As [`read_net`], of a file's content.
 pub(crate) fn read_bytes(
     path: &Path,
     bytes: &[u8],
+    nameless: Nameless,
 ) -> Result<(NetConfig, BTreeMap<String, Tensor>)> {
     if bytes.starts_with(b"PK\x03\x04") {
         let tensors = torch::read(bytes).map_err(|reason| Error::file(path, reason))?;
-        return Ok((infer(path, &tensors)?, tensors));
+        return Ok((nameless.config(path, &tensors)?, tensors));
     }
     let (header, tensors) = parse(path, bytes)?;
     match header {
-        None => Ok((infer(path, &tensors)?, tensors)),
-        Some(Header { config, train: None, .. }) => Ok((config, tensors)),
-        Some(Header { config, train: Some(_), .. }) => {
-            let ema = strip(&tensors, group::EMA);
-            let weights = if ema.is_empty() { strip(&tensors, group::NET) } else { ema };
-            Ok((config, weights))
-        }
+        None => Ok((nameless.config(path, &tensors)?, tensors)),
+        Some(header) => Ok(weights(header, tensors)),
     }
 }
 
@@ -109,36 +144,78 @@ pub fn inspect_pickle(bytes: &[u8]) -> std::result::Result<usize, String> {
 }
 
 /// Everything in one of our own files.
-pub(crate) fn read_own<C: Serialize + DeserializeOwned + Clone>(
-    path: &Path,
-) -> Result<(Header<C>, BTreeMap<String, Tensor>)> {
+pub(crate) fn read_own<C: Described>(path: &Path) -> Result<(Header<C>, BTreeMap<String, Tensor>)> {
     let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
     match parse(path, &bytes)? {
         (Some(header), tensors) => Ok((header, tensors)),
-        (None, _) => Err(Error::file(path, "has no `score-nets` metadata: not a checkpoint")),
+        (None, _) => {
+            let reason = format!("has no `{}` metadata: not a checkpoint", C::ENTRY);
+            Err(Error::file(path, reason))
+        }
     }
 }
 
+/// Configuration and weights of one of our own files; the averaged weights of a training checkpoint that has them.
+pub(crate) fn read_weights<C: Described>(path: &Path) -> Result<(C, BTreeMap<String, Tensor>)> {
+    let (header, tensors) = read_own::<C>(path)?;
+    Ok(weights(header, tensors))
+}
+
+/// The weights among the tensors of a file: averages, where a training checkpoint has them.
+fn weights<C>(
+    header: Header<C>,
+    tensors: BTreeMap<String, Tensor>,
+) -> (C, BTreeMap<String, Tensor>) {
+    if header.train.is_none() {
+        return (header.config, tensors);
+    }
+    let mut weights = strip(&tensors, group::NET);
+    weights.extend(strip(&tensors, group::EMA));
+    (header.config, weights)
+}
+
+/// The kind of one of our own files: its metadata entry.
+pub(crate) fn kind(path: &Path) -> Option<&'static str> {
+    let mut start = Vec::new();
+    let mut file = std::fs::File::open(path).ok()?.take(HEADER_LIMIT);
+    file.read_to_end(&mut start).ok()?;
+    let length = u64::from_le_bytes(*start.first_chunk()?) as usize;
+    let json = start.get(8..8_usize.checked_add(length)?)?;
+    let header: serde_json::Value = serde_json::from_slice(json).ok()?;
+    let entries = header.get("__metadata__")?;
+    ENTRIES.into_iter().find(|entry| entries.get(entry).is_some())
+}
+
+/// No header is longer.
+const HEADER_LIMIT: u64 = 100_000_000;
+
 type Parsed<C> = (Option<Header<C>>, BTreeMap<String, Tensor>);
 
-fn parse<C: Serialize + DeserializeOwned + Clone>(path: &Path, bytes: &[u8]) -> Result<Parsed<C>> {
+fn parse<C: Described>(path: &Path, bytes: &[u8]) -> Result<Parsed<C>> {
     let broken = |e| Error::file(path, format!("not a complete safetensors file: {e}"));
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
     let entries = metadata.metadata().as_ref();
-    let header = match entries.and_then(|m| m.get(ENTRY)) {
+    let entry = C::ENTRY;
+    let header = match entries.and_then(|m| m.get(entry)) {
         None => {
+            if let Some(other) =
+                ENTRIES.iter().find(|e| entries.is_some_and(|m| m.contains_key(**e)))
+            {
+                let reason = format!("is a `{other}` file, where a `{entry}` file was expected");
+                return Err(Error::file(path, reason));
+            }
             // Without its name our header would be no more than a remark on somebody else's network.
             let ours = |(_, text): &(&String, &String)| text.starts_with("{\"format\":");
             if let Some((name, _)) = entries.and_then(|m| m.iter().find(ours)) {
                 let reason =
-                    format!("its metadata are damaged: `{name}` where `{ENTRY}` should be");
+                    format!("its metadata are damaged: `{name}` where `{entry}` should be");
                 return Err(Error::file(path, reason));
             }
             None
         }
         Some(json) => {
             let header: Header<C> = serde_json::from_str(json)
-                .map_err(|e| Error::file(path, format!("bad `score-nets` metadata: {e}")))?;
+                .map_err(|e| Error::file(path, format!("bad `{entry}` metadata: {e}")))?;
             if header.format != 1 {
                 let reason = format!("format {} is not known to this version", header.format);
                 return Err(Error::file(path, reason));
@@ -205,7 +282,7 @@ pub(crate) fn floats<T, const N: usize>(bytes: &[u8], read: fn([u8; N]) -> T) ->
 }
 
 /// Writes tensors, in order of name, to a temporary file that then takes the name.
-pub(crate) fn write<C: Serialize + Clone>(
+pub(crate) fn write<C: Described>(
     path: &Path,
     tensors: &[(String, Tensor)],
     header: &Header<C>,
@@ -234,12 +311,12 @@ pub(crate) fn write<C: Serialize + Clone>(
     let checksum = Some(header.checksum(&views).map_err(|e| fail(&e))?);
     let header = Header { checksum, ..header.clone() };
     let json = serde_json::to_string(&header).map_err(|e| fail(&e))?;
-    let metadata = HashMap::from([(ENTRY.to_string(), json)]);
+    let metadata = HashMap::from([(C::ENTRY.to_string(), json)]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fail(&e))?;
     atomic::write(path, &bytes)
 }
 
-/// The configuration of published weights, which come without one: an Ornstein-Uhlenbeck process,
+/// The configuration of the published weights, which come without one: an Ornstein-Uhlenbeck process,
 /// softplus with `beta = 100`, inputs `(t, x)`, layers `input`, `hidden1`, ..., `output`.
 fn infer(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<NetConfig> {
     let dims = |name: &str| match tensors.get(name).map(Tensor::dims) {

@@ -3,12 +3,13 @@
 
 /// A pickled value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// Anything that does not matter here.
     Other,
     Int(i64),
     Str(String),
     Tuple(Vec<Value>),
+    List(Vec<Value>),
     Dict(Vec<(Value, Value)>),
     Global(String),
     /// An object with its state.
@@ -23,7 +24,7 @@ pub(super) enum Value {
 
 /// A tensor as a view into a storage.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct TensorRef {
+pub(crate) struct TensorRef {
     pub(super) kind: String,
     pub(super) key: String,
     pub(super) offset: usize,
@@ -130,6 +131,17 @@ impl Machine {
         Ok(())
     }
 
+    /// Puts items at the end of the list below them, whose own depth they add to.
+    fn append(&mut self, items: Vec<Value>) -> Result<()> {
+        for item in &items {
+            self.left = weigh(item, DEEPEST - 1, self.left)?;
+        }
+        if let Some(Value::List(list)) = self.stack.last_mut() {
+            list.extend(items);
+        }
+        Ok(())
+    }
+
     fn tuple(&mut self, n: usize) -> Result<()> {
         let at = self.stack.len().checked_sub(n).ok_or("the pickle's stack runs empty")?;
         let items = self.stack.split_off(at);
@@ -148,7 +160,9 @@ fn weigh(value: &Value, depth: usize, left: usize) -> Result<usize> {
     let left = left.checked_sub(size_of::<Value>() + own).ok_or(TOO_MUCH)?;
     let depth = depth.checked_sub(1).ok_or("the pickle is too deep")?;
     match value {
-        Value::Tuple(items) => items.iter().try_fold(left, |left, v| weigh(v, depth, left)),
+        Value::Tuple(items) | Value::List(items) => {
+            items.iter().try_fold(left, |left, v| weigh(v, depth, left))
+        }
         Value::Dict(entries) => {
             entries.iter().try_fold(left, |left, (k, v)| weigh(v, depth, weigh(k, depth, left)?))
         }
@@ -171,9 +185,21 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value> {
             b'0' => drop(m.pop()?),
             b'2' => m.push(m.stack.last().cloned().ok_or("the pickle's stack runs empty")?)?,
             b'N' | 0x88 | 0x89 => m.stack.push(Value::Other),
-            b']' | 0x8f => m.stack.push(Value::Other),
-            b'a' => drop(m.pop()?),
-            b'e' | 0x90 => drop(m.pop_to_mark()?),
+            b']' => m.stack.push(Value::List(vec![])),
+            0x8f => m.stack.push(Value::Other),
+            b'a' => {
+                let item = m.pop()?;
+                m.append(vec![item])?;
+            }
+            b'e' => {
+                let items = m.pop_to_mark()?;
+                m.append(items)?;
+            }
+            b'l' => {
+                let items = m.pop_to_mark()?;
+                m.push(Value::List(items))?;
+            }
+            0x90 => drop(m.pop_to_mark()?),
             b'K' => push_int(&mut r, &mut m, 1)?,
             b'M' => push_int(&mut r, &mut m, 2)?,
             b'J' => {
@@ -296,7 +322,7 @@ fn storage(id: Value) -> Result<Value> {
 
 fn tensor(args: &[Value]) -> Result<Value> {
     let sizes = |v: &Value| match v {
-        Value::Tuple(items) => {
+        Value::Tuple(items) | Value::List(items) => {
             items.iter().map(|i| index(i).ok_or("a tensor with a bad size".to_string())).collect()
         }
         _ => Err("a tensor without sizes".to_string()),

@@ -11,41 +11,71 @@ use super::{
 
 type Result<T> = std::result::Result<T, String>;
 
+/// A PyTorch archive: what it describes, and the numbers beside it.
+pub(crate) struct Torch<'a> {
+    archive: Archive<'a>,
+    folder: String,
+    pub(crate) root: Value,
+    storages: HashMap<String, &'a [u8]>,
+    /// Tensors may share a storage, but not so many that a small file fills the memory.
+    left: usize,
+}
+
+impl<'a> Torch<'a> {
+    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self> {
+        let archive = Archive::open(bytes)?;
+        let description = archive.find("/data.pkl");
+        let description = description.ok_or("not a PyTorch archive: no member `data.pkl`")?;
+        let folder = description.trim_end_matches("data.pkl").to_string();
+        if let Ok(order) = archive.read(&format!("{folder}byteorder"))
+            && order != b"little"
+        {
+            return Err("the archive's numbers are not little-endian".into());
+        }
+        let root = parse(archive.read(description)?)?;
+        Ok(Self { archive, folder, root, storages: HashMap::new(), left: bytes.len() })
+    }
+
+    /// The numbers of a tensor; those of two bytes widened to f32, integers to f64.
+    pub(crate) fn tensor(&mut self, name: &str, r: &TensorRef) -> Result<Tensor> {
+        let raw = match self.storages.get(&r.key) {
+            Some(raw) => *raw,
+            None => self.archive.read(&format!("{}data/{}", self.folder, r.key))?,
+        };
+        self.storages.insert(r.key.clone(), raw);
+        let half = |b| half::f16::from_le_bytes(b).to_f32();
+        let brain = |b| half::bf16::from_le_bytes(b).to_f32();
+        let tensor = match r.kind.as_str() {
+            "torch.FloatStorage" => view(name, r, raw, f32::from_le_bytes)?,
+            "torch.DoubleStorage" => view(name, r, raw, f64::from_le_bytes)?,
+            "torch.HalfStorage" => view(name, r, raw, half)?,
+            "torch.BFloat16Storage" => view(name, r, raw, brain)?,
+            "torch.LongStorage" => view(name, r, raw, |b| i64::from_le_bytes(b) as f64)?,
+            "torch.IntStorage" => view(name, r, raw, |b| f64::from(i32::from_le_bytes(b)))?,
+            "torch.ByteStorage" | "torch.BoolStorage" => {
+                view(name, r, raw, |[b]: [u8; 1]| f64::from(b))?
+            }
+            kind => return Err(format!("tensor `{name}` is a {kind}, not f32 or f64")),
+        };
+        self.left = self.left.checked_sub(tensor.elem_count()).ok_or_else(|| {
+            format!("the tensors up to `{name}` hold more values than the archive has bytes")
+        })?;
+        Ok(tensor)
+    }
+}
+
 /// The parameters of a pickled module, or the tensors of a `state_dict`, by dotted name.
 pub(super) fn read(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
-    let archive = Archive::open(bytes)?;
-    let description = archive.find("/data.pkl");
-    let description = description.ok_or("not a PyTorch archive: no member `data.pkl`")?;
-    let folder = description.trim_end_matches("data.pkl");
-    if let Ok(order) = archive.read(&format!("{folder}byteorder"))
-        && order != b"little"
-    {
-        return Err("the archive's numbers are not little-endian".into());
-    }
-    let description = parse(archive.read(description)?)?;
+    let mut file = Torch::open(bytes)?;
+    let root = std::mem::replace(&mut file.root, Value::Other);
     let mut refs = Vec::new();
-    collect(&description, "", &mut { MOST }, &mut refs)?;
+    collect(&root, "", &mut { MOST }, &mut refs)?;
     if refs.is_empty() {
         return Err("the archive describes no tensors".into());
     }
     let mut tensors = BTreeMap::new();
-    let mut storages = HashMap::new();
-    // Tensors may share a storage, but not so many that a small file fills the memory.
-    let mut left = bytes.len();
     for (name, r) in refs {
-        let raw = match storages.get(&r.key) {
-            Some(raw) => *raw,
-            None => archive.read(&format!("{folder}data/{}", r.key))?,
-        };
-        storages.insert(&r.key, raw);
-        let tensor = match r.kind.as_str() {
-            "torch.FloatStorage" => view(&name, r, raw, f32::from_le_bytes)?,
-            "torch.DoubleStorage" => view(&name, r, raw, f64::from_le_bytes)?,
-            kind => return Err(format!("tensor `{name}` is a {kind}, not f32 or f64")),
-        };
-        left = left.checked_sub(tensor.elem_count()).ok_or_else(|| {
-            format!("the tensors up to `{name}` hold more values than the archive has bytes")
-        })?;
+        let tensor = file.tensor(&name, r)?;
         tensors.insert(name, tensor);
     }
     Ok(tensors)
@@ -96,7 +126,7 @@ fn view<T: candle_core::WithDType, const N: usize>(
     name: &str,
     r: &TensorRef,
     storage: &[u8],
-    read: fn([u8; N]) -> T,
+    read: impl Fn([u8; N]) -> T,
 ) -> Result<Tensor> {
     let storage = storage.as_chunks::<N>().0;
     let fail = |what: &str| format!("tensor `{name}` {what}");
