@@ -108,10 +108,14 @@ impl Gradients {
     /// # Errors
     /// Whatever candle fails with.
     pub fn norm(&self) -> Result<f64> {
-        let mut sum = 0.0;
-        for g in self.0.iter().flatten() {
-            sum += g.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        let square = |g: &Tensor| g.sqr()?.sum_all()?.to_dtype(DType::F64);
+        let squares =
+            self.0.iter().flatten().map(square).collect::<candle_core::Result<Vec<_>>>()?;
+        if squares.is_empty() {
+            return Ok(0.0);
         }
-        Ok(sum.sqrt())
+        // The host waits for the device once.
+        let squares = Tensor::stack(&squares, 0)?.to_vec1::<f64>()?;
+        Ok(squares.iter().sum::<f64>().sqrt())
     }
 }

@@ -1,33 +1,46 @@
 //! Score networks on candle: networks with exact input derivatives, their training and their files.
 
 mod activation;
+mod architecture;
 pub mod atomic;
 mod backend;
+pub mod checkpoint;
 mod config;
 mod error;
 pub mod fused;
 mod gradients;
 mod io;
 mod jet;
+pub mod layers;
 mod mlp;
+mod model;
 mod net;
 mod network;
+pub mod ops;
 mod parameters;
+mod residual_mlp;
 mod time;
 mod train;
+pub mod unet;
 
 pub use activation::Activation;
+pub use architecture::Architecture;
 pub use backend::Backend;
 pub use config::{Base, NetConfig, Output, TimeEmbedding, TimeFeature};
 pub use error::{Error, Result};
 pub use gradients::Gradients;
-pub use io::inspect_pickle;
+pub use io::{Described, inspect_pickle};
 pub use jet::Jet;
+pub use model::{Build, Denoising, Given, ModelConfig, Quantity, Samples, ScoreModel};
 pub use net::{GraphDerivatives, Kernels, OperatorRow, RowOperator, ScoreJacobian, ScoreNet};
 pub use network::{Condition, Network, Training, Vjp, check_inputs, jvp, vjp};
 pub use parameters::Parameters;
+pub use residual_mlp::{ResidualMlp, ResidualMlpConfig};
 pub use train::{
-    AdamConfig, DataSource, Draws, Dsm, EmaConfig, FnSource, Model, Objective, Optimiser, Outcome,
-    Phase, Progress, Proposal, Schedule, ScoreBatch, SoapConfig, Tails, TimeLaw, TrainConfig,
-    Trainer, Weighting, as_share,
+    AdamConfig, Averages, Coupling, DataSource, Draws, Dsm, EmaConfig, EmaProfile, FnSource,
+    Independent, LogVariance, Model, Objective, Optimiser, Outcome, Phase, Progress, Proposal,
+    Reconstruction, Reduction, Schedule, ScoreBatch, SigmaData, Snapshot, SoapConfig, Tails,
+    TimeLaw, TrainConfig, Trainer, VarianceFactor, Weighting, as_share, combine,
+    importance_integral, log_variance, power_gamma, power_sigma_rel, reconstruction, sigma_data,
+    variance_factor,
 };

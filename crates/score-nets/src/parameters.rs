@@ -24,8 +24,8 @@ use crate::{Backend, Error, Result};
 ///
 /// A network is built from a [`VarBuilder`], candle-nn's own, over one of the sources of this type:
 /// [`Parameters::fresh`] for initial values drawn under a key, [`Parameters::from_tensors`] for those of a
-/// file, [`Parameters::live`] and [`Parameters::detached`] for another network around the same values. They all
-/// share storage: [`Parameters::set`] changes every network built from them.
+/// file, [`Parameters::live`] and [`Parameters::detached`] for another network around the same values. They
+/// all share storage: [`Parameters::set`] changes every network built from them.
 ///
 /// ```
 /// use candle_core::Tensor;
@@ -53,7 +53,8 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Parameters with initial values under `key`, of whatever `build` asks for; it returns the names of buffers.
+    /// Parameters with initial values under `key`, of whatever `build` asks for; it returns the names of
+    /// buffers.
     ///
     /// The value of a parameter is a function of `key`, its name and its shape alone: a new layer leaves the
     /// others as they were.
@@ -72,8 +73,8 @@ impl Parameters {
     /// Parameters with the values of `tensors`, which must be what `build` asks for and nothing else.
     ///
     /// # Errors
-    /// [`Error::File`], with `path`, that lists every tensor that is missing, superfluous, of another shape or not
-    /// finite; whatever `build` fails with.
+    /// [`Error::File`], with `path`, that lists every tensor that is missing, superfluous, of another shape
+    /// or not finite; whatever `build` fails with.
     pub fn from_tensors(
         tensors: &BTreeMap<String, Tensor>,
         path: &Path,
@@ -84,8 +85,9 @@ impl Parameters {
             collect(Source::Given(tensors.clone()), backend, build)?;
         faults.superfluous = tensors.keys().filter(|n| !wanted.contains_key(*n)).cloned().collect();
         for (name, tensor) in &wanted {
-            if !all_finite(tensor)? {
-                faults.not_finite.push(name.clone());
+            let given = tensors.get(name).is_some_and(|t| t.dims() == tensor.dims());
+            if given && let Some((i, value)) = not_finite(tensor)? {
+                faults.not_finite.push(format!("{name} ({value} at element {i})"));
             }
         }
         match faults.text() {
@@ -167,6 +169,24 @@ impl Parameters {
         }
     }
 
+    /// Gives a tensor that is not trained its values; they are converted to the backend. Networks built
+    /// before keep the old ones.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for an unknown name, [`Error::Shape`] for another shape.
+    pub fn set_buffer(&mut self, name: &str, values: &Tensor) -> Result<()> {
+        let Some(buffer) = self.buffers.get_mut(name) else {
+            return Err(Error::setting("buffer", name, "the network has none of this name"));
+        };
+        if values.dims() != buffer.dims() {
+            let (expected, found) = (buffer.dims().to_vec(), values.dims().to_vec());
+            return Err(Error::Shape { what: format!("buffer `{name}`"), expected, found });
+        }
+        *buffer = self.backend.place(values)?.detach();
+        self.version.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
     /// As [`Parameters::set`], by place in the order of names.
     ///
     /// # Errors
@@ -204,11 +224,6 @@ impl Parameters {
     pub fn state(&self) -> BTreeMap<String, Tensor> {
         let vars = self.vars.iter().map(|(n, v)| (n.clone(), v.as_detached_tensor()));
         vars.chain(self.buffers.iter().map(|(n, t)| (n.clone(), t.clone()))).collect()
-    }
-
-    /// Copies of the trained values, in order of name.
-    pub(crate) fn copies(&self) -> Result<Vec<Tensor>> {
-        self.vars.iter().map(|(_, v)| Ok(v.as_detached_tensor().copy()?)).collect()
     }
 
     /// The same parameters with values of their own, on another backend.
@@ -321,7 +336,10 @@ impl SimpleBackend for Maker {
             }
             return Ok(tensor);
         }
-        let zeros = |shape: &Shape| Tensor::zeros(shape, self.backend.dtype, &self.backend.device);
+        // One number seen many times: what does not fit may be of any size.
+        let zeros = |shape: &Shape| {
+            Tensor::zeros((), self.backend.dtype, &self.backend.device)?.broadcast_as(shape)
+        };
         let tensor = match &self.source {
             Source::Fresh(key) => {
                 let values = initial(key.fold(name_number(name)), init, &shape);
@@ -441,8 +459,13 @@ fn gain(of: NonLinearity) -> f64 {
     }
 }
 
-fn all_finite(tensor: &Tensor) -> Result<bool> {
+/// The first element that is no finite number.
+fn not_finite(tensor: &Tensor) -> Result<Option<(usize, f64)>> {
     // x - x is zero exactly for what is finite.
-    let zero = (tensor - tensor)?.abs()?.sum_all()?.to_dtype(DType::F64)?;
-    Ok(zero.to_scalar::<f64>()? == 0.0)
+    let zero = tensor.sub(tensor)?.abs()?.sum_all()?.to_dtype(DType::F64)?;
+    if zero.to_scalar::<f64>()? == 0.0 {
+        return Ok(None);
+    }
+    let values = tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    Ok(values.into_iter().enumerate().find(|(_, v)| !v.is_finite()))
 }

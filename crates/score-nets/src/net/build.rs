@@ -6,7 +6,12 @@ use candle_core::{DType, Device, Tensor};
 use sde_core::Key;
 
 use super::ScoreNet;
-use crate::{Backend, Error, Kernels, NetConfig, Parameters, Result, io, mlp::Mlp, time::TimeMap};
+use crate::{
+    Backend, Error, Kernels, NetConfig, Parameters, Result,
+    io::{self, Nameless},
+    mlp::Mlp,
+    time::TimeMap,
+};
 
 impl ScoreNet {
     /// A network with fresh weights and biases, uniform on `+-1/sqrt(fan-in)` under `key`.
@@ -31,16 +36,15 @@ impl ScoreNet {
         Self::from_tensors(config, &tensors, dtype, device, Path::new("<fresh>"))
     }
 
-    /// Opens a network: one saved by this crate, the published safetensors of the ODE-SDE-gap
-    /// study, or its original PyTorch files (`torch.save` of a whole module).
+    /// Opens a network that was saved or trained by this crate (the average of a training checkpoint that has one).
     ///
     /// # Errors
-    /// [`Error::File`] with the file, and the offending tensor where there is one.
+    /// [`Error::File`] with the file, and the offending tensor where there is one; for weights that do not say which
+    /// network they belong to.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let (config, tensors) = io::read_net(path)?;
-        let dtype = tensors.values().next().map_or(DType::F32, Tensor::dtype);
-        Self::from_tensors(config, &tensors, dtype, &Device::Cpu, path)
+        let (config, tensors) = io::read_net(path, Nameless::Refused)?;
+        Self::from_tensors(config, &tensors, dtype_of(&tensors), &Device::Cpu, path)
     }
 
     /// As [`ScoreNet::open`], from the content of a file.
@@ -48,10 +52,21 @@ impl ScoreNet {
     /// # Errors
     /// As [`ScoreNet::open`], with `<bytes>` for the file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::from_content(bytes, Nameless::Refused)
+    }
+
+    /// As [`ScoreNet::open_published`], from the content of a file.
+    ///
+    /// # Errors
+    /// As [`ScoreNet::open_published`], with `<bytes>` for the file.
+    pub fn from_published_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::from_content(bytes, Nameless::Published)
+    }
+
+    fn from_content(bytes: &[u8], nameless: Nameless) -> Result<Self> {
         let path = Path::new("<bytes>");
-        let (config, tensors) = io::read_bytes(path, bytes)?;
-        let dtype = tensors.values().next().map_or(DType::F32, Tensor::dtype);
-        Self::from_tensors(config, &tensors, dtype, &Device::Cpu, path)
+        let (config, tensors) = io::read_bytes(path, bytes, nameless)?;
+        Self::from_tensors(config, &tensors, dtype_of(&tensors), &Device::Cpu, path)
     }
 
     /// As [`ScoreNet::open`], converted to an element type on a device.
@@ -60,7 +75,22 @@ impl ScoreNet {
     /// As [`ScoreNet::open`].
     pub fn open_as(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<Self> {
         let path = path.as_ref();
-        let (config, tensors) = io::read_net(path)?;
+        let (config, tensors) = io::read_net(path, Nameless::Refused)?;
+        Self::from_tensors(config, &tensors, dtype, device, path)
+    }
+
+    /// As [`ScoreNet::open_as`], and weights that do not say which network they belong to are those of a network of
+    /// the ODE-SDE-gap study: softplus with `beta = 100` under the Ornstein-Uhlenbeck process, as safetensors or in
+    /// its original PyTorch files (`torch.save` of a whole module).
+    ///
+    /// # Errors
+    /// As [`ScoreNet::open`].
+    ///
+    /// # Reference
+    /// Deveney et al. 2025, arXiv 2311.15996.
+    pub fn open_published(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<Self> {
+        let path = path.as_ref();
+        let (config, tensors) = io::read_net(path, Nameless::Published)?;
         Self::from_tensors(config, &tensors, dtype, device, path)
     }
 
@@ -71,7 +101,7 @@ impl ScoreNet {
     /// unchanged.
     pub fn load(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let (_, tensors) = io::read_net(path)?;
+        let (_, tensors) = io::read_net(path, Nameless::Published)?;
         self.set_tensors(&tensors, path)
     }
 
@@ -142,4 +172,9 @@ impl ScoreNet {
             fused: RwLock::new(None),
         })
     }
+}
+
+/// The element type of a file's tensors.
+fn dtype_of(tensors: &BTreeMap<String, Tensor>) -> DType {
+    tensors.values().next().map_or(DType::F32, Tensor::dtype)
 }

@@ -92,11 +92,3 @@ pub struct EmaConfig {
     #[serde(default)]
     pub warmup: bool,
 }
-
-impl EmaConfig {
-    /// The decay at update `n` (the first is 0).
-    pub(crate) fn at(&self, n: u64) -> f64 {
-        let n = n as f64;
-        if self.warmup { self.decay.min((1.0 + n) / (10.0 + n)) } else { self.decay }
-    }
-}

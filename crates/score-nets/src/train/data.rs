@@ -2,7 +2,7 @@
 
 use sde_core::Key;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// A distribution of data, sampled by key and row.
 pub trait DataSource: Send + Sync {
@@ -16,6 +16,20 @@ pub trait DataSource: Send + Sync {
     /// # Errors
     /// Whatever the source fails with.
     fn fill(&self, key: Key, first_row: u64, out: &mut [f64]) -> Result<()>;
+
+    /// Number of classes; 0 for data without labels.
+    fn n_classes(&self) -> usize {
+        0
+    }
+
+    /// Writes the classes of the rows that [`DataSource::fill`] writes.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for data without labels; whatever the source fails with.
+    fn fill_labels(&self, key: Key, first_row: u64, out: &mut [u32]) -> Result<()> {
+        let _ = (key, first_row, out);
+        Err(Error::Unsupported { what: "a batch with labels", needs: "data with labels".into() })
+    }
 }
 
 /// A [`DataSource`] made of a function.

@@ -4,40 +4,15 @@ use std::{ops::Range, sync::Arc};
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use sde_core::{Key, Lattice, Sde};
-use serde::{Deserialize, Serialize};
+use sde_core::{Key, Lattice};
 
-use super::{DataSource, Draws, Objective, Proposal, Tails, TimeLaw, as_share};
+use super::{DataSource, Draws, Objective, Proposal, Tails, TimeLaw, Weighting, as_share};
 use crate::{Error, Gradients, Result, ScoreNet};
 
 /// Rows that one piece of host work takes at a time; a loss does not depend on it.
 const ROWS_A_TASK: usize = 512;
 /// Rows that one graph of tensor operations takes at a time.
 const ROWS_A_GRAPH: usize = 16_384;
-
-/// The weight `lambda(t)` of a time in the loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Weighting {
-    /// 1.
-    #[default]
-    One,
-    /// `sigma(t)^2`: the squared error of the predicted noise.
-    SigmaSquared,
-    /// `g(t)^2`: a bound on the likelihood.
-    DiffusionSquared,
-}
-
-impl Weighting {
-    /// `lambda(t)`.
-    pub fn at(&self, sde: &dyn Sde, t: f64) -> f64 {
-        match self {
-            Self::One => 1.0,
-            Self::SigmaSquared => sde.marginal(t).sigma.powi(2),
-            Self::DiffusionSquared => sde.diffusion_squared(t),
-        }
-    }
-}
 
 /// A batch of regression targets for the score, on the host.
 ///

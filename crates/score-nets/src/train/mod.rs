@@ -1,26 +1,44 @@
 //! Training: data, losses, optimiser, loop.
 
 mod adam;
+mod coupling;
 mod data;
 mod draws;
 mod dsm;
+mod ema;
+mod importance;
+mod laws;
+mod log_variance;
 mod objective;
 mod optimiser;
+mod reduction;
 mod schedule;
+mod sigma_data;
 mod soap;
 mod tails;
 mod time_law;
 mod trainer;
+mod weighting;
 
 pub use adam::{AdamConfig, EmaConfig};
+pub use coupling::{Coupling, Independent};
 pub use data::{DataSource, FnSource};
 pub use draws::Draws;
-pub use dsm::{Dsm, ScoreBatch, Weighting};
+pub use dsm::{Dsm, ScoreBatch};
+pub use ema::{
+    Averages, EmaProfile, Reconstruction, Snapshot, combine, power_gamma, power_sigma_rel,
+    reconstruction,
+};
+pub use importance::{VarianceFactor, importance_integral, variance_factor};
+pub use log_variance::{LogVariance, log_variance};
 pub use objective::{Model, Objective, as_share};
 pub use optimiser::Optimiser;
+pub use reduction::Reduction;
 pub use schedule::{Phase, Schedule};
+pub use sigma_data::{SigmaData, sigma_data};
 pub use soap::SoapConfig;
 pub use tails::Tails;
 pub use time_law::{Proposal, TimeLaw};
 pub(crate) use trainer::TrainState;
 pub use trainer::{Outcome, Progress, TrainConfig, Trainer};
+pub use weighting::Weighting;

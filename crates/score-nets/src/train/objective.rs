@@ -2,16 +2,14 @@
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
+use crate::{Backend, Gradients, Parameters, Result, ScoreNet, io::Described};
 use candle_core::Tensor;
 use sde_core::Key;
-use serde::{Serialize, de::DeserializeOwned};
-
-use crate::{Backend, Gradients, Parameters, Result, ScoreNet};
 
 /// Anything with parameters that can be trained, written to a file and made again from it.
 pub trait Model: Send + Sync + Sized {
     /// What a file says about the model beside its tensors.
-    type Config: Serialize + DeserializeOwned + Clone + Send + Sync;
+    type Config: Described;
 
     /// What a file says about the model beside its tensors.
     fn config(&self) -> Self::Config;
@@ -30,7 +28,13 @@ pub trait Model: Send + Sync + Sized {
         path: &Path,
     ) -> Result<Self>;
 
-    /// A model of the same kind with values of its own.
+    /// A model of the same kind, built by the same code, with the values of `tensors`.
+    ///
+    /// # Errors
+    /// [`crate::Error::File`] when they do not fit.
+    fn with_values(&self, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<Self>;
+
+    /// The same model with a copy of the values.
     ///
     /// # Errors
     /// Whatever candle fails with.
@@ -58,6 +62,13 @@ impl Model for ScoreNet {
         path: &Path,
     ) -> Result<Self> {
         ScoreNet::from_tensors(config, tensors, backend.dtype, &backend.device, path)
+    }
+
+    fn with_values(&self, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<Self> {
+        let backend = ScoreNet::parameters(self).backend();
+        let config = ScoreNet::config(self).clone();
+        ScoreNet::from_tensors(config, tensors, backend.dtype, &backend.device, path)?
+            .with_kernels(self.kernels())
     }
 
     fn duplicate(&self) -> Result<Self> {

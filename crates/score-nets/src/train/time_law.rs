@@ -1,8 +1,9 @@
 //! The law of the training times.
 
-use sde_core::Sde;
+use sde_core::{Level, Sde};
 use serde::{Deserialize, Serialize};
 
+use super::laws::{self, Normal};
 use crate::{Error, Result};
 
 /// How training times are distributed.
@@ -23,9 +24,12 @@ pub enum TimeLaw {
         /// Second shape parameter.
         b: f64,
     },
-    /// Uniform in `lambda = log(alpha / sigma)` between `t_min` and `T`: density proportional to
-    /// `g^2 / sigma^2`, so that the weighting `sigma^2` has the expectation of the likelihood
-    /// weighting `g^2` under [`TimeLaw::Uniform`], up to a constant and with less variance.
+    /// Uniform in `lambda = log(alpha / sigma)` between `t_min` and `T`: density
+    /// `g^2 / (sigma^2 Z)`, `Z = 2 (lambda(t_min) - lambda(T))` ([`super::importance_integral`]), so
+    /// that the weighting `sigma^2` has the expectation of the likelihood weighting `g^2` under
+    /// [`TimeLaw::Uniform`], up to a constant and with less variance: the importance sampling of
+    /// continuous time. `Z`, the distribution function and its inverse are closed forms wherever
+    /// lambda and its inverse are, which is every SDE of `sde-core`.
     ///
     /// # Reference
     /// Song, Durkan, Murray, Ermon 2021, arXiv 2101.09258, section 4.4.
@@ -36,14 +40,62 @@ pub enum TimeLaw {
         /// The time below which it is uniform.
         shift: f64,
     },
+    /// `log(sigma / alpha)` is normal, cut to `[t_min, T]`.
+    ///
+    /// # Reference
+    /// Karras et al. 2022, arXiv 2206.00364, table 1 (-1.2 and 1.2); EDM2, arXiv 2312.02696 (-0.4 and 1).
+    LogNormal {
+        /// Its mean.
+        mean: f64,
+        /// Its standard deviation.
+        std: f64,
+    },
+    /// `log(t / (T - t))` is normal, cut to `[t_min, T]`.
+    ///
+    /// # Reference
+    /// Esser et al. 2024, arXiv 2403.03206, equation 19 (0 and 1).
+    LogitNormal {
+        /// Its mean.
+        mean: f64,
+        /// Its standard deviation.
+        std: f64,
+    },
+    /// `t / T = u + scale (u - sin^2(pi u / 2))` of a uniform `u`, cut to `[t_min, T]`: more (or, for
+    /// a negative scale, fewer) times in the middle.
+    ///
+    /// # Reference
+    /// Esser et al. 2024, equation 20 (1.29).
+    Mode {
+        /// From -1 to `2 / (pi - 2)`.
+        scale: f64,
+    },
+    /// `alpha / sigma = cot(pi u / 2)` of a uniform `u` on straight paths: density
+    /// `(2 / pi) / (1 - 2 t + 2 t^2)` with `t` in units of `T`, cut to `[t_min, T]`.
+    ///
+    /// # Reference
+    /// Esser et al. 2024, equation 21.
+    CosMap,
+    /// Uniform over the steps `T / n, 2 T / n, ..., T` that are not below `t_min`: those of DDPM, for
+    /// [`sde_core::Discrete`] with its own number of steps.
+    Steps {
+        /// Number of steps.
+        n: u32,
+    },
+    /// Uniform over the levels `0, T / (n - 1), ..., T` that are not below `t_min`: those of score
+    /// matching with Langevin dynamics, for [`sde_core::Ve`].
+    Levels {
+        /// Number of levels.
+        n: u32,
+    },
 }
 
 impl TimeLaw {
     /// Checks every constant, for times from `t_min` to `horizon`.
     ///
     /// # Errors
-    /// [`Error::Setting`] for the exponents of a Beta law outside `[0.01, 100]` and for a shift
-    /// that is negative, not finite, or so large that the law is uniform.
+    /// [`Error::Setting`] for the exponents of a Beta law outside `[0.01, 100]`, for a shift that is
+    /// negative, not finite, or so large that the law is uniform, for a normal law without width, for
+    /// a mode that turns time around, and for too few steps.
     pub fn validate(&self, t_min: f64, horizon: f64) -> Result<()> {
         match *self {
             Self::Uniform | Self::LogSnr => Ok(()),
@@ -60,6 +112,13 @@ impl TimeLaw {
                 let reason = "leaves nothing of the logarithm: use the uniform law";
                 Err(Error::setting("shift", format!("{shift:?}"), reason))
             }
+            Self::LogNormal { mean, std } | Self::LogitNormal { mean, std } => {
+                Normal { mean, std }.validate()
+            }
+            Self::Mode { scale } => laws::validate_mode(scale),
+            Self::CosMap => Ok(()),
+            Self::Steps { n } => laws::steps(n, 1, t_min, horizon).map(|_| ()),
+            Self::Levels { n } => laws::steps(n, 0, t_min, horizon).map(|_| ()),
         }
     }
 
@@ -74,7 +133,7 @@ impl TimeLaw {
             Self::Uniform => Ok(t_min + (horizon - t_min) * u),
             Self::Beta { a, b } => Ok(t_min + horizon * beta_quantile(a, b, u)?),
             Self::LogSnr => {
-                let (start, end) = (sde.half_log_snr(t_min), sde.half_log_snr(horizon));
+                let (start, end) = lambda_ends(sde, t_min)?;
                 let lambda = start + (end - start) * u;
                 Ok(sde.time_of_half_log_snr(lambda)?.clamp(t_min, horizon))
             }
@@ -82,13 +141,86 @@ impl TimeLaw {
                 let span = log_span(shift, t_min, horizon)?;
                 Ok((t_min + (t_min + shift) * (u * span).exp_m1()).min(horizon))
             }
+            Self::LogNormal { mean, std } => {
+                let ends = [t_min, horizon].map(|t| -sde.half_log_snr(t));
+                let log_ratio = Normal { mean, std }.between(ends)?.quantile(u);
+                Ok(sde.time_of_half_log_snr(-log_ratio)?.clamp(t_min, horizon))
+            }
+            Self::LogitNormal { mean, std } => {
+                let ends = [t_min, horizon].map(|t| laws::logit(t, horizon));
+                let logit = Normal { mean, std }.between(ends)?.quantile(u);
+                Ok((horizon / (1.0 + (-logit).exp())).clamp(t_min, horizon))
+            }
+            Self::Mode { scale } => {
+                laws::validate_mode(scale)?;
+                let first = laws::mode_inverse(scale, t_min / horizon);
+                let t = horizon * laws::mode(scale, first + (1.0 - first) * u);
+                Ok(t.clamp(t_min, horizon))
+            }
+            Self::CosMap => {
+                let first = laws::cos_map_cdf(t_min / horizon);
+                let t = horizon * laws::cos_map(first + (1.0 - first) * u);
+                Ok(t.clamp(t_min, horizon))
+            }
+            Self::Steps { n } => Ok(laws::steps(n, 1, t_min, horizon)?.at(u)),
+            Self::Levels { n } => Ok(laws::steps(n, 0, t_min, horizon)?.at(u)),
         }
+    }
+
+    /// The share of the law below `t`.
+    ///
+    /// ```
+    /// use score_nets::TimeLaw;
+    /// use sde_core::Vp;
+    /// let (law, sde) = (TimeLaw::LogNormal { mean: -1.2, std: 1.2 }, Vp::default());
+    /// let t = law.time(&sde, 1e-5, 0.3)?;
+    /// assert!((law.cdf(&sde, 1e-5, t)? - 0.3).abs() < 1e-12);
+    /// # Ok::<(), score_nets::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`TimeLaw::time`].
+    pub fn cdf(&self, sde: &dyn Sde, t_min: f64, t: f64) -> Result<f64> {
+        let horizon = sde.horizon();
+        let cut = |first: f64, at: f64| (at - first) / (1.0 - first);
+        let share = match *self {
+            Self::Uniform => (t - t_min) / (horizon - t_min),
+            Self::Beta { a, b } => {
+                positive_exponents(a, b)?;
+                let x = ((t - t_min) / horizon).clamp(0.0, 1.0);
+                statrs::function::beta::beta_reg(a, b, x)
+            }
+            Self::LogSnr => {
+                let (start, end) = lambda_ends(sde, t_min)?;
+                (start - sde.half_log_snr(t)) / (start - end)
+            }
+            Self::LogUniform { shift } => {
+                ((t - t_min) / (t_min + shift)).ln_1p() / log_span(shift, t_min, horizon)?
+            }
+            Self::LogNormal { mean, std } => {
+                let ends = [t_min, horizon].map(|t| -sde.half_log_snr(t));
+                Normal { mean, std }.between(ends)?.cdf(-sde.half_log_snr(t))
+            }
+            Self::LogitNormal { mean, std } => {
+                let ends = [t_min, horizon].map(|t| laws::logit(t, horizon));
+                Normal { mean, std }.between(ends)?.cdf(laws::logit(t, horizon))
+            }
+            Self::Mode { scale } => {
+                laws::validate_mode(scale)?;
+                let share = |t: f64| laws::mode_inverse(scale, t / horizon);
+                cut(share(t_min), share(t))
+            }
+            Self::CosMap => cut(laws::cos_map_cdf(t_min / horizon), laws::cos_map_cdf(t / horizon)),
+            Self::Steps { n } => laws::steps(n, 1, t_min, horizon)?.below(t),
+            Self::Levels { n } => laws::steps(n, 0, t_min, horizon)?.below(t),
+        };
+        Ok(share.clamp(0.0, 1.0))
     }
 
     /// The density of the law at a time `t` of its support.
     ///
     /// # Errors
-    /// As [`TimeLaw::time`].
+    /// As [`TimeLaw::time`]; for a law over steps, which has none.
     pub fn density(&self, sde: &dyn Sde, t_min: f64, t: f64) -> Result<f64> {
         let horizon = sde.horizon();
         Ok(match *self {
@@ -101,6 +233,29 @@ impl TimeLaw {
                 0.5 * sde.diffusion_squared(t) / (sigma * sigma * span)
             }
             Self::LogUniform { shift } => ((t + shift) * log_span(shift, t_min, horizon)?).recip(),
+            Self::LogNormal { mean, std } => {
+                let ends = [t_min, horizon].map(|t| -sde.half_log_snr(t));
+                let density = Normal { mean, std }.between(ends)?.density(-sde.half_log_snr(t));
+                density * 0.5 * Level::at(sde, t).snr_decay()
+            }
+            Self::LogitNormal { mean, std } => {
+                let ends = [t_min, horizon].map(|t| laws::logit(t, horizon));
+                let density = Normal { mean, std }.between(ends)?.density(laws::logit(t, horizon));
+                density * horizon / (t * (horizon - t))
+            }
+            Self::Mode { scale } => {
+                laws::validate_mode(scale)?;
+                let share = |t: f64| laws::mode_inverse(scale, t / horizon);
+                let left = 1.0 - share(t_min);
+                1.0 / (laws::mode_slope(scale, share(t)) * horizon * left)
+            }
+            Self::CosMap => {
+                let left = 1.0 - laws::cos_map_cdf(t_min / horizon);
+                laws::cos_map_density(t / horizon) / (horizon * left)
+            }
+            Self::Steps { n } | Self::Levels { n } => {
+                return Err(Error::setting("time law", format!("{n} steps"), "has no density"));
+            }
         })
     }
 }
@@ -172,6 +327,16 @@ impl Proposal {
         let (p, q) = (target.density(sde, t_min, t)?, self.law.density(sde, t_min, t)?);
         Ok((t, p / ((1.0 - self.share) * p + self.share * q)))
     }
+}
+
+/// `lambda(t_min)` and `lambda(T)`.
+pub(super) fn lambda_ends(sde: &dyn Sde, t_min: f64) -> Result<(f64, f64)> {
+    let (start, end) = (sde.half_log_snr(t_min), sde.half_log_snr(sde.horizon()));
+    if (start - end).is_finite() {
+        return Ok((start, end));
+    }
+    let reason = format!("log-SNR goes from {start} to {end} under {}: no uniform law", sde.name());
+    Err(Error::setting("t-min", t_min, reason))
 }
 
 /// `log((T + shift) / (t_min + shift))`.

@@ -10,7 +10,10 @@ use candle_core::{DType, Device, Tensor};
 use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
-use super::{EmaConfig, Model, Objective, Optimiser, Schedule, optimiser::OptimiserState};
+use super::{
+    Averages, EmaConfig, EmaProfile, Model, Objective, Optimiser, Schedule,
+    optimiser::OptimiserState,
+};
 use crate::{
     Backend, Error, Gradients, Kernels, Result, ScoreNet,
     io::{self, Header, group},
@@ -33,9 +36,12 @@ pub struct TrainConfig {
     /// Largest norm of the gradient over all parameters; longer ones are shortened to it.
     #[serde(default)]
     pub clip: Option<f64>,
-    /// Moving average of the parameters.
+    /// Moving average of the parameters: the first of the averages, and what a checkpoint opens as.
     #[serde(default)]
     pub ema: Option<EmaConfig>,
+    /// More of them, each with its profile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub averages: Vec<EmaProfile>,
     /// Steps between calls of the observer; 0 for the last step only.
     #[serde(default)]
     pub log_every: u64,
@@ -84,6 +90,7 @@ impl TrainConfig {
             optimiser: Optimiser::default(),
             clip: None,
             ema: None,
+            averages: Vec::new(),
             log_every: 0,
             checkpoint_every: None,
             parts: 1,
@@ -105,12 +112,12 @@ impl TrainConfig {
         if self.parts == 0 {
             return Err(Error::setting("parts", 0, "must be at least 1"));
         }
-        match self.ema {
-            Some(EmaConfig { decay, .. }) if !(0.0..1.0).contains(&decay) => {
-                Err(Error::setting("ema.decay", decay, "must be in [0, 1)"))
-            }
-            _ => Ok(()),
-        }
+        self.profiles().iter().try_for_each(EmaProfile::validate)
+    }
+
+    /// The profiles of all averages, in order.
+    fn profiles(&self) -> Vec<EmaProfile> {
+        self.ema.map(EmaProfile::from).into_iter().chain(self.averages.iter().copied()).collect()
     }
 
     /// The settings that decide what a step does.
@@ -165,7 +172,7 @@ pub struct Trainer<M: Model = ScoreNet> {
     config: TrainConfig,
     terms: Vec<(f64, Box<dyn Objective<M>>)>,
     optimiser: OptimiserState,
-    ema: Option<Vec<Tensor>>,
+    averages: Averages,
     step: u64,
     path: Option<PathBuf>,
 }
@@ -195,11 +202,9 @@ impl<M: Model> Trainer<M> {
     pub fn new(net: M, config: TrainConfig) -> Result<Self> {
         config.validate()?;
         let optimiser = OptimiserState::new(config.optimiser, net.parameters())?;
-        let ema = match config.ema {
-            None => None,
-            Some(_) => Some(net.parameters().copies()?),
-        };
-        Ok(Self { net, config, terms: Vec::new(), optimiser, ema, step: 0, path: None })
+        let start: Vec<Tensor> = net.parameters().iter().map(|(_, p)| p.detach()).collect();
+        let averages = Averages::new(config.profiles(), &start)?;
+        Ok(Self { net, config, terms: Vec::new(), optimiser, averages, step: 0, path: None })
     }
 
     /// A run from a checkpoint on, in the element type of the file.
@@ -209,6 +214,27 @@ impl<M: Model> Trainer<M> {
     /// number of steps and the intervals may differ).
     pub fn resume_on(path: impl AsRef<Path>, config: TrainConfig, device: &Device) -> Result<Self> {
         let path = path.as_ref();
+        Self::at_checkpoint(path, config, |described, weights| {
+            let dtype = weights.values().next().map_or(DType::F32, Tensor::dtype);
+            let backend = Backend { device: device.clone(), dtype };
+            M::from_tensors(described, weights, &backend, path)
+        })
+    }
+
+    /// A run from a checkpoint on, of a model like `net`: the way for a model that is built by one's own code.
+    ///
+    /// # Errors
+    /// As [`Trainer::resume_on`].
+    pub fn resume_like(net: &M, path: impl AsRef<Path>, config: TrainConfig) -> Result<Self> {
+        let path = path.as_ref();
+        Self::at_checkpoint(path, config, |_, weights| net.with_values(weights, path))
+    }
+
+    fn at_checkpoint(
+        path: &Path,
+        config: TrainConfig,
+        make: impl FnOnce(M::Config, &BTreeMap<String, Tensor>) -> Result<M>,
+    ) -> Result<Self> {
         let (header, tensors) = io::read_own::<M::Config>(path)?;
         let Some(state) = header.train else {
             return Err(Error::file(path, "holds a network but no state of training"));
@@ -217,19 +243,18 @@ impl<M: Model> Trainer<M> {
             let reason = "was trained with another seed, schedule, optimiser, clip or average";
             return Err(Error::file(path, reason));
         }
-        let weights = io::strip(&tensors, group::NET);
-        let dtype = weights.values().next().map_or(DType::F32, Tensor::dtype);
-        let backend = Backend { device: device.clone(), dtype };
-        let net = M::from_tensors(header.config, &weights, &backend, path)?;
+        let net = make(header.config, &io::strip(&tensors, group::NET))?;
         let mut trainer = Self::new(net, config)?;
         let moments = [
             trainer.restored(path, &tensors, group::FIRST)?,
             trainer.restored(path, &tensors, group::SECOND)?,
         ];
         trainer.optimiser.restore(trainer.net.parameters(), moments, &tensors)?;
-        if trainer.ema.is_some() {
-            trainer.ema = Some(trainer.restored(path, &tensors, group::EMA)?);
-        }
+        let profiles = trainer.config.profiles();
+        let averages = (0..profiles.len())
+            .map(|k| trainer.restored(path, &tensors, &group::average(k)))
+            .collect::<Result<_>>()?;
+        trainer.averages = Averages::restore(profiles, averages, state.step)?;
         trainer.step = state.step;
         Ok(trainer)
     }
@@ -263,9 +288,17 @@ impl<M: Model> Trainer<M> {
     /// # Errors
     /// Whatever candle fails with.
     pub fn ema_net(&self) -> Result<Option<M>> {
-        let Some(ema) = &self.ema else { return Ok(None) };
+        self.average_net(0)
+    }
+
+    /// The model with the parameters of average `k`, counted from [`TrainConfig::ema`] on; `None` past the last.
+    ///
+    /// # Errors
+    /// Whatever candle fails with.
+    pub fn average_net(&self, k: usize) -> Result<Option<M>> {
+        let Some(average) = self.averages.values().get(k) else { return Ok(None) };
         let net = self.net.duplicate()?;
-        for (place, average) in ema.iter().enumerate() {
+        for (place, average) in average.iter().enumerate() {
             net.parameters().set_at(place, average)?;
         }
         Ok(Some(net))
@@ -369,12 +402,9 @@ impl<M: Model> Trainer<M> {
             self.config.schedule.lr(step),
             step - created + 1,
         )?;
-        if let (Some(ema), Some(config)) = (&mut self.ema, self.config.ema) {
-            let decay = config.at(step);
-            for (average, (_, current)) in ema.iter_mut().zip(parameters.iter()) {
-                let current = current.detach();
-                *average = ((&*average * decay)? + (current * (1.0 - decay))?)?;
-            }
+        if !self.averages.values().is_empty() {
+            let values: Vec<Tensor> = parameters.iter().map(|(_, p)| p.detach()).collect();
+            self.averages.update(&values)?;
         }
         self.step += 1;
         Ok((values, loss, norm))
@@ -388,8 +418,10 @@ impl<M: Model> Trainer<M> {
         let parameters = self.net.parameters();
         let prefixed = |(name, tensor): (String, Tensor)| (format!("{}{name}", group::NET), tensor);
         let mut tensors: Vec<_> = parameters.state().into_iter().map(prefixed).collect();
-        for (average, name) in self.ema.iter().flatten().zip(parameters.names()) {
-            tensors.push((format!("{}{name}", group::EMA), average.clone()));
+        for (k, average) in self.averages.values().iter().enumerate() {
+            let named = average.iter().zip(parameters.names());
+            tensors
+                .extend(named.map(|(t, name)| (format!("{}{name}", group::average(k)), t.clone())));
         }
         tensors.extend(self.optimiser.tensors(parameters));
         let state = TrainState { step: self.step, config: self.config.clone() };

@@ -39,7 +39,8 @@ fn networks_survive_a_file() -> Outcome {
 
 #[track_caller]
 fn refused(path: &Path, part: &str) {
-    let error = ScoreNet::open(path).err().unwrap_or_else(|| panic!("{part}: opened"));
+    let opened = ScoreNet::open_published(path, DType::F32, &Device::Cpu);
+    let error = opened.err().unwrap_or_else(|| panic!("{part}: opened"));
     let line = error.to_string();
     assert!(line.contains(part) && !line.contains('\n'), "{line:?} lacks {part:?}");
     assert!(line.contains(&path.display().to_string()), "{line:?} lacks the path");
@@ -104,7 +105,9 @@ fn broken_files_are_named() {
         all[i] = entry;
         bench.tensors(&all)
     };
-    assert!(ScoreNet::open(bench.tensors(&TINY)).is_ok());
+    let error = ScoreNet::open(bench.tensors(&TINY)).err().expect("is refused").to_string();
+    assert!(error.contains("does not say which network it holds"), "{error}");
+    assert!(ScoreNet::open_published(bench.tensors(&TINY), DType::F32, &Device::Cpu).is_ok());
     refused(&bench.tensors(&[]), "no tensors");
     refused(&bench.tensors(&TINY[1..]), "1 missing: input.bias");
     refused(
@@ -178,7 +181,7 @@ fn no_flipped_bit_and_no_cut_gives_another_network() -> Outcome {
     let tiny = net(&config, DType::F32);
     tiny.save(&path)?;
     let bytes = std::fs::read(&path)?;
-    let same = |bytes: &[u8]| match ScoreNet::from_bytes(bytes) {
+    let same = |bytes: &[u8]| match ScoreNet::from_published_bytes(bytes) {
         Ok(found) => found.config() == tiny.config() && weights(&found) == weights(&tiny),
         Err(e) => !e.to_string().contains('\n'),
     };
@@ -204,6 +207,7 @@ fn shapes_without_elements_are_counted_all_the_same() {
             {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}});
         let json = serde_json::to_vec(&header).unwrap();
         let bytes = [&(json.len() as u64).to_le_bytes()[..], &json].concat();
-        assert!(ScoreNet::open(bench.file(&bytes)).is_err(), "{shape:?}");
+        let opened = ScoreNet::open_published(bench.file(&bytes), DType::F32, &Device::Cpu);
+        assert!(opened.is_err(), "{shape:?}");
     }
 }

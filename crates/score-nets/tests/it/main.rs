@@ -2,9 +2,12 @@
 
 mod common;
 mod derivatives;
+mod devices;
 mod draws;
 mod files;
 mod kernels;
+mod models;
+mod objectives;
 mod published;
 mod settings;
 mod training;

@@ -1,6 +1,6 @@
 //! The published networks against an independent evaluation in float64.
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 use score_nets::{Kernels, ScoreNet};
 use sde_core::{Potential, Score};
 
@@ -21,7 +21,7 @@ const NETS: [&str; 8] = [
 fn against_reference(dtype: DType, kernels: Kernels, tolerance: f64, second: f64) -> Outcome {
     let Some(folder) = shared("odesdegap") else { return Ok(()) };
     for name in NETS {
-        let net = ScoreNet::open_as(
+        let net = ScoreNet::open_published(
             folder.join(format!("{name}.safetensors")),
             dtype,
             &candle_core::Device::Cpu,
@@ -66,8 +66,9 @@ fn published_networks_on_fused_kernels() -> Outcome {
 #[test]
 fn original_archive_is_the_converted_file() -> Outcome {
     let Some(folder) = shared("odesdegap") else { return Ok(()) };
-    let original = ScoreNet::open(folder.join("raw/blob_net__FP_weight_0.0__iteration_100000"))?;
-    let converted = ScoreNet::open(folder.join("blob_w0.0.safetensors"))?;
+    let published = |path| ScoreNet::open_published(path, DType::F32, &Device::Cpu);
+    let original = published(folder.join("raw/blob_net__FP_weight_0.0__iteration_100000"))?;
+    let converted = published(folder.join("blob_w0.0.safetensors"))?;
     assert_eq!(original.config(), converted.config());
     assert_eq!(original.n_parameters(), 13_361);
     for ((name, a), (other, b)) in original.parameters().iter().zip(converted.parameters().iter()) {

@@ -38,7 +38,8 @@ fn reference_loss_and_gradients() -> Outcome {
             (DType::F32, Kernels::Fused, 1e-4),
         ];
         for (dtype, kernels, tolerance) in cases {
-            let net = ScoreNet::open_as(&file, dtype, &Device::Cpu)?.with_kernels(kernels)?;
+            let net =
+                ScoreNet::open_published(&file, dtype, &Device::Cpu)?.with_kernels(kernels)?;
             let (loss, grads) = net.score_loss_and_grad(&batch)?;
             let expected = meta[name]["dsm_loss"].as_f64().expect("a number");
             check("loss", &[loss], &[expected], tolerance);

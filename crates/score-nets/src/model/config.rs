@@ -1,0 +1,77 @@
+//! What a model of the score is, as data.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use sde_core::{Parametrisation, Preconditioning};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::{Architecture, Error, Result};
+
+/// Everything about a [`ScoreModel`](super::ScoreModel) but its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The network; `None` for one that is built by the user's own code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Architecture>,
+    /// What its output stands for.
+    #[serde(with = "text")]
+    pub output: Parametrisation,
+    /// What it is given.
+    #[serde(with = "text")]
+    pub preconditioning: Preconditioning,
+    /// The forward process, by name ([`sde_core::sde::parse`]).
+    pub sde: String,
+    /// Standard deviation of a coordinate of the data, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigma_data: Option<f64>,
+    /// What the model is trained for, in whatever words let its maker know it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+}
+
+impl ModelConfig {
+    /// A network of the library under a process, as Karras et al. 2022 condition one: `edm` with `edm-f`.
+    pub fn edm(network: Architecture, sigma_data: f64, sde: &str) -> Self {
+        Self {
+            network: Some(network),
+            output: Parametrisation::F { sigma_data },
+            preconditioning: Preconditioning::edm(sigma_data),
+            sde: sde.into(),
+            sigma_data: Some(sigma_data),
+            identity: None,
+        }
+    }
+
+    /// Checks that a file can hold the configuration: that every part is read back as it is. A process or a network
+    /// of one's own is not; [`ScoreModel::open_like`](super::ScoreModel::open_like) reads it then.
+    pub(crate) fn check_text(&self) -> Result<()> {
+        let written = self.preconditioning.to_string();
+        if written.parse::<Preconditioning>().is_ok_and(|read| read == self.preconditioning) {
+            return Ok(());
+        }
+        let reason = "has no name that a file could hold";
+        Err(Error::setting("preconditioning", written, reason))
+    }
+}
+
+/// Values that are written as they are shown.
+mod text {
+    use super::*;
+
+    pub(super) fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,163 @@
+//! From a network to the quantities of a model, with their derivatives.
+
+use candle_core::Tensor;
+use sde_core::{Combination, Level};
+
+use super::ScoreModel;
+use crate::{Backend, Condition, Error, Jet, Network, Result, check_inputs};
+
+/// What is asked of a model at a noised point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// The output of the network.
+    Output,
+    /// The expected data.
+    Denoised,
+    /// The score.
+    Score,
+    /// The velocity of the probability flow; without its derivative in time.
+    Velocity,
+}
+
+/// A number of every row and its derivative in time.
+type Column = Vec<(f64, f64)>;
+
+impl ScoreModel {
+    /// A quantity of the model at rows `x`, row `b` at time `t[b]`, with the derivatives that `x` carries, and along
+    /// direction `along_time` of the jet also that in time; attached to the parameters.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when `x` or `t` does not fit; whatever the network fails with.
+    pub fn jet(
+        &self,
+        quantity: Quantity,
+        x: &Jet,
+        t: &[f64],
+        along_time: Option<usize>,
+        condition: &Condition,
+    ) -> Result<Jet> {
+        self.jet_of(&*self.live, quantity, x, t, along_time, condition)
+    }
+
+    pub(super) fn jet_of(
+        &self,
+        net: &dyn Network,
+        quantity: Quantity,
+        x: &Jet,
+        t: &[f64],
+        along_time: Option<usize>,
+        condition: &Condition,
+    ) -> Result<Jet> {
+        let column = |values: Column, rank: usize| self.column(&values, rank, along_time);
+        let level = |t: f64| Level::at(&*self.sde, t);
+        if let Some(&t) = t.iter().find(|t| !t.is_finite()) {
+            return Err(sde_core::Error::Time { t, horizon: self.sde.horizon() }.into());
+        }
+        let (input, label) =
+            (&self.config.preconditioning.input, &self.config.preconditioning.label);
+        let rank = x.value.rank();
+        let c_in: Column =
+            t.iter().map(|&t| (input.at(&level(t)), input.rate(&level(t)))).collect();
+        let plain = c_in.iter().all(|c| *c == (1.0, 0.0));
+        let scaled = if plain { x.clone() } else { x.mul(&column(c_in, rank)?)? };
+        let labels = t.iter().map(|&t| (label.at(&*self.sde, t), label.rate(&*self.sde, t)));
+        let c_noise = column(labels.collect(), 1)?;
+        check_inputs(net, &x.value, &c_noise.value, condition)?;
+        let output = net.forward(&scaled, &c_noise, condition)?;
+        let channels = x.value.dim(1)?;
+        let output = match output.value.dim(1)? == channels {
+            true => output,
+            false => output.map(|y| Ok(y.narrow(1, 0, channels)?))?,
+        };
+        let Some((of_x, of_output)) = self.combination(quantity, t) else { return Ok(output) };
+        let output = output.mul(&column(of_output, rank)?)?;
+        if of_x.iter().all(|c| *c == (0.0, 0.0)) {
+            return Ok(output);
+        }
+        x.mul(&column(of_x, rank)?)?.add(&output)
+    }
+
+    /// What a quantity is made of: coefficients of the point and of the output.
+    fn combination(&self, quantity: Quantity, t: &[f64]) -> Option<(Column, Column)> {
+        let output = self.config.output;
+        let unknown = Combination { x: f64::NAN, p: f64::NAN };
+        let at = |&t: &f64| {
+            let level = Level::at(&*self.sde, t);
+            let (value, rate) = match quantity {
+                Quantity::Output => return None,
+                Quantity::Denoised => (output.denoised(&level), output.denoised_rate(&level)),
+                Quantity::Score => (output.score(&level), output.score_rate(&level)),
+                Quantity::Velocity => (output.velocity(&level), unknown),
+            };
+            Some(((value.x, rate.x), (value.p, rate.p)))
+        };
+        Some(t.iter().map(at).collect::<Option<Vec<_>>>()?.into_iter().unzip())
+    }
+
+    /// Numbers of rows as a jet `[B, 1, ...]`, moving along the direction of time.
+    fn column(&self, values: &[(f64, f64)], rank: usize, along_time: Option<usize>) -> Result<Jet> {
+        let mut shape = vec![1; rank];
+        shape[0] = values.len();
+        let backend: &Backend = self.parameters.backend();
+        let tensor = |part: fn(&(f64, f64)) -> f64| -> Result<Tensor> {
+            backend.tensor(values.iter().map(part).collect(), &shape)
+        };
+        let value = tensor(|v| v.0)?;
+        let Some(direction) = along_time else { return Ok(Jet::constant(value)) };
+        let mut directions = vec![None; direction + 1];
+        directions[direction] = Some(tensor(|v| v.1)?);
+        Ok(Jet::partial(value, directions, vec![]))
+    }
+
+    /// A quantity of rows at a common time, detached.
+    pub(super) fn value(
+        &self,
+        quantity: Quantity,
+        x: &Tensor,
+        t: f64,
+        condition: &Condition,
+    ) -> Result<Tensor> {
+        let rows = self.rows(x)?;
+        let x = Jet::constant(x.detach());
+        Ok(self.jet_of(&*self.detached, quantity, &x, &vec![t; rows], None, condition)?.value)
+    }
+
+    /// A quantity of rows at a common time with its derivatives along directions in `x`, detached.
+    pub(super) fn along(
+        &self,
+        quantity: Quantity,
+        x: &Tensor,
+        t: f64,
+        directions: Vec<Tensor>,
+        condition: &Condition,
+    ) -> Result<Jet> {
+        let rows = self.rows(x)?;
+        let directions = directions.into_iter().map(|v| v.detach()).collect();
+        let x = Jet::input(x.detach(), directions, vec![]);
+        self.jet_of(&*self.detached, quantity, &x, &vec![t; rows], None, condition)
+    }
+
+    /// Checks a batch and returns its number of rows.
+    fn rows(&self, x: &Tensor) -> Result<usize> {
+        let rows = x.dims().first().copied().unwrap_or(0);
+        let expected: Vec<usize> = [rows].into_iter().chain(self.row_shape()).collect();
+        if x.dims() != expected {
+            return Err(Error::Shape {
+                what: "batch x".into(),
+                expected,
+                found: x.dims().to_vec(),
+            });
+        }
+        if x.dtype() != self.dtype() {
+            let needs = format!("batches of {}, not {}", self.dtype().as_str(), x.dtype().as_str());
+            return Err(Error::Unsupported { what: "this network", needs });
+        }
+        Ok(rows)
+    }
+
+    /// Whether the expected data are finite at time `t`.
+    pub(super) fn knows_data(&self, t: f64) -> bool {
+        let c = self.config.output.denoised(&Level::at(&*self.sde, t));
+        c.x.is_finite() && c.p.is_finite()
+    }
+}

@@ -1,0 +1,196 @@
+//! A model of the score: any network under any linear process.
+
+mod config;
+mod evaluate;
+mod file;
+mod given;
+mod matching;
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use sde_core::{Key, Parametrisation, Preconditioning, Sde};
+
+pub use config::ModelConfig;
+pub use evaluate::Quantity;
+pub use given::Given;
+pub use matching::{Denoising, Samples};
+
+use crate::{Backend, Error, Network, Parameters, Result};
+
+/// How a network is built around tensors.
+pub type Build = Arc<dyn Fn(VarBuilder<'static>) -> Result<Box<dyn Network>> + Send + Sync>;
+
+/// A network, what its output stands for, what it is given, and the process it is a score of.
+///
+/// With `s` the combination that [`Parametrisation::score`] gives for the noise level at `t`,
+///
+/// `score(x, t) = s.x x + s.p F(c_in(t) x; c_noise(t), labels)`.
+///
+/// It implements [`Score`](sde_core::Score) and [`ScoreJvp`](sde_core::ScoreJvp) for tensors of any shape of row,
+/// without labels; with labels it does as [`ScoreModel::given`]. Evaluations are detached from the autograd graph;
+/// [`ScoreModel::jet`] stays attached to the parameters.
+///
+/// ```
+/// use score_nets::{Architecture, Backend, ModelConfig, ScoreModel};
+/// use sde_core::{Key, Score};
+/// let json = r#"{"architecture": "residual-mlp", "args": {"dim": 3, "width": 16, "blocks": 2}}"#;
+/// let config = ModelConfig::edm(Architecture::parse(json)?, 0.5, "vp");
+/// let backend = Backend::cpu();
+/// let model = ScoreModel::new(config, Key::root(1), &backend)?;
+/// let x = backend.tensor(vec![0.3; 6], &[2, 3])?;
+/// assert_eq!(model.score(&x, 0.5)?.dims(), [2, 3]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ScoreModel {
+    config: ModelConfig,
+    build: Build,
+    sde: Arc<dyn Sde>,
+    parameters: Parameters,
+    /// Around the parameters, with a graph that leads back to them.
+    live: Box<dyn Network>,
+    /// Around the same values: no operation on it is recorded.
+    detached: Box<dyn Network>,
+}
+
+impl ScoreModel {
+    /// A model with fresh parameters under `key`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] when the configuration does not work, or says nothing of the network: then use
+    /// [`ScoreModel::of_network`].
+    pub fn new(config: ModelConfig, key: Key, backend: &Backend) -> Result<Self> {
+        let (build, sde) = (config.builder()?, config.process()?);
+        let network = config.network.as_ref();
+        let parameters = match network {
+            // It knows what the tensors are that are not trained.
+            Some(network) => network.fresh(key, backend)?,
+            None => Parameters::fresh(key, backend, |vb| Ok(build(vb)?.buffers()))?,
+        };
+        Self::around(config, build, sde, parameters)
+    }
+
+    /// A model with a network and a process of one's own, with fresh parameters under `key`.
+    ///
+    /// # Errors
+    /// Whatever `build` fails with; [`Error::Unsupported`] for the parametrisation `potential`.
+    pub fn of_network(
+        build: Build,
+        output: Parametrisation,
+        preconditioning: Preconditioning,
+        sde: Arc<dyn Sde>,
+        key: Key,
+        backend: &Backend,
+    ) -> Result<Self> {
+        let config = ModelConfig {
+            network: None,
+            output,
+            preconditioning,
+            sde: sde.name(),
+            sigma_data: None,
+            identity: None,
+        };
+        let parameters = Parameters::fresh(key, backend, |vb| Ok(build(vb)?.buffers()))?;
+        Self::around(config, build, sde, parameters)
+    }
+
+    /// The model around parameters that fit it.
+    fn around(
+        config: ModelConfig,
+        build: Build,
+        sde: Arc<dyn Sde>,
+        parameters: Parameters,
+    ) -> Result<Self> {
+        if config.output == Parametrisation::Potential {
+            let needs = "a network that is differentiated: that is `ScoreNet`".into();
+            return Err(Error::Unsupported { what: "the parametrisation `potential`", needs });
+        }
+        let live = build(parameters.live())?;
+        let detached = build(parameters.detached())?;
+        let (rows, out) = (live.row_shape(), live.out_shape());
+        let fits = rows.len() == out.len() && rows[1..] == out[1..] && rows[0] <= out[0];
+        if !fits {
+            return Err(Error::Shape {
+                what: "output of the network".into(),
+                expected: rows,
+                found: out,
+            });
+        }
+        Ok(Self { config, build, sde, parameters, live, detached })
+    }
+
+    /// Everything but the weights.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The forward process.
+    pub fn sde(&self) -> &dyn Sde {
+        &*self.sde
+    }
+
+    /// The parameters.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The network, attached to the graph of its parameters.
+    pub fn network(&self) -> &dyn Network {
+        &*self.live
+    }
+
+    /// The network, detached from it.
+    pub fn detached(&self) -> &dyn Network {
+        &*self.detached
+    }
+
+    /// The shape of a row of the data.
+    pub fn row_shape(&self) -> Vec<usize> {
+        self.live.row_shape()
+    }
+
+    /// Numbers in a row of the data.
+    pub fn dim(&self) -> usize {
+        self.row_shape().iter().product()
+    }
+
+    /// Number of classes; 0 for a model without.
+    pub fn n_classes(&self) -> usize {
+        self.live.n_classes()
+    }
+
+    /// Element type of weights and inputs.
+    pub fn dtype(&self) -> DType {
+        self.parameters.backend().dtype
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> &Device {
+        &self.parameters.backend().device
+    }
+
+    /// The model of particles with classes: `labels` are `[N]` integers or `[N, K]` weights, those of particles
+    /// `0 .. N`; without, of particles without a class.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for labels and a model without classes, [`Error::Setting`] for a label that is none.
+    pub fn given(&self, labels: Option<&Tensor>) -> Result<Given<'_>> {
+        Given::new(self, labels)
+    }
+
+    /// A copy with values of its own, on another backend.
+    ///
+    /// # Errors
+    /// Whatever candle fails with.
+    pub fn copy_to(&self, backend: &Backend) -> Result<Self> {
+        let parameters = self.parameters.copy_to(backend)?;
+        Self::around(self.config.clone(), self.build.clone(), self.sde.clone(), parameters)
+    }
+}
+
+impl std::fmt::Debug for ScoreModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScoreModel").field("config", &self.config).finish_non_exhaustive()
+    }
+}
