@@ -26,11 +26,13 @@
 
 mod hutchinson;
 mod penalty;
+mod probed;
 mod residual;
 mod score_form;
 
 pub use hutchinson::{Estimate, hutchinson_divergence};
 pub use penalty::{Collocation, CollocationPoints, FokkerPlanckPenalty, residual_loss_and_grad};
+pub use probed::{ProbedPenalty, residual_along};
 pub use residual::{network_residual, residual_graph};
 pub use score_form::{ScoreFormPenalty, score_form_residual, score_residual_graph};
 pub use sde_core::{Probe, log_density_residual, potential_residual};

@@ -4,4 +4,5 @@ mod common;
 mod estimators;
 mod identities;
 mod penalties;
+mod probed;
 mod residuals;

@@ -84,7 +84,7 @@ fn reference_losses_and_gradients() -> Outcome {
         let (dsm, pinn) = reference(&mut npz)?;
         for (dtype, kernels, tolerance) in CASES {
             let file = nets.join(format!("{name}.safetensors"));
-            let net = ScoreNet::open_as(file, dtype, &Device::Cpu)?.with_kernels(kernels)?;
+            let net = ScoreNet::open_published(file, dtype, &Device::Cpu)?.with_kernels(kernels)?;
             let x = crate::common::rows(&pinn.batch.x, 2, dtype);
             let residual = residual_graph(&net, &x, &pinn.batch.t)?;
             check(&format!("{name} residual"), &host(&residual), &npz.flat("residual")?, tolerance);
@@ -92,7 +92,7 @@ fn reference_losses_and_gradients() -> Outcome {
                 [(&dsm, "grad_dsm", "dsm_loss"), (&pinn, "grad_pinn", "pinn_loss")]
             {
                 let what = format!("{name} {key} {dtype:?} {kernels:?}");
-                let (loss, grads) = objective.loss_and_grad(&net, 0, Key::root(0))?;
+                let (loss, grads) = objective.of_batch(&net, 0, Key::root(0))?;
                 let expected = meta[name][loss_key].as_f64().expect("a number");
                 check(&format!("{what} loss"), &[loss], &[expected], tolerance);
                 for var_name in net.parameters().names() {
@@ -147,8 +147,9 @@ fn ten_reference_steps() -> Outcome {
     for name in ["blob_w0.0", "circles2_w1.0"] {
         let mut npz = Npz::open(folder.join(format!("losses_{name}.npz")))?;
         let file = nets.join(format!("{name}.safetensors"));
-        let open =
-            |dtype, kernels| ScoreNet::open_as(&file, dtype, &Device::Cpu)?.with_kernels(kernels);
+        let open = |dtype, kernels| {
+            ScoreNet::open_published(&file, dtype, &Device::Cpu)?.with_kernels(kernels)
+        };
         let rounded = open(DType::F64, Kernels::Composite)?;
         for (i, (name, var)) in rounded.parameters().iter().enumerate() {
             let mut signs = vec![0.0; var.elem_count()];

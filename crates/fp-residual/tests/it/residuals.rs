@@ -52,7 +52,7 @@ fn published_residuals() -> Outcome {
         let terms = terms.fold(0.0, f64::max);
         for (dtype, kernels, tolerance) in cases {
             let file = folder.join(format!("{name}.safetensors"));
-            let net = ScoreNet::open_as(file, dtype, &Device::Cpu)?.with_kernels(kernels)?;
+            let net = ScoreNet::open_published(file, dtype, &Device::Cpu)?.with_kernels(kernels)?;
             let found = potential_residual(&net, &rows(&x, 2, dtype), &t, net.sde())?;
             let largest = expected.iter().fold(0.0_f64, |m, r| m.max(r.abs()));
             let scale = if dtype == DType::F64 { largest } else { terms };
