@@ -2,5 +2,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let _ = score_nets::ScoreNet::from_bytes(bytes);
+    let _ = score_nets::ScoreNet::from_published_bytes(bytes);
 });

@@ -3,12 +3,17 @@
 //! - [`cli`]: what the `experiment` binary understands, one file a command;
 //! - [`ode_sde_gap`], [`run`], [`report`]: the main experiment, its run folders and its page;
 //! - `studies`: the other experiments of the registry, all on one frame;
+//! - [`device_check`]: what a device computes, held against the CPU;
 //! - [`verify`]: recomputes published reference numbers from the shell;
+//! - [`coupling`]: data and noise of a batch, paired by exact transport;
 //! - [`model`], [`npy`], [`atomic`]: models by file name, arrays on disk, files that are whole or absent.
 
 pub mod atomic;
 mod checks;
 pub mod cli;
+pub mod coupling;
+mod denoiser;
+pub mod device_check;
 pub mod model;
 pub mod npy;
 pub(crate) mod number;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use ndarray::Array2;
-use score_nets::{Kernels, ScoreNet};
+use score_nets::{Backend, Kernels, ScoreNet};
 use sde_core::Sde;
 use sde_core::analytic::{AnalyticScore, DataSet, GaussianMixture};
 use serde::Deserialize;
@@ -28,18 +28,14 @@ pub enum Analytic {
 }
 
 /// How a network is evaluated.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Precision {
-    /// Element type.
-    pub dtype: DType,
+    /// Device and element type.
+    pub backend: Backend,
     /// Arithmetic.
     pub kernels: Kernels,
-}
-
-impl Default for Precision {
-    fn default() -> Self {
-        Self { dtype: DType::F32, kernels: Kernels::Auto }
-    }
+    /// Weights that do not say which network they belong to are those of arXiv 2311.15996.
+    pub published: bool,
 }
 
 /// A JSON model, as it stands in the file.
@@ -62,12 +58,18 @@ impl Model {
     ///
     /// # Errors
     /// When the file cannot be read, is damaged, has unknown keys or values that no model can have.
-    pub fn open(path: &Path, precision: Precision) -> Result<Self> {
+    pub fn open(path: &Path, precision: &Precision) -> Result<Self> {
         if path.extension().is_some_and(|e| e == "json") {
+            let shown = path.display();
+            ensure!(!precision.published, "{shown} is a closed form: it takes no --architecture");
             return Ok(Self::Analytic(Analytic::open(path)?));
         }
         ensure!(path.exists(), "cannot read {}: no such file", path.display());
-        let net = ScoreNet::open_as(path, precision.dtype, &Device::Cpu)?;
+        let (dtype, device) = (precision.backend.dtype(), precision.backend.device());
+        let net = match precision.published {
+            true => ScoreNet::open_published(path, dtype, device)?,
+            false => ScoreNet::open_as(path, dtype, device)?,
+        };
         let net =
             net.with_kernels(precision.kernels).with_context(|| path.display().to_string())?;
         Ok(Self::Network(Box::new(net)))
@@ -79,6 +81,17 @@ impl Model {
             Self::Analytic(target) => target.dim(),
             Self::Network(net) => net.dim(),
         }
+    }
+
+    /// Where it computes, and in what element type.
+    ///
+    /// # Errors
+    /// When a network has an element type that no [`Backend`] has.
+    pub fn backend(&self) -> Result<Backend> {
+        Ok(match self {
+            Self::Analytic(_) => Backend::default().with_dtype(DType::F64)?,
+            Self::Network(net) => Backend::new(net.device().clone(), net.dtype())?,
+        })
     }
 
     /// The SDE to use: the one that was asked for, or the network's own. A network is the score of
@@ -188,13 +201,14 @@ pub fn matrix(rows: &[Vec<f64>], columns: usize) -> Result<Array2<f64>> {
     Ok(Array2::from_shape_fn((rows.len(), columns), |(i, j)| rows[i][j]))
 }
 
-/// Rows as a tensor of a network's element type.
+/// Rows as a tensor of a network's element type, where the network is.
 ///
 /// # Errors
 /// Whatever candle fails with.
-pub fn to_tensor(rows: &Array2<f64>, dtype: DType) -> Result<Tensor> {
+pub fn to_tensor(rows: &Array2<f64>, net: &ScoreNet) -> Result<Tensor> {
     let flat: Vec<f64> = rows.iter().copied().collect();
-    Ok(Tensor::from_vec(flat, rows.dim(), &Device::Cpu)?.to_dtype(dtype)?)
+    let host = Tensor::from_vec(flat, rows.dim(), &Device::Cpu)?.to_dtype(net.dtype())?;
+    Ok(host.to_device(net.device())?)
 }
 
 /// A tensor `[B, D]` as rows.

@@ -83,8 +83,8 @@ pub fn check_finite(rows: ArrayView2<'_, f64>) -> Result<()> {
     }
 }
 
-/// An `[n, d]` array of `f64` written row by row: nothing is held in memory, and the file appears
-/// only once all `n` rows are there.
+/// An array of `f64` written row by row: nothing is held in memory, and the file appears only once all rows
+/// are there.
 #[derive(Debug)]
 pub struct RowWriter {
     file: AtomicFile,
@@ -95,15 +95,24 @@ pub struct RowWriter {
 }
 
 impl RowWriter {
-    /// Opens the file and writes its header.
+    /// Opens the file of an `[n, d]` array and writes its header.
     ///
     /// # Errors
     /// As [`AtomicFile::create`]; when the device is full.
     pub fn create(path: &Path, rows: usize, columns: usize) -> Result<Self> {
+        Self::create_as(path, rows, &[columns])
+    }
+
+    /// As [`RowWriter::create`], for rows of any shape; they are pushed flattened in C order.
+    ///
+    /// # Errors
+    /// As [`RowWriter::create`].
+    pub fn create_as(path: &Path, rows: usize, row: &[usize]) -> Result<Self> {
         let shown = path.display().to_string();
         let mut file = AtomicFile::create(path)?;
-        file.write_all(&header_bytes(rows, columns))
+        file.write_all(&header_bytes(rows, row))
             .with_context(|| format!("cannot write {shown}"))?;
+        let columns = row.iter().product();
         Ok(Self { file, shown, columns, missing: rows, buffer: Vec::new() })
     }
 
@@ -206,11 +215,14 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
-/// The header of an `[n, d]` array of native `f64`, padded to a multiple of 64 bytes.
-fn header_bytes(rows: usize, columns: usize) -> Vec<u8> {
+/// The header of an array of native `f64`, padded to a multiple of 64 bytes.
+fn header_bytes(rows: usize, row: &[usize]) -> Vec<u8> {
     let order = if cfg!(target_endian = "big") { '>' } else { '<' };
+    // A tuple of one has a comma, too.
+    let row = if row.is_empty() { String::new() } else { format!("{row:?}").replace('[', " ") };
+    let row = row.trim_end_matches(']');
     let mut text =
-        format!("{{'descr': '{order}f8', 'fortran_order': False, 'shape': ({rows}, {columns})}}");
+        format!("{{'descr': '{order}f8', 'fortran_order': False, 'shape': ({rows},{row})}}");
     while !(10 + text.len() + 1).is_multiple_of(64) {
         text.push(' ');
     }

@@ -16,7 +16,7 @@ use solvers::{Control, SolveError, Summary};
 
 use super::Output;
 use super::bad_rows::{BadRowOptions, Lost, RowByRow, with_values};
-use super::options::{Dtype, ModelOptions};
+use super::options::ModelOptions;
 use super::steps::{Otherwise, StepOptions};
 use crate::model::{self, Model};
 use crate::npy;
@@ -99,13 +99,12 @@ struct Found {
 struct Watched<'a> {
     lost: &'a Lost,
     bad_rows: BadRowOptions,
+    /// Rows that are solved together.
+    block_rows: u64,
 }
 
 /// Rows `start .. start + len` of a table.
 type TableOf<'a> = dyn Fn(usize, usize) -> Result<Array2<f64>> + 'a;
-
-/// Rows of a block of paths on a grid.
-const BLOCK_ROWS: u64 = 512;
 
 impl DensityOptions {
     /// Refuses options that mean nothing without --method, or with another.
@@ -142,8 +141,8 @@ impl DensityOptions {
     ) -> Result<()> {
         let start = Instant::now();
         let pixels = self.bits_per_dim.as_deref().map(Pixels::parse).transpose()?;
-        let model = options.open(Dtype::F64)?;
-        let sde = model.sde(options.sde.as_deref())?;
+        let model = options.open("f64")?;
+        let (sde, backend) = (model.sde(options.sde.as_deref())?, model.backend()?);
         let mut x = bad_rows.read_rows(points)?;
         let (shape, dim) = (x.shape().to_vec(), model.dim());
         ensure!(x.ncols() == dim, "{}: expected [n, {dim}], found {shape:?}", points.display());
@@ -160,7 +159,7 @@ impl DensityOptions {
                 Ok(Array2::from_shape_vec((len, dim), levels)?)
             })?;
         }
-        let watched = Watched { lost: &lost, bad_rows };
+        let watched = Watched { lost: &lost, bad_rows, block_rows: backend.block_rows() };
         let found = match &model {
             Model::Analytic(target) => {
                 let score = target.under(sde.as_ref())?;
@@ -168,7 +167,7 @@ impl DensityOptions {
                 self.find(how, sde.as_ref(), &score, &x, Some(&exact), watched)
             }
             Model::Network(net) => {
-                let x = model::to_tensor(&x, net.dtype())?;
+                let x = model::to_tensor(&x, net)?;
                 self.find(how, sde.as_ref(), net.as_ref(), &x, None, watched)
             }
         };
@@ -193,6 +192,7 @@ impl DensityOptions {
             "t_end": self.steps.t_end(sde.as_ref())?, "extrapolated": self.extrapolate,
             "nfe": found.summary.nfe, "accepted": found.summary.accepted,
             "rejected": found.summary.rejected, "lost": n_lost, "seed": self.seed.unwrap_or(0), "out": out,
+            "device": backend.device_name(), "dtype": backend.dtype_name(),
             "seconds": start.elapsed().as_secs_f64(),
         });
         let shown: Vec<String> =
@@ -217,7 +217,7 @@ impl DensityOptions {
         model: &M,
         x: &S,
         exact: Option<&LogPrior<'_, S>>,
-        Watched { lost, bad_rows }: Watched<'_>,
+        Watched { lost, bad_rows, block_rows }: Watched<'_>,
     ) -> Result<Found> {
         let standard = |x: &S| standard_log_prior(sde, x);
         let prior: &LogPrior<'_, S> = match (self.prior, exact) {
@@ -235,7 +235,7 @@ impl DensityOptions {
                 if eta == 0.0 { Otherwise::Tolerance(1e-6) } else { Otherwise::Steps(200) };
             let control = self.steps.upward(sde, otherwise)?;
             let n_paths = self.paths.unwrap_or(1000).into();
-            let paths = PathDensity { eta, n_paths, control, block_rows: BLOCK_ROWS };
+            let paths = PathDensity { eta, n_paths, control, block_rows };
             let found = lost.watch(bad_rows, |bad| {
                 sampler_log_density((&paths, bad), sde, model, x, prior, key, 0)
             })?;
@@ -259,7 +259,7 @@ impl DensityOptions {
         let control = self.steps.upward(sde, Otherwise::Tolerance(1e-6))?;
         let adaptive = matches!(control, Control::Adaptive { .. });
         ensure!(adaptive || !self.extrapolate, "--extrapolate needs --rtol, not --steps");
-        let flow = FlowDensity { divergence, control, block_rows: BLOCK_ROWS };
+        let flow = FlowDensity { divergence, control, block_rows };
         let found = lost.watch(bad_rows, |bad| {
             if self.extrapolate {
                 extrapolated_log_density((&flow, bad), sde, model, x, prior, key, 0)

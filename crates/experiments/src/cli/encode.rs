@@ -10,7 +10,7 @@ use solvers::{Control, SolveError, flow, slerp, temper};
 
 use super::Output;
 use super::bad_rows::{BadRowOptions, Lost, RowByRow, with_values};
-use super::options::{Dtype, ModelOptions};
+use super::options::ModelOptions;
 use super::sample::method_named;
 use super::steps::{Otherwise, StepOptions, reversed};
 use crate::model::{self, Model};
@@ -58,9 +58,6 @@ pub(super) struct DecodeCommand {
     #[arg(long, value_name = "U", requires = "towards", allow_negative_numbers = true)]
     share: Option<f64>,
 }
-
-/// Rows that are solved together.
-const BLOCK_ROWS: u64 = 512;
 
 #[derive(Debug, clap::Args)]
 struct Common {
@@ -122,15 +119,15 @@ impl Common {
         output: &Output,
     ) -> Result<()> {
         let start = Instant::now();
-        let model = self.model.open(Dtype::F64)?;
-        let sde = model.sde(self.model.sde.as_deref())?;
+        let model = self.model.open("f64")?;
+        let (sde, backend) = (model.sde(self.model.sde.as_deref())?, model.backend()?);
         let (shape, dim) = (x.shape(), model.dim());
         ensure!(x.ncols() == dim, "{}: expected [n, {dim}], found {shape:?}", path.display());
         let method = method_named(&self.method)?;
         let control = direct(self.steps.upward(sde.as_ref(), Otherwise::Tolerance(1e-6))?);
         let adaptive = matches!(control, Control::Adaptive { .. });
         ensure!(
-            !adaptive || method.adaptive(),
+            !adaptive || method.method().adaptive(),
             "{} estimates no error: give --steps N",
             method.name()
         );
@@ -138,13 +135,22 @@ impl Common {
             Model::Analytic(target) => {
                 let score = target.under(sde.as_ref())?;
                 lost.watch(self.bad_rows, |bad| {
-                    flow(method, (&control, bad), sde.as_ref(), &score, x, BLOCK_ROWS)
+                    flow(
+                        method.clone(),
+                        (&control, bad),
+                        sde.as_ref(),
+                        &score,
+                        x,
+                        0,
+                        backend.block_rows(),
+                    )
                 })
             }
             Model::Network(net) => {
-                let x = model::to_tensor(x, net.dtype())?;
+                let x = model::to_tensor(x, net)?;
                 let done = lost.watch(self.bad_rows, |bad| {
-                    flow(method, (&control, bad), sde.as_ref(), net.as_ref(), &x, BLOCK_ROWS)
+                    let (sde, method) = (sde.as_ref(), method.clone());
+                    flow(method, (&control, bad), sde, net.as_ref(), &x, 0, backend.block_rows())
                 });
                 done.and_then(|(end, summary)| {
                     let ours =
@@ -162,6 +168,7 @@ impl Common {
             "method": method.name(), "t_end": self.steps.t_end(sde.as_ref())?,
             "nfe": summary.nfe, "accepted": summary.accepted, "rejected": summary.rejected,
             "lost": n_lost, "seconds": seconds,
+            "device": backend.device_name(), "dtype": backend.dtype_name(),
         });
         let text = format!(
             "{what} of {} rows in {}: {} on {}, {} evaluations a row at most, {seconds:.2} s",

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use metrics::Metric;
 use sde_core::TimeGrid;
 use serde_json::{Map, Value, json};
-use solvers::Method;
+use solvers::{Method, Tuned};
 
 use super::metric;
 use super::output::{Output, table};
@@ -61,6 +61,8 @@ impl What {
 fn method(method: Method) -> Value {
     let order = method.order();
     let shown = |order: Option<f64>| order.map_or(Value::Null, |o| json!(o));
+    let constants: Vec<String> =
+        method.constants().iter().map(|c| format!("{}={}", c.name, c.usual)).collect();
     json!({
         "name": method.name(),
         "ode-order": order.ode,
@@ -69,6 +71,7 @@ fn method(method: Method) -> Value {
         "nfe-per-step": method.nfe_per_step(),
         "stochastic": method.stochastic(),
         "adaptive": method.adaptive(),
+        "constants": constants.join(","),
         "reference": method.reference(),
     })
 }
@@ -82,7 +85,7 @@ fn sde(name: &str) -> Result<Value> {
 pub(super) fn list(args: &Args, output: &Output) -> Result<()> {
     if args.markdown {
         let text = match args.what {
-            Some(What::Methods) => Method::markdown(),
+            Some(What::Methods) => format!("{}\n{}", Method::markdown(), Tuned::markdown()),
             Some(What::Metrics) => Metric::markdown(),
             _ => {
                 bail!("--markdown is for `list methods` and `list metrics`, the tables in the book")

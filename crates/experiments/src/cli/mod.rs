@@ -2,9 +2,11 @@
 
 mod bad_rows;
 mod density;
+mod device_check;
 mod encode;
 mod list;
 mod metric;
+mod network;
 mod options;
 mod output;
 mod points;
@@ -58,7 +60,10 @@ enum Command {
     Logp(points::LogpCommand),
     Encode(encode::EncodeCommand),
     Decode(encode::DecodeCommand),
+    Show(network::ShowCommand),
+    Forward(network::ForwardCommand),
     Metric(metric::Args),
+    DeviceCheck(device_check::Args),
     Verify(verify::Args),
 }
 
@@ -102,7 +107,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Logp(args) => args.run(&output).map(|()| 0),
         Command::Encode(args) => args.run(&output).map(|()| 0),
         Command::Decode(args) => args.run(&output).map(|()| 0),
+        Command::Show(args) => args.run(&output).map(|()| 0),
+        Command::Forward(args) => args.run(&output).map(|()| 0),
         Command::Metric(args) => metric::metric(&args, &output).map(|()| 0),
+        Command::DeviceCheck(args) => args.run(&output),
         Command::Verify(args) => verify::verify(&args, &output),
     }
 }

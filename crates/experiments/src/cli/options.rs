@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use candle_core::DType;
 use clap::ValueEnum;
-use score_nets::Kernels;
+use score_nets::{Backend, Kernels};
 
 use crate::model::{Model, Precision};
 
@@ -21,12 +20,42 @@ pub(super) struct ModelOptions {
     /// ve:sigma-min=0.01,sigma-max=50 (default: the one a network was trained for)
     #[arg(long, value_name = "S")]
     pub(super) sde: Option<String>,
+    /// The network that weights belong to which do not say so themselves
+    #[arg(long, value_enum, value_name = "A")]
+    architecture: Option<ArchitectureChoice>,
     /// Arithmetic of a network
     #[arg(long, value_enum, default_value_t = KernelChoice::Auto)]
     kernels: KernelChoice,
-    /// Precision of a network; closed forms are always computed in f64
-    #[arg(long, value_enum)]
-    dtype: Option<Dtype>,
+    #[command(flatten)]
+    backend: BackendOptions,
+}
+
+/// Where networks compute, and in what precision.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct BackendOptions {
+    /// Where networks compute: cpu or cuda:N, the CUDA device N of a build with CUDA (default: cpu);
+    /// closed forms are always computed on the CPU
+    #[arg(long, value_name = "D")]
+    pub(super) device: Option<String>,
+    /// Precision of a network: f32, f64 or, on a CUDA device, bf16; closed forms are always computed in
+    /// f64
+    #[arg(long, value_name = "F")]
+    pub(super) dtype: Option<String>,
+}
+
+impl BackendOptions {
+    /// What was asked for; `otherwise` is the precision when none was.
+    pub(super) fn backend(&self, otherwise: &str) -> Result<Backend> {
+        let device = self.device.as_deref().unwrap_or("cpu");
+        Ok(Backend::parse(device, self.dtype.as_deref().unwrap_or(otherwise))?)
+    }
+}
+
+/// Networks whose files hold weights alone.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ArchitectureChoice {
+    /// Those of the ODE-SDE-gap study, arXiv 2311.15996: softplus of beta 100 under the OU process
+    OdeSdeGap,
 }
 
 /// Arithmetic of networks.
@@ -40,23 +69,13 @@ pub(super) enum KernelChoice {
     Fused,
 }
 
-/// Element types.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Dtype {
-    /// Single precision
-    F32,
-    /// Double precision
-    F64,
-}
-
 impl ModelOptions {
     /// Opens the model; `otherwise` is the precision when none was asked for.
-    pub(super) fn open(&self, otherwise: Dtype) -> Result<Model> {
-        let dtype = match self.dtype.unwrap_or(otherwise) {
-            Dtype::F32 => DType::F32,
-            Dtype::F64 => DType::F64,
-        };
-        Model::open(&self.model, Precision { dtype, kernels: self.kernels.into() })
+    pub(super) fn open(&self, otherwise: &str) -> Result<Model> {
+        let backend = self.backend.backend(otherwise)?;
+        let published = matches!(self.architecture, Some(ArchitectureChoice::OdeSdeGap));
+        let precision = Precision { backend, kernels: self.kernels.into(), published };
+        Model::open(&self.model, &precision)
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::Output;
 use super::bad_rows::{BadRowOptions, Lost, RowByRow};
 use super::density::DensityOptions;
-use super::options::{Dtype, ModelOptions};
+use super::options::ModelOptions;
 use crate::model::{self, Model};
 use crate::npy::RowWriter;
 
@@ -103,8 +103,8 @@ impl Points {
     /// Evaluates chunk by chunk; the first columns of the whole table are those asked for.
     fn run(&self, output: &Output, columns: impl Fn(usize) -> Vec<String>) -> Result<()> {
         let start = Instant::now();
-        let model = self.model.open(Dtype::F64)?;
-        let sde = model.sde(self.model.sde.as_deref())?;
+        let model = self.model.open("f64")?;
+        let (sde, backend) = (model.sde(self.model.sde.as_deref())?, model.backend()?);
         let mut rows = self.bad_rows.read_rows(&self.points)?;
         let (n, dim) = (rows.nrows(), model.dim());
         let shown = self.points.display();
@@ -135,7 +135,8 @@ impl Points {
         let lost = lost.say(n as u64, output)?;
         writer.finish()?;
         let report = json!({"rows": n, "columns": columns, "sde": sde.name(),
-            "lost": lost, "out": self.out, "seconds": start.elapsed().as_secs_f64()});
+            "lost": lost, "out": self.out,
+            "device": backend.device_name(), "dtype": backend.dtype_name(), "seconds": start.elapsed().as_secs_f64()});
         let text = format!("{n} rows of {} in {}", columns.join(", "), self.out.display());
         output.emit(&report, &text)
     }
@@ -153,7 +154,7 @@ fn table(model: &Model, sde: &dyn Sde, rows: ArrayView2<'_, f64>) -> Result<Arra
         }
         Model::Network(net) => {
             let residual = network_residual(net, x.as_slice().unwrap_or(&[]), &t)?;
-            let d = net.derivatives(&model::to_tensor(&x, net.dtype())?, &t)?;
+            let d = net.derivatives(&model::to_tensor(&x, net)?, &t)?;
             Ok(joined(&d, model::to_rows(&d.score)?.view(), &residual))
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::Output;
-use super::options::KernelChoice;
+use super::options::{BackendOptions, KernelChoice};
 use crate::run::{self, Outcome, RunArgs};
 
 /// Run an experiment: train, sample, measure, report
@@ -34,6 +34,8 @@ pub(super) struct RunCommand {
     /// Arithmetic of the networks (default: the configuration's, which is auto in every preset)
     #[arg(long, value_enum)]
     kernels: Option<KernelChoice>,
+    #[command(flatten)]
+    backend: BackendOptions,
     /// The run's folder (default: runs/<experiment>/<hash of the configuration>)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -54,6 +56,8 @@ impl RunCommand {
             set: self.set,
             seed: self.seed,
             kernels: self.kernels.map(Into::into),
+            device: self.backend.device,
+            dtype: self.backend.dtype,
             out: self.out,
             resume: self.resume,
             models: self.models,
@@ -95,6 +99,8 @@ pub(super) struct TrainCommand {
     /// Arithmetic of the networks (default: the configuration's, which is auto in every preset)
     #[arg(long, value_enum)]
     kernels: Option<KernelChoice>,
+    #[command(flatten)]
+    backend: BackendOptions,
     /// The run's folder (default: runs/<experiment>/<hash of the configuration>)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -111,6 +117,8 @@ impl TrainCommand {
             set: self.set,
             seed: self.seed,
             kernels: self.kernels.map(Into::into),
+            device: self.backend.device,
+            dtype: self.backend.dtype,
             out: self.out,
             resume: self.resume,
             models: None,

@@ -7,15 +7,16 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{Array2, s};
+use score_nets::Backend;
 use sde_core::counts::in_time;
 use sde_core::sde::check_time;
 use sde_core::{Key, Score, Sde, State, TimeGrid, Tolerance};
 use serde_json::json;
-use solvers::{Control, End, Method, Sampler, SolveError, Summary, sample_from};
+use solvers::{Control, End, Method, Sampler, SolveError, Summary, Tuned, sample_from};
 
 use super::Output;
 use super::bad_rows::{BadRowOptions, Lost, with_values};
-use super::options::{Dtype, ModelOptions};
+use super::options::ModelOptions;
 use crate::checks;
 use crate::model::{self, Model};
 use crate::npy::RowWriter;
@@ -37,7 +38,8 @@ use crate::npy::RowWriter;
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelOptions,
-    /// The method (`experiment list methods`); `euler` is euler-maruyama with --eta 0
+    /// The method (`experiment list methods`), with constants if it has some: edm-churn:churn=10;
+    /// `euler` is euler-maruyama with --eta 0
     #[arg(long, value_name = "X")]
     method: String,
     /// Number of fixed steps (with the grid ode-sde-gap, the hundred short ones included)
@@ -59,7 +61,7 @@ pub(super) struct Args {
     /// Where to begin (default: the SDE's horizon)
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     t_start: Option<f64>,
-    /// Where to stop (default: 0 for ou, 0.001 for vp and sub-vp, 0.00001 for ve)
+    /// Where to stop (default: 0.001 for vp, sub-vp, rectified and cosine, 0.00001 for ve, else 0)
     #[arg(long, value_name = "EPS", allow_negative_numbers = true)]
     t_end: Option<f64>,
     /// Remove the noise left at the end: an SDE takes its last step without noise, an ODE ends with
@@ -79,10 +81,9 @@ pub(super) struct Args {
     /// Seed of the prior and of the noise
     #[arg(long, value_name = "K", default_value_t = 0)]
     seed: u64,
-    /// Particles that are solved together
-    #[arg(long, value_name = "N", default_value_t = 512,
-          value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
-    block_rows: u64,
+    /// Particles that are solved together (default: 512 on the CPU, 65536 on other devices)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    block_rows: Option<u64>,
     #[command(flatten)]
     bad_rows: BadRowOptions,
     /// Where the samples go
@@ -103,18 +104,20 @@ const ALIASES: [(&str, &str); 9] = [
     ("dpm-solver-23", "dpm-solver-3"),
 ];
 
-/// The method of a name, as it is called here or there.
-pub(super) fn method_named(name: &str) -> Result<Method> {
-    let asked = name.trim();
+/// The method of a name, as it is called here or there, with its constants.
+pub(super) fn method_named(text: &str) -> Result<Tuned> {
+    let (asked, constants) = text.split_once(':').unwrap_or((text, ""));
+    let asked = asked.trim();
     let alias = ALIASES.iter().find(|(name, _)| *name == asked);
-    Ok(Method::parse(alias.map_or(asked, |(_, name)| name))?)
+    let name = alias.map_or(asked, |(_, name)| name);
+    Ok(Tuned::parse(&format!("{name}:{constants}"))?)
 }
 
 pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
     let start = Instant::now();
-    let model = args.model.open(Dtype::F32)?;
-    let sde = model.sde(args.model.sde.as_deref())?;
-    let sampler = args.sampler(sde.as_ref())?;
+    let model = args.model.open("f32")?;
+    let (sde, backend) = (model.sde(args.model.sde.as_deref())?, model.backend()?);
+    let sampler = args.sampler(sde.as_ref(), &backend)?;
     let x0 = args.x0.as_deref().map(|path| args.bad_rows.read_rows(path)).transpose()?;
     if let (Some(x0), Some(path)) = (&x0, &args.x0) {
         let (found, dim) = (x0.shape(), model.dim());
@@ -143,7 +146,7 @@ pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
             job.run(&score, &|rows| Ok(rows), &Ok)?
         }
         Model::Network(net) => {
-            let to = |rows: Array2<f64>| model::to_tensor(&rows, net.dtype());
+            let to = |rows: Array2<f64>| model::to_tensor(&rows, net);
             job.run(net.as_ref(), &to, &|x| model::to_rows(&x))?
         }
     };
@@ -156,6 +159,7 @@ pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
         "method": sampler.method.name(), "eta": sampler.eta, "end": sampler.end.name(),
         "nfe": summary.nfe, "accepted": summary.accepted, "rejected": summary.rejected,
         "lost": lost, "seed": args.seed, "seconds": seconds,
+        "device": backend.device_name(), "dtype": backend.dtype_name(),
     });
     let text = format!(
         "{n} samples in {}: {} on {} with eta = {}, {} evaluations a particle at most, {seconds:.2} s",
@@ -177,9 +181,10 @@ fn bar(n: u64) -> ProgressBar {
 }
 
 impl Args {
-    fn sampler(&self, sde: &dyn Sde) -> Result<Sampler> {
+    fn sampler(&self, sde: &dyn Sde, backend: &Backend) -> Result<Sampler<Tuned>> {
         let asked = self.method.trim();
-        let method = method_named(asked)?;
+        let tuned = method_named(asked)?;
+        let method = tuned.method();
         // Methods that are known as solvers of ODEs take noise when asked for it.
         let for_odes = asked == "euler" || method == Method::Heun || !method.stochastic();
         let eta = self.eta.unwrap_or(if for_odes { 0.0 } else { 1.0 });
@@ -190,7 +195,7 @@ impl Args {
             bail!("{} solves ODEs only: it cannot take --eta {eta}", method.name());
         }
         let t_start = self.t_start.unwrap_or(sde.horizon());
-        let t_end = self.t_end.unwrap_or(default_end(sde));
+        let t_end = self.t_end.unwrap_or(sde.usual_end());
         let t_start = check_time(sde, t_start).context("--t-start")?;
         let t_end = check_time(sde, t_end).context("--t-end")?;
         let end = match &self.end {
@@ -200,7 +205,8 @@ impl Args {
             None => End::Denoise,
         };
         let control = self.control(sde, method, eta, t_start, t_end)?;
-        Ok(Sampler { method, eta, control, end, block_rows: self.block_rows })
+        let block_rows = self.block_rows.unwrap_or(backend.block_rows());
+        Ok(Sampler { method: tuned, eta, control, end, block_rows })
     }
 
     fn control(
@@ -227,18 +233,9 @@ impl Args {
     }
 }
 
-/// The cut-offs of Song et al. 2021; the OU process has none in Deveney et al. 2025.
-pub(super) fn default_end(sde: &dyn Sde) -> f64 {
-    match sde.name().split(':').next() {
-        Some("vp" | "sub-vp") => 1e-3,
-        Some("ve") => 1e-5,
-        _ => 0.0,
-    }
-}
-
 /// A run of the sampler into a file.
 struct Job<'a> {
-    sampler: &'a Sampler,
+    sampler: &'a Sampler<Tuned>,
     sde: &'a dyn Sde,
     key: Key,
     x0: Option<(Array2<f64>, &'a Path)>,

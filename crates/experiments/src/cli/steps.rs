@@ -5,8 +5,6 @@ use sde_core::sde::check_time;
 use sde_core::{Sde, TimeGrid, Tolerance};
 use solvers::Control;
 
-use super::sample::default_end;
-
 /// Where the data are, and how long the steps.
 #[derive(Debug, clap::Args)]
 pub(super) struct StepOptions {
@@ -19,7 +17,7 @@ pub(super) struct StepOptions {
     /// Where the steps lie (`experiment list grids`)
     #[arg(long, value_name = "G", default_value = "quadratic", requires = "steps")]
     grid: String,
-    /// The time of the data (default: 0 for ou, 0.001 for vp and sub-vp, 0.00001 for ve)
+    /// The time of the data (default: 0.001 for vp, sub-vp, rectified and cosine, 0.00001 for ve, else 0)
     #[arg(long, value_name = "EPS", allow_negative_numbers = true)]
     t_end: Option<f64>,
 }
@@ -39,7 +37,7 @@ impl StepOptions {
 
     /// The time of the data.
     pub(super) fn t_end(&self, sde: &dyn Sde) -> Result<f64> {
-        let t_end = self.t_end.unwrap_or(default_end(sde));
+        let t_end = self.t_end.unwrap_or(sde.usual_end());
         let t_end = check_time(sde, t_end).context("--t-end")?;
         let horizon = sde.horizon();
         ensure!(

@@ -10,9 +10,9 @@ use crate::verify::{self, Family};
 /// Recompute a folder of reference numbers and hold ours against them
 ///
 /// `refs DIR` walks a folder with one sub-folder a family (schedules, gaussian, pfode, ot, solvers,
-/// pinn, diffusers_tests; any subset of them) and prints a line a family: cases, passed, skipped
-/// with the reason, and the worst error against its tolerance. The exit code is 1 when a case is
-/// missed or damaged.
+/// pinn, diffusers_tests, networks/unet, networks/adm, networks/objectives; any subset of them) and
+/// prints a line a family: cases, passed, skipped with the reason, and the worst error against its
+/// tolerance. The exit code is 1 when a case is missed or damaged.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  experiment verify refs ../shared/refs")]
 pub(super) struct Args {
@@ -62,7 +62,7 @@ pub(super) fn verify(args: &Args, output: &Output) -> Result<u8> {
 }
 
 fn line(family: &Family) -> String {
-    let mut line = format!("{:<16}", family.name);
+    let mut line = format!("{:<20}", family.name);
     line += &format!("{:>4} cases, {:>4} passed", family.cases, family.passed);
     if family.failed > 0 {
         line += &format!(", {} FAILED", family.failed);

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use score_nets::{
-    Activation, Draws, Kernels, Optimiser, Proposal, Schedule, Tails, TimeEmbedding, TimeFeature,
-    TimeLaw, Weighting,
+    Activation, Backend, Draws, Kernels, Optimiser, Proposal, Schedule, Tails, TimeEmbedding,
+    TimeFeature, TimeLaw, Weighting,
 };
 use sde_core::TimeGrid;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,8 @@ pub const NAME: &str = "ode-sde-gap";
 pub const PRESETS: [&str; 5] = ["smoke", "quick", "table", "published", "paper"];
 
 /// Keys that may be absent.
-pub(super) const OPTIONAL: [&str; 3] = ["models", "sampling.n-ode", "training.tails"];
+pub(super) const OPTIONAL: [&str; 5] =
+    ["models", "device", "dtype", "sampling.n-ode", "training.tails"];
 
 /// A whole configuration of the experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,12 @@ pub struct Config {
     /// A folder of given checkpoints `<data set>_w<w_R>.safetensors`: nothing is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<String>,
+    /// Where networks are trained and sampled, as [`Backend::parse`] takes it; the CPU where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Their element type, `f32` where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<String>,
     /// The network.
     pub network: Network,
     /// Its training.
@@ -237,6 +244,15 @@ impl Config {
     /// When a value cannot be written.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).context("writing the configuration")
+    }
+
+    /// Where networks compute, opened; a configuration may name a device that only another machine has.
+    ///
+    /// # Errors
+    /// As [`Backend::parse`].
+    pub fn backend(&self) -> Result<Backend> {
+        let device = self.device.as_deref().unwrap_or("cpu");
+        Ok(Backend::parse(device, self.dtype.as_deref().unwrap_or("f32"))?)
     }
 
     /// Steps of training.

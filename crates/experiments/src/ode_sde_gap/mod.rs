@@ -24,6 +24,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use score_nets::Backend;
 
 pub(crate) use cell::Cell;
 use cell::{Purpose, cells, key};
@@ -65,6 +66,7 @@ pub enum Until {
 pub fn run(args: &RunArgs, until: Until) -> Result<Outcome> {
     let start = Instant::now();
     let resolved = resolve::resolve(args)?;
+    let backend = resolved.config.backend()?;
     let folder = RunFolder::open(&resolved.root, &resolved.text, args.resume)?;
     let mut outcome = Outcome {
         status: Status::AlreadyFinished,
@@ -72,6 +74,7 @@ pub fn run(args: &RunArgs, until: Until) -> Result<Outcome> {
         report: None,
         results: None,
         hash: resolved.hash.clone(),
+        device: backend.device_name(),
         seconds: 0.0,
         checkpoints: Vec::new(),
         failed: Vec::new(),
@@ -79,13 +82,14 @@ pub fn run(args: &RunArgs, until: Until) -> Result<Outcome> {
     };
     if !folder.finished() {
         let mut record = folder.record(config::NAME, &resolved.hash)?;
-        record.begin();
+        record.begin(&outcome.device);
         record.write(&folder.path("record.json"))?;
         checks::announce(resolved.config.evaluations());
         let stop = stop_flag();
         let mut session = Session {
             config: &resolved.config,
             hash: &resolved.hash,
+            backend: &backend,
             folder: &folder,
             record,
             start,
@@ -139,7 +143,7 @@ pub fn rebuild_report(dir: &Path) -> Result<Outcome> {
     ensure!(path.is_file(), "{} is not finished: there is no results.json", dir.display());
     let results: Results = read_json(&path)?;
     let record = Record::read(&folder.path("record.json"))?;
-    let hash = results.hash.clone();
+    let (hash, device) = (results.hash.clone(), record.device.clone());
     write_report(&folder, &config, results, &record)?;
     let mut outcome = Outcome {
         status: Status::Finished,
@@ -147,6 +151,7 @@ pub fn rebuild_report(dir: &Path) -> Result<Outcome> {
         report: None,
         results: None,
         hash,
+        device,
         seconds: start.elapsed().as_secs_f64(),
         checkpoints: Vec::new(),
         failed: Vec::new(),
@@ -178,6 +183,7 @@ fn write_report(
 struct Session<'a> {
     config: &'a Config,
     hash: &'a str,
+    backend: &'a Backend,
     folder: &'a RunFolder,
     record: Record,
     start: Instant,
@@ -249,7 +255,8 @@ impl Session<'_> {
         truths: &mut BTreeMap<String, Truth>,
         progress: &Progress,
     ) -> Result<Option<Option<Row>>> {
-        let trained = training::network(self.config, cell, self.folder, progress, self.stop)?;
+        let trained =
+            training::network(self.config, self.backend, cell, self.folder, progress, self.stop)?;
         let Some(trained) = trained else { return Ok(None) };
         if until == Until::Trained {
             return Ok(Some(None));

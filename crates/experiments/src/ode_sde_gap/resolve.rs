@@ -31,6 +31,8 @@ pub(super) fn resolve(args: &RunArgs) -> Result<Resolved> {
         && args.set.is_empty()
         && args.seed.is_none()
         && args.kernels.is_none()
+        && args.device.is_none()
+        && args.dtype.is_none()
         && args.models.is_none();
     let config = match &args.out {
         // `--resume --out DIR` goes on with whatever DIR was made with.
@@ -86,6 +88,15 @@ fn assemble(args: &RunArgs) -> Result<Config> {
     }
     if let Some(kernels) = args.kernels {
         table.insert("kernels".into(), Value::try_from(kernels)?);
+    }
+    // What is taken where nothing is said stays unsaid: it is the same run.
+    for (key, value, otherwise) in [("device", &args.device, "cpu"), ("dtype", &args.dtype, "f32")]
+    {
+        match value.as_deref() {
+            Some(value) if value == otherwise => drop(table.remove(key)),
+            Some(value) => drop(table.insert(key.into(), Value::String(value.into()))),
+            None => {}
+        }
     }
     if let Some(models) = &args.models {
         let path =

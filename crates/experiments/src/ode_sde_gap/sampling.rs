@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use candle_core::{DType, Device, Tensor};
 use metrics::{Histogram2d, HistogramBuilder};
 use ndarray::{Array2, Array3, ArrayView2, s};
-use score_nets::ScoreNet;
+use score_nets::{Backend, ScoreNet};
 use sde_core::{Key, Lattice, Reverse, State as _};
 use serde::{Deserialize, Serialize};
 use solvers::{
@@ -20,7 +20,7 @@ use crate::report::data::Paths;
 use crate::run::{Progress, RunFolder, read_json};
 use crate::{atomic, npy};
 
-/// Particles between two saves of the counts. Part of the key of a particle: it stays as it is.
+/// Particles between two saves of the counts. No particle depends on it.
 const CHUNK: u64 = 25_000;
 
 /// Which of the two samplers.
@@ -154,6 +154,14 @@ impl Job<'_> {
         if self.who == Who::Ode { 0.0 } else { 1.0 }
     }
 
+    /// As configured; on a device at least what fills it.
+    fn block_rows(&self) -> Result<u64> {
+        let device = self.net.device();
+        let fills = Backend::new(device.clone(), self.net.dtype())?.block_rows();
+        let block = self.config.sampling.block as u64;
+        Ok(if device.is_cpu() { block } else { block.max(fills) })
+    }
+
     fn file(&self, what: &str) -> std::path::PathBuf {
         self.folder.path(&format!("samples/{}_{}_{what}", self.name, self.who.name()))
     }
@@ -163,6 +171,16 @@ impl Job<'_> {
     /// # Errors
     /// A state that is not finite, a full device.
     pub(super) fn run(&self) -> Result<Option<Sampled>> {
+        self.run_in(CHUNK)
+    }
+
+    /// The key of prior and noise. Runs of one chunk have always had it.
+    fn draws(&self) -> Key {
+        self.key.fold(0)
+    }
+
+    /// As [`Job::run`], with a save after so many particles.
+    fn run_in(&self, chunk: u64) -> Result<Option<Sampled>> {
         let (config, n) = (self.config, self.particles());
         let mut sampled = self.restore();
         let sampler = Sampler {
@@ -170,23 +188,21 @@ impl Job<'_> {
             eta: self.eta(),
             control: Control::Grid(config.times()?),
             end: self.end()?,
-            block_rows: config.sampling.block as u64,
+            block_rows: self.block_rows()?,
         };
         let label = format!("{} {}", self.who.name().to_uppercase(), self.name);
         let mut bar = self.progress.part(&label, n, sampled.seen, config.sampling.steps as f64);
         while sampled.seen < n {
-            let chunk = sampled.seen / CHUNK;
-            let rows = (n - sampled.seen).min(CHUNK);
+            let rows = sampled.seen..n.min(sampled.seen.saturating_add(chunk));
             let start = Instant::now();
             let mut next = sampled.clone();
-            let key = self.key.fold(chunk);
             let done = sample_from(
                 &sampler,
                 self.net.sde(),
                 self.net,
                 rows,
-                key,
-                &|first, len| self.starts(key, chunk * CHUNK, first, len),
+                self.draws(),
+                &|first, len| self.starts(first, len),
                 &mut |_, x| {
                     if self.stop.load(Ordering::Relaxed) {
                         return Err(refuse("interrupted"));
@@ -214,16 +230,16 @@ impl Job<'_> {
         Ok(Some(sampled))
     }
 
-    /// The particles `chunk + first ..` at the horizon, `[len, 2]`.
-    fn starts(&self, key: Key, chunk: u64, first: u64, len: usize) -> sde_core::Result<Tensor> {
-        let z = Tensor::zeros((len, 2), DType::F32, &Device::Cpu)?;
+    /// The particles `first ..` at the horizon, `[len, 2]`.
+    fn starts(&self, first: u64, len: usize) -> sde_core::Result<Tensor> {
+        let z = zeros(self.net, len)?;
         let z = match self.config.sampling.starts {
-            Starts::Independent => z.normals_like(key.fold(0), first)?,
+            Starts::Independent => z.normals_like(self.draws().fold(0), first)?,
             Starts::Lattice => {
                 let mut normals = vec![0.0; 2 * len];
-                // One lattice through all chunks.
-                Lattice::new(self.key, 2).fill_normals(chunk + first, &mut normals);
-                Tensor::from_vec(normals, (len, 2), &Device::Cpu)?.to_dtype(DType::F32)?
+                Lattice::new(self.key, 2).fill_normals(first, &mut normals);
+                let host = Tensor::from_vec(normals, (len, 2), &Device::Cpu)?;
+                host.to_dtype(z.dtype())?.to_device(z.device())?
             }
         };
         Tensor::lincomb(&[(self.net.sde().prior_std(), &z)])
@@ -258,7 +274,6 @@ impl Job<'_> {
         ) else {
             return fresh;
         };
-        let whole = saved.seen.is_multiple_of(CHUNK) || saved.seen == self.particles();
         let wanted = (self.config.measuring.cloud as u64).min(saved.seen);
         // A process killed between two of the three files leaves counts of another moment.
         if counts.dim() != fresh.counts.dim()
@@ -266,7 +281,6 @@ impl Job<'_> {
             || cloud.nrows() as u64 != wanted
             || saved.kept > saved.seen
             || saved.seen > self.particles()
-            || !whole
         {
             return fresh;
         }
@@ -288,11 +302,16 @@ impl Job<'_> {
 /// The course of a few particles under both samplers, from the same starts.
 pub(super) fn both_paths(ode: &Job<'_>, sde: &Job<'_>, key: Key) -> Result<Paths> {
     let n = ode.config.sampling.paths;
-    let z = Tensor::zeros((n, 2), DType::F32, &Device::Cpu)?.normals_like(key, 0)?;
+    let z = zeros(ode.net, n)?.normals_like(key, 0)?;
     let starts = Tensor::lincomb(&[(ode.net.sde().prior_std(), &z)])?;
     let (times, ode) = ode.paths(&starts)?;
     let (_, sde) = sde.paths(&starts)?;
     Ok(Paths { times, ode, sde })
+}
+
+/// As many particles as a network takes them.
+fn zeros(net: &ScoreNet, n: usize) -> sde_core::Result<Tensor> {
+    Ok(Tensor::zeros((n, 2), net.dtype(), net.device())?)
 }
 
 /// A tensor of particles on the host.
@@ -304,4 +323,52 @@ pub(super) fn to_rows(x: &Tensor) -> Result<Array2<f64>> {
 
 fn refuse(error: impl std::fmt::Display) -> SolveError {
     SolveError::Setup(sde_core::Error::Model(error.to_string().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ode_sde_gap::cell::{Cell, Purpose, key};
+    use crate::ode_sde_gap::config::preset_text;
+    use crate::ode_sde_gap::training::net_config;
+
+    /// How often the counts are saved changes no particle, and neither does an interruption.
+    #[test]
+    fn chunks_change_nothing() -> Result<()> {
+        for starts in [Starts::Independent, Starts::Lattice] {
+            let mut config = Config::from_toml(preset_text("smoke")?)?;
+            config.sampling.starts = starts;
+            config.measuring.cloud = 300;
+            let cell = Cell { dataset: config.data_sets[0].clone(), w_r: 0.0 };
+            let weights = key(&config, Purpose::Weights, &cell.dataset);
+            let net =
+                ScoreNet::new(net_config(&config, &cell)?, weights, DType::F32, &Device::Cpu)?;
+            let (progress, stop) = (Progress::new(1, 0), AtomicBool::new(false));
+            for who in [Who::Ode, Who::Sde] {
+                let key = key(&config, Purpose::Sde, &cell.dataset);
+                // All particles, after an earlier session has drawn so many.
+                let drawn = |chunk: u64, before: u64| -> Result<Array2<f64>> {
+                    let dir = tempfile::tempdir()?;
+                    let folder = RunFolder::open(&dir.path().join("run"), "", false)?;
+                    std::fs::create_dir_all(folder.path("samples"))?;
+                    let mut cloud = Array2::zeros((0, 2));
+                    for n in [before, 300] {
+                        let mut config = config.clone();
+                        config.sampling.n = n;
+                        let (config, net, name) = (&config, &net, "a");
+                        let (folder, progress, stop) = (&folder, &progress, &stop);
+                        let job = Job { config, net, who, key, name, folder, progress, stop };
+                        cloud = job.run_in(chunk)?.expect("nobody interrupts").cloud;
+                    }
+                    Ok(cloud)
+                };
+                let whole = drawn(CHUNK, 300)?;
+                assert_eq!(whole.nrows(), 300);
+                for (chunk, before) in [(120, 300), (77, 40), (1, 299)] {
+                    assert_eq!(drawn(chunk, before)?, whole, "{who:?} {chunk} {before}");
+                }
+            }
+        }
+        Ok(())
+    }
 }

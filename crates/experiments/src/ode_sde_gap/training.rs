@@ -6,10 +6,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use candle_core::{DType, Device};
+use candle_core::DType;
 use fp_residual::{Collocation as Where, FokkerPlanckPenalty};
 use score_nets::{
-    Base as NetBase, Dsm, EmaConfig, NetConfig, Outcome, Output, ScoreNet, TrainConfig, Trainer,
+    Backend, Base as NetBase, Dsm, EmaConfig, NetConfig, Outcome, Output, ScoreNet, TrainConfig,
+    Trainer,
 };
 use sde_core::Key;
 
@@ -31,17 +32,21 @@ pub(crate) struct Trained {
 /// A checkpoint that cannot be read, a loss that is not finite, a full device.
 pub(crate) fn network(
     config: &Config,
+    backend: &Backend,
     cell: &Cell,
     folder: &RunFolder,
     progress: &Progress,
     stop: &AtomicBool,
 ) -> Result<Option<Trained>> {
-    let open = |path: &Path| -> Result<ScoreNet> {
-        let net = ScoreNet::open_as(path, DType::F32, &Device::Cpu)?;
+    let ready = |net: ScoreNet, path: &Path| -> Result<ScoreNet> {
         net.with_kernels(config.kernels).with_context(|| path.display().to_string())
     };
+    let open = |path: &Path| -> Result<ScoreNet> {
+        ready(ScoreNet::open_as(path, backend.dtype(), backend.device())?, path)
+    };
     if let Some(path) = cell.given(config) {
-        let net = open(&path)?;
+        let net = ScoreNet::open_published(&path, backend.dtype(), backend.device())?;
+        let net = ready(net, &path)?;
         return Ok(Some(Trained { net, steps: 0, seconds: 0.0 }));
     }
     let name = cell.name();
@@ -56,7 +61,7 @@ pub(crate) fn network(
         let (_, seconds) = Log::open(&log_path, &name, steps)?;
         return Ok(Some(Trained { net, steps, seconds }));
     }
-    let mut trainer = trainer(config, cell, &state)?.checkpoint_to(&state);
+    let mut trainer = trainer(config, backend, cell, &state)?.checkpoint_to(&state);
     let (mut log, before) = Log::open(&log_path, &name, trainer.step())?;
     let (units, _) = config.cost();
     let mut bar =
@@ -122,7 +127,7 @@ fn finite(net: &ScoreNet) -> Result<bool> {
 }
 
 /// A trainer at its checkpoint, or at the start.
-fn trainer(config: &Config, cell: &Cell, state: &std::path::Path) -> Result<Trainer> {
+fn trainer(config: &Config, backend: &Backend, cell: &Cell, state: &Path) -> Result<Trainer> {
     let t = &config.training;
     let data = cell.data()?;
     let seed = seed(config, cell);
@@ -135,10 +140,11 @@ fn trainer(config: &Config, cell: &Cell, state: &std::path::Path) -> Result<Trai
         ema: (t.ema_decay > 0.0).then_some(EmaConfig { decay: t.ema_decay, warmup: true }),
         log_every: t.log_every,
         checkpoint_every: Some(t.checkpoint_every),
+        averages: Vec::new(),
         parts: 1,
     };
     let trainer = if state.is_file() {
-        Trainer::resume(state, train, config.kernels, &Device::Cpu)
+        Trainer::resume(state, train, config.kernels, backend.device())
             .map_err(Into::into)
             .and_then(|t| belongs(config, cell, state, t.net().config()).map(|()| t))
             .with_context(|| format!("to train {} anew, delete its checkpoint", cell.name()))?
@@ -146,8 +152,8 @@ fn trainer(config: &Config, cell: &Cell, state: &std::path::Path) -> Result<Trai
         let net = ScoreNet::new(
             net_config(config, cell)?,
             key(config, Purpose::Weights, &cell.dataset),
-            DType::F32,
-            &Device::Cpu,
+            backend.dtype(),
+            backend.device(),
         )?;
         Trainer::new(net.with_kernels(config.kernels)?, train)?
     };

@@ -101,6 +101,10 @@ pub struct RunArgs {
     pub seed: Option<u64>,
     /// Arithmetic of the networks.
     pub kernels: Option<Kernels>,
+    /// Where networks compute ([`score_nets::Backend::parse`]).
+    pub device: Option<String>,
+    /// Their element type.
+    pub dtype: Option<String>,
     /// The run's folder; `runs/<experiment>/<hash>` without one.
     pub out: Option<PathBuf>,
     /// Continue an unfinished run, and nothing else.
@@ -136,6 +140,8 @@ pub struct Outcome {
     pub results: Option<PathBuf>,
     /// Hash of the configuration.
     pub hash: String,
+    /// Where networks compute.
+    pub device: String,
     /// Seconds of this call.
     pub seconds: f64,
     /// The networks.

@@ -105,8 +105,9 @@ impl Record {
         self.sessions.iter().map(|s| s.seconds).sum()
     }
 
-    /// Begins a session.
-    pub(crate) fn begin(&mut self) {
+    /// Begins a session on a device.
+    pub(crate) fn begin(&mut self, device: &str) {
+        self.device = device.into();
         self.status = End::Running;
         self.revision = revision();
         self.threads = rayon::current_num_threads();

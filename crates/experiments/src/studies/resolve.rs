@@ -89,6 +89,11 @@ fn assemble<S: Study>(args: &RunArgs) -> Result<Table> {
         table.insert("seed".into(), Value::Integer(seed));
     }
     ensure!(args.kernels.is_none(), "--kernels: {} does not have that choice", S::NAME);
+    for (flag, asked, only) in [("--device", &args.device, "cpu"), ("--dtype", &args.dtype, "f32")]
+    {
+        let asked = asked.as_deref().unwrap_or(only);
+        ensure!(asked == only, "{flag} {asked}: {} does not have that choice", S::NAME);
+    }
     if let Some(models) = &args.models {
         let path =
             models.canonicalize().with_context(|| format!("--models {}", models.display()))?;

@@ -24,7 +24,7 @@ pub(super) fn run<S: Study>(args: &RunArgs) -> Result<Outcome> {
     let mut status = Status::AlreadyFinished;
     if !folder.finished() {
         let mut record = folder.record(S::NAME, &resolved.hash)?;
-        record.begin();
+        record.begin("cpu");
         record.write(&folder.path("record.json"))?;
         checks::announce(S::check(&resolved.config)?);
         let desk = Desk { folder: &folder, progress: Progress::new(1, 0), stop: stop_flag() };
@@ -74,6 +74,7 @@ fn outcome(folder: &RunFolder, status: Status, hash: String, start: Instant) -> 
         report: existing("report.html"),
         results: existing("results.json"),
         hash,
+        device: "cpu".into(),
         seconds: start.elapsed().as_secs_f64(),
         checkpoints: Vec::new(),
         failed: Vec::new(),

@@ -66,7 +66,8 @@ impl Training {
         let folder = RunFolder::open(&root, &config.to_toml()?, false)?;
         let cell = Cell { dataset: self.data_set.clone(), w_r: 0.0 };
         let progress = Progress::new(config.cost().0, 0);
-        let trained = training::network(&config, &cell, &folder, &progress, desk.stop);
+        let trained =
+            training::network(&config, &config.backend()?, &cell, &folder, &progress, desk.stop);
         progress.clear();
         Ok(trained?.ok_or(Interrupted)?.net)
     }
@@ -78,7 +79,7 @@ pub(crate) struct OnRows<'a>(pub(crate) &'a ScoreNet);
 impl Score<Array2<f64>> for OnRows<'_> {
     fn score(&self, x: &Array2<f64>, t: f64) -> sde_core::Result<Array2<f64>> {
         let ours = |e: anyhow::Error| sde_core::Error::Model(e.into());
-        let x = to_tensor(x, self.0.dtype()).map_err(ours)?;
+        let x = to_tensor(x, self.0).map_err(ours)?;
         to_rows(&self.0.score(&x, t)?).map_err(ours)
     }
 }

@@ -10,6 +10,7 @@ mod diffusers;
 mod gaussian;
 mod json;
 mod linear_maps;
+mod networks;
 mod ot;
 mod pfode;
 mod pinn;
@@ -27,8 +28,8 @@ pub use case::{Failure, Family, Skipped, Worst};
 /// Recomputes the cases of one family's folder.
 type Recompute = fn(&Path) -> Vec<Case>;
 
-/// The families, by the name of their folder.
-const FAMILIES: [(&str, Recompute); 7] = [
+/// The families, by the name of their folder, which may lie in another.
+const FAMILIES: [(&str, Recompute); 10] = [
     ("schedules", schedules::cases),
     ("gaussian", gaussian::cases),
     ("pfode", pfode::cases),
@@ -36,6 +37,9 @@ const FAMILIES: [(&str, Recompute); 7] = [
     ("solvers", solver_cases::cases),
     ("pinn", pinn::cases),
     ("diffusers_tests", diffusers::cases),
+    ("networks/unet", networks::published),
+    ("networks/adm", networks::published),
+    ("networks/objectives", networks::objectives),
 ];
 
 /// Folders that belong to the layout and hold no cases.
@@ -60,15 +64,18 @@ pub struct Report {
 /// When `dir` cannot be read, or holds no family.
 pub fn refs(dir: &Path, mut done: impl FnMut(&Family)) -> Result<Report> {
     let shown = dir.display();
+    let known = FAMILIES.map(|(name, _)| name);
+    let outer =
+        |name: &str| known.iter().any(|k| k.split_once('/').is_some_and(|(o, _)| o == name));
     let mut folders = Vec::new();
-    for entry in std::fs::read_dir(dir).with_context(|| format!("cannot read {shown}"))? {
-        let entry = entry.with_context(|| format!("cannot read {shown}"))?;
-        if entry.path().is_dir() {
-            folders.push(entry.file_name().to_string_lossy().into_owned());
+    for name in subfolders(dir)? {
+        if outer(&name) {
+            let inner = subfolders(&dir.join(&name))?;
+            folders.extend(inner.iter().map(|inner| format!("{name}/{inner}")));
+        } else {
+            folders.push(name);
         }
     }
-    folders.sort();
-    let known: Vec<&str> = FAMILIES.iter().map(|(name, _)| *name).collect();
     ensure!(
         folders.iter().any(|f| known.contains(&f.as_str())),
         "{shown} holds no family of references: expected at least one of the folders {}",
@@ -87,6 +94,20 @@ pub fn refs(dir: &Path, mut done: impl FnMut(&Family)) -> Result<Report> {
         done(&families[families.len() - 1]);
     }
     Ok(Report { ok: families.iter().all(|f| f.failed == 0), families })
+}
+
+/// The names of the folders in a folder, sorted.
+fn subfolders(dir: &Path) -> Result<Vec<String>> {
+    let shown = dir.display();
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(|| format!("cannot read {shown}"))? {
+        let entry = entry.with_context(|| format!("cannot read {shown}"))?;
+        if entry.path().is_dir() {
+            folders.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    folders.sort();
+    Ok(folders)
 }
 
 /// The cases of a file that may be missing (any subset of the layout will do) or damaged (which is

@@ -51,7 +51,7 @@ pub(super) fn cases(dir: &Path) -> Vec<Case> {
 fn open(dir: &Path, net: &str, dtype: DType) -> Result<Option<ScoreNet>> {
     let path = published(dir).map(|d| d.join(format!("{net}.safetensors")));
     match path.filter(|p| p.exists()) {
-        Some(path) => Ok(Some(ScoreNet::open_as(path, dtype, &Device::Cpu)?)),
+        Some(path) => Ok(Some(ScoreNet::open_published(path, dtype, &Device::Cpu)?)),
         None => Ok(None),
     }
 }
@@ -286,14 +286,14 @@ fn samplers(dir: &Path, path: &Path) -> Result<Vec<Case>> {
 fn sampler(net: &ScoreNet, npz: &mut Npz, member: &str, eta: f64, nfe: usize) -> Result<Deviation> {
     let sde = net.sde();
     let times = TimeGrid::OdeSdeGap.times(sde, nfe + 90, sde.horizon(), 0.0)?;
-    let x = model::to_tensor(&npz.rows("xT")?, net.dtype())?;
+    let x = model::to_tensor(&npz.rows("xT")?, net)?;
     let recorded = if eta == 0.0 {
         None
     } else {
         let noise = npz.get(&format!("noise_nfe{nfe}"))?;
         let noise =
             noise.into_dimensionality::<ndarray::Ix3>().context("noise: three dimensions")?;
-        let step = |z: ndarray::ArrayView2<'_, f64>| model::to_tensor(&z.to_owned(), net.dtype());
+        let step = |z: ndarray::ArrayView2<'_, f64>| model::to_tensor(&z.to_owned(), net);
         let normals = noise.axis_iter(Axis(0)).map(step).collect::<Result<_>>()?;
         Some(Recorded { normals, times: times.clone() })
     };
@@ -313,7 +313,7 @@ fn sampler(net: &ScoreNet, npz: &mut Npz, member: &str, eta: f64, nfe: usize) ->
 /// The points `t, x, y` as a network takes them.
 fn split(net: &ScoreNet, points: &Array2<f64>) -> Result<(Tensor, Vec<f64>)> {
     let x = points.slice(s![.., 1..]).to_owned();
-    Ok((model::to_tensor(&x, net.dtype())?, points.column(0).to_vec()))
+    Ok((model::to_tensor(&x, net)?, points.column(0).to_vec()))
 }
 
 fn residual(net: &ScoreNet, points: &Array2<f64>) -> Result<Vec<f64>> {

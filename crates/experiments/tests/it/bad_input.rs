@@ -31,8 +31,12 @@ fn sample<'a>(extra: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn unknown_names_list_the_known_ones() {
     let dir = folder();
-    let cases: [(&[&str], &[&str]); 7] = [
+    let cases: [(&[&str], &[&str]); 11] = [
         (&["--method", "runge"], &["runge", "dopri5"]),
+        (&["--method", "edm-churn:curn=1"], &["edm-churn", "curn", "churn, lowest"]),
+        (&["--method", "edm-churn:churn=-1"], &["churn = -1", "not negative"]),
+        (&["--method", "heun:order=2"], &["heun: order = 2", "no constants"]),
+        (&["--sde", "rectified:beta=2"], &["beta = 2", "no constants"]),
         (&["--sde", "flow-matching"], &["flow-matching", "sub-vp", "ou"]),
         (&["--sde", "vp:beta2=1"], &["beta2", "beta0"]),
         (&["--grid", "cubic"], &["cubic", "karras", "uniform"]),
@@ -191,23 +195,31 @@ fn checkpoints_that_are_damaged() {
         (&whole[..whole.len() / 2], ""),
         (&whole[..20], ""),
         (&nan, "NaN"),
-        (&reshaped, "expected shape"),
+        (&reshaped, "of another shape"),
         (&renamed, ""),
         (&torch[..torch.len() - 2000], ""),
         (b"", ""),
     ];
     for (bytes, needle) in cases {
         std::fs::write(dir.path().join("net.safetensors"), bytes).expect("a file");
-        let words = sample(&["--model", "net.safetensors", "--sde", "ou"]);
+        let words =
+            sample(&["--model", "net.safetensors", "--architecture", "ode-sde-gap", "--sde", "ou"]);
         fails(dir.path(), &words, &["net.safetensors", needle]);
     }
     std::fs::write(dir.path().join("net.safetensors"), &whole).expect("a file");
     // The network is the potential of an OU process, and of two variables.
-    let words = sample(&["--model", "net.safetensors", "--sde", "vp"]);
+    let words =
+        sample(&["--model", "net.safetensors", "--architecture", "ode-sde-gap", "--sde", "vp"]);
     fails(dir.path(), &words, &["vp", "ou"]);
     save_rows(&dir.path().join("three.npy"), &Array2::zeros((4, 3)));
-    let words = sample(&["--model", "net.safetensors", "--sde", "ou", "--x0", "three.npy"]);
-    fails(dir.path(), &words, &["3", "2"]);
+    let words = ["--model", "net.safetensors", "--architecture", "ode-sde-gap", "--sde", "ou"];
+    fails(dir.path(), &sample(&[&words[..], &["--x0", "three.npy"]].concat()), &["3", "2"]);
+    // Weights alone are never guessed at.
+    let words = sample(&["--model", "net.safetensors", "--sde", "ou"]);
+    fails(dir.path(), &words, &["net.safetensors", "does not say which network", "--architecture"]);
+    let words =
+        sample(&["--model", "mixture.json", "--architecture", "ode-sde-gap", "--sde", "ou"]);
+    fails(dir.path(), &words, &["mixture.json", "--architecture"]);
 }
 
 #[test]
@@ -312,7 +324,7 @@ fn a_full_standard_output_is_an_error() {
 
 #[test]
 fn help_has_an_example_everywhere() {
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 14] = [
         &[],
         &["list"],
         &["run"],
@@ -321,6 +333,8 @@ fn help_has_an_example_everywhere() {
         &["sample"],
         &["residual"],
         &["logp"],
+        &["show"],
+        &["forward"],
         &["metric"],
         &["verify"],
         &["verify", "refs"],

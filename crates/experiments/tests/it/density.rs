@@ -176,7 +176,17 @@ fn densities_of_a_network() {
     let net = shared.join("odesdegap/blob_w1.0.safetensors");
     let (x, out) = (at("x.npy"), at("out.npy"));
     let column = |more: &[&str]| {
-        let all = ["logp", "--model", text(&net), "--points", text(&x), "--out", text(&out)];
+        let all = [
+            "logp",
+            "--model",
+            text(&net),
+            "--architecture",
+            "ode-sde-gap",
+            "--points",
+            text(&x),
+            "--out",
+            text(&out),
+        ];
         json(&[&all[..], more].concat());
         load(&out).column(0).to_vec()
     };
@@ -189,11 +199,21 @@ fn densities_of_a_network() {
     let few = ["--method", "identity", "--eta", "1", "--paths", "20", "--steps", "50"];
     assert!(column(&[&few[..], &["--dtype", "f32"]].concat()).iter().all(|l| l.is_finite()));
     let z = at("z.npy");
-    let model = ["--model", text(&net), "--rtol", "1e-8"];
+    let model = ["--model", text(&net), "--architecture", "ode-sde-gap", "--rtol", "1e-8"];
     json(&[&["encode", "--points", text(&x), "--out", text(&z)], &model[..]].concat());
     json(&[&["decode", "--latents", text(&z), "--out", text(&out)], &model[..]].concat());
     assert!((load(&out) - points()).iter().all(|d| d.abs() < 1e-5));
-    let prior = ["logp", "--model", text(&net), "--points", "x.npy", "--out", "o.npy"];
+    let prior = [
+        "logp",
+        "--model",
+        text(&net),
+        "--architecture",
+        "ode-sde-gap",
+        "--points",
+        "x.npy",
+        "--out",
+        "o.npy",
+    ];
     let exact = [&prior[..], &["--method", "flow-exact", "--prior", "exact"]].concat();
     fails(dir.path(), &exact, &["network", "--prior standard"]);
 }

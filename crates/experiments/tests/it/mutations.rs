@@ -17,7 +17,7 @@ const PARSERS: [(&str, Parser); 5] = [
     ("npy", |b| npy::read_from(b, None).is_ok()),
     ("mixture", |b| Analytic::from_json(b).is_ok()),
     ("config", |b| std::str::from_utf8(b).is_ok_and(|t| Config::from_toml(t).is_ok())),
-    ("checkpoint", |b| ScoreNet::from_bytes(b).is_ok()),
+    ("checkpoint", |b| ScoreNet::from_published_bytes(b).is_ok()),
     ("pickle", |b| inspect_pickle(b).is_ok()),
 ];
 

@@ -49,7 +49,15 @@ fn published_networks_meet_their_references() {
         for (dtype, kernels, tolerance) in
             [("f64", "composite", 1e-10), ("f32", "composite", 1e-5), ("f32", "auto", 1e-5)]
         {
-            let words = ["residual", "--model", text(&model), "--points", text(&points)];
+            let words = [
+                "residual",
+                "--model",
+                text(&model),
+                "--architecture",
+                "ode-sde-gap",
+                "--points",
+                text(&points),
+            ];
             let more = ["--out", text(&out), "--dtype", dtype, "--kernels", kernels];
             experiment(&[&words[..], &more].concat()).assert().success();
             let table = load(&out);

@@ -57,7 +57,16 @@ fn networks_too() {
     let dir = folder();
     let net = shared.join("odesdegap/blob_w1.0.safetensors");
     for kernels in ["auto", "composite"] {
-        let words = ["--model", text(&net), "--sde", "ou", "--method", "euler-maruyama"];
+        let words = [
+            "--model",
+            text(&net),
+            "--architecture",
+            "ode-sde-gap",
+            "--sde",
+            "ou",
+            "--method",
+            "euler-maruyama",
+        ];
         let words = [&words[..], &["--steps", "12", "--n", "150", "--kernels", kernels]].concat();
         let reference = sample(dir.path(), "a.npy", &words);
         for other in [["--threads", "1"], ["--block-rows", "64"], ["--block-rows", "13"]] {
@@ -108,7 +117,7 @@ fn denoising_is_one_more_prediction() {
     sample(dir.path(), "noisy.npy", &words);
     sample(dir.path(), "clean.npy", &[&words[..], &["--denoise"]].concat());
     let (noisy, clean) = (load(&dir.path().join("noisy.npy")), load(&dir.path().join("clean.npy")));
-    let model = Model::open(&dir.path().join("mixture.json"), Precision::default());
+    let model = Model::open(&dir.path().join("mixture.json"), &Precision::default());
     let Model::Analytic(target) = model.expect("a model") else { panic!("no closed form") };
     let sde = sde_core::sde::parse("vp").expect("an SDE");
     let model = target.under(sde.as_ref()).expect("a score");
@@ -134,11 +143,52 @@ fn reports_what_it_did() {
     assert_eq!(report["sde"], "ve:sigma-min=0.01,sigma-max=50");
 }
 
+/// Constants of a method reach it, and its name in the report.
+#[test]
+fn constants_of_methods() {
+    let dir = folder();
+    let draw = |method: &str| {
+        let words = ["--sde", "ve:sigma-max=20", "--method", method, "--steps", "12", "--n", "20"];
+        sample(dir.path(), "a.npy", &words)
+    };
+    // Without churn it is the deterministic sampler.
+    assert!(draw("edm-churn:churn=0") == draw("edm-heun"));
+    assert!(draw("edm-churn:churn=2") != draw("edm-heun"));
+    assert!(draw("edm:second-stage=0.5") != draw("edm"));
+    assert!(draw("edm:second-stage=1") == draw("edm"));
+    let (out, model) = (dir.path().join("b.npy"), dir.path().join("mixture.json"));
+    let restart = "restart:high=2,repeats=3";
+    let words = ["sample", "--out", text(&out), "--model", text(&model), "--sde", "ve", "--n", "3"];
+    let report = json(&[&words[..], &["--method", restart, "--steps", "12"]].concat());
+    assert_eq!(report["method"], restart);
+    assert_eq!(report["nfe"], 2 * 12 + 2 * 3 * 3);
+}
+
+/// Processes that end without signal, from there.
+#[test]
+fn processes_without_signal() {
+    let dir = folder();
+    for sde in ["rectified", "cosine"] {
+        for method in ["euler", "dpmpp-2m", "exponential-euler-maruyama", "dormand-prince"] {
+            let words = ["--sde", sde, "--method", method, "--n", "2000"];
+            let steps =
+                if method == "dormand-prince" { ["--rtol", "1e-6"] } else { ["--steps", "100"] };
+            sample(dir.path(), "a.npy", &[&words[..], &steps].concat());
+            let mean = load(&dir.path().join("a.npy")).mean_axis(Axis(0)).expect("rows");
+            // The standard error is 0.025 at most.
+            assert!(
+                (mean[0] - 0.4).abs() < 0.15 && (mean[1] - 0.15).abs() < 0.15,
+                "{sde} {method} {mean}"
+            );
+        }
+    }
+}
+
 #[test]
 fn lists_are_generated_from_the_registries() {
     for (what, some) in [
         ("methods", &["euler-maruyama", "dopri5", "heun"][..]),
-        ("sdes", &["ou", "vp", "sub-vp", "ve"]),
+        ("sdes", &["ou", "vp", "sub-vp", "ve", "rectified", "cosine"]),
         ("grids", &["uniform", "karras", "ode-sde-gap"]),
         ("metrics", &["w2", "mmd", "tv"]),
         ("experiments", &["ode-sde-gap"]),
@@ -187,9 +237,10 @@ fn slow_memory_does_not_grow_with_the_particles() {
     let dir = folder();
     let (net, out) = (shared.join("odesdegap/blob_w0.0.safetensors"), dir.path().join("out.npy"));
     let mixture = dir.path().join("mixture.json");
-    for (model, sde) in [(&net, "ou"), (&mixture, "ou")] {
-        let words = ["sample", "--model", text(model), "--sde", sde, "--method", "euler-maruyama"];
-        let words = [&words[..], &["--steps", "2", "--out", text(&out), "--n"]].concat();
+    let said = ["--architecture", "ode-sde-gap"];
+    for (model, more) in [(&net, &said[..]), (&mixture, &[])] {
+        let words = ["sample", "--model", text(model), "--sde", "ou", "--method", "euler-maruyama"];
+        let words = [&words[..], more, &["--steps", "2", "--out", text(&out), "--n"]].concat();
         let few = peak_mib(&[&words[..], &["100000"]].concat());
         let many = peak_mib(&[&words[..], &["3000000"]].concat());
         assert!(many < 1024.0, "{many} MiB");

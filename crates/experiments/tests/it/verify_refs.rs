@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use crate::support::{parse_one, run, shared, slow, text};
 
 /// A copy of some reference files, with the published networks beside it.
-struct Copy {
+pub(crate) struct Copy {
     root: tempfile::TempDir,
 }
 
 impl Copy {
-    fn of(shared: &Path, files: &[&str]) -> Self {
+    pub(crate) fn of(shared: &Path, files: &[&str]) -> Self {
         let root = tempfile::tempdir().expect("a temporary folder");
         for file in [files, &["common/targets.json"]].concat() {
             let to = root.path().join("refs").join(file);
@@ -29,42 +29,55 @@ impl Copy {
         Self { root }
     }
 
-    fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.root.path().join("refs").join(file)
     }
 
-    fn json(&self, file: &str) -> Value {
+    pub(crate) fn json(&self, file: &str) -> Value {
         serde_json::from_slice(&std::fs::read(self.path(file)).expect("a file")).expect("JSON")
     }
 
-    fn set_json(&self, file: &str, value: &Value) {
+    pub(crate) fn set_json(&self, file: &str, value: &Value) {
         std::fs::write(self.path(file), value.to_string()).expect("a file");
     }
 
-    /// Scales one array of an archive; single precision becomes double.
-    fn scale(&self, file: &str, name: &str, factor: f64) {
+    /// The arrays of an archive, whatever their numbers, as doubles.
+    pub(crate) fn arrays(&self, file: &str) -> Vec<(String, ArrayD<f64>)> {
         let open = std::fs::File::open(self.path(file)).expect("a file");
         let mut reader = NpzReader::new(open).expect("an archive");
         let names = reader.names().expect("names");
-        assert!(names.iter().any(|n| n == name), "{name} is not in {names:?}");
-        let mut arrays: Vec<(String, ArrayD<f64>)> = Vec::new();
-        for n in names {
-            let array = reader.by_name::<OwnedRepr<f64>, IxDyn>(&n).or_else(|_| {
-                reader.by_name::<OwnedRepr<f32>, IxDyn>(&n).map(|a| a.mapv(f64::from))
-            });
-            let array = array.expect("an array of numbers");
-            arrays.push((n.clone(), if n == name { array * factor } else { array }));
-        }
+        let mut read = |n: String| {
+            let array = reader
+                .by_name::<OwnedRepr<f64>, IxDyn>(&n)
+                .or_else(|_| reader.by_name::<OwnedRepr<f32>, IxDyn>(&n).map(|a| a.mapv(f64::from)))
+                .or_else(|_| {
+                    reader.by_name::<OwnedRepr<i64>, IxDyn>(&n).map(|a| a.mapv(|v| v as f64))
+                });
+            (n, array.expect("an array of numbers"))
+        };
+        names.into_iter().map(&mut read).collect()
+    }
+
+    pub(crate) fn set_arrays(&self, file: &str, arrays: &[(String, ArrayD<f64>)]) {
         let file = std::fs::File::create(self.path(file)).expect("a file");
         let mut writer = NpzWriter::new(file);
-        for (n, array) in &arrays {
+        for (n, array) in arrays {
             writer.add_array(n.as_str(), array).expect("an array");
         }
         writer.finish().expect("an archive");
     }
 
+    /// Scales one array of an archive.
+    pub(crate) fn scale(&self, file: &str, name: &str, factor: f64) {
+        let mut arrays = self.arrays(file);
+        let found = arrays.iter_mut().find(|(n, _)| n == name);
+        let (_, array) = found.unwrap_or_else(|| panic!("{name} is not in {file}"));
+        *array *= factor;
+        self.set_arrays(file, &arrays);
+    }
+
     /// Exit code and report of `verify refs`.
-    fn verify(&self) -> (i32, Value) {
+    pub(crate) fn verify(&self) -> (i32, Value) {
         let refs = self.root.path().join("refs");
         let output = run(&["verify", "refs", text(&refs), "--json"]);
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -75,7 +88,7 @@ impl Copy {
 
     /// Everything passes, and something was compared. The number of cases that passed, and of
     /// reasons to skip others.
-    fn holds(&self, family: &str) -> (u64, usize) {
+    pub(crate) fn holds(&self, family: &str) -> (u64, usize) {
         let (code, report) = self.verify();
         assert_eq!((code, &report["ok"]), (0, &json!(true)), "{report}");
         let row = find(&report, family);
@@ -85,7 +98,7 @@ impl Copy {
     }
 
     /// At least one case of the family fails, and it is named.
-    fn catches(&self, family: &str, case: &str) {
+    pub(crate) fn catches(&self, family: &str, case: &str) {
         let (code, report) = self.verify();
         assert_eq!((code, &report["ok"]), (1, &json!(false)), "{report}");
         let row = find(&report, family);
@@ -95,7 +108,7 @@ impl Copy {
     }
 }
 
-fn find<'a>(report: &'a Value, family: &str) -> &'a Value {
+pub(crate) fn find<'a>(report: &'a Value, family: &str) -> &'a Value {
     let families = report["families"].as_array().expect("a list");
     families.iter().find(|f| f["name"] == family).expect("the family")
 }
@@ -329,6 +342,97 @@ fn pinn() {
     copy.catches("pinn", "dsm_loss");
 }
 
+const OBJECTIVES: [&str; 6] = [
+    "networks/objectives/score_sde_losses.npz",
+    "networks/objectives/edm_losses.npz",
+    "networks/objectives/diffusers_losses.npz",
+    "networks/objectives/flow_matching.npz",
+    "networks/objectives/weights.npz",
+    "networks/objectives/importance.npz",
+];
+const OBJECTIVES_META: &str = "networks/objectives/meta.json";
+
+#[test]
+fn objectives() {
+    let Some(shared) = shared() else { return };
+    let all = [&OBJECTIVES[..], &[OBJECTIVES_META]].concat();
+    let copy = Copy::of(&shared, &all);
+    let (passed, skipped) = copy.holds("networks/objectives");
+    assert!(passed > 300 && skipped == 0, "{passed} {skipped}");
+    // Data, noise, weights of the network, what is wanted of it: one of every file.
+    for (file, array, case) in [
+        (OBJECTIVES[0], "W1", "loss_vp_lw0_rm0"),
+        (OBJECTIVES[0], "z", "persample_smld_rm1"),
+        (OBJECTIVES[0], "labels", "score_sde_losses"),
+        (OBJECTIVES[0], "grad_b2_ddpm_rm1", "grad_b2_ddpm_rm1"),
+        (OBJECTIVES[1], "u", "VPLoss_sigma"),
+        (OBJECTIVES[1], "rnd_normal", "EDMLoss_weight"),
+        (OBJECTIVES[2], "x0", "v_prediction_target"),
+        (OBJECTIVES[2], "sample_minsnr5_weight", "sample_minsnr5_weight"),
+        (OBJECTIVES[3], "t", "sd3_cosmap"),
+        (OBJECTIVES[3], "W2", "data_at_1_loss"),
+        (OBJECTIVES[4], "subvp_w_sigmoid_dt", "subvp_w_sigmoid_dt"),
+        (OBJECTIVES[4], "cosine_t", "cosine_log_snr"),
+        (OBJECTIVES[5], "subvp_eps1e-3_inv", "subvp_eps1e-3_inv"),
+        (OBJECTIVES[5], "vp_eps1e-5_score_flow_cum_weight", "score_flow"),
+    ] {
+        let copy = Copy::of(&shared, &[file, OBJECTIVES_META]);
+        copy.scale(file, array, 1.001);
+        copy.catches("networks/objectives", case);
+    }
+    // Constants are read.
+    let whole = Copy::of(&shared, &all).json(OBJECTIVES_META);
+    for (path, case) in [
+        ("/beta_max", "vp_w_g2"),
+        ("/sigma_max", "smld_sigma"),
+        ("/ou_T", "ou_eps1e-3_Z"),
+        ("/eps_t", "score_sde_losses/t"),
+        ("/edm/VPLoss/beta_d", "VPLoss_sigma"),
+        ("/edm/EDMLoss/sigma_data", "EDMLoss_weight"),
+        ("/edm/EDMLoss/P_std", "EDMLoss_sigma"),
+        ("/diffusers_scheduler/beta_end", "alphas_cumprod"),
+        ("/p2/gamma", "_w_p2"),
+        ("/sigmoid_b", "_w_sigmoid"),
+        ("/edm_weight_sigma_data", "_w_edm"),
+    ] {
+        let copy = Copy::of(&shared, &all);
+        let mut changed = whole.clone();
+        let entry = changed.pointer_mut(path).expect("a constant");
+        *entry = scaled(entry, 1.001);
+        copy.set_json(OBJECTIVES_META, &changed);
+        copy.catches("networks/objectives", case);
+    }
+}
+
+/// Every array there is, but those that no number of their file depends on.
+#[test]
+fn slow_objectives_see_every_array() {
+    let Some(shared) = shared() else { return };
+    if !slow() {
+        return;
+    }
+    for file in OBJECTIVES {
+        let path = shared.join("refs").join(file);
+        let names = NpzReader::new(std::fs::File::open(path).expect("a file"))
+            .and_then(|mut r| r.names())
+            .expect("names");
+        let unused: &[&str] = match file {
+            f if f.contains("edm") => &["labels"],
+            f if f.contains("diffusers") => &["u"],
+            f if f.contains("flow") => &["u", "labels"],
+            _ => &[],
+        };
+        for name in names {
+            if !unused.contains(&name.trim_end_matches(".npy")) {
+                let copy = Copy::of(&shared, &[file, OBJECTIVES_META]);
+                copy.scale(file, &name, 1.001);
+                eprintln!("{file}: {name}");
+                copy.catches("networks/objectives", "");
+            }
+        }
+    }
+}
+
 #[test]
 fn damaged_files_are_failures_with_a_reason() {
     let Some(shared) = shared() else { return };
@@ -342,10 +446,22 @@ fn damaged_files_are_failures_with_a_reason() {
             "solvers/cases.json",
             "pinn/losses_blob_w0.0.npz",
             "diffusers_tests/loops.json",
+            "networks/objectives/weights.npz",
+            OBJECTIVES_META,
         ],
     );
-    let families = ["schedules", "gaussian", "pfode", "ot", "solvers", "pinn", "diffusers_tests"];
-    for entry in families.iter().flat_map(|f| std::fs::read_dir(copy.path(f)).expect("a folder")) {
+    let families = [
+        "schedules",
+        "gaussian",
+        "pfode",
+        "ot",
+        "solvers",
+        "pinn",
+        "diffusers_tests",
+        "networks/objectives",
+    ];
+    let folder = |f: &str| copy.path(f);
+    for entry in families.iter().flat_map(|f| std::fs::read_dir(folder(f)).expect("a folder")) {
         let path = entry.expect("an entry").path();
         let whole = std::fs::read(&path).expect("a file");
         std::fs::write(&path, &whole[..whole.len() / 2]).expect("a file");

@@ -162,7 +162,7 @@ fn compute(config: &Config) -> Result<Results> {
     let along = |x: &Array2<f64>, t_start: f64, t_end: f64, tol: f64| {
         let tol = Tolerance { abs: tol, rel: tol };
         let control = Control::Adaptive { t_start, t_end, tol };
-        flow(Method::Dopri5, &control, &*sde, &score, x, 1)
+        flow(Method::Dopri5, &control, &*sde, &score, x, 0, 1)
     };
     let mut trips = Vec::new();
     for tol in &config.tolerances {

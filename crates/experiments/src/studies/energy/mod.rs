@@ -199,7 +199,7 @@ impl Study for Energy {
 
 /// The network's potential, up to a constant that keeps `exp` in range.
 fn potential(net: &ScoreNet, x: &Array2<f64>, t: f64) -> Result<Vec<f64>> {
-    let values = net.derivatives(&to_tensor(x, net.dtype())?, &vec![t; x.nrows()])?.potential;
+    let values = net.derivatives(&to_tensor(x, net)?, &vec![t; x.nrows()])?.potential;
     Ok(in_range(values))
 }
 

@@ -186,7 +186,7 @@ fn models(config: &Config) -> Result<Vec<Model>> {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let set = name.split("_w").next().unwrap_or_default();
             let set = DataSet::parse(set).with_context(|| path.display().to_string())?;
-            let net = ScoreNet::open_as(path, DType::F32, &Device::Cpu)
+            let net = ScoreNet::open_published(path, DType::F32, &Device::Cpu)
                 .with_context(|| path.display().to_string())?;
             Ok(Model::Network(name, Box::new(net), set))
         };

@@ -160,7 +160,7 @@ fn latents(
     data: &Array2<f64>,
 ) -> Result<Array2<f64>> {
     let times = config.times(sde)?;
-    Ok(flow(Method::Heun, &Control::Grid(times), sde, score, data, BLOCK as u64)?.0)
+    Ok(flow(Method::Heun, &Control::Grid(times), sde, score, data, 0, BLOCK as u64)?.0)
 }
 
 fn pair(name: &str, a: &Array2<f64>, b: &Array2<f64>) -> Pair {

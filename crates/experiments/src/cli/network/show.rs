@@ -1,0 +1,154 @@
+//! `show`: what a network is.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use score_nets::checkpoint::Prediction;
+use score_nets::{Backend, ScoreNet};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::layers::{self, Part};
+use super::{Model, Published};
+use crate::cli::Output;
+use crate::cli::output::table;
+
+/// Show what a network is: layers, shapes, arguments, SDE, parametrisation
+///
+/// MODEL is a checkpoint of ours, a folder of diffusers, or a state dict of score_sde, EDM or guided-diffusion
+/// with a JSON of the same name beside it: {"architecture": NAME, "args": {the constructor's arguments}}.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  experiment show ddpm-mnist")]
+pub(in crate::cli) struct ShowCommand {
+    /// The network: a file, or a folder of diffusers
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+}
+
+/// Everything that is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Shown {
+    model: PathBuf,
+    architecture: String,
+    arguments: Value,
+    input: Vec<usize>,
+    output: Vec<usize>,
+    classes: usize,
+    /// The forward SDE, what the network gives and what it is given, each by name; `null` where no file says so.
+    sde: Option<String>,
+    parametrisation: Option<String>,
+    preconditioning: Option<String>,
+    /// What the files of a published network say in words.
+    conventions: Option<String>,
+    /// Trained scalars, and those of buffers.
+    parameters: usize,
+    buffers: usize,
+    tensors: Vec<Part>,
+    /// Parameters whose gradient vanishes identically, each with the reason.
+    without_gradient: Vec<(String, String)>,
+}
+
+impl ShowCommand {
+    pub(in crate::cli) fn run(&self, output: &Output) -> Result<()> {
+        let mut shown = match Model::open(&self.model, &Backend::cpu())? {
+            Model::Own(net) => own(&net)?,
+            Model::Published(published) => self::published(&published)?,
+        };
+        shown.model.clone_from(&self.model);
+        output.emit(&shown, &shown.text())
+    }
+}
+
+fn own(net: &ScoreNet) -> Result<Shown> {
+    let config = net.config();
+    let part = |name: String, shape: Vec<usize>| Part { name, shape, trained: true };
+    let tensors = config.layers().into_iter().flat_map(|(layer, n_out, n_in)| {
+        let [weight, bias] = ["weight", "bias"].map(|own| format!("{layer}.{own}"));
+        [part(weight, vec![n_out, n_in]), part(bias, vec![n_out])]
+    });
+    let gauge = net
+        .gauge_parameter()
+        .map(|name| (name.to_owned(), "shifts the potential by a constant".to_owned()));
+    Ok(Shown {
+        model: PathBuf::new(),
+        architecture: "mlp".into(),
+        arguments: serde_json::to_value(config)?,
+        input: vec![net.dim()],
+        output: vec![config.n_outputs()],
+        classes: 0,
+        sde: Some(net.sde().name()),
+        parametrisation: Some(serde_json::to_value(config.output)?.as_str().unwrap_or("").into()),
+        preconditioning: None,
+        conventions: None,
+        parameters: net.n_parameters(),
+        buffers: 0,
+        tensors: tensors.collect(),
+        without_gradient: gauge.into_iter().collect(),
+    })
+}
+
+fn published(published: &Published) -> Result<Shown> {
+    let Published { opened, parameters, net } = published;
+    let described = opened.architecture.to_json();
+    let part = |name: &str, shape: &[usize], trained| Part {
+        name: name.into(),
+        shape: shape.into(),
+        trained,
+    };
+    let trained = parameters.iter().map(|(name, t)| part(name, t.dims(), true));
+    let buffers = parameters.buffers().iter().map(|(name, t)| part(name, t.dims(), false));
+    let mut tensors: Vec<Part> = trained.chain(buffers).collect();
+    layers::sort(&mut tensors);
+    let around = opened.conventions.around()?;
+    let told = !matches!(opened.conventions.prediction, Prediction::Logits | Prediction::Free);
+    let predicts = told.then(|| opened.conventions.output().to_string());
+    let silent = net.without_gradient().into_iter().map(|(name, why)| (name, why.to_owned()));
+    Ok(Shown {
+        model: PathBuf::new(),
+        architecture: described["architecture"].as_str().unwrap_or_default().into(),
+        arguments: described["args"].clone(),
+        input: net.row_shape(),
+        output: net.out_shape(),
+        classes: net.n_classes(),
+        sde: around.as_ref().map(|a| a.sde.name()),
+        parametrisation: around.as_ref().map(|a| a.output.to_string()).or(predicts),
+        preconditioning: around.as_ref().map(|a| a.preconditioning.to_string()),
+        conventions: Some(opened.conventions.to_string()),
+        parameters: parameters.n_scalars(),
+        buffers: parameters.buffers().values().map(candle_core::Tensor::elem_count).sum(),
+        tensors,
+        without_gradient: silent.collect(),
+    })
+}
+
+impl Shown {
+    /// A head of facts, the arguments, and a line a layer.
+    fn text(&self) -> String {
+        let unsaid = || "not said".to_owned();
+        let mut facts = vec![
+            ("architecture", self.architecture.clone()),
+            ("input, output", format!("{:?}, {:?}", self.input, self.output)),
+            ("classes", self.classes.to_string()),
+            ("sde", self.sde.clone().unwrap_or_else(unsaid)),
+            ("parametrisation", self.parametrisation.clone().unwrap_or_else(unsaid)),
+            ("preconditioning", self.preconditioning.clone().unwrap_or_else(unsaid)),
+            ("conventions", self.conventions.clone().unwrap_or_else(unsaid)),
+            ("parameters", format!("{} in {} tensors", self.parameters, self.trained())),
+            (
+                "buffers",
+                format!("{} in {} tensors", self.buffers, self.tensors.len() - self.trained()),
+            ),
+            ("without gradient", self.without_gradient.len().to_string()),
+        ];
+        let arguments = self.arguments.as_object().into_iter().flatten();
+        facts.extend(arguments.map(|(name, value)| (name.as_str(), value.to_string())));
+        let facts: Vec<Vec<String>> =
+            facts.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+        format!("{}\n{}", table(&facts), table(&layers::rows(&self.tensors)))
+    }
+
+    fn trained(&self) -> usize {
+        self.tensors.iter().filter(|t| t.trained).count()
+    }
+}

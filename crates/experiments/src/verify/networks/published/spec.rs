@@ -1,0 +1,207 @@
+//! What the JSON beside the archives says: networks with their tensors, and what was computed with them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+use score_nets::checkpoint;
+use score_nets::{Architecture, Backend, Network, Parameters};
+use serde_json::{Map, Value, json};
+
+use super::found::flat;
+use super::wrapper::Wrapper;
+use crate::verify::json;
+
+type Tensors = BTreeMap<String, Tensor>;
+
+/// One archive of inputs and outputs, and the function that it belongs to.
+pub(super) struct Task {
+    pub(super) name: String,
+    pub(super) archive: PathBuf,
+    /// The architecture and the arguments of its constructor.
+    pub(super) architecture: Value,
+    tensors: Tensors,
+    /// Where the tensors are from.
+    weights: PathBuf,
+    pub(super) wrapper: Option<Wrapper>,
+    /// The names of trained parameters, in the order of the archive.
+    pub(super) trained: Vec<String>,
+    /// Those whose gradient vanishes by mathematics, where the file says so.
+    pub(super) zero: Vec<String>,
+    /// Constants of the SDEs, in files of score_sde.
+    pub(super) config: Option<Value>,
+}
+
+/// A function with its parameters.
+pub(super) struct Function {
+    pub(super) parameters: Parameters,
+    /// Nothing leads back to the parameters.
+    pub(super) detached: Box<dyn Network>,
+}
+
+impl Task {
+    /// The function in a precision, with arguments of its constructor changed.
+    pub(super) fn function(&self, backend: &Backend, changed: &Value) -> Result<Function> {
+        let architecture = self.changed(changed)?;
+        let build = |vb| architecture.build(vb).map(|net| net.buffers());
+        let parameters = Parameters::from_tensors(&self.tensors, &self.weights, backend, build)?;
+        let detached = self.wrapped(architecture.build(parameters.detached())?);
+        Ok(Function { parameters, detached })
+    }
+
+    /// The function whose results lead back to the parameters.
+    pub(super) fn live(&self, parameters: &Parameters) -> Result<Box<dyn Network>> {
+        Ok(self.wrapped(self.changed(&json!({}))?.build(parameters.live())?))
+    }
+
+    fn changed(&self, changed: &Value) -> Result<Architecture> {
+        let mut value = self.architecture.clone();
+        if let (Some(args), Some(changed)) = (value["args"].as_object_mut(), changed.as_object()) {
+            args.extend(changed.clone());
+        }
+        serde_json::from_value(value).context("the architecture")
+    }
+
+    fn wrapped(&self, net: Box<dyn Network>) -> Box<dyn Network> {
+        match &self.wrapper {
+            None => net,
+            Some(wrapper) => Box::new(wrapper.around(net)),
+        }
+    }
+
+    /// Whether noise levels enter through Fourier features.
+    pub(super) fn is_fourier(&self) -> bool {
+        fn says(value: &Value) -> bool {
+            match value {
+                Value::String(word) => word == "fourier",
+                Value::Object(map) => map.values().any(says),
+                _ => false,
+            }
+        }
+        says(&self.architecture)
+    }
+}
+
+/// The tasks of a file; of a kind that is told by its members alone.
+pub(super) fn tasks(dir: &Path, name: &str, file: &Value) -> Result<Vec<Task>> {
+    let named = |archive: String| Named { dir, name, file, archive };
+    let usual = || format!("{name}_io.npz");
+    if file.get("architecture").is_some() {
+        return Ok(vec![guided(&named(json::text(file, "io")?.into()))?]);
+    }
+    match (file.get("config"), file.get("net")) {
+        (Some(Value::String(config)), _) => Ok(vec![diffusers(&named(usual()), config)?]),
+        (Some(config), _) => Ok(vec![score_sde(&named(usual()), config)?]),
+        (None, Some(_)) => edm(dir, name, file),
+        (None, None) => anyhow::bail!("no member `architecture`, `config` or `net`"),
+    }
+}
+
+/// A JSON file and one of its archives.
+struct Named<'a> {
+    dir: &'a Path,
+    name: &'a str,
+    file: &'a Value,
+    archive: String,
+}
+
+impl Named<'_> {
+    fn weights(&self) -> Result<PathBuf> {
+        Ok(self.dir.join(json::text(self.file, "weights")?))
+    }
+
+    /// A bare network; `names` has the lists of parameters.
+    fn task(&self, architecture: Value, tensors: Tensors, names: &Value) -> Result<Task> {
+        Ok(Task {
+            name: self.name.into(),
+            archive: self.dir.join(&self.archive),
+            architecture,
+            tensors,
+            weights: self.weights()?,
+            wrapper: None,
+            trained: texts(names, "param_names")?,
+            zero: texts(names, "zero_grad_params")?,
+            config: None,
+        })
+    }
+}
+
+/// A list of texts; empty where there is none.
+fn texts(value: &Value, key: &str) -> Result<Vec<String>> {
+    let Some(list) = value.get(key) else { return Ok(Vec::new()) };
+    let list = list.as_array().with_context(|| format!("`{key}` is no list"))?;
+    let text =
+        |v: &Value| Ok(v.as_str().with_context(|| format!("`{key}`: {v} is no text"))?.into());
+    list.iter().map(text).collect()
+}
+
+fn guided(case: &Named<'_>) -> Result<Task> {
+    let mut tensors = checkpoint::tensors(case.weights()?)?;
+    if case.file.get("head").is_some() {
+        let head = checkpoint::tensors(case.dir.join(json::text(case.file, "head")?))?;
+        tensors.retain(|name, _| !name.starts_with("out."));
+        tensors.extend(head);
+    }
+    let architecture = json!({
+        "architecture": json::text(case.file, "architecture")?,
+        "args": json::member(case.file, "args")?,
+    });
+    case.task(architecture, tensors, case.file)
+}
+
+fn diffusers(case: &Named<'_>, config: &str) -> Result<Task> {
+    let folder = case.dir.join(config);
+    let folder = folder.parent().context("`config` is in no folder")?;
+    let opened = checkpoint::open(folder)?;
+    case.task(opened.architecture.to_json(), opened.tensors, case.file)
+}
+
+fn score_sde(case: &Named<'_>, config: &Value) -> Result<Task> {
+    let architecture = json!({"architecture": "score-sde", "args": config});
+    let tensors = checkpoint::tensors(case.weights()?)?;
+    Ok(Task { config: Some(config.clone()), ..case.task(architecture, tensors, case.file)? })
+}
+
+/// The bare network, and every wrapper around it.
+fn edm(dir: &Path, name: &str, file: &Value) -> Result<Vec<Task>> {
+    let mut args = Map::new();
+    for part in ["base", "net"] {
+        let part = json::member(file, part)?.as_object().with_context(|| format!("`{part}`"))?;
+        args.extend(part.clone());
+    }
+    if let Some(channels) = file.get("channels_per_head").filter(|c| !c.is_null()) {
+        args.insert("channels_per_head".into(), channels.clone());
+    }
+    let architecture = |args: &Map<String, Value>| json!({"architecture": "edm", "args": args});
+    let mut tasks = Vec::new();
+    if let Some(raw) = file.get("raw") {
+        let case = Named {
+            dir,
+            name: &format!("{name}_raw"),
+            file,
+            archive: format!("{name}_raw_io.npz"),
+        };
+        tasks.push(case.task(architecture(&args), checkpoint::tensors(case.weights()?)?, raw)?);
+    }
+    for (wrapper, io) in json::entries(json::member(file, "io")?, "`io`")? {
+        let archive = json::text(io, "file")?.to_owned();
+        let case = Named { dir, name: &format!("{name}_{wrapper}"), file, archive };
+        let mut tensors = checkpoint::tensors(case.weights()?)?;
+        let mut table = None;
+        if io.get("overlay").is_some() {
+            let overlay = dir.join(json::text(io, "overlay")?);
+            // The table of noise levels is the wrapper's own, no tensor of its network.
+            let u = candle_core::safetensors::load(&overlay, &Device::Cpu)?.remove("u");
+            table = u.map(|u| flat(&u)).transpose()?;
+            tensors.extend(checkpoint::tensors(overlay)?);
+        }
+        let constants = json::member(io, "kwargs")?;
+        let mut args = args.clone();
+        args.insert("precond".into(), json!(wrapper));
+        args.extend(constants.as_object().cloned().unwrap_or_default());
+        let wrapper = Some(Wrapper::read(wrapper, constants, table.as_deref())?);
+        tasks.push(Task { wrapper, ..case.task(architecture(&args), tensors, io)? });
+    }
+    Ok(tasks)
+}
