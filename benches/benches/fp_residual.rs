@@ -33,9 +33,7 @@ fn networks(c: &mut Criterion) {
         });
         let penalty = FokkerPlanckPenalty::uniform(n);
         group.bench_function(BenchmarkId::new(format!("penalty-step-{name}"), n), |b| {
-            b.iter(|| {
-                penalty.of_batch(&net, 0, Key::root(3)).map(|(loss, _)| black_box(loss))
-            });
+            b.iter(|| penalty.of_batch(&net, 0, Key::root(3)).map(|(loss, _)| black_box(loss)));
         });
     }
     group.finish();

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::quiet::Quiet;
 use crate::work::TRAINING;
-use crate::{cliffs, overhead, own, peers, transport};
+use crate::{cliffs, overhead, own, peers, transport, unet};
 
 /// Time a fixed piece of work: the published network, trained for a moment, in f32 on the CPU
 #[derive(Debug, Parser)]
@@ -35,6 +35,8 @@ enum Command {
     Overhead(Options),
     /// Exact transport: how time and memory grow, and beside POT and SciPy
     Transport(transport::Args),
+    /// Convolutions of image networks with their gradients, alone and beside PyTorch
+    Unet(unet::Args),
     /// All of it beside PyTorch and JAX, which must first compute the same
     Peers(peers::Args),
 }
@@ -134,6 +136,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Cliffs(options) => cliffs::run(&options),
         Command::Overhead(options) => overhead::run(&options),
         Command::Transport(args) => transport::run(&args),
+        Command::Unet(args) => unet::run(&args),
         Command::Peers(args) => peers::run(&args),
     };
     match done {

@@ -58,7 +58,7 @@ pub(crate) fn read_floats(path: &Path) -> Result<Vec<f32>> {
     Ok(bytes.as_chunks::<4>().0.iter().map(|c| f32::from_le_bytes(*c)).collect())
 }
 
-fn write_floats(path: &Path, values: &[f32]) -> Result<()> {
+pub(crate) fn write_floats(path: &Path, values: &[f32]) -> Result<()> {
     let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }

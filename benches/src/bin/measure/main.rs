@@ -16,6 +16,7 @@ mod side;
 mod table;
 mod timing;
 mod transport;
+mod unet;
 mod work;
 
 use std::process::ExitCode;

@@ -106,7 +106,7 @@ fn dsm() -> Dsm {
 }
 
 fn open(path: &Path) -> Result<ScoreNet> {
-    let net = ScoreNet::open_as(path, DType::F32, &Device::Cpu)?;
+    let net = ScoreNet::open_published(path, DType::F32, &Device::Cpu)?;
     let same = NetConfig { sde: net.sde().name(), ..NetConfig::published() };
     let found = NetConfig { sde: net.sde().name(), identity: None, ..net.config().clone() };
     ensure!(
