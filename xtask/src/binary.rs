@@ -1,6 +1,7 @@
 //! Builds a binary of the workspace and hands the command line over to it.
 
 use crate::cargo;
+use crate::cuda::Toolkit;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
@@ -22,15 +23,30 @@ impl Binary {
     ///
     /// Everything the build says goes to standard error: standard output is the command's own.
     pub(crate) fn run(&self, words: &[String]) -> Result<ExitCode> {
-        let binary = self.build()?;
+        let binary = self.build(&mut cargo::cargo(), &[])?;
         let mut command = Command::new(&binary);
         command.args(words);
         hand_over(&mut command).with_context(|| format!("cannot start {}", binary.display()))
     }
 
-    fn build(&self) -> Result<PathBuf> {
-        let output = cargo::cargo()
+    /// As [`Binary::run`], built with the feature `cuda`.
+    pub(crate) fn run_with(&self, toolkit: &Toolkit, words: &[String]) -> Result<ExitCode> {
+        let binary = self.build_with(toolkit)?;
+        let mut command = Command::new(&binary);
+        command.args(words);
+        toolkit.runs(&mut command)?;
+        hand_over(&mut command).with_context(|| format!("cannot start {}", binary.display()))
+    }
+
+    /// Builds it in release with the feature `cuda`.
+    pub(crate) fn build_with(&self, toolkit: &Toolkit) -> Result<PathBuf> {
+        self.build(&mut toolkit.cargo()?, &["--features", "cuda"])
+    }
+
+    fn build(&self, cargo: &mut Command, words: &[&str]) -> Result<PathBuf> {
+        let output = cargo
             .args(["build", "--release", "--package", self.package, "--bin", self.name])
+            .args(words)
             .arg("--message-format=json-render-diagnostics")
             .stderr(Stdio::inherit())
             .output()

@@ -31,8 +31,26 @@ pub(crate) fn code(status: ExitStatus) -> ExitCode {
 
 /// The output of `cargo metadata`, without the packages outside the workspace.
 pub(crate) fn metadata() -> Result<serde_json::Value> {
+    metadata_of(&["--no-deps"])
+}
+
+/// The output of `cargo metadata` with every package that any feature needs, fetched where it is not
+/// there.
+pub(crate) fn metadata_with_dependencies() -> Result<serde_json::Value> {
+    metadata_of(&["--all-features"])
+}
+
+/// Where build output goes.
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    let metadata = metadata()?;
+    let dir = metadata["target_directory"].as_str().map(PathBuf::from);
+    dir.context("cargo metadata names no target folder")
+}
+
+fn metadata_of(words: &[&str]) -> Result<serde_json::Value> {
     let output = cargo()
-        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .args(["metadata", "--format-version", "1"])
+        .args(words)
         .stderr(std::process::Stdio::inherit())
         .output()
         .context("cannot start cargo metadata")?;

@@ -6,6 +6,7 @@
 mod bench;
 mod binary;
 mod cargo;
+mod cuda;
 mod docs;
 mod layers;
 mod policy;
@@ -28,8 +29,14 @@ each has --help with an example, and --json):
   sample                     draw samples of a model with a method, as .npy
   residual                   potential, score, derivatives and Fokker-Planck residual at points
   logp                       log-density (of a network: its potential) at points
+  encode, decode             data to latents along the probability-flow ODE, and back
+  show MODEL                 layers, shapes, arguments and conventions of a network, also published ones
+  forward MODEL              a network, or the denoiser around it, at inputs in .npy files
   metric NAME A B            distance between two .npy sample sets or histograms, with error bars
   verify refs DIR            recompute every reference case under DIR
+  device-check [--device D]  what a device computes, held against the CPU
+  COMMAND --cuda ...         of run, train, sample, residual, logp, encode, decode, device-check: built
+                             with CUDA, on the first device or the one of `--device cuda:N`
 
 Working on the project:
   test [--slow] [WORDS]      layering and policy, format, clippy, then all tests; --slow: only the
@@ -39,8 +46,13 @@ Working on the project:
   bench [WORDS]              criterion benches (`cargo bench -p benches WORDS`)
   bench train-step|sample    the published network's train step or sampling, timed (--json, --help)
   bench cliffs               the train step under diverging weights, saturation, huge inputs
+  bench unet                 convolutions of image networks; with --peers, beside PyTorch
   bench overhead             every method on a free score, beside one evaluation of the network
   bench --peers [--python P] the same beside PyTorch and JAX, with the Python at P (--out, --json)
+  cuda-toolchain [--dir D]   a CUDA 13 toolkit to build with where there is none (needs python3 with
+                             pip, and gcc); prints the environment; --runtime: with what runs need
+  check --cuda [--carry DIR] the feature `cuda` builds, links and passes clippy, without a device; into
+                             DIR: programs for `tests/on_gpu.sh` on a machine without Rust
   doc [WORDS]                API documentation with formulas (`cargo doc --no-deps WORDS`)
   book                       the mdBook under docs/ (needs `mdbook` on the PATH)
   help                       this page
@@ -51,8 +63,22 @@ Examples:
 ";
 
 /// The words that belong to the `experiment` binary.
-const EXPERIMENT_COMMANDS: &[&str] =
-    &["run", "report", "train", "list", "sample", "residual", "logp", "metric", "verify"];
+const EXPERIMENT_COMMANDS: &[&str] = &[
+    "run",
+    "report",
+    "train",
+    "list",
+    "sample",
+    "residual",
+    "logp",
+    "encode",
+    "decode",
+    "show",
+    "forward",
+    "metric",
+    "verify",
+    "device-check",
+];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -77,12 +103,14 @@ fn dispatch(words: &[String]) -> anyhow::Result<ExitCode> {
         }
         // Its flags (`--json`, `--threads N`) may stand before its command.
         word if EXPERIMENT_COMMANDS.contains(&word) || word.starts_with("--") => {
-            binary::EXPERIMENT.run(words)
+            cuda::experiment(words)
         }
         "test" => steps::test(rest, std::env::var_os("CI").is_some()),
         "ci" => no_words(command, rest).and_then(|()| steps::test(&[], true)),
         "tidy" => no_words(command, rest).and_then(|()| steps::tidy()),
         "bench" => bench::run(rest),
+        "cuda-toolchain" => cuda::toolchain(rest),
+        "check" => cuda::check(rest),
         "doc" => steps::doc(rest),
         "book" => no_words(command, rest).and_then(|()| steps::book()),
         other => anyhow::bail!("unknown command `{other}`: `cargo xtask help` lists them"),
