@@ -133,8 +133,8 @@ impl File<'_> {
             "ou" => self
                 .number("ou_T")
                 .and_then(|t| Ok(Box::new(sde_core::Ou::new(t)?) as Box<dyn Sde>)),
-            "cosine" => Ok(Box::new(straight::Quarter)),
-            "linear" => Ok(Box::new(straight::Straight)),
+            "cosine" => Ok(Box::new(sde_core::CosineVp)),
+            "linear" => Ok(Box::new(sde_core::Rectified)),
             _ => return None,
         })
     }

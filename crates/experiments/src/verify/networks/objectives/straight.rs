@@ -1,91 +1,12 @@
 //! Flow matching in both directions of time, and the weights of SD3.
 
-use std::f64::consts::FRAC_PI_2;
-
 use anyhow::Result;
 use score_nets::{Reduction, Weighting};
-use sde_core::{Level, Marginal, Parametrisation, Sde};
+use sde_core::{Level, Parametrisation, Rectified};
 
 use super::super::super::case::{Case, normwise, relative};
 use super::File;
 use super::tiny::{Row, Tiny};
-
-/// Straight paths from data at 0 to noise at 1.
-pub(super) struct Straight;
-
-impl Sde for Straight {
-    fn name(&self) -> String {
-        "linear".into()
-    }
-
-    fn horizon(&self) -> f64 {
-        1.0
-    }
-
-    fn drift_coef(&self, t: f64) -> f64 {
-        -1.0 / (1.0 - t)
-    }
-
-    fn diffusion_squared(&self, t: f64) -> f64 {
-        2.0 * t / (1.0 - t)
-    }
-
-    fn marginal(&self, t: f64) -> Marginal {
-        Marginal { alpha: 1.0 - t, sigma: t }
-    }
-
-    fn marginal_rate(&self, _t: f64) -> Marginal {
-        Marginal { alpha: -1.0, sigma: 1.0 }
-    }
-
-    fn time_of_half_log_snr(&self, lambda: f64) -> sde_core::Result<f64> {
-        Ok(1.0 / (1.0 + lambda.exp()))
-    }
-
-    fn prior_std(&self) -> f64 {
-        1.0
-    }
-}
-
-/// A quarter of the circle, `alpha = cos(pi t / 2)`.
-pub(super) struct Quarter;
-
-impl Sde for Quarter {
-    fn name(&self) -> String {
-        "cosine".into()
-    }
-
-    fn horizon(&self) -> f64 {
-        1.0
-    }
-
-    fn drift_coef(&self, t: f64) -> f64 {
-        -FRAC_PI_2 * (FRAC_PI_2 * t).tan()
-    }
-
-    fn diffusion_squared(&self, t: f64) -> f64 {
-        2.0 * FRAC_PI_2 * (FRAC_PI_2 * t).tan()
-    }
-
-    fn marginal(&self, t: f64) -> Marginal {
-        // The sine of what is left is exact where the cosine is small.
-        let alpha = (FRAC_PI_2 * (1.0 - t)).sin();
-        Marginal { alpha, sigma: (FRAC_PI_2 * t).sin() }
-    }
-
-    fn marginal_rate(&self, t: f64) -> Marginal {
-        let m = self.marginal(t);
-        Marginal { alpha: -FRAC_PI_2 * m.sigma, sigma: FRAC_PI_2 * m.alpha }
-    }
-
-    fn time_of_half_log_snr(&self, lambda: f64) -> sde_core::Result<f64> {
-        Ok((-lambda).exp().atan() / FRAC_PI_2)
-    }
-
-    fn prior_std(&self) -> f64 {
-        1.0
-    }
-}
 
 pub(super) fn cases(file: &mut File) -> Result<()> {
     let net = Tiny::read(file)?;
@@ -102,7 +23,7 @@ pub(super) fn cases(file: &mut File) -> Result<()> {
             }
         };
         let row = |(i, t): (usize, &f64)| {
-            let level = Level::at(&Straight, if forward { *t } else { 1.0 - t });
+            let level = Level::at(&Rectified, if forward { *t } else { 1.0 - t });
             let ((x0, z), target) = (net.row(i), Parametrisation::Velocity.target(&level));
             let mix = |a: f64, b: f64| x0.iter().zip(z).map(|(x, z)| a * x + b * z).collect();
             Row {
@@ -126,7 +47,7 @@ pub(super) fn cases(file: &mut File) -> Result<()> {
         found.gradients(file, &name);
     }
     let on = |weighting: Weighting| -> Vec<f64> {
-        let at = |t: &f64| weighting.on(Parametrisation::Velocity, &Level::at(&Straight, *t));
+        let at = |t: &f64| weighting.on(Parametrisation::Velocity, &Level::at(&Rectified, *t));
         times.iter().map(at).collect()
     };
     if file.npz.has("sd3_sigma_sqrt") {
