@@ -7,7 +7,7 @@ import os
 for backend in ("PYTORCH", "JAX", "CUPY", "TENSORFLOW"):
     os.environ[f"POT_BACKEND_DISABLE_{backend}"] = "1"
 
-from common import Inputs, arguments, serve
+from common import Inputs, arguments, serve, status
 
 # Far above what is needed; POT stops at 100 000 otherwise, short of the optimum.
 PIVOTS = 1_000_000_000
@@ -64,9 +64,9 @@ class Transport:
         child = os.fork()
         if child == 0:
             try:
-                before = peak("VmRSS")
+                before = status("VmRSS")
                 self.work[item]()
-                os.write(writing, str(peak("VmHWM") - before).encode())
+                os.write(writing, str(status("VmHWM") - before).encode())
             finally:
                 os._exit(0)
         os.close(writing)
@@ -74,11 +74,6 @@ class Transport:
             text = answer.read()
         os.waitpid(child, 0)
         return int(text) if text else None
-
-
-def peak(key):
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(key + ":"))
 
 
 serve(arguments(way={"choices": ["emd2", "emd2_lazy", "assignment"], "required": True}), Transport)

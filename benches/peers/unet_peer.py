@@ -1,6 +1,13 @@
 """PyTorch on the CPU, eager, channels last: a convolution with both its gradients, diffusers' U-Nets."""
 
-from common import Inputs, arguments, serve
+import json
+import subprocess
+import sys
+
+from common import Inputs, arguments, serve, status
+
+# Times that the work is done when its memory is measured, as in `unet/memory.rs`.
+TIMES = 3
 
 
 class Convolution:
@@ -63,10 +70,11 @@ class Torch:
         torch.set_num_threads(args.threads)
         # Denormal numbers cost both sides nothing.
         torch.set_flush_denormal(True)
-        self.torch, self.inputs = torch, Inputs(args.folder)
+        self.torch, self.inputs, self.args = torch, Inputs(args.folder), args
         self.threads = torch.get_num_threads()
         self.versions = {"torch": torch.__version__}
-        self.problems = {item: self.problem(item) for item in self.inputs.manifest}
+        items = [args.memory] if args.memory else self.inputs.manifest
+        self.problems = {item: self.problem(item) for item in items}
         self.work = {item: problem.compute for item, problem in self.problems.items()}
 
     def problem(self, item):
@@ -83,6 +91,31 @@ class Torch:
     def result(self, item):
         return None, self.problems[item].result()
 
+    def memory_kib(self, item):
+        """Peak of a new process above what it holds with the network and its inputs; none without /proc."""
+        if item.startswith("conv"):
+            return None
+        words = [__file__, self.args.folder, "--threads", str(self.args.threads), "--memory", item]
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"memory of {item}: {done.stderr}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def memory_here(self, item):
+        try:
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")
+        except OSError:
+            return None
+        before = status("VmRSS")
+        for _ in range(TIMES):
+            self.work[item]()
+        return status("VmHWM") - before
+
 
 if __name__ == "__main__":
-    serve(arguments(), Torch)
+    args = arguments(memory={"metavar": "ITEM"})
+    if args.memory:
+        print(json.dumps(Torch(args).memory_here(args.memory)))
+    else:
+        serve(args, Torch)

@@ -41,9 +41,27 @@ fn cpu(info: &str) -> Option<String> {
     })
 }
 
+/// A line of the kernel's account of this process, in KiB; none where there is no such account.
+pub(crate) fn status(key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    field(&text, key)
+}
+
+fn field(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_account_is_read() {
+        let text = "Name:\tmeasure\nVmHWM:\t  123 kB\nVmRSS:\t   45 kB\n";
+        assert_eq!((field(text, "VmHWM"), field(text, "VmRSS")), (Some(123), Some(45)));
+        assert_eq!(field(text, "Vm"), None);
+    }
 
     #[test]
     fn the_processor_has_a_name() {

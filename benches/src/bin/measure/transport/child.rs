@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
+use crate::machine::status;
 use crate::timing::Spread;
 
 /// Seconds after which a problem is not solved once more.
@@ -65,27 +66,4 @@ pub(crate) fn spawn(name: &str, hist: Option<&Path>, threads: u16) -> Result<Cas
     let complaint = String::from_utf8_lossy(&done.stderr);
     ensure!(done.status.success(), "{name}: {}", complaint.trim_end());
     serde_json::from_slice(&done.stdout).with_context(|| format!("{name}: not an answer"))
-}
-
-/// A line of the kernel's account of this process, in KiB; none where there is no such account.
-fn status(key: &str) -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    field(&text, key)
-}
-
-fn field(text: &str, key: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_account_is_read() {
-        let text = "Name:\tmeasure\nVmHWM:\t  123 kB\nVmRSS:\t   45 kB\n";
-        assert_eq!((field(text, "VmHWM"), field(text, "VmRSS")), (Some(123), Some(45)));
-        assert_eq!(field(text, "Vm"), None);
-    }
 }

@@ -92,6 +92,10 @@ impl Ours {
         found.map(|(name, tensor)| Ok((name, values(&tensor)?))).collect()
     }
 
+    pub(crate) fn run(&self, item: Item) -> Result<()> {
+        self.compute(item).map(|found| drop(std::hint::black_box(found)))
+    }
+
     fn compute(&self, item: Item) -> Result<[Tensor; 3]> {
         let Problem { x, w, dy } = &self.0[&item];
         let y = conv2d(x, w, None, Conv::same(3))?;

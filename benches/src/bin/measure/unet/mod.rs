@@ -1,10 +1,13 @@
 //! `unet`: image networks and the convolutions they are made of, here and in PyTorch.
 
 mod convs;
+mod memory;
 mod nets;
 mod report;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -51,6 +54,18 @@ impl Item {
     }
 }
 
+impl FromStr for Item {
+    type Err = anyhow::Error;
+
+    fn from_str(key: &str) -> Result<Self> {
+        let keys = || Self::all().into_iter().map(Self::key).collect::<Vec<_>>().join(", ");
+        Self::all()
+            .into_iter()
+            .find(|item| item.key() == key)
+            .with_context(|| format!("`{key}` is none of {}", keys()))
+    }
+}
+
 impl Named for Item {
     fn name(&self) -> &str {
         self.key()
@@ -64,8 +79,12 @@ struct Ours {
 }
 
 impl Ours {
-    fn new() -> Result<Self> {
-        Ok(Self { convs: convs::Ours::new()?, nets: nets::Ours::new()? })
+    fn new(items: &[Item]) -> Result<Self> {
+        let nets = items.iter().filter_map(|item| match item {
+            Item::Net(net) => Some(*net),
+            Item::Conv(_) => None,
+        });
+        Ok(Self { convs: convs::Ours::new()?, nets: nets::Ours::new(nets)? })
     }
 
     /// What an item comes to, by name.
@@ -81,6 +100,15 @@ impl Ours {
         match item {
             Item::Conv(item) => self.convs.inputs(item),
             Item::Net(item) => self.nets.inputs(item),
+        }
+    }
+}
+
+impl Ours {
+    fn run(&mut self, item: Item) -> Result<()> {
+        match item {
+            Item::Conv(item) => self.convs.run(item),
+            Item::Net(item) => self.nets.run(item),
         }
     }
 }
@@ -103,6 +131,10 @@ impl Side<Item> for Ours {
 pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
+    /// What to measure: conv28, conv16, conv8, unet28_step, unet28_eval, unet8_step, cifar_eval
+    /// (default: all of them)
+    #[arg(value_name = "ITEM")]
+    items: Vec<Item>,
     /// Compare with PyTorch (eager, channels last), which must first compute the same
     #[arg(long)]
     peers: bool,
@@ -112,16 +144,23 @@ pub(crate) struct Args {
     /// Write the result to a file as well
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Say how much memory the items take in this process (as JSON)
+    #[arg(long, hide = true)]
+    memory: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let common = &args.common;
     common.start()?;
-    let mut ours = Ours::new()?;
-    let mut torch = if args.peers { Some(torch(args, &ours)?) } else { None };
-    let all = Item::all();
+    let all = if args.items.is_empty() { Item::all() } else { args.items.clone() };
+    let mut ours = Ours::new(&all)?;
+    if args.memory {
+        let kib = memory::of(|| all.iter().try_for_each(|&item| ours.run(item)))?;
+        return common.print(&json!({ "memory_kib": kib }), &format!("{kib:?} KiB"));
+    }
+    let mut torch = if args.peers { Some(torch(args, &all, &ours)?) } else { None };
     let mut sides: Vec<(&mut dyn Side<Item>, &[Item])> = vec![(&mut ours, &all)];
-    sides.extend(torch.iter_mut().map(|(peer, _)| (peer as &mut dyn Side<Item>, &all[..])));
+    sides.extend(torch.iter_mut().map(|found| (&mut found.peer as &mut dyn Side<Item>, &all[..])));
     let Measured { times, quiet } = rounds(&all, &mut sides, common.rounds, common.quiet()?)?;
     let mut report = Report::new(common, quiet);
     for (times, prefix) in times.iter().zip(["", "torch_"]) {
@@ -133,9 +172,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
         }
     }
-    if let Some((peer, apart)) = &torch {
-        report.insert("torch_versions", json!(peer.hello.versions));
-        report.insert("torch_apart", json!(apart));
+    for &item in all.iter().filter(|item| matches!(item, Item::Net(_))) {
+        report.push_memory(item.key(), memory::spawn(item.key(), common.threads)?);
+        if let Some(torch) = &torch {
+            report.push_memory(&format!("torch_{}", item.key()), torch.memory[&item]);
+        }
+    }
+    if let Some(torch) = &torch {
+        report.insert("torch_versions", json!(torch.peer.hello.versions));
+        report.insert("torch_apart", json!(torch.apart));
     }
     if let Some(path) = &args.out {
         let json = report.json.clone();
@@ -145,15 +190,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     common.print(&report.json, &report.text(common))
 }
 
-/// PyTorch, which has computed the same as we, and how far apart that is.
-fn torch(args: &Args, ours: &Ours) -> Result<(Peer<Item>, f64)> {
+/// PyTorch, once it has computed the same as we.
+struct Torch {
+    peer: Peer<Item>,
+    /// How far its results are from ours.
+    apart: f64,
+    /// Peak of the memory that an item takes in a process of its own, in KiB.
+    memory: BTreeMap<Item, Option<u64>>,
+}
+
+fn torch(args: &Args, all: &[Item], ours: &Ours) -> Result<Torch> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    write(ours, folder.path())?;
+    write(ours, all, folder.path())?;
     let (python, threads) = (args.python.as_os_str(), args.common.threads);
     let mut peer = Peer::<Item>::start(python, &TORCH, folder.path(), threads)?;
-    let mut apart = 0.0_f64;
-    for item in Item::all() {
-        let (expected, found) = (ours.result(item)?, peer.check(item)?.values);
+    let (mut apart, mut memory) = (0.0_f64, BTreeMap::new());
+    for &item in all {
+        let (expected, found) = (ours.result(item)?, peer.check(item)?);
+        memory.insert(item, found.memory_kib);
+        let found = found.values;
         let lens: usize = expected.iter().map(|(_, values)| values.len()).sum();
         let key = item.key();
         ensure!(
@@ -181,16 +236,16 @@ fn torch(args: &Args, ours: &Ours) -> Result<(Peer<Item>, f64)> {
         }
     }
     eprintln!("{}: the same as ours, apart by {apart:.1e}", TORCH.name);
-    Ok((peer, apart))
+    Ok(Torch { peer, apart, memory })
 }
 
 /// The inputs, and the scripts that read them before they answer anything.
-fn write(ours: &Ours, folder: &Path) -> Result<()> {
+fn write(ours: &Ours, all: &[Item], folder: &Path) -> Result<()> {
     for (name, text) in SCRIPTS {
         std::fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))?;
     }
     let mut manifest = serde_json::Map::new();
-    for item in Item::all() {
+    for &item in all {
         let mut entries = serde_json::Map::new();
         if let Item::Net(net) = item {
             entries.insert("config".into(), net.config());

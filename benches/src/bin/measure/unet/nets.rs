@@ -120,10 +120,8 @@ struct Problem {
 pub(crate) struct Ours(BTreeMap<Item, Problem>);
 
 impl Ours {
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self(
-            Item::ALL.into_iter().map(|item| Ok((item, problem(item)?))).collect::<Result<_>>()?,
-        ))
+    pub(crate) fn new(items: impl Iterator<Item = Item>) -> Result<Self> {
+        Ok(Self(items.map(|item| Ok((item, problem(item)?))).collect::<Result<_>>()?))
     }
 
     /// Names, numbers and shapes of the inputs, then of the parameters.
@@ -152,7 +150,7 @@ impl Ours {
         Ok(found)
     }
 
-    fn run(&mut self, item: Item) -> Result<()> {
+    pub(crate) fn run(&mut self, item: Item) -> Result<()> {
         let Some(Problem { square, trainer }) = self.0.get_mut(&item) else { return Ok(()) };
         if item.trains() {
             // A raised flag stops it after one step.

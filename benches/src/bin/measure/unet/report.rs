@@ -45,6 +45,15 @@ impl Report {
         self.push(&format!("{name}_ms"), Spread::of(times), fastest, 2);
     }
 
+    /// Peak of the memory that an item takes beside its network and inputs; nothing where that is not known.
+    pub(crate) fn push_memory(&mut self, name: &str, kib: Option<u64>) {
+        let Some(kib) = kib else { return };
+        let mib = kib as f64 / 1024.0;
+        self.json.insert(format!("{name}_memory_mib"), json!(mib));
+        let name = format!("{name}_memory_mib");
+        self.rows.push(vec![name, format!("{mib:.0}"), String::new(), String::new()]);
+    }
+
     fn push(&mut self, name: &str, spread: Spread, fastest: f64, digits: usize) {
         let Spread { median, q1, q3 } = spread;
         self.json.insert(name.into(), json!(median));
