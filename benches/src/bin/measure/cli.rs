@@ -35,7 +35,7 @@ enum Command {
     Overhead(Options),
     /// Exact transport: how time and memory grow, and beside POT and SciPy
     Transport(transport::Args),
-    /// Convolutions of image networks with their gradients, alone and beside PyTorch
+    /// Convolutions and U-Nets, time and memory, alone and beside PyTorch
     Unet(unet::Args),
     /// All of it beside PyTorch and JAX, which must first compute the same
     Peers(peers::Args),
