@@ -12,7 +12,6 @@ pub mod atomic;
 mod checks;
 pub mod cli;
 pub mod coupling;
-mod denoiser;
 pub mod device_check;
 pub mod model;
 pub mod npy;

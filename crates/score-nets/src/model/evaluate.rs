@@ -1,7 +1,7 @@
 //! From a network to the quantities of a model, with their derivatives.
 
 use candle_core::Tensor;
-use sde_core::{Combination, Level};
+use sde_core::{Combination, Level, Preconditioning};
 
 use super::ScoreModel;
 use crate::{Backend, Condition, Error, Jet, Network, Result, check_inputs};
@@ -20,7 +20,7 @@ pub enum Quantity {
 }
 
 /// A number of every row and its derivative in time.
-type Column = Vec<(f64, f64)>;
+pub(super) type Column = Vec<(f64, f64)>;
 
 impl ScoreModel {
     /// A quantity of the model at rows `x`, row `b` at time `t[b]`, with the derivatives that `x` carries, and along
@@ -39,6 +39,21 @@ impl ScoreModel {
         self.jet_of(&*self.live, quantity, x, t, along_time, condition)
     }
 
+    /// As [`ScoreModel::jet`], detached from the parameters.
+    ///
+    /// # Errors
+    /// As [`ScoreModel::jet`].
+    pub fn jet_detached(
+        &self,
+        quantity: Quantity,
+        x: &Jet,
+        t: &[f64],
+        along_time: Option<usize>,
+        condition: &Condition,
+    ) -> Result<Jet> {
+        self.jet_of(&*self.detached, quantity, x, t, along_time, condition)
+    }
+
     pub(super) fn jet_of(
         &self,
         net: &dyn Network,
@@ -48,20 +63,12 @@ impl ScoreModel {
         along_time: Option<usize>,
         condition: &Condition,
     ) -> Result<Jet> {
-        let column = |values: Column, rank: usize| self.column(&values, rank, along_time);
-        let level = |t: f64| Level::at(&*self.sde, t);
-        if let Some(&t) = t.iter().find(|t| !t.is_finite()) {
-            return Err(sde_core::Error::Time { t, horizon: self.sde.horizon() }.into());
-        }
-        let (input, label) =
-            (&self.config.preconditioning.input, &self.config.preconditioning.label);
+        let column = |values: &Column, rank: usize| self.column(values, rank, along_time);
         let rank = x.value.rank();
-        let c_in: Column =
-            t.iter().map(|&t| (input.at(&level(t)), input.rate(&level(t)))).collect();
+        let (c_in, c_noise) = self.inputs_at(t)?;
         let plain = c_in.iter().all(|c| *c == (1.0, 0.0));
-        let scaled = if plain { x.clone() } else { x.mul(&column(c_in, rank)?)? };
-        let labels = t.iter().map(|&t| (label.at(&*self.sde, t), label.rate(&*self.sde, t)));
-        let c_noise = column(labels.collect(), 1)?;
+        let scaled = if plain { x.clone() } else { x.mul(&column(&c_in, rank)?)? };
+        let c_noise = column(&c_noise, 1)?;
         check_inputs(net, &x.value, &c_noise.value, condition)?;
         let output = net.forward(&scaled, &c_noise, condition)?;
         let channels = x.value.dim(1)?;
@@ -70,15 +77,30 @@ impl ScoreModel {
             false => output.map(|y| Ok(y.narrow(1, 0, channels)?))?,
         };
         let Some((of_x, of_output)) = self.combination(quantity, t) else { return Ok(output) };
-        let output = output.mul(&column(of_output, rank)?)?;
+        let output = output.mul(&column(&of_output, rank)?)?;
         if of_x.iter().all(|c| *c == (0.0, 0.0)) {
             return Ok(output);
         }
-        x.mul(&column(of_x, rank)?)?.add(&output)
+        x.mul(&column(&of_x, rank)?)?.add(&output)
+    }
+
+    /// What the network is given at the times: the factor of the point, and the noise level.
+    pub(super) fn inputs_at(&self, t: &[f64]) -> Result<(Column, Column)> {
+        let sde = &*self.sde;
+        if let Some(&t) = t.iter().find(|t| !t.is_finite()) {
+            return Err(sde_core::Error::Time { t, horizon: sde.horizon() }.into());
+        }
+        let Preconditioning { input, label } = &self.config.preconditioning;
+        let at = |&t: &f64| {
+            let level = Level::at(sde, t);
+            let c_noise = (label.at(sde, t), label.rate(sde, t));
+            ((input.at(&level), input.rate(&level)), c_noise)
+        };
+        Ok(t.iter().map(at).unzip())
     }
 
     /// What a quantity is made of: coefficients of the point and of the output.
-    fn combination(&self, quantity: Quantity, t: &[f64]) -> Option<(Column, Column)> {
+    pub(super) fn combination(&self, quantity: Quantity, t: &[f64]) -> Option<(Column, Column)> {
         let output = self.config.output;
         let unknown = Combination { x: f64::NAN, p: f64::NAN };
         let at = |&t: &f64| {
@@ -95,7 +117,12 @@ impl ScoreModel {
     }
 
     /// Numbers of rows as a jet `[B, 1, ...]`, moving along the direction of time.
-    fn column(&self, values: &[(f64, f64)], rank: usize, along_time: Option<usize>) -> Result<Jet> {
+    pub(super) fn column(
+        &self,
+        values: &[(f64, f64)],
+        rank: usize,
+        along_time: Option<usize>,
+    ) -> Result<Jet> {
         let mut shape = vec![1; rank];
         shape[0] = values.len();
         let backend: &Backend = self.parameters.backend();
@@ -138,7 +165,7 @@ impl ScoreModel {
     }
 
     /// Checks a batch and returns its number of rows.
-    fn rows(&self, x: &Tensor) -> Result<usize> {
+    pub(super) fn rows(&self, x: &Tensor) -> Result<usize> {
         let rows = x.dims().first().copied().unwrap_or(0);
         let expected: Vec<usize> = [rows].into_iter().chain(self.row_shape()).collect();
         if x.dims() != expected {

@@ -1,5 +1,6 @@
 //! A model of the score: any network under any linear process.
 
+mod backward;
 mod config;
 mod evaluate;
 mod file;
