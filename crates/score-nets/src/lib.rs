@@ -38,9 +38,9 @@ pub use parameters::Parameters;
 pub use residual_mlp::{ResidualMlp, ResidualMlpConfig};
 pub use train::{
     AdamConfig, Averages, Coupling, DataSource, Draws, Dsm, EmaConfig, EmaProfile, FnSource,
-    Independent, LogVariance, Model, Objective, Optimiser, Outcome, Phase, Progress, Proposal,
-    Reconstruction, Reduction, Schedule, ScoreBatch, SigmaData, Snapshot, SoapConfig, Tails,
-    TimeLaw, TrainConfig, Trainer, VarianceFactor, Weighting, as_share, combine,
+    Independent, LogVariance, Model, NoisedRows, Noising, Objective, Optimiser, Outcome, Phase,
+    Progress, Proposal, Reconstruction, Reduction, Schedule, ScoreBatch, SigmaData, Snapshot,
+    SoapConfig, Tails, TimeLaw, TrainConfig, Trainer, VarianceFactor, Weighting, as_share, combine,
     importance_integral, log_variance, power_gamma, power_sigma_rel, reconstruction, sigma_data,
     variance_factor,
 };

@@ -9,6 +9,7 @@ mod ema;
 mod importance;
 mod laws;
 mod log_variance;
+mod noising;
 mod objective;
 mod optimiser;
 mod reduction;
@@ -31,6 +32,7 @@ pub use ema::{
 };
 pub use importance::{VarianceFactor, importance_integral, variance_factor};
 pub use log_variance::{LogVariance, log_variance};
+pub use noising::{NoisedRows, Noising};
 pub use objective::{Model, Objective, as_share};
 pub use optimiser::Optimiser;
 pub use reduction::Reduction;
