@@ -25,7 +25,7 @@ pub use adam::{AdamConfig, EmaConfig};
 pub use coupling::{Coupling, Independent};
 pub use data::{DataSource, FnSource};
 pub use draws::Draws;
-pub use dsm::{Dsm, ScoreBatch};
+pub use dsm::Dsm;
 pub use ema::{
     Averages, EmaProfile, Reconstruction, Snapshot, combine, power_gamma, power_sigma_rel,
     reconstruction,
