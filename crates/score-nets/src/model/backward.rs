@@ -54,9 +54,11 @@ impl ScoreModel {
 
     /// [`ScoreModel::vjp`] of the output; channels beyond those of the point have no part in it.
     fn output_vjp(&self, x: &Tensor, t: &[f64], condition: &Condition, v: &Tensor) -> Result<Vjp> {
-        let (c_in, c_noise) = self.inputs_at(t)?;
-        let c_in = self.column(&c_in, x.rank(), Some(0))?;
-        let c_noise = self.column(&c_noise, 1, Some(0))?;
+        let inputs = self.inputs_at(t, Some(0))?;
+        if self.is_potential() {
+            return self.gradient_vjp(x, &inputs, condition, v);
+        }
+        let (c_in, c_noise) = self.columns(&inputs, x.rank())?;
         let net = self.detached();
         check_inputs(net, x, &c_noise.value, condition)?;
         let u = x.broadcast_mul(&c_in.value)?;

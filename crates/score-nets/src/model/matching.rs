@@ -186,8 +186,9 @@ impl Denoising {
         };
         let condition = Condition { labels, training };
         let x = Jet::constant(backend.tensor(samples.x.clone(), &shape)?);
-        let net = if training.is_some() { model.network() } else { model.detached() };
-        let output = model.jet_of(net, Quantity::Output, &x, &samples.t, None, &condition)?.value;
+        let attached = training.is_some();
+        let output =
+            model.jet_of(attached, Quantity::Output, &x, &samples.t, None, &condition)?.value;
         let target = backend.tensor(samples.target.clone(), &shape)?;
         let weight = backend.tensor(samples.weight.clone(), &column)?;
         let squares = (output - target)?.sqr()?.broadcast_mul(&weight)?;
