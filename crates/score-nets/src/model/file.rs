@@ -108,7 +108,7 @@ impl ScoreModel {
 }
 
 impl io::Described for ModelConfig {
-    const ENTRY: &'static str = "score-model";
+    const ENTRY: &'static str = io::MODEL;
 }
 
 impl Model for ScoreModel {

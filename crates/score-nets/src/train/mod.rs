@@ -41,6 +41,5 @@ pub use sigma_data::{SigmaData, sigma_data};
 pub use soap::SoapConfig;
 pub use tails::Tails;
 pub use time_law::{Proposal, TimeLaw};
-pub(crate) use trainer::TrainState;
 pub use trainer::{Outcome, Progress, TrainConfig, Trainer};
 pub use weighting::Weighting;
