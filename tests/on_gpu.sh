@@ -79,7 +79,8 @@ else
     SHOWN=3 step build 1500 cargo xtask check --cuda
     experiment=(cargo xtask --cuda)
     step tests-score-nets 600 env CARGO_TARGET_DIR=target/cuda cargo test --release --features cuda \
-        --package score-nets --test it -- on_every_device --test-threads 1
+        --package score-nets --lib --test it --test networks -- \
+        on_every_device agree_with_central_differences --test-threads 1
 fi
 
 # `cargo xtask --cuda` adds the device itself; naming it does no harm.

@@ -1,7 +1,6 @@
 //! Builds a binary of the workspace and hands the command line over to it.
 
 use crate::cargo;
-use crate::cuda::Toolkit;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
@@ -24,26 +23,11 @@ impl Binary {
     /// Everything the build says goes to standard error: standard output is the command's own.
     pub(crate) fn run(&self, words: &[String]) -> Result<ExitCode> {
         let binary = self.build(&mut cargo::cargo(), &[])?;
-        let mut command = Command::new(&binary);
-        command.args(words);
-        hand_over(&mut command).with_context(|| format!("cannot start {}", binary.display()))
+        hand_over(Command::new(&binary).args(words))
     }
 
-    /// As [`Binary::run`], built with the feature `cuda`.
-    pub(crate) fn run_with(&self, toolkit: &Toolkit, words: &[String]) -> Result<ExitCode> {
-        let binary = self.build_with(toolkit)?;
-        let mut command = Command::new(&binary);
-        command.args(words);
-        toolkit.runs(&mut command)?;
-        hand_over(&mut command).with_context(|| format!("cannot start {}", binary.display()))
-    }
-
-    /// Builds it in release with the feature `cuda`.
-    pub(crate) fn build_with(&self, toolkit: &Toolkit) -> Result<PathBuf> {
-        self.build(&mut toolkit.cargo()?, &["--features", "cuda"])
-    }
-
-    fn build(&self, cargo: &mut Command, words: &[&str]) -> Result<PathBuf> {
+    /// Builds it in release by a cargo command with more words; its path.
+    pub(crate) fn build(&self, cargo: &mut Command, words: &[&str]) -> Result<PathBuf> {
         let output = cargo
             .args(["build", "--release", "--package", self.package, "--bin", self.name])
             .args(words)
@@ -67,14 +51,19 @@ impl Binary {
 }
 
 /// Replaces this process, so that signals and the exit code are the binary's own.
+pub(crate) fn hand_over(command: &mut Command) -> Result<ExitCode> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    become_it(command).with_context(|| format!("cannot start {program}"))
+}
+
 #[cfg(unix)]
-fn hand_over(command: &mut Command) -> Result<ExitCode> {
+fn become_it(command: &mut Command) -> Result<ExitCode> {
     use std::os::unix::process::CommandExt;
     Err(command.exec().into())
 }
 
 #[cfg(not(unix))]
-fn hand_over(command: &mut Command) -> Result<ExitCode> {
+fn become_it(command: &mut Command) -> Result<ExitCode> {
     Ok(cargo::code(command.status()?))
 }
 

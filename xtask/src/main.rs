@@ -9,6 +9,7 @@ mod cargo;
 mod cuda;
 mod docs;
 mod layers;
+mod modules;
 mod policy;
 mod source;
 mod steps;

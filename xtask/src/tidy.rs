@@ -1,6 +1,6 @@
 //! The policy of the repository, held against the working tree.
 
-use crate::{cargo, docs, layers, policy};
+use crate::{cargo, docs, layers, modules, policy};
 use anyhow::{Context, Result};
 use std::path::Path;
 
@@ -17,6 +17,12 @@ pub(crate) fn violations() -> Result<Vec<String>> {
     let exists = |file: &str| root.join(file).exists();
     for file in files.iter().filter(|file| file.ends_with(".rs")) {
         found.extend(policy::violations(file, &read(file)?));
+    }
+    for manifest in files.iter().filter_map(|file| file.strip_suffix("/Cargo.toml")) {
+        let src = format!("{manifest}/src/");
+        let sources = files.iter().filter(|f| f.starts_with(&src) && f.ends_with(".rs"));
+        let sources = sources.map(|file| Ok((file[src.len()..].to_owned(), read(file)?)));
+        found.extend(modules::violations(manifest, &sources.collect::<Result<Vec<_>>>()?));
     }
     for file in files.iter().filter(|file| file.ends_with("Cargo.toml") && *file != "Cargo.toml") {
         if !read(file)?.contains("[lints]\nworkspace = true") {

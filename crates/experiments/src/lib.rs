@@ -1,8 +1,9 @@
 //! The command line and the experiments behind it: one config, one finished, reproducible run.
 //!
 //! - [`cli`]: what the `experiment` binary understands, one file a command;
-//! - [`ode_sde_gap`], [`run`], [`report`]: the main experiment, its run folders and its page;
-//! - `studies`: the other experiments of the registry, all on one frame;
+//! - [`run`]: the experiments by name; `runs`: one run, its folder, record and log;
+//! - [`ode_sde_gap`]: the main experiment and its page; `studies`: the others, all on one frame;
+//! - [`report`]: drawings, tables and pages, whatever is in them;
 //! - [`device_check`]: what a device computes, held against the CPU;
 //! - [`verify`]: recomputes published reference numbers from the shell;
 //! - [`coupling`]: data and noise of a batch, paired by exact transport;
@@ -12,7 +13,6 @@ pub mod atomic;
 mod checks;
 pub mod cli;
 pub mod coupling;
-mod denoiser;
 pub mod device_check;
 pub mod model;
 pub mod npy;
@@ -20,6 +20,7 @@ pub(crate) mod number;
 pub mod ode_sde_gap;
 pub mod report;
 pub mod run;
+mod runs;
 pub(crate) mod shell;
 pub(crate) mod signals;
 pub(crate) mod studies;

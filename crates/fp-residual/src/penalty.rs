@@ -5,10 +5,10 @@ use std::{ops::Range, sync::Arc};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use score_nets::{
-    DataSource, Draws, Error, Gradients, Objective, OperatorRow, Proposal, Result, ScoreNet,
-    TimeLaw, as_share,
+    DataSource, Draws, Error, Gradients, NoisedRows, Noising, Objective, OperatorRow, Proposal,
+    Result, ScoreNet, TimeLaw, as_share,
 };
-use sde_core::{Key, Lattice};
+use sde_core::{Key, Lattice, Sde};
 
 /// Rows that one piece of host work takes at a time; a loss does not depend on it.
 const ROWS_A_TASK: usize = 1024;
@@ -115,19 +115,41 @@ impl FokkerPlanckPenalty {
             let (value, reason) = ("0".into(), "must be at least 1".into());
             return Err(Error::Setting { name: "points".into(), value, reason });
         }
-        if let Collocation::OnMarginal { source, .. } = &self.collocation
-            && source.dim() != d
-        {
-            let (expected, found) = (vec![n, d], vec![n, source.dim()]);
-            return Err(Error::Shape { what: "collocation data".into(), expected, found });
+        match &self.collocation {
+            Collocation::UniformBox { half_width } => self.in_box(sde, *half_width, d, key, rows),
+            Collocation::OnMarginal { source, .. } if source.dim() != d => {
+                let (expected, found) = (vec![n, d], vec![n, source.dim()]);
+                Err(Error::Shape { what: "collocation data".into(), expected, found })
+            }
+            Collocation::OnMarginal { source, time } => {
+                let noising = Noising {
+                    t_min: self.t_min,
+                    time: *time,
+                    proposal: self.proposal,
+                    draws: self.draws,
+                    pairs: false,
+                    ..Noising::new(source.clone(), self.points)
+                };
+                let NoisedRows { x, t, share, .. } = noising.rows(sde, key, rows)?;
+                Ok(CollocationPoints { x, t, weight: share })
+            }
         }
+    }
+
+    /// Points `rows` of those in a box, where time and place are one point of a lattice.
+    fn in_box(
+        &self,
+        sde: &dyn Sde,
+        half_width: f64,
+        d: usize,
+        key: Key,
+        rows: Range<u64>,
+    ) -> Result<CollocationPoints> {
+        let n = (rows.end - rows.start) as usize;
         let mut points =
             CollocationPoints { x: vec![0.0; n * d], t: vec![0.0; n], weight: vec![0.0; n] };
-        let (places, times, noise) = (key.fold(0), key.fold(1), key.fold(2));
-        // In a box time and place are one point of a lattice; otherwise only times are.
-        let in_box = matches!(self.collocation, Collocation::UniformBox { .. });
-        let dim = if in_box { 1 + d } else { 1 };
-        let lattice = Lattice::new(times, dim);
+        let (places, times) = (key.fold(0), key.fold(1));
+        let lattice = Lattice::new(times, 1 + d);
         let tasks = points.x.par_chunks_mut(ROWS_A_TASK * d);
         let tasks = tasks.zip(points.t.par_chunks_mut(ROWS_A_TASK));
         let tasks = tasks.zip(points.weight.par_chunks_mut(ROWS_A_TASK));
@@ -136,40 +158,21 @@ impl FokkerPlanckPenalty {
             match self.draws {
                 Draws::Independent => {
                     times.fill_uniforms(first, t);
-                    if in_box {
-                        places.fill_uniforms(first * d as u64, x);
-                    }
+                    places.fill_uniforms(first * d as u64, x);
                 }
                 Draws::Stratified => {
-                    let mut u = vec![0.0; t.len() * dim];
+                    let mut u = vec![0.0; t.len() * (1 + d)];
                     lattice.fill_uniforms(first, &mut u);
-                    for ((u, t), x) in u.chunks(dim).zip(&mut *t).zip(x.chunks_mut(d)) {
+                    for ((u, t), x) in u.chunks(1 + d).zip(&mut *t).zip(x.chunks_mut(d)) {
                         *t = u[0];
-                        x.iter_mut().zip(&u[1..]).for_each(|(x, u)| *x = *u);
+                        x.copy_from_slice(&u[1..]);
                     }
                 }
             }
-            let target = match &self.collocation {
-                Collocation::UniformBox { .. } => TimeLaw::Uniform,
-                Collocation::OnMarginal { time, .. } => *time,
-            };
             for (t, weight) in t.iter_mut().zip(weight) {
-                (*t, *weight) = self.proposal.draw(target, sde, self.t_min, *t)?;
+                (*t, *weight) = self.proposal.draw(TimeLaw::Uniform, sde, self.t_min, *t)?;
             }
-            match &self.collocation {
-                Collocation::UniformBox { half_width } => {
-                    x.iter_mut().for_each(|x| *x = half_width * (2.0 * *x - 1.0));
-                }
-                Collocation::OnMarginal { source, .. } => {
-                    source.fill(places, first, x)?;
-                    let mut z = vec![0.0; x.len()];
-                    noise.fill_normals(first * d as u64, &mut z);
-                    for ((x, z), t) in x.chunks_mut(d).zip(z.chunks(d)).zip(t) {
-                        let m = sde.marginal(*t);
-                        x.iter_mut().zip(z).for_each(|(x, z)| *x = m.alpha * *x + m.sigma * z);
-                    }
-                }
-            }
+            x.iter_mut().for_each(|x| *x = half_width * (2.0 * *x - 1.0));
             Ok(())
         })?;
         Ok(points)
@@ -180,7 +183,15 @@ impl FokkerPlanckPenalty {
     /// # Errors
     /// As [`FokkerPlanckPenalty::points`].
     pub fn loss(&self, net: &ScoreNet, key: Key) -> Result<f64> {
-        let CollocationPoints { x, t, weight } = self.points(net, key)?;
+        self.loss_of_rows(net, key, 0..self.points as u64)
+    }
+
+    /// The mean of `R^2` without gradients, on points `rows` of those under `key`.
+    ///
+    /// # Errors
+    /// As [`FokkerPlanckPenalty::points`].
+    pub fn loss_of_rows(&self, net: &ScoreNet, key: Key, rows: Range<u64>) -> Result<f64> {
+        let CollocationPoints { x, t, weight } = self.rows_of_points(net, key, rows)?;
         let residual = crate::network_residual(net, &x, &t)?;
         let squares = residual.iter().zip(&weight).map(|(r, weight)| weight * r * r);
         Ok(squares.sum::<f64>() / t.len() as f64)

@@ -4,8 +4,8 @@ use std::{ops::Range, sync::Arc};
 
 use candle_core::{DType, Tensor};
 use score_nets::{
-    Condition, DataSource, Error, Gradients, Jet, Objective, Proposal, Quantity, Result,
-    ScoreModel, TimeLaw,
+    Condition, DataSource, Error, Gradients, Jet, NoisedRows, Noising, Objective, Proposal,
+    Quantity, Result, ScoreModel, TimeLaw,
 };
 use sde_core::Key;
 
@@ -77,37 +77,33 @@ fn dot(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// # Reference
 /// Lai et al. 2023, arXiv 2210.04296, equation 13 (there with one probe, whose square is too large by its variance).
 #[derive(Clone)]
-pub struct ProbedPenalty {
-    source: Arc<dyn DataSource>,
-    points: usize,
-    t_min: f64,
-    time: TimeLaw,
-    proposal: Proposal,
-}
+pub struct ProbedPenalty(Noising);
 
 impl ProbedPenalty {
     /// On `points` noised rows of `source` a step, at uniform times from 1e-4 on.
     pub fn new(source: Arc<dyn DataSource>, points: usize) -> Self {
-        let (time, proposal) = (TimeLaw::Uniform, Proposal::default());
-        Self { source, points, t_min: 1e-4, time, proposal }
+        Self(Noising::new(source, points))
     }
 
     /// With another law of the times.
     #[must_use]
-    pub fn time(self, time: TimeLaw) -> Self {
-        Self { time, ..self }
+    pub fn time(mut self, time: TimeLaw) -> Self {
+        self.0.time = time;
+        self
     }
 
     /// With a share of the times drawn from another law; the mean is the same in expectation.
     #[must_use]
-    pub fn proposal(self, proposal: Proposal) -> Self {
-        Self { proposal, ..self }
+    pub fn proposal(mut self, proposal: Proposal) -> Self {
+        self.0.proposal = proposal;
+        self
     }
 
     /// With another smallest time.
     #[must_use]
-    pub fn t_min(self, t_min: f64) -> Self {
-        Self { t_min, ..self }
+    pub fn t_min(mut self, t_min: f64) -> Self {
+        self.0.t_min = t_min;
+        self
     }
 
     /// What the rows `rows` of the points under `key` add to the mean, as a tensor.
@@ -116,26 +112,16 @@ impl ProbedPenalty {
     /// [`Error::Setting`] for no points; [`Error::Shape`] when the data do not fit the model.
     pub fn graph(&self, model: &ScoreModel, key: Key, rows: Range<u64>) -> Result<Tensor> {
         let (d, n) = (model.dim(), rows.end.saturating_sub(rows.start) as usize);
-        if self.points == 0 || n == 0 {
+        if self.0.batch == 0 || n == 0 {
             let (value, reason) = ("0".into(), "must be at least 1".into());
             return Err(Error::Setting { name: "points".into(), value, reason });
         }
-        if self.source.dim() != d {
-            let (expected, found) = (model.row_shape(), vec![self.source.dim()]);
+        if self.0.source.dim() != d {
+            let (expected, found) = (model.row_shape(), vec![self.0.source.dim()]);
             return Err(Error::Shape { what: "collocation data".into(), expected, found });
         }
-        let (mut x, mut z, mut u) = (vec![0.0; n * d], vec![0.0; n * d], vec![0.0; n]);
-        self.source.fill(key.fold(0), rows.start, &mut x)?;
-        key.fold(1).fill_uniforms(rows.start, &mut u);
-        key.fold(2).fill_normals(rows.start * d as u64, &mut z);
-        let (mut t, mut share) = (Vec::with_capacity(n), Vec::with_capacity(n));
-        for ((x, z), u) in x.chunks_mut(d).zip(z.chunks(d)).zip(u) {
-            let (time, weight) = self.proposal.draw(self.time, model.sde(), self.t_min, u)?;
-            let m = model.sde().marginal(time);
-            x.iter_mut().zip(z).for_each(|(x, z)| *x = m.alpha * *x + m.sigma * z);
-            t.push(time);
-            share.push(weight / self.points as f64);
-        }
+        let NoisedRows { x, t, mut share, .. } = self.0.rows(model.sde(), key, rows.clone())?;
+        share.iter_mut().for_each(|share| *share /= self.0.batch as f64);
         let shape: Vec<usize> = [n].into_iter().chain(model.row_shape()).collect();
         let backend = model.parameters().backend();
         let signs = |purpose: u64| {
@@ -157,7 +143,7 @@ impl Objective<ScoreModel> for ProbedPenalty {
     }
 
     fn rows(&self) -> u64 {
-        self.points as u64
+        self.0.batch as u64
     }
 
     fn loss_and_grad(

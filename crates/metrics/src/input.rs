@@ -2,6 +2,8 @@
 
 use ndarray::{ArrayView1, ArrayView2};
 
+use sde_core::counts::{in_memory, in_time};
+
 use crate::error::{Error, Result};
 
 /// Names of the two arguments in messages.
@@ -11,6 +13,13 @@ pub(crate) const SECOND: &str = "second cloud";
 /// Relative difference up to which two masses count as equal: what is left of weights that were
 /// normalised in single precision.
 pub(crate) const MASS_TOLERANCE: f64 = 1e-6;
+
+/// Refuses more values over samples of so many draws than memory and years allow.
+pub(crate) fn check_repeats(name: &str, repeats: usize, draws: usize) -> Result<()> {
+    in_memory(&[(name, repeats as u64)], 32).map_err(Error::Excess)?;
+    in_time(&[(name, repeats as u64), ("draws", draws as u64)]).map_err(Error::Excess)?;
+    Ok(())
+}
 
 /// A cloud of finite points with at least `needed` rows.
 pub(crate) fn check_rows(what: &'static str, cloud: ArrayView2<f64>, needed: usize) -> Result<()> {

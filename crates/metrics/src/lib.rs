@@ -63,6 +63,7 @@ mod noise_floor;
 mod pairwise;
 mod scale;
 mod sliced;
+mod standard_error;
 mod transport;
 mod uncertainty;
 
@@ -88,5 +89,6 @@ pub use metric::{Cloud, Info, Kind, Measured, Metric, Options, Parameter, Sample
 pub use neighbours::{Manifolds, precision_recall};
 pub use noise_floor::noise_floor;
 pub use sliced::{MaxSliced, SlicedDistance, max_sliced_w, sliced_w, sliced_w_keyed};
+pub use standard_error::frechet_standard_error;
 pub use transport::{ExactTransport, GroundCost, Transport, TransportPlan, w1, w2};
-pub use uncertainty::{Interval, NoiseFloor, Resampled, Resampling, frechet_standard_error};
+pub use uncertainty::{Interval, NoiseFloor, Resampled, Resampling};

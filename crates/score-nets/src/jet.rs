@@ -95,6 +95,16 @@ impl Jet {
         self.first.iter().chain(&self.second).all(Option::is_none)
     }
 
+    /// Directions that are counted, whether the value moves along them or not.
+    pub fn n_directions(&self) -> usize {
+        self.first.len()
+    }
+
+    /// Combinations of second derivatives that are carried.
+    pub fn n_combinations(&self) -> usize {
+        self.terms.len()
+    }
+
     /// The derivative along direction `a`; `None` where it vanishes identically.
     pub fn first(&self, a: usize) -> Option<&Tensor> {
         self.first.get(a)?.as_ref()

@@ -58,6 +58,7 @@ mod scheme;
 mod solve;
 mod stepper;
 pub mod steppers;
+mod steps;
 pub mod tableau;
 mod tree;
 
@@ -73,8 +74,9 @@ pub use noise::{BrownianGrid, Fresh, Noise, QuietEnd};
 pub use observe::{Event, Observer, Trajectory};
 pub use plan::Plan;
 pub use rows::{BadRows, Request};
-pub use sample::{Control, Sampler, sample, sample_from};
+pub use sample::{Sampler, sample, sample_from};
 pub use scheme::{Own, Scheme};
 pub use solve::{Solution, Stats, solve};
 pub use stepper::{Past, Step, Stepper};
+pub use steps::Control;
 pub use tree::BrownianTree;

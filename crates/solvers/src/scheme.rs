@@ -2,9 +2,9 @@
 
 use sde_core::{Result, Reverse, Sde, State};
 
-use crate::{Control, Method, Stepper};
+use crate::{Control, Stepper};
 
-/// What makes the steppers of a [`crate::Sampler`]: a [`Method`], a [`crate::Tuned`] one, a stepper of one's own
+/// What makes the steppers of a [`crate::Sampler`]: a [`crate::Method`], a [`crate::Tuned`] one, a stepper of one's own
 /// ([`Own`]), or any of them behind an `Arc<dyn Scheme<S>>`.
 pub trait Scheme<S>: Send + Sync {
     /// The stepper, for the steps between these times where they are known beforehand.
@@ -12,7 +12,7 @@ pub trait Scheme<S>: Send + Sync {
     where
         S: 'p;
 
-    /// Whether it draws noise of its own over the flow ODE (`eta = 0`), see [`Method::own_noise`].
+    /// Whether it draws noise of its own over the flow ODE (`eta = 0`), see [`crate::Method::own_noise`].
     fn own_noise(&self) -> bool {
         false
     }
@@ -24,22 +24,6 @@ pub trait Scheme<S>: Send + Sync {
     fn control(&self, sde: &dyn Sde, control: Control) -> Result<Control> {
         let _ = sde;
         Ok(control)
-    }
-}
-
-impl<S: State> Scheme<S> for Method {
-    fn make<'p>(&self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + '_>
-    where
-        S: 'p,
-    {
-        match times {
-            Some(times) => self.stepper_on(times),
-            None => self.stepper(),
-        }
-    }
-
-    fn own_noise(&self) -> bool {
-        Method::own_noise(*self)
     }
 }
 

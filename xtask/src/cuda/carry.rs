@@ -9,24 +9,24 @@ use anyhow::{Context, Result, ensure};
 use super::Toolkit;
 use super::wheels::said;
 
-/// Packages whose tests take a list of devices.
-const TESTED: &[&str] = &["score-nets"];
+/// Packages and their tests that take a list of devices.
+const TESTED: &[(&str, &str)] = &[("score-nets", "it"), ("score-nets", "networks")];
 
 /// Packs the `experiment` program and the tests that take a list of devices into `dir`, for
 /// `tests/on_gpu.sh`.
 pub(super) fn pack(toolkit: &Toolkit, program: &Path, dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     put(program, &dir.join("experiment"))?;
-    for package in TESTED {
-        put(&tests(toolkit, package)?, &dir.join(format!("tests-{package}")))?;
+    for (package, name) in TESTED {
+        put(&tests(toolkit, package, name)?, &dir.join(format!("tests-{package}-{name}")))?;
     }
     Ok(())
 }
 
-/// The integration tests of a package, built.
-fn tests(toolkit: &Toolkit, package: &str) -> Result<PathBuf> {
+/// Integration tests of a package, built.
+fn tests(toolkit: &Toolkit, package: &str, name: &str) -> Result<PathBuf> {
     let mut build = toolkit.cargo()?;
-    build.args(["test", "--release", "--no-run", "--package", package, "--test", "it"]);
+    build.args(["test", "--release", "--no-run", "--package", package, "--test", name]);
     build.args(["--features", "cuda", "--message-format=json-render-diagnostics"]);
     build.stderr(Stdio::inherit());
     let output = build.output().context("cannot start cargo test")?;
@@ -36,7 +36,7 @@ fn tests(toolkit: &Toolkit, package: &str) -> Result<PathBuf> {
         text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let found = found.filter(|message| {
         let id = message["package_id"].as_str().unwrap_or_default();
-        message["target"]["name"] == "it" && id.contains(&format!("/{package}#"))
+        message["target"]["name"] == name && id.contains(&format!("/{package}#"))
     });
     let mut paths = found.filter_map(|m| m["executable"].as_str().map(PathBuf::from));
     paths.next().with_context(|| format!("cargo names no tests of {package}"))

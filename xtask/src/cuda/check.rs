@@ -35,7 +35,7 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     // What clippy cannot see: that everything links.
-    let program = binary::EXPERIMENT.build_with(&toolkit)?;
+    let program = binary::EXPERIMENT.build(&mut toolkit.cargo()?, &["--features", "cuda"])?;
     eprintln!("check: the feature cuda builds: {}", program.display());
     if let Some(dir) = dir {
         carry::pack(&toolkit, &program, &dir)?;

@@ -14,7 +14,7 @@ mod wheels;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail, ensure};
 
@@ -52,7 +52,14 @@ const ON_DEVICES: &[&str] =
 pub(crate) fn experiment(words: &[String]) -> Result<ExitCode> {
     match for_device(words)? {
         None => binary::EXPERIMENT.run(words),
-        Some(words) => binary::EXPERIMENT.run_with(&Toolkit::find(true)?, &words),
+        Some(words) => {
+            let toolkit = Toolkit::find(true)?;
+            let program =
+                binary::EXPERIMENT.build(&mut toolkit.cargo()?, &["--features", "cuda"])?;
+            let mut command = Command::new(program);
+            toolkit.runs(command.args(words))?;
+            binary::hand_over(&mut command)
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! Every entry of [`CHECKS`] computes the same numbers on the CPU by plain tensor operations, and on the
 //! device (twice: a device that does not repeat itself cannot resume a run). On the CPU itself the second
-//! side is the fused kernels. What is new in the workspace and runs on a device gets an entry here.
+//! side is the fused kernels; layers of U-Nets, which have no second way there, are held against double precision. What is new in the workspace and runs on a device gets an entry here.
 
 mod densities;
 mod networks;
 mod state;
 mod times;
 mod training;
+mod unet;
 
 use std::time::Instant;
 
@@ -80,6 +81,8 @@ pub const CHECKS: &[Check] = &[
     Check { name: "derivatives", two_ways_in_f64: false, run: networks::derivatives },
     Check { name: "score matching", two_ways_in_f64: false, run: networks::score_matching },
     Check { name: "residual", two_ways_in_f64: false, run: networks::residuals },
+    Check { name: "layers", two_ways_in_f64: false, run: unet::layers },
+    Check { name: "U-Net", two_ways_in_f64: false, run: unet::network },
     Check { name: "training", two_ways_in_f64: false, run: training::steps },
     Check { name: "sampling", two_ways_in_f64: false, run: densities::samples },
     Check { name: "log-density", two_ways_in_f64: false, run: densities::log_densities },

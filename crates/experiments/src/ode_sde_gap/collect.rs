@@ -9,8 +9,8 @@ use toml::Value;
 use super::cell::{Cell as Name, cells};
 use super::config::{self, Config, preset_text};
 use super::results::{Results, Row};
-use crate::report::data::{Cell, Difference, Loss, Paths, ReportData, Truth};
-use crate::run::{Record, RunFolder, read_log};
+use crate::ode_sde_gap::report::data::{Cell, Difference, Loss, Paths, ReportData, Truth};
+use crate::runs::{Record, RunFolder, read_log};
 use crate::{npy, shell};
 
 /// Reads everything a report needs.

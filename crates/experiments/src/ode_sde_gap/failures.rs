@@ -9,7 +9,7 @@ use solvers::SolveError;
 use super::cell::Cell;
 use super::results::Failed;
 use crate::atomic;
-use crate::run::RunFolder;
+use crate::runs::RunFolder;
 
 /// Figures that a cell has not, in words: an error of the cell alone.
 #[derive(Clone, Debug)]

@@ -1,12 +1,13 @@
 //! Distances, residuals and losses of one network, and the noise floors they are judged by.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::Result;
 use fp_residual::{Collocation as Where, FokkerPlanckPenalty};
 use metrics::{Kernel, mmd2, w2};
 use score_nets::{DataSource, Dsm, ScoreNet};
-use sde_core::{Key, analytic::DataSet};
+use sde_core::analytic::DataSet;
 
 use super::cell::{Cell, Purpose, key};
 use super::config::{Collocation, Config};
@@ -116,26 +117,28 @@ pub(super) fn network(config: &Config, cell: &Cell, net: &ScoreNet, row: &mut Ro
     let points = key(config, Purpose::Residual, &cell.dataset);
     let mut residuals = [0.0; 2];
     for (k, (place, mean)) in places.into_iter().zip(&mut residuals).enumerate() {
-        *mean = average(m.residual_points, points.fold(k as u64), |n, key| {
-            Ok(FokkerPlanckPenalty::new(n, place.clone()).t_min(t.t_min).loss(net, key)?)
+        let penalty = FokkerPlanckPenalty::new(m.residual_points, place).t_min(t.t_min);
+        *mean = average(m.residual_points, |rows| {
+            Ok(penalty.loss_of_rows(net, points.fold(k as u64), rows)?)
         })?;
     }
     [row.residual, row.residual_on_path] = residuals;
+    let held_out = key(config, Purpose::HeldOut, &cell.dataset);
+    let dsm = Dsm::new(source, m.dsm_points).time(t.time_law).t_min(t.t_min).weighting(t.weighting);
     row.dsm_loss =
-        average(m.dsm_points, key(config, Purpose::HeldOut, &cell.dataset), |n, key| {
-            let dsm =
-                Dsm::new(source.clone(), n).time(t.time_law).t_min(t.t_min).weighting(t.weighting);
-            Ok(dsm.loss(net, key)?)
-        })?;
+        average(
+            m.dsm_points,
+            |rows| Ok(net.score_loss(&dsm.rows_of_batch(net, held_out, rows)?)?),
+        )?;
     Ok(())
 }
 
-/// The mean of a loss over `n` points, computed in parts that fit into memory.
-fn average(n: usize, key: Key, loss: impl Fn(usize, Key) -> Result<f64>) -> Result<f64> {
+/// The mean of a loss over rows `0 .. n`, computed in parts that fit into memory.
+fn average(n: usize, loss: impl Fn(Range<u64>) -> Result<f64>) -> Result<f64> {
     let mut sum = 0.0;
-    for (k, start) in (0..n).step_by(CHUNK).enumerate() {
-        let part = CHUNK.min(n - start);
-        sum += part as f64 * loss(part, key.fold(k as u64))?;
+    for start in (0..n).step_by(CHUNK) {
+        let end = (start + CHUNK).min(n);
+        sum += (end - start) as f64 * loss(start as u64..end as u64)?;
     }
     Ok(sum / n as f64)
 }

@@ -13,6 +13,7 @@ mod limits;
 mod measuring;
 pub mod official;
 pub(crate) mod overrides;
+pub mod report;
 pub(crate) mod resolve;
 pub mod results;
 mod sampling;
@@ -33,11 +34,11 @@ use measuring::Truth;
 use results::{Results, Row};
 use sampling::{Job, Who};
 
-use crate::run::{
+use crate::runs::{
     End, Experiment, Outcome, Progress, Record, RunArgs, RunFolder, Status, read_json,
 };
 use crate::signals::stop_flag;
-use crate::{atomic, checks, npy, report, shell};
+use crate::{atomic, checks, npy, shell};
 
 /// Its entry in the registry.
 pub(crate) const EXPERIMENT: Experiment = Experiment {
@@ -172,7 +173,7 @@ fn write_report(
     for figure in &built.figures {
         let name = &figure.name;
         atomic::write(&folder.path(&format!("plots/{name}.svg")), figure.svg.as_bytes())?;
-        atomic::write(&folder.path(&format!("plots/{name}.png")), &report::png(figure)?)?;
+        atomic::write(&folder.path(&format!("plots/{name}.png")), &crate::report::png(figure)?)?;
     }
     let path = folder.path("report.html");
     atomic::write(&path, built.html.as_bytes())?;

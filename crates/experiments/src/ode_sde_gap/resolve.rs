@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::cell::Cell;
 use super::config::{Config, NAME, OPTIONAL, PRESETS, preset_text};
 use super::overrides;
-use crate::run::RunArgs;
+use crate::runs::RunArgs;
 
 /// A configuration with its text and name.
 #[derive(Clone, Debug)]

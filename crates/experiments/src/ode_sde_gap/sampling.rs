@@ -16,8 +16,8 @@ use solvers::{
 };
 
 use super::config::{Config, Starts};
-use crate::report::data::Paths;
-use crate::run::{Progress, RunFolder, read_json};
+use crate::ode_sde_gap::report::data::Paths;
+use crate::runs::{Progress, RunFolder, read_json};
 use crate::{atomic, npy};
 
 /// Particles between two saves of the counts. No particle depends on it.

@@ -17,7 +17,7 @@ use sde_core::Key;
 use super::cell::{Cell, Purpose, key};
 use super::config::{Base, Collocation, Config, Training};
 use super::failures::NoFigures;
-use crate::run::{Line, Log, Progress, RunFolder};
+use crate::runs::{Line, Log, Progress, RunFolder};
 
 /// A network, and what its training took.
 pub(crate) struct Trained {

@@ -1,44 +1,21 @@
-//! The report: figures, tables and one self-contained page, from the files of a run.
+//! Drawings, tables and pages, whatever is in them.
 
 pub(crate) mod axes;
 pub(crate) mod colormap;
-pub mod data;
-mod figures;
-mod headline;
+mod figure;
 pub(crate) mod html;
-mod page;
+pub(crate) mod page;
 pub(crate) mod plot;
 pub(crate) mod raster;
 pub(crate) mod sheet;
 pub(crate) mod svg;
-pub(crate) mod tables;
 
-pub use data::ReportData;
-pub use figures::Figure;
-pub(crate) use figures::columns;
+pub use figure::Figure;
+pub(crate) use figure::columns;
 pub use html::Html;
 pub use page::duration;
 
 use anyhow::Result;
-
-/// A finished report, still in memory.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The page.
-    pub html: Html,
-    /// The figures, each an SVG.
-    pub figures: Vec<Figure>,
-}
-
-/// Draws every figure and writes the page.
-///
-/// # Errors
-/// When a picture cannot be encoded.
-pub fn build(data: &ReportData) -> Result<Report> {
-    let figures = figures::all(data)?;
-    let html = page::html(data, &figures);
-    Ok(Report { html, figures })
-}
 
 /// A figure as PNG, at twice its size.
 ///

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::atomic;
 use crate::number::{Exact, Number};
-use crate::run::{Progress, RunFolder, read_json};
+use crate::runs::{Progress, RunFolder, read_json};
 
 /// What ends a study after ctrl-c.
 #[derive(Clone, Copy, Debug)]

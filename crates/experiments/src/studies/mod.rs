@@ -29,7 +29,7 @@ pub(crate) use likelihood::Likelihood;
 pub(crate) use sde_vs_ode::SdeVsOde;
 
 use crate::report::sheet::Sheet;
-use crate::run::Experiment;
+use crate::runs::Experiment;
 use desk::Desk;
 
 /// Names of the presets: for tests, for a look in about a minute, for figures with less noise.

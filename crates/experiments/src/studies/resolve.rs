@@ -9,7 +9,7 @@ use super::{PRESETS, Study};
 use crate::ode_sde_gap::config::{lost_key, one_line};
 use crate::ode_sde_gap::overrides;
 use crate::ode_sde_gap::resolve::{merge, parse_file};
-use crate::run::RunArgs;
+use crate::runs::RunArgs;
 
 /// A configuration with its text and name.
 pub(super) struct Resolved<C> {

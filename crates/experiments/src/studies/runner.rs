@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use super::desk::{Desk, Interrupted};
 use super::{Study, resolve};
 use crate::report::sheet::{Block, Foot};
-use crate::run::{End, Outcome, Progress, Record, RunArgs, RunFolder, Status, read_json};
+use crate::runs::{End, Outcome, Progress, Record, RunArgs, RunFolder, Status, read_json};
 use crate::signals::stop_flag;
 use crate::{atomic, checks, report, shell};
 

@@ -11,7 +11,7 @@ use super::desk::{Desk, Interrupted};
 use crate::model::{to_rows, to_tensor};
 use crate::ode_sde_gap::config::{Config, preset_text};
 use crate::ode_sde_gap::{Cell, overrides, training};
-use crate::run::{Progress, RunFolder};
+use crate::runs::{Progress, RunFolder};
 
 /// What is trained: the network of the main experiment's preset `quick` without the residual, shorter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,8 +1,9 @@
 //! The report, from made-up figures: no network, no sampling.
 
+use experiments::ode_sde_gap::report::data::{Cell, Difference, Loss, Paths, ReportData, Truth};
+use experiments::ode_sde_gap::report::{self, Report};
 use experiments::ode_sde_gap::results::{Floor, Results, Row};
-use experiments::report::data::{Cell, Difference, Loss, Paths, ReportData, Truth};
-use experiments::report::{self, Report};
+use experiments::report as drawing;
 use ndarray::{Array2, Array3};
 
 /// A ring of counts on an 8 x 8 grid, shifted by `shift`.
@@ -143,7 +144,7 @@ fn every_figure_is_svg_and_png_without_a_system_font() {
     assert_eq!(report.figures.len(), 9);
     for figure in &report.figures {
         assert!(figure.svg.starts_with("<svg xmlns="), "{}", figure.name);
-        let png = report::png(figure).expect("a picture");
+        let png = drawing::png(figure).expect("a picture");
         let image = image::load_from_memory(&png).expect("a PNG").to_rgb8();
         assert!(image.width() >= 700, "{}", figure.name);
         let ink = image.pixels().filter(|p| p.0 != [255; 3]).count();
@@ -156,7 +157,7 @@ fn every_figure_is_svg_and_png_without_a_system_font() {
     // Heat maps are in the PNG too: viridis has a yellow that nothing else has.
     let map = report.figures.iter().find(|f| f.name == "densities-blob").expect("a heat map");
     let image =
-        image::load_from_memory(&report::png(map).expect("a picture")).expect("a PNG").to_rgb8();
+        image::load_from_memory(&drawing::png(map).expect("a picture")).expect("a PNG").to_rgb8();
     assert!(image.pixels().filter(|p| p.0 == [253, 231, 37]).count() > 1000);
 }
 
@@ -187,6 +188,6 @@ fn nothing_that_is_named_becomes_markup() {
     assert!(report.html.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;"));
     for figure in &report.figures {
         assert!(!figure.svg.contains("<script"), "{}", figure.name);
-        report::png(figure).expect("a picture");
+        drawing::png(figure).expect("a picture");
     }
 }

@@ -8,8 +8,8 @@ use fp_residual::{
     residual_loss_and_grad,
 };
 use score_nets::{
-    DataSource, Draws, Dsm, Gradients, Kernels, NetConfig, Objective, Output, Proposal, Schedule,
-    ScoreBatch, ScoreNet, TimeLaw, TrainConfig, Trainer,
+    DataSource, Draws, Dsm, Gradients, Kernels, NetConfig, Noising, Objective, Output, Proposal,
+    Schedule, ScoreBatch, ScoreNet, TimeLaw, TrainConfig, Trainer,
 };
 use sde_core::{Key, analytic::DataSet};
 
@@ -238,6 +238,37 @@ fn collocation_is_keyed_and_inside() -> Outcome {
     assert!(x.iter().all(|x| x.abs() <= 0.1) && t.iter().all(|t| *t >= 9.0));
     let error = box_(0).points(&net, Key::root(1)).unwrap_err().to_string();
     assert_eq!(error, "points = 0: must be at least 1");
+    Ok(())
+}
+
+/// Points on the marginal are the noised rows of any loss, each with a time of its own also where times are spread.
+#[test]
+fn points_on_the_marginal_are_noised_rows() -> Outcome {
+    let net = net(&NetConfig::published(), DType::F32);
+    let proposal = Proposal { share: 0.5, law: TimeLaw::LogUniform { shift: 0.1 } };
+    let (source, key): (Arc<dyn DataSource>, _) = (Arc::new(DataSet::Blob), Key::root(6));
+    for draws in [Draws::Independent, Draws::Stratified] {
+        let noising = Noising {
+            time: TimeLaw::Uniform,
+            proposal,
+            draws,
+            pairs: false,
+            ..Noising::new(source.clone(), 1500)
+        };
+        let rows = noising.rows(net.sde(), key, 0..1500)?;
+        let penalty = FokkerPlanckPenalty::on_marginal(1500, source.clone(), TimeLaw::Uniform);
+        let penalty = penalty.proposal(proposal).draws(draws);
+        let found = penalty.points(&net, key)?;
+        assert_eq!((&found.x, &found.t, &found.weight), (&rows.x, &rows.t, &rows.share));
+        assert!(found.t.windows(2).all(|t| t[0] != t[1]), "rows share a time");
+        let part = penalty.rows_of_points(&net, key, 701..1300)?;
+        assert_eq!((&part.x[..], &part.t[..]), (&found.x[1402..2600], &found.t[701..1300]));
+        let parts = [(0, 600), (600, 1500)].map(|(a, b)| {
+            penalty.loss_of_rows(&net, key, a..b).map(|loss| loss * (b - a) as f64 / 1500.0)
+        });
+        let [a, b] = parts;
+        check("parts", &[a? + b?], &[penalty.loss(&net, key)?], 1e-12);
+    }
     Ok(())
 }
 

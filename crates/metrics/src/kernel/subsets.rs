@@ -73,7 +73,7 @@ pub fn mmd2_on_subsets(
             return Err(Error::TooFewRowsFor { parameter, value, what, found, needed: size });
         }
     }
-    crate::uncertainty::check_repeats("subsets", n_subsets, x.nrows() + y.nrows())?;
+    crate::input::check_repeats("subsets", n_subsets, x.nrows() + y.nrows())?;
     let value = |k: usize| {
         let key = key.fold(k as u64);
         let subset = |cloud: ArrayView2<f64>, side: u64| {

@@ -4,8 +4,8 @@ use ndarray::aview1;
 use rayon::prelude::*;
 use sde_core::Key;
 
-use super::check_repeats;
 use crate::error::{Error, Result};
+use crate::input::check_repeats;
 use crate::metric::{Metric, Options, Sample};
 use crate::scale::{deviation, mean};
 

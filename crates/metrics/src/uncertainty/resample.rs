@@ -4,8 +4,9 @@ use ndarray::{Array1, aview1};
 use rayon::prelude::*;
 use sde_core::Key;
 
-use super::{check_repeats, draw::quantile};
+use super::draw::quantile;
 use crate::error::{Error, Result};
+use crate::input::check_repeats;
 use crate::metric::{Metric, Options, Sample, Scheme};
 use crate::scale::{deviation, mean};
 

@@ -15,7 +15,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Activation, Error, NetConfig, Output, Result, atomic, train::TrainState};
+use crate::{Activation, Error, NetConfig, Output, Result, atomic};
 use checksum::checksum;
 
 /// What a file says about a kind of model.
@@ -28,42 +28,55 @@ impl Described for NetConfig {
     const ENTRY: &'static str = "score-nets";
 }
 
-/// The entries of all kinds of files.
-const ENTRIES: [&str; 2] = [NetConfig::ENTRY, crate::ModelConfig::ENTRY];
+/// The entry of files of [`crate::ScoreModel`].
+pub(crate) const MODEL: &str = "score-model";
 
-/// What a file says about its tensors.
+/// The entries of all kinds of files.
+const ENTRIES: [&str; 2] = [NetConfig::ENTRY, MODEL];
+
+/// What a file says about its tensors; `T` is what training says about itself, which is read only where it goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Header<C = NetConfig> {
+pub(crate) struct Header<C = NetConfig, T = serde_json::Value> {
     format: u32,
     pub(crate) config: C,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) train: Option<TrainState>,
-    /// CRC-32 of the header without it and of every tensor; files of before have none.
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub(crate) train: Option<T>,
+    /// CRC-32 of the header without it and of every tensor; files of before have none. It is written last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checksum: Option<u32>,
+}
+
+fn none<T>() -> Option<T> {
+    None
 }
 
 impl<C: Described> Header<C> {
     pub(crate) fn of_net(config: &C) -> Self {
         Self { format: 1, config: config.clone(), train: None, checksum: None }
     }
+}
 
-    pub(crate) fn of_training(config: &C, train: TrainState) -> Self {
+impl<C: Described, T> Header<C, T> {
+    pub(crate) fn of_training(config: &C, train: T) -> Self {
         Self { format: 1, config: config.clone(), train: Some(train), checksum: None }
     }
+}
 
-    /// The checksum of a file with this header and these tensors, in order of name.
-    fn checksum(&self, tensors: &[(&str, TensorView<'_>)]) -> Result<u32, serde_json::Error> {
-        let plain = serde_json::to_string(&Self { checksum: None, ..self.clone() })?;
-        let shapes: Vec<String> = tensors
-            .iter()
-            .map(|(name, view)| format!("{name} {:?} {:?}", view.dtype(), view.shape()))
-            .collect();
-        let tensors = shapes.iter().zip(tensors);
-        let pieces = tensors.flat_map(|(shape, (_, view))| [shape.as_bytes(), view.data()]);
-        Ok(checksum([plain.as_bytes()].into_iter().chain(pieces)))
-    }
+/// The checksum of a file with a header, as it is written without one, and tensors in order of name.
+fn checksum_of(header: &str, tensors: &[(&str, TensorView<'_>)]) -> u32 {
+    let shapes: Vec<String> = tensors
+        .iter()
+        .map(|(name, view)| format!("{name} {:?} {:?}", view.dtype(), view.shape()))
+        .collect();
+    let tensors = shapes.iter().zip(tensors);
+    let pieces = tensors.flat_map(|(shape, (_, view))| [shape.as_bytes(), view.data()]);
+    checksum([header.as_bytes()].into_iter().chain(pieces))
+}
+
+/// The end of a header with a checksum.
+fn ending(checksum: u32) -> String {
+    format!(",\"checksum\":{checksum}}}")
 }
 
 /// Prefixes of the groups of tensors in a training checkpoint.
@@ -196,7 +209,8 @@ fn parse<C: Described>(path: &Path, bytes: &[u8]) -> Result<Parsed<C>> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
     let entries = metadata.metadata().as_ref();
     let entry = C::ENTRY;
-    let header = match entries.and_then(|m| m.get(entry)) {
+    let text = entries.and_then(|m| m.get(entry));
+    let header = match text {
         None => {
             if let Some(other) =
                 ENTRIES.iter().find(|e| entries.is_some_and(|m| m.contains_key(**e)))
@@ -226,11 +240,11 @@ fn parse<C: Described>(path: &Path, bytes: &[u8]) -> Result<Parsed<C>> {
     let file = SafeTensors::deserialize(bytes).map_err(broken)?;
     let mut views: Vec<(&str, TensorView<'_>)> = file.iter().collect();
     views.sort_by_key(|(name, _)| *name);
-    if let Some(header) = &header
-        && let Some(stated) = header.checksum
-        && header.checksum(&views).is_ok_and(|found| found != stated)
-    {
-        return Err(Error::file(path, "is damaged: its checksum is wrong"));
+    if let (Some(text), Some(stated)) = (text, header.as_ref().and_then(|h| h.checksum)) {
+        let plain = text.strip_suffix(&ending(stated)).map(|begin| format!("{begin}}}"));
+        if plain.is_none_or(|plain| checksum_of(&plain, &views) != stated) {
+            return Err(Error::file(path, "is damaged: its checksum is wrong"));
+        }
     }
     let mut tensors = BTreeMap::new();
     for (name, view) in views {
@@ -282,10 +296,10 @@ pub(crate) fn floats<T, const N: usize>(bytes: &[u8], read: fn([u8; N]) -> T) ->
 }
 
 /// Writes tensors, in order of name, to a temporary file that then takes the name.
-pub(crate) fn write<C: Described>(
+pub(crate) fn write<C: Described, T: Serialize>(
     path: &Path,
     tensors: &[(String, Tensor)],
-    header: &Header<C>,
+    header: &Header<C, T>,
 ) -> Result<()> {
     let fail = |e: &dyn std::fmt::Display| Error::file(path, format!("cannot write: {e}"));
     let mut payload = Vec::with_capacity(tensors.len());
@@ -308,9 +322,10 @@ pub(crate) fn write<C: Described>(
         views.push((*name, TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| fail(&e))?));
     }
     views.sort_by_key(|(name, _)| *name);
-    let checksum = Some(header.checksum(&views).map_err(|e| fail(&e))?);
-    let header = Header { checksum, ..header.clone() };
-    let json = serde_json::to_string(&header).map_err(|e| fail(&e))?;
+    let mut json = serde_json::to_string(header).map_err(|e| fail(&e))?;
+    let checksum = checksum_of(&json, &views);
+    json.pop();
+    json.push_str(&ending(checksum));
     let metadata = HashMap::from([(C::ENTRY.to_string(), json)]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fail(&e))?;
     atomic::write(path, &bytes)

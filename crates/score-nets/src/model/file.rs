@@ -108,7 +108,7 @@ impl ScoreModel {
 }
 
 impl io::Described for ModelConfig {
-    const ENTRY: &'static str = "score-model";
+    const ENTRY: &'static str = io::MODEL;
 }
 
 impl Model for ScoreModel {
@@ -146,5 +146,6 @@ impl Model for ScoreModel {
 
     fn is_without_gradient(&self, name: &str) -> bool {
         self.live.without_gradient().iter().any(|(n, _)| n == name)
+            || self.is_potential() && self.shifts_alone(name).unwrap_or(false)
     }
 }

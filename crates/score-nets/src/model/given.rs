@@ -12,7 +12,7 @@ const DIRECTIONS: usize = 8;
 /// A [`ScoreModel`] and the classes of particles: row `b` of what it is evaluated on has the label of particle `b`,
 /// or of the particle that [`Score::for_rows`] says.
 pub struct Given<'a> {
-    model: &'a ScoreModel,
+    pub(super) model: &'a ScoreModel,
     /// `[N, K]`.
     labels: Option<Tensor>,
 }
@@ -30,7 +30,7 @@ impl<'a> Given<'a> {
         Ok(Self { model, labels: condition.one_hot(rows, model.n_classes(), &like)? })
     }
 
-    fn condition(&self) -> Condition {
+    pub(super) fn condition(&self) -> Condition {
         Condition { labels: self.labels.clone(), training: None }
     }
 
@@ -43,7 +43,7 @@ impl<'a> Given<'a> {
     }
 
     /// The same model of the particles `rows`.
-    fn of(&self, rows: &[u64]) -> Result<Self> {
+    pub(super) fn of(&self, rows: &[u64]) -> Result<Self> {
         let Some(labels) = &self.labels else {
             return Ok(Self { model: self.model, labels: None });
         };
@@ -57,24 +57,16 @@ impl<'a> Given<'a> {
         Ok(Self { model: self.model, labels: Some(labels.index_select(&rows, 0)?) })
     }
 
-    /// Unit vectors `first .. first + n` of a row, in the shape of `x`.
-    fn axes(&self, x: &Tensor, first: usize, n: usize) -> Result<Vec<Tensor>> {
-        let shape: Vec<usize> = [1].into_iter().chain(self.model.row_shape()).collect();
-        let axis = |j: usize| {
-            let mut unit = vec![0.0; self.model.dim()];
-            unit[j] = 1.0;
-            let unit = self.model.parameters.backend().tensor(unit, &shape)?;
-            Ok(unit.broadcast_as(x.shape())?.contiguous()?)
-        };
-        (first..first + n).map(axis).collect()
-    }
-
     fn exact_divergence(&self, x: &Tensor, t: f64) -> Result<Vec<f64>> {
         let (rows, d) = (x.dims().first().copied().unwrap_or(0), self.model.dim());
+        if self.model.is_potential() {
+            let condition = self.condition();
+            return Ok(self.model.potential_derivatives(x, &vec![t; rows], &condition)?.laplacian);
+        }
         let mut trace = vec![0.0; rows];
         for first in (0..d).step_by(DIRECTIONS) {
             let n = DIRECTIONS.min(d - first);
-            let axes = self.axes(x, first, n)?;
+            let axes = self.model.axes(x, first, n)?;
             let jet = self.model.along(Quantity::Score, x, t, axes, &self.condition())?;
             for a in 0..n {
                 let column = jet.first_or_zero(a)?.flatten_from(1)?.narrow(1, first + a, 1)?;

@@ -7,8 +7,8 @@ use sde_core::{Key, Level};
 
 use super::{Quantity, ScoreModel};
 use crate::{
-    Condition, Coupling, DataSource, Error, Gradients, Independent, Jet, Objective, Proposal,
-    Result, TimeLaw, Training, Weighting,
+    Condition, Coupling, DataSource, Error, Gradients, Jet, NoisedRows, Noising, Objective,
+    Proposal, Result, TimeLaw, Training, Weighting,
 };
 
 /// Denoising score matching and flow matching of a [`ScoreModel`]: the mean over rows and coordinates of
@@ -37,13 +37,8 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Denoising {
-    source: Arc<dyn DataSource>,
-    batch: usize,
-    t_min: f64,
-    time: TimeLaw,
-    proposal: Proposal,
+    noising: Noising,
     weighting: Weighting,
-    coupling: Arc<dyn Coupling>,
     label_dropout: f64,
 }
 
@@ -68,34 +63,29 @@ pub struct Samples {
 impl Denoising {
     /// The loss on `batch` rows of `source` a step: uniform times from 1e-4 on, each output's own square.
     pub fn new(source: Arc<dyn DataSource>, batch: usize) -> Self {
-        Self {
-            source,
-            batch,
-            t_min: 1e-4,
-            time: TimeLaw::Uniform,
-            proposal: Proposal::default(),
-            weighting: Weighting::Native,
-            coupling: Arc::new(Independent),
-            label_dropout: 0.0,
-        }
+        let noising = Noising::new(source, batch);
+        Self { noising, weighting: Weighting::Native, label_dropout: 0.0 }
     }
 
     /// With another law of the times.
     #[must_use]
-    pub fn time(self, time: TimeLaw) -> Self {
-        Self { time, ..self }
+    pub fn time(mut self, time: TimeLaw) -> Self {
+        self.noising.time = time;
+        self
     }
 
     /// With a share of the times drawn from another law; the loss is the same in expectation.
     #[must_use]
-    pub fn proposal(self, proposal: Proposal) -> Self {
-        Self { proposal, ..self }
+    pub fn proposal(mut self, proposal: Proposal) -> Self {
+        self.noising.proposal = proposal;
+        self
     }
 
     /// With another smallest time.
     #[must_use]
-    pub fn t_min(self, t_min: f64) -> Self {
-        Self { t_min, ..self }
+    pub fn t_min(mut self, t_min: f64) -> Self {
+        self.noising.t_min = t_min;
+        self
     }
 
     /// With another weighting.
@@ -106,8 +96,9 @@ impl Denoising {
 
     /// With data and noise of a batch paired by a rule.
     #[must_use]
-    pub fn coupling(self, coupling: Arc<dyn Coupling>) -> Self {
-        Self { coupling, ..self }
+    pub fn coupling(mut self, coupling: Arc<dyn Coupling>) -> Self {
+        self.noising.coupling = coupling;
+        self
     }
 
     /// With the labels of a share of the rows withheld, so that the model knows the data without labels as well
@@ -125,46 +116,38 @@ impl Denoising {
     pub fn samples(&self, model: &ScoreModel, key: Key, rows: Range<u64>) -> Result<Samples> {
         let (sde, d) = (model.sde(), model.dim());
         self.check(model)?;
-        let n = rows.end.saturating_sub(rows.start) as usize;
-        let (x0, z) = self.pairs(d, key, &rows)?;
-        let mut u = vec![0.0; n];
-        key.fold(1).fill_uniforms(rows.start, &mut u);
-        let mut samples = Samples { x: x0, target: z, ..Samples::default() };
-        let each = samples.x.chunks_mut(d).zip(samples.target.chunks_mut(d)).zip(&u);
-        for ((x, z), u) in each {
-            let (t, share) = self.proposal.draw(self.time, sde, self.t_min, *u)?;
-            let level = Level::at(sde, t);
-            let target = model.config().output.target(&level);
-            let weight = share * self.weighting.on(model.config().output, &level);
+        let NoisedRows { x0, z, x, t, share, .. } = self.noising.rows(sde, key, rows.clone())?;
+        let (output, mut target, mut weight) = (model.config().output, z, share);
+        let rows_of = target.chunks_mut(d).zip(x0.chunks(d)).zip(&t).zip(&mut weight);
+        for (((target, x0), t), weight) in rows_of {
+            let level = Level::at(sde, *t);
+            let of = output.target(&level);
+            *weight *= self.weighting.on(output, &level);
             if !weight.is_finite() {
                 let reason = format!("the weight at t = {t} is {weight}");
                 return Err(Error::setting("weighting", self.weighting, reason));
             }
-            for (x, z) in x.iter_mut().zip(z) {
-                let (x0, eps) = (*x, *z);
-                (*x, *z) =
-                    (level.alpha * x0 + level.sigma * eps, target.x0 * x0 + target.eps * eps);
+            // The target takes the place of the noise.
+            for (z, x0) in target.iter_mut().zip(x0) {
+                *z = of.x0 * x0 + of.eps * *z;
             }
-            samples.t.push(t);
-            samples.weight.push(weight);
         }
-        samples.labels = self.labels(key, &rows)?;
-        Ok(samples)
+        Ok(Samples { x, t, target, weight, labels: self.labels(key, &rows)? })
     }
 
     fn check(&self, model: &ScoreModel) -> Result<()> {
-        if self.batch == 0 {
+        if self.noising.batch == 0 {
             return Err(Error::setting("batch", 0, "must be at least 1"));
         }
         if !(0.0..=1.0).contains(&self.label_dropout) {
             let (share, reason) = (self.label_dropout, "must be from 0 to 1");
             return Err(Error::setting("label-dropout", share, reason));
         }
-        if self.source.dim() != model.dim() {
-            let (expected, found) = (model.row_shape(), vec![self.source.dim()]);
+        if self.noising.source.dim() != model.dim() {
+            let (expected, found) = (model.row_shape(), vec![self.noising.source.dim()]);
             return Err(Error::Shape { what: "training data".into(), expected, found });
         }
-        let (data, net) = (self.source.n_classes(), model.n_classes());
+        let (data, net) = (self.noising.source.n_classes(), model.n_classes());
         if data != 0 && data != net {
             let reason = format!("the network has {net}");
             return Err(Error::setting("classes of the data", data, reason));
@@ -172,32 +155,13 @@ impl Denoising {
         Ok(())
     }
 
-    /// Data and noise of the rows. A rule of pairs sees the whole batch, so that a part of it has the same pairs.
-    fn pairs(&self, d: usize, key: Key, rows: &Range<u64>) -> Result<(Vec<f64>, Vec<f64>)> {
-        let draw = |rows: &Range<u64>| -> Result<(Vec<f64>, Vec<f64>)> {
-            let n = rows.end.saturating_sub(rows.start) as usize * d;
-            let (mut x0, mut z) = (vec![0.0; n], vec![0.0; n]);
-            self.source.fill(key.fold(0), rows.start, &mut x0)?;
-            key.fold(2).fill_normals(rows.start * d as u64, &mut z);
-            Ok((x0, z))
-        };
-        if self.coupling.is_independent() {
-            return draw(rows);
-        }
-        let (x0, z) = draw(&(0..self.batch as u64))?;
-        let pairs = self.coupling.pair(&x0, &z, d)?;
-        let own = rows.start as usize..rows.end as usize;
-        let coupled = pairs[own.clone()].iter().flat_map(|&j| z[j * d..(j + 1) * d].to_vec());
-        Ok((x0[own.start * d..own.end * d].to_vec(), coupled.collect()))
-    }
-
     fn labels(&self, key: Key, rows: &Range<u64>) -> Result<Vec<Option<u32>>> {
-        if self.source.n_classes() == 0 {
+        if self.noising.source.n_classes() == 0 {
             return Ok(Vec::new());
         }
         let n = rows.end.saturating_sub(rows.start) as usize;
         let (mut labels, mut u) = (vec![0; n], vec![0.0; n]);
-        self.source.fill_labels(key.fold(0), rows.start, &mut labels)?;
+        self.noising.source.fill_labels(key.fold(0), rows.start, &mut labels)?;
         key.fold(4).fill_uniforms(rows.start, &mut u);
         let kept = |(label, u): (u32, f64)| (u >= self.label_dropout).then_some(label);
         Ok(labels.into_iter().zip(u).map(kept).collect())
@@ -222,8 +186,9 @@ impl Denoising {
         };
         let condition = Condition { labels, training };
         let x = Jet::constant(backend.tensor(samples.x.clone(), &shape)?);
-        let net = if training.is_some() { model.network() } else { model.detached() };
-        let output = model.jet_of(net, Quantity::Output, &x, &samples.t, None, &condition)?.value;
+        let attached = training.is_some();
+        let output =
+            model.jet_of(attached, Quantity::Output, &x, &samples.t, None, &condition)?.value;
         let target = backend.tensor(samples.target.clone(), &shape)?;
         let weight = backend.tensor(samples.weight.clone(), &column)?;
         let squares = (output - target)?.sqr()?.broadcast_mul(&weight)?;
@@ -235,8 +200,8 @@ impl Denoising {
     /// # Errors
     /// As [`Denoising::samples`].
     pub fn loss(&self, model: &ScoreModel, key: Key) -> Result<f64> {
-        let samples = self.samples(model, key, 0..self.batch as u64)?;
-        value(&self.graph(model, &samples, None, self.batch)?)
+        let samples = self.samples(model, key, 0..self.noising.batch as u64)?;
+        value(&self.graph(model, &samples, None, self.noising.batch)?)
     }
 }
 
@@ -246,7 +211,7 @@ impl Objective<ScoreModel> for Denoising {
     }
 
     fn rows(&self) -> u64 {
-        self.batch as u64
+        self.noising.batch as u64
     }
 
     fn loss_and_grad(
@@ -258,7 +223,7 @@ impl Objective<ScoreModel> for Denoising {
     ) -> Result<(f64, Gradients)> {
         let samples = self.samples(model, key, rows.clone())?;
         let training = Training { key: key.fold(3), first_row: rows.start };
-        let loss = self.graph(model, &samples, Some(training), self.batch)?;
+        let loss = self.graph(model, &samples, Some(training), self.noising.batch)?;
         Ok((value(&loss)?, Gradients::of(&loss, model.parameters())?))
     }
 }

@@ -1,10 +1,12 @@
 //! A model of the score: any network under any linear process.
 
+mod backward;
 mod config;
 mod evaluate;
 mod file;
 mod given;
 mod matching;
+mod potential;
 
 use std::sync::Arc;
 
@@ -28,6 +30,12 @@ pub type Build = Arc<dyn Fn(VarBuilder<'static>) -> Result<Box<dyn Network>> + S
 ///
 /// `score(x, t) = s.x x + s.p F(c_in(t) x; c_noise(t), labels)`.
 ///
+/// Under [`Parametrisation::Potential`] the network gives one number a row, `phi(x, t) = F(c_in(t) x; c_noise(t))`, and
+/// the score is `grad_x phi`: exact, and trained through as it is; detached by one backward pass, attached to the
+/// parameters by a direction for each of the `D` axes. Then it implements [`Potential`](sde_core::Potential) too (of
+/// other models that is an error). What shifts `phi` by a constant and does
+/// nothing else has no gradient, and is known not to have one.
+///
 /// It implements [`Score`](sde_core::Score) and [`ScoreJvp`](sde_core::ScoreJvp) for tensors of any shape of row,
 /// without labels; with labels it does as [`ScoreModel::given`]. Evaluations are detached from the autograd graph;
 /// [`ScoreModel::jet`] stays attached to the parameters.
@@ -41,6 +49,24 @@ pub type Build = Arc<dyn Fn(VarBuilder<'static>) -> Result<Box<dyn Network>> + S
 /// let model = ScoreModel::new(config, Key::root(1), &backend)?;
 /// let x = backend.tensor(vec![0.3; 6], &[2, 3])?;
 /// assert_eq!(model.score(&x, 0.5)?.dims(), [2, 3]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A network of one number an image as a potential:
+///
+/// ```
+/// use score_nets::{Architecture, Backend, ModelConfig, ScoreModel};
+/// use sde_core::{Key, Parametrisation, Potential};
+/// let json = r#"{"architecture": "guided-diffusion-encoder", "args": {"image_size": 4, "in_channels": 1,
+///     "model_channels": 32, "out_channels": 1, "num_res_blocks": 1, "attention_resolutions": [],
+///     "channel_mult": [1], "pool": "adaptive"}}"#;
+/// let config = ModelConfig::edm(Architecture::parse(json)?, 0.5, "vp");
+/// let config = ModelConfig { output: Parametrisation::Potential, ..config };
+/// let backend = Backend::cpu();
+/// let model = ScoreModel::new(config, Key::root(1), &backend)?;
+/// let x = backend.tensor(vec![0.3; 32], &[2, 1, 4, 4])?;
+/// let phi = model.derivatives(&x, &[0.2, 0.5])?;
+/// assert_eq!((phi.potential.len(), phi.score.dims()), (2, &[2, 1, 4, 4][..]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ScoreModel {
@@ -74,7 +100,8 @@ impl ScoreModel {
     /// A model with a network and a process of one's own, with fresh parameters under `key`.
     ///
     /// # Errors
-    /// Whatever `build` fails with; [`Error::Unsupported`] for the parametrisation `potential`.
+    /// Whatever `build` fails with; [`Error::Shape`] for an output that does not go with the parametrisation: as many
+    /// channels as the data have or more, or one number for a potential.
     pub fn of_network(
         build: Build,
         output: Parametrisation,
@@ -102,18 +129,20 @@ impl ScoreModel {
         sde: Arc<dyn Sde>,
         parameters: Parameters,
     ) -> Result<Self> {
-        if config.output == Parametrisation::Potential {
-            let needs = "a network that is differentiated: that is `ScoreNet`".into();
-            return Err(Error::Unsupported { what: "the parametrisation `potential`", needs });
-        }
         let live = build(parameters.live())?;
         let detached = build(parameters.detached())?;
         let (rows, out) = (live.row_shape(), live.out_shape());
-        let fits = rows.len() == out.len() && rows[1..] == out[1..] && rows[0] <= out[0];
+        let (expected, fits) = match config.output {
+            Parametrisation::Potential => (vec![1], out == [1]),
+            _ => {
+                let fits = rows.len() == out.len() && rows[1..] == out[1..] && rows[0] <= out[0];
+                (rows, fits)
+            }
+        };
         if !fits {
             return Err(Error::Shape {
                 what: "output of the network".into(),
-                expected: rows,
+                expected,
                 found: out,
             });
         }

@@ -120,7 +120,7 @@ impl ScoreNet {
     /// [`Error::Unsupported`] when the fused kernels were asked for and do not apply.
     pub fn with_kernels(mut self, kernels: Kernels) -> Result<Self> {
         self.kernels = kernels;
-        self.fused = RwLock::new(None);
+        self.evaluator = RwLock::new(None);
         match kernels == Kernels::Fused && !self.uses_fused()? {
             true => Err(self.no_fused()),
             false => Ok(self),
@@ -169,7 +169,7 @@ impl ScoreNet {
             config,
             parameters,
             kernels: Kernels::Auto,
-            fused: RwLock::new(None),
+            evaluator: RwLock::new(None),
         })
     }
 }

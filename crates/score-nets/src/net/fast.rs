@@ -9,10 +9,13 @@ mod potential;
 mod vector;
 
 use candle_core::{DType, Device, Tensor};
+use sde_core::Derivatives;
 
-use super::{Kernels, ScoreNet, graph::Times};
+use super::{
+    Kernels, ScoreBatch, ScoreNet, evaluator::Evaluator, graph::Times, operator::Operated,
+};
 use crate::{
-    Activation, Error, Gradients, Output, Result, ScoreBatch,
+    Activation, Error, Gradients, Output, Result,
     fused::{self, FusedMlp, Layer},
 };
 use inputs::Inputs;
@@ -20,26 +23,19 @@ use inputs::Inputs;
 /// From this many rows on an evaluation is spread over threads (unless it runs on one of them).
 const ROWS_IN_PARALLEL: usize = 256;
 
-impl ScoreNet {
-    /// Whether evaluations and the gradients of losses run on the fused kernels.
-    ///
-    /// What is built as a graph of tensors (a method whose name ends in `_graph`) never does.
-    ///
-    /// # Errors
-    /// Whatever candle fails with.
-    pub fn uses_fused(&self) -> Result<bool> {
-        Ok(self.fused()?.is_some())
-    }
+/// The evaluator of the fused kernels: `f32` on the CPU.
+pub(super) struct Fused(FusedMlp);
 
-    /// The kernels for these weights, where they apply.
-    pub(super) fn build_fused(&self) -> Result<Option<FusedMlp>> {
-        let fits = self.dtype() == DType::F32 && matches!(self.device(), Device::Cpu);
-        if self.kernels == Kernels::Composite || !fits {
+impl Fused {
+    /// The kernels for the weights of a network, where they apply.
+    pub(super) fn new(net: &ScoreNet) -> Result<Option<Self>> {
+        let fits = net.dtype() == DType::F32 && matches!(net.device(), Device::Cpu);
+        if net.kernels == Kernels::Composite || !fits {
             return Ok(None);
         }
         let host = |t: &Tensor| -> Result<Vec<f32>> { Ok(t.flatten_all()?.to_vec1()?) };
-        let mut values = Vec::with_capacity(self.detached.layers.len());
-        for layer in &self.detached.layers {
+        let mut values = Vec::with_capacity(net.detached.layers.len());
+        for layer in &net.detached.layers {
             values.push((layer.weight.dims2()?, host(&layer.weight)?, host(&layer.bias)?));
         }
         let layers: Vec<_> = values
@@ -51,88 +47,96 @@ impl ScoreNet {
                 bias,
             })
             .collect();
-        let activation = match self.config.activation {
+        let activation = match net.config.activation {
             Activation::Softplus { beta } => fused::Activation::Softplus { beta: beta as f32 },
             Activation::Silu => fused::Activation::Silu,
             Activation::Tanh => fused::Activation::Tanh,
             Activation::Sin => fused::Activation::Sin,
         };
-        Ok(FusedMlp::new(&layers, activation))
+        Ok(FusedMlp::new(&layers, activation).map(Self))
+    }
+}
+
+impl Evaluator for Fused {
+    fn is_fused(&self) -> bool {
+        true
     }
 
+    fn score(&self, net: &ScoreNet, x: &Tensor, times: Times<'_>) -> Result<Tensor> {
+        net.check_batch(x, times.each())?;
+        times.check(net.sde())?;
+        let points = x.flatten_all()?.to_vec1::<f32>()?;
+        let inputs = net.inputs(&points, times, false);
+        let part = match net.config.output {
+            Output::Potential => potential::gradients(&self.0, &inputs.u, net.dim()),
+            Output::Score => vector::values(&self.0, &inputs.u),
+        };
+        net.with_base(&inputs, &points, &part)
+    }
+
+    fn score_jvp(
+        &self,
+        net: &ScoreNet,
+        x: &Tensor,
+        times: Times<'_>,
+        v: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
+        net.check_direction(x, times.each(), v)?;
+        times.check(net.sde())?;
+        let points = x.flatten_all()?.to_vec1::<f32>()?;
+        let along = v.flatten_all()?.to_vec1::<f32>()?;
+        let inputs = net.inputs(&points, times, false);
+        let du = net.directions(&inputs, &along);
+        let (part, tangent) = match net.config.output {
+            Output::Potential => potential::hessian_products(&self.0, &inputs.u, &du),
+            Output::Score => vector::tangents(&self.0, &inputs.u, &du),
+        };
+        let score = net.with_base(&inputs, &points, &part)?;
+        Ok((score, net.with_base(&inputs, &along, &tangent)?))
+    }
+
+    fn derivatives(&self, net: &ScoreNet, x: &Tensor, t: &[f64]) -> Result<Derivatives<Tensor>> {
+        net.derivatives_fused(&self.0, x, t)
+    }
+
+    fn divergence(&self, net: &ScoreNet, x: &Tensor, times: Times<'_>) -> Result<Vec<f64>> {
+        net.divergence_fused(&self.0, x, times)
+    }
+
+    fn score_loss(&self, net: &ScoreNet, batch: &ScoreBatch) -> Result<(f64, Gradients)> {
+        let (dim, width) = (net.dim(), net.part_width());
+        let x: Vec<f32> = batch.x.iter().map(|&x| x as f32).collect();
+        let inputs = &net.inputs(&x, Times::Each(&batch.t), false);
+        let share = 1.0 / (batch.t.len() * dim) as f64;
+        let matching = Matching { inputs, batch, dim, width, share };
+        let mut gradients = self.0.zero_gradients();
+        let loss = match net.config.output {
+            Output::Potential => self.0.gradient_loss(
+                &inputs.u,
+                |samples, v| matching.block(samples.first, samples.grad, v),
+                &mut gradients,
+            ),
+            Output::Score => self.0.output_loss(
+                &inputs.u,
+                |samples, v| matching.block(samples.first, samples.values, v),
+                &mut gradients,
+            ),
+        };
+        Ok((loss, net.store(&gradients)?))
+    }
+
+    fn operator_loss(&self, net: &ScoreNet, points: &Operated<'_>) -> Result<(f64, Gradients)> {
+        net.operator_loss_fused(&self.0, points)
+    }
+}
+
+impl ScoreNet {
     /// Numbers of a row that ends with the network's part of the score.
     fn part_width(&self) -> usize {
         match self.config.output {
             Output::Potential => self.config.n_inputs(),
             Output::Score => self.dim(),
         }
-    }
-
-    /// The score of rows on the kernels, `[B, D]`.
-    pub(super) fn score_fused(
-        &self,
-        net: &FusedMlp,
-        x: &Tensor,
-        times: Times<'_>,
-    ) -> Result<Tensor> {
-        self.check_batch(x, times.each())?;
-        times.check(self.sde())?;
-        let points = x.flatten_all()?.to_vec1::<f32>()?;
-        let inputs = self.inputs(&points, times, false);
-        let part = match self.config.output {
-            Output::Potential => potential::gradients(net, &inputs.u, self.dim()),
-            Output::Score => vector::values(net, &inputs.u),
-        };
-        self.with_base(&inputs, &points, &part)
-    }
-
-    /// The score of rows and its derivative along `v` on the kernels.
-    pub(super) fn score_jvp_fused(
-        &self,
-        net: &FusedMlp,
-        x: &Tensor,
-        times: Times<'_>,
-        v: &Tensor,
-    ) -> Result<(Tensor, Tensor)> {
-        self.check_direction(x, times.each(), v)?;
-        times.check(self.sde())?;
-        let points = x.flatten_all()?.to_vec1::<f32>()?;
-        let along = v.flatten_all()?.to_vec1::<f32>()?;
-        let inputs = self.inputs(&points, times, false);
-        let du = self.directions(&inputs, &along);
-        let (part, tangent) = match self.config.output {
-            Output::Potential => potential::hessian_products(net, &inputs.u, &du),
-            Output::Score => vector::tangents(net, &inputs.u, &du),
-        };
-        let score = self.with_base(&inputs, &points, &part)?;
-        Ok((score, self.with_base(&inputs, &along, &tangent)?))
-    }
-
-    /// [`ScoreNet::score_loss_and_grad`] on the kernels.
-    pub(crate) fn score_loss_fused(
-        &self,
-        net: &FusedMlp,
-        batch: &ScoreBatch,
-    ) -> Result<(f64, Gradients)> {
-        let (dim, width) = (self.dim(), self.part_width());
-        let x: Vec<f32> = batch.x.iter().map(|&x| x as f32).collect();
-        let inputs = &self.inputs(&x, Times::Each(&batch.t), false);
-        let share = 1.0 / (batch.t.len() * dim) as f64;
-        let matching = Matching { inputs, batch, dim, width, share };
-        let mut gradients = net.zero_gradients();
-        let loss = match self.config.output {
-            Output::Potential => net.gradient_loss(
-                &inputs.u,
-                |samples, v| matching.block(samples.first, samples.grad, v),
-                &mut gradients,
-            ),
-            Output::Score => net.output_loss(
-                &inputs.u,
-                |samples, v| matching.block(samples.first, samples.values, v),
-                &mut gradients,
-            ),
-        };
-        Ok((loss, self.store(&gradients)?))
     }
 
     /// Gradients by parameter; the gauge constant has none.

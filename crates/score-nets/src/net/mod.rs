@@ -1,8 +1,10 @@
 //! A score network: weights, SDE and closed-form base together.
 
 mod build;
+mod evaluator;
 mod fast;
 mod graph;
+mod matching;
 mod models;
 mod operator;
 
@@ -13,11 +15,12 @@ use sde_core::Sde;
 
 pub(crate) use graph::to_host;
 pub use graph::{GraphDerivatives, ScoreJacobian};
+pub use matching::ScoreBatch;
 pub use operator::{OperatorRow, RowOperator};
 
-use crate::{
-    Backend, NetConfig, Output, Parameters, Result, fused::FusedMlp, mlp::Mlp, time::TimeMap,
-};
+use crate::{Backend, NetConfig, Output, Parameters, Result, mlp::Mlp, time::TimeMap};
+use evaluator::{Composite, Evaluator};
+use fast::Fused;
 
 /// Which arithmetic evaluates a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -63,8 +66,8 @@ pub struct ScoreNet {
     /// Around the same values: no operation on it is recorded.
     detached: Mlp,
     kernels: Kernels,
-    /// The kernels for the values of a version of the parameters; none where they do not apply.
-    fused: RwLock<Option<(u64, Option<Arc<FusedMlp>>)>>,
+    /// What was chosen for the values of a version of the parameters.
+    evaluator: RwLock<Option<(u64, Arc<dyn Evaluator>)>>,
 }
 
 impl ScoreNet {
@@ -117,17 +120,32 @@ impl ScoreNet {
         self.kernels
     }
 
-    /// The kernels for the values that the parameters have now, where they apply.
-    fn fused(&self) -> Result<Option<Arc<FusedMlp>>> {
+    /// Whether evaluations and the gradients of losses run on the fused kernels.
+    ///
+    /// What is built as a graph of tensors (a method whose name ends in `_graph`) never does.
+    ///
+    /// # Errors
+    /// Whatever candle fails with.
+    pub fn uses_fused(&self) -> Result<bool> {
+        Ok(self.evaluator()?.is_fused())
+    }
+
+    /// What evaluates the network at the values that its parameters have now: the fused kernels where they apply.
+    fn evaluator(&self) -> Result<Arc<dyn Evaluator>> {
         let version = self.parameters.version();
-        if let Some((built, fused)) = &*self.fused.read().unwrap_or_else(|e| e.into_inner())
-            && *built == version
+        if let Some((chosen, evaluator)) =
+            &*self.evaluator.read().unwrap_or_else(|e| e.into_inner())
+            && *chosen == version
         {
-            return Ok(fused.clone());
+            return Ok(evaluator.clone());
         }
-        let fused = self.build_fused()?.map(Arc::new);
-        *self.fused.write().unwrap_or_else(|e| e.into_inner()) = Some((version, fused.clone()));
-        Ok(fused)
+        let evaluator: Arc<dyn Evaluator> = match Fused::new(self)? {
+            Some(fused) => Arc::new(fused),
+            None => Arc::new(Composite),
+        };
+        let kept = Some((version, evaluator.clone()));
+        *self.evaluator.write().unwrap_or_else(|e| e.into_inner()) = kept;
+        Ok(evaluator)
     }
 
     /// A network of the same kind with its own copy of the weights.

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use super::{ScoreNet, to_host};
-use crate::{Error, Gradients, Output, Result, ScoreBatch};
+use crate::{Error, Gradients, Output, Result};
 
 /// Rows that one graph of tensor operations takes at a time.
 const ROWS_A_GRAPH: usize = 8192;
@@ -23,6 +23,21 @@ pub struct OperatorRow<'a> {
 
 /// An operator at a row: writes its direction `c`, returns its coefficient `l` and remainder `r`.
 pub type RowOperator<'a> = dyn Fn(&OperatorRow<'_>, &mut [f64]) -> (f64, f64) + Sync + 'a;
+
+/// An operator on the rows of a batch.
+pub(super) struct Operated<'a> {
+    pub(super) x: &'a [f64],
+    pub(super) t: &'a [f64],
+    weight: &'a [f64],
+    pub(super) operator: &'a RowOperator<'a>,
+}
+
+impl Operated<'_> {
+    /// What the square of a row's residual counts in the loss.
+    pub(super) fn share(&self, row: usize) -> f64 {
+        self.weight.get(row).copied().unwrap_or(1.0) / self.t.len() as f64
+    }
+}
 
 impl ScoreNet {
     /// The mean over rows of `weight R^2` and its gradients, for the residual of a potential
@@ -57,15 +72,17 @@ impl ScoreNet {
             let (expected, found) = (vec![n], vec![weight.len()]);
             return Err(Error::Shape { what: "weight".into(), expected, found });
         }
-        let share = |row: usize| weight.get(row).copied().unwrap_or(1.0) / n as f64;
-        if let Some(fused) = &self.fused()? {
-            return self.operator_loss_fused(fused, x, t, &share, operator);
-        }
+        self.evaluator()?.operator_loss(self, &Operated { x, t, weight, operator })
+    }
+
+    /// The definition of the loss, on tensors.
+    pub(super) fn operator_loss_composite(&self, all: &Operated<'_>) -> Result<(f64, Gradients)> {
+        let (n, d) = (all.t.len(), self.dim());
         let (mut loss, mut grads) = (0.0, Gradients::none(&self.parameters));
         let mut direction = vec![0.0; ROWS_A_GRAPH.min(n) * d];
         for start in (0..n).step_by(ROWS_A_GRAPH) {
             let end = (start + ROWS_A_GRAPH).min(n);
-            let (rows, points, t) = (end - start, &x[start * d..end * d], &t[start..end]);
+            let (rows, points, t) = (end - start, &all.x[start * d..end * d], &all.t[start..end]);
             let tensor = |values: &[f64], shape: &[usize]| -> Result<Tensor> {
                 let t = Tensor::from_slice(values, shape, &Device::Cpu)?;
                 Ok(t.to_dtype(self.dtype())?.to_device(self.device())?)
@@ -79,10 +96,10 @@ impl ScoreNet {
                 let (x, score) = (&points[own.clone()], &score[own.clone()]);
                 let row = OperatorRow { row: start + i, t: t[i], x, score };
                 let c = &mut direction[own];
-                let (coefficient, remainder) = operator(&row, c);
+                let (coefficient, remainder) = (all.operator)(&row, c);
                 let along: f64 = c.iter().zip(score).map(|(c, s)| c * s).sum();
                 let residual = d_t[i] + along + coefficient * laplacian[i] + remainder;
-                let share = share(start + i);
+                let share = all.share(start + i);
                 loss += share * residual * residual;
                 (l[i], cotangent[i]) = (coefficient, 2.0 * share * residual);
             }
@@ -92,16 +109,5 @@ impl ScoreNet {
             grads.add(1.0, &Gradients::of(&frozen, &self.parameters)?)?;
         }
         Ok((loss, grads))
-    }
-
-    /// [`ScoreNet::score_loss_and_grad`] on the fused kernels, where they apply.
-    pub(crate) fn score_loss_on_kernels(
-        &self,
-        batch: &ScoreBatch,
-    ) -> Result<Option<(f64, Gradients)>> {
-        match &self.fused()? {
-            Some(fused) => Ok(Some(self.score_loss_fused(fused, batch)?)),
-            None => Ok(None),
-        }
     }
 }

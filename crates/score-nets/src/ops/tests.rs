@@ -6,7 +6,7 @@ mod kernels;
 mod others;
 mod refused;
 
-use crate::Result;
+use crate::{Backend, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use sde_core::Key;
 
@@ -49,12 +49,22 @@ fn value_and_gradients(
 
 fn combination(y: &Tensor) -> Tensor {
     let weights = normals(999, y.dims()).to_dtype(y.dtype()).expect("a number type");
+    let weights = weights.to_device(y.device()).expect("is copied");
     y.mul(&weights).and_then(|y| y.sum_all()).expect("a number")
 }
 
-/// Holds the gradients of `f` at `args`, in double precision, against central differences.
+/// Holds the gradients of `f` at `args`, in double precision, against central differences, on every device.
 #[track_caller]
 fn check_gradients(args: &[Tensor], f: &dyn Fn(&[Tensor]) -> Result<Tensor>, what: &str) {
+    for device in Backend::devices() {
+        let there = |x: &Tensor| x.to_device(&device).expect("is copied");
+        let args: Vec<Tensor> = args.iter().map(there).collect();
+        check_gradients_there(&args, f, &format!("{what} on {:?}", device.location()));
+    }
+}
+
+#[track_caller]
+fn check_gradients_there(args: &[Tensor], f: &dyn Fn(&[Tensor]) -> Result<Tensor>, what: &str) {
     let (_, gradients) = value_and_gradients(args, f);
     let step = 1e-5;
     for (number, gradient) in gradients.iter().enumerate() {
@@ -64,7 +74,7 @@ fn check_gradients(args: &[Tensor], f: &dyn Fn(&[Tensor]) -> Result<Tensor>, wha
             let mut moved = at.clone();
             moved[i] += step;
             let mut args = args.to_vec();
-            args[number] = Tensor::from_vec(moved, args[number].dims(), &Device::Cpu)
+            args[number] = Tensor::from_vec(moved, args[number].dims(), args[number].device())
                 .expect("the shape it had");
             numbers(&combination(&f(&args).expect("it computes")))[0]
         };

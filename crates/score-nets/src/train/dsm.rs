@@ -2,33 +2,13 @@
 
 use std::{ops::Range, sync::Arc};
 
-use candle_core::{Device, Tensor};
-use rayon::prelude::*;
-use sde_core::{Key, Lattice};
+use sde_core::Key;
 
-use super::{DataSource, Draws, Objective, Proposal, Tails, TimeLaw, Weighting, as_share};
-use crate::{Error, Gradients, Result, ScoreNet};
-
-/// Rows that one piece of host work takes at a time; a loss does not depend on it.
-const ROWS_A_TASK: usize = 512;
-/// Rows that one graph of tensor operations takes at a time.
-const ROWS_A_GRAPH: usize = 16_384;
-
-/// A batch of regression targets for the score, on the host.
-///
-/// # Shapes
-/// `x` and `target` are `[B, D]` row by row, `t` and `weight` `[B]`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ScoreBatch {
-    /// Perturbed points.
-    pub x: Vec<f64>,
-    /// Their times.
-    pub t: Vec<f64>,
-    /// What the score should be there.
-    pub target: Vec<f64>,
-    /// Weight of each row.
-    pub weight: Vec<f64>,
-}
+use super::{
+    DataSource, Draws, NoisedRows, Noising, Objective, Proposal, Tails, TimeLaw, Weighting,
+    as_share,
+};
+use crate::{Error, Gradients, Result, ScoreBatch, ScoreNet};
 
 /// Denoising score matching: the mean over rows and coordinates of
 /// `lambda(t) (s(x_t, t) + z / sigma(t))^2`, `x_t = alpha(t) x_0 + sigma(t) z`.
@@ -37,13 +17,7 @@ pub struct ScoreBatch {
 /// Vincent 2011; Song et al. 2021, arXiv 2011.13456, equation 7. The defaults are those of
 /// Deveney et al., arXiv 2311.15996: `lambda = 1` and `t = 1e-4 + T Beta(1, 2)`.
 pub struct Dsm {
-    source: Arc<dyn DataSource>,
-    batch: usize,
-    t_min: f64,
-    time: TimeLaw,
-    proposal: Proposal,
-    draws: Draws,
-    tails: Option<Tails>,
+    noising: Noising,
     weighting: Weighting,
 }
 
@@ -51,40 +25,44 @@ impl Dsm {
     /// The loss on `batch` rows of `source` a step.
     pub fn new(source: Arc<dyn DataSource>, batch: usize) -> Self {
         let time = TimeLaw::Beta { a: 1.0, b: 2.0 };
-        let (proposal, draws) = (Proposal::default(), Draws::default());
-        let weighting = Weighting::One;
-        Self { source, batch, t_min: 1e-4, time, proposal, draws, tails: None, weighting }
+        let noising = Noising { time, ..Noising::new(source, batch) };
+        Self { noising, weighting: Weighting::One }
     }
 
     /// With another law of the times.
     #[must_use]
-    pub fn time(self, time: TimeLaw) -> Self {
-        Self { time, ..self }
+    pub fn time(mut self, time: TimeLaw) -> Self {
+        self.noising.time = time;
+        self
     }
 
     /// With a share of the times drawn from another law; the loss is the same in expectation.
     #[must_use]
-    pub fn proposal(self, proposal: Proposal) -> Self {
-        Self { proposal, ..self }
+    pub fn proposal(mut self, proposal: Proposal) -> Self {
+        self.noising.proposal = proposal;
+        self
     }
 
     /// With batches drawn another way; the loss is the same in expectation.
     #[must_use]
-    pub fn draws(self, draws: Draws) -> Self {
-        Self { draws, ..self }
+    pub fn draws(mut self, draws: Draws) -> Self {
+        self.noising.draws = draws;
+        self
     }
 
     /// With points outside the data that count for more (or not, which is the default); the
     /// minimiser is the same.
     #[must_use]
-    pub fn tails(self, tails: Option<Tails>) -> Self {
-        Self { tails, ..self }
+    pub fn tails(mut self, tails: Option<Tails>) -> Self {
+        self.noising.tails = tails;
+        self
     }
 
     /// With another smallest time.
     #[must_use]
-    pub fn t_min(self, t_min: f64) -> Self {
-        Self { t_min, ..self }
+    pub fn t_min(mut self, t_min: f64) -> Self {
+        self.noising.t_min = t_min;
+        self
     }
 
     /// With another weighting.
@@ -99,7 +77,7 @@ impl Dsm {
     /// [`Error::Setting`] for an empty batch or a setting that does not work; [`Error::Shape`] when
     /// the data do not fit the network.
     pub fn batch(&self, net: &ScoreNet, key: Key) -> Result<ScoreBatch> {
-        self.rows_of_batch(net, key, 0..self.batch as u64)
+        self.rows_of_batch(net, key, 0..self.noising.batch as u64)
     }
 
     /// Rows `rows` of the batch under `key`; their first is an even number.
@@ -107,87 +85,29 @@ impl Dsm {
     /// # Errors
     /// As [`Dsm::batch`].
     pub fn rows_of_batch(&self, net: &ScoreNet, key: Key, rows: Range<u64>) -> Result<ScoreBatch> {
-        let (sde, d, n) = (net.sde(), net.dim(), rows.end.saturating_sub(rows.start) as usize);
-        if n == 0 {
-            return Err(Error::setting("batch", 0, "must be at least 1"));
-        }
-        if self.source.dim() != d {
-            let (expected, found) = (vec![n, d], vec![n, self.source.dim()]);
+        let (sde, d, found) = (net.sde(), net.dim(), self.noising.source.dim());
+        if found != d {
+            let n = rows.end.saturating_sub(rows.start) as usize;
+            let (expected, found) = (vec![n, d], vec![n, found]);
             return Err(Error::Shape { what: "training data".into(), expected, found });
         }
-        let mut batch = ScoreBatch {
-            x: vec![0.0; n * d],
-            t: vec![0.0; n],
-            target: vec![0.0; n * d],
-            weight: vec![0.0; n],
-        };
-        if let Some(tails) = &self.tails {
-            tails.validate()?;
+        let NoisedRows { z: mut target, x, t, mut share, tail, .. } =
+            self.noising.rows(sde, key, rows)?;
+        for (row, (z, t)) in target.chunks_mut(d).zip(&t).enumerate() {
+            let sigma = sde.marginal(*t).sigma;
+            // The target takes the place of the noise.
+            z.iter_mut().for_each(|z| *z = -*z / sigma);
+            share[row] *= self.weighting.at(sde, *t);
+            let (Some(tail), Some(tails)) = (tail.get(row), &self.noising.tails) else { continue };
+            share[row] *= tail;
+            if !(share[row] as f32).is_finite() {
+                let (x, weight) = (&x[row * d..(row + 1) * d], share[row]);
+                let reason =
+                    format!("the data leave the box: the weight at {x:?}, t = {t}, is {weight:e}");
+                return Err(Error::setting("tails.half-width", tails.half_width, reason));
+            }
         }
-        let (data, times, noise) = (key.fold(0), key.fold(1), key.fold(2));
-        // Rows that share data and a time, with opposite noise.
-        let group = match self.draws {
-            Draws::Independent => 1,
-            Draws::Stratified => 2,
-        };
-        // What a group draws uniformly: its time and, with tails, whether its noise is wider.
-        let axes = 1 + usize::from(self.tails.is_some());
-        let even = Lattice::new(times, axes);
-        let rows_before = rows.start as usize;
-        let rows = batch.x.par_chunks_mut(ROWS_A_TASK * d).zip(batch.t.par_chunks_mut(ROWS_A_TASK));
-        let rows = rows.zip(batch.target.par_chunks_mut(ROWS_A_TASK * d));
-        let rows = rows.zip(batch.weight.par_chunks_mut(ROWS_A_TASK)).enumerate();
-        rows.try_for_each(|(i, (((x, t), target), weight))| -> Result<()> {
-            let first = (rows_before + i * ROWS_A_TASK) as u64 / group as u64;
-            let mut uniforms = vec![0.0; t.len().div_ceil(group) * axes];
-            match self.draws {
-                Draws::Independent => {
-                    self.source.fill(data, first, x)?;
-                    times.fill_uniforms(first * axes as u64, &mut uniforms);
-                    noise.fill_normals(first * d as u64, target);
-                }
-                Draws::Stratified => {
-                    let mut rows = vec![0.0; t.len().div_ceil(2) * d];
-                    self.source.fill(data, first, &mut rows)?;
-                    for (x, row) in x.chunks_mut(2 * d).zip(rows.chunks(d)) {
-                        x.chunks_mut(d).for_each(|x| x.copy_from_slice(row));
-                    }
-                    noise.fill_normals(first * d as u64, &mut rows);
-                    for (z, row) in target.chunks_mut(2 * d).zip(rows.chunks(d)) {
-                        z[..d].copy_from_slice(row);
-                        z[d..].iter_mut().zip(row).for_each(|(z, row)| *z = -row);
-                    }
-                    even.fill_uniforms(first, &mut uniforms);
-                }
-            }
-            let rows = x.chunks_mut(group * d).zip(target.chunks_mut(group * d));
-            let rows = rows.zip(t.chunks_mut(group)).zip(weight.chunks_mut(group));
-            for ((((x, z), t), weight), u) in rows.zip(uniforms.chunks(axes)) {
-                let (time, share) = self.proposal.draw(self.time, sde, self.t_min, u[0])?;
-                t.fill(time);
-                weight.fill(share * self.weighting.at(sde, time));
-                let m = sde.marginal(time);
-                if let Some(tails) = self.tails.filter(|tails| u[1] < tails.share) {
-                    z.iter_mut().for_each(|z| *z *= tails.scale);
-                }
-                x.iter_mut().zip(&*z).for_each(|(x, z)| *x = m.alpha * *x + m.sigma * z);
-                if let Some(tails) = &self.tails {
-                    for ((x, z), weight) in x.chunks(d).zip(z.chunks(d)).zip(weight) {
-                        *weight *= tails.weight(x, z, m.alpha, m.sigma);
-                        if !(*weight as f32).is_finite() {
-                            let reason = format!(
-                                "the data leave the box: the weight at {x:?}, t = {time}, is {weight:e}"
-                            );
-                            return Err(Error::setting("tails.half-width", tails.half_width, reason));
-                        }
-                    }
-                }
-                // The target takes the place of the noise.
-                z.iter_mut().for_each(|z| *z = -*z / m.sigma);
-            }
-            Ok(())
-        })?;
-        Ok(batch)
+        Ok(ScoreBatch { x, t, target, weight: share })
     }
 
     /// The loss without gradients, on the batch under `key`.
@@ -205,7 +125,7 @@ impl Objective for Dsm {
     }
 
     fn rows(&self) -> u64 {
-        self.batch as u64
+        self.noising.batch as u64
     }
 
     fn loss_and_grad(
@@ -216,78 +136,6 @@ impl Objective for Dsm {
         rows: Range<u64>,
     ) -> Result<(f64, Gradients)> {
         let batch = self.rows_of_batch(net, key, rows.clone())?;
-        as_share(net.score_loss_and_grad(&batch)?, &rows, self.batch as u64)
-    }
-}
-
-impl ScoreNet {
-    /// The mean over rows and coordinates of `weight (s - target)^2` and its gradients.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when the batch does not fit.
-    pub fn score_loss_and_grad(&self, batch: &ScoreBatch) -> Result<(f64, Gradients)> {
-        let n = self.check_score_batch(batch)?;
-        if let Some(result) = self.score_loss_on_kernels(batch)? {
-            return Ok(result);
-        }
-        let (mut loss, mut grads) = (0.0, Gradients::none(self.parameters()));
-        for start in (0..n).step_by(ROWS_A_GRAPH) {
-            let end = (start + ROWS_A_GRAPH).min(n);
-            let part = self.score_loss_graph(batch, start, end, true)?;
-            loss += crate::net::to_host(&part)?[0];
-            grads.add(1.0, &Gradients::of(&part, self.parameters())?)?;
-        }
-        Ok((loss, grads))
-    }
-
-    /// The mean over rows and coordinates of `weight (s - target)^2`.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when the batch does not fit.
-    pub fn score_loss(&self, batch: &ScoreBatch) -> Result<f64> {
-        let n = self.check_score_batch(batch)?;
-        let mut loss = 0.0;
-        for start in (0..n).step_by(ROWS_A_GRAPH) {
-            let end = (start + ROWS_A_GRAPH).min(n);
-            loss += crate::net::to_host(&self.score_loss_graph(batch, start, end, false)?)?[0];
-        }
-        Ok(loss)
-    }
-
-    fn check_score_batch(&self, batch: &ScoreBatch) -> Result<usize> {
-        let (n, d) = (batch.t.len(), self.dim());
-        let columns = [
-            ("batch x", batch.x.len(), n * d),
-            ("batch target", batch.target.len(), n * d),
-            ("batch weight", batch.weight.len(), n),
-        ];
-        for (what, found, expected) in columns {
-            if found != expected || n == 0 {
-                let (expected, found) = (vec![expected.max(1)], vec![found]);
-                return Err(Error::Shape { what: what.into(), expected, found });
-            }
-        }
-        Ok(n)
-    }
-
-    /// The part of the loss that rows `start..end` contribute.
-    fn score_loss_graph(
-        &self,
-        batch: &ScoreBatch,
-        start: usize,
-        end: usize,
-        live: bool,
-    ) -> Result<Tensor> {
-        let d = self.dim();
-        let tensor = |values: &[f64], width: usize| -> Result<Tensor> {
-            let rows = &values[start * width..end * width];
-            let t = Tensor::from_slice(rows, (end - start, width), &Device::Cpu)?;
-            Ok(t.to_dtype(self.dtype())?.to_device(self.device())?)
-        };
-        let (x, t) = (tensor(&batch.x, d)?, &batch.t[start..end]);
-        let s = if live { self.score_graph(&x, t)? } else { self.score_frozen(&x, t)? };
-        let error = (s - tensor(&batch.target, d)?)?.sqr()?;
-        let share = 1.0 / (batch.t.len() * d) as f64;
-        Ok((error.broadcast_mul(&tensor(&batch.weight, 1)?)?.sum_all()? * share)?)
+        as_share(net.score_loss_and_grad(&batch)?, &rows, self.noising.batch as u64)
     }
 }

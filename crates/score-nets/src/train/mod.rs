@@ -9,6 +9,7 @@ mod ema;
 mod importance;
 mod laws;
 mod log_variance;
+mod noising;
 mod objective;
 mod optimiser;
 mod reduction;
@@ -24,13 +25,14 @@ pub use adam::{AdamConfig, EmaConfig};
 pub use coupling::{Coupling, Independent};
 pub use data::{DataSource, FnSource};
 pub use draws::Draws;
-pub use dsm::{Dsm, ScoreBatch};
+pub use dsm::Dsm;
 pub use ema::{
     Averages, EmaProfile, Reconstruction, Snapshot, combine, power_gamma, power_sigma_rel,
     reconstruction,
 };
 pub use importance::{VarianceFactor, importance_integral, variance_factor};
 pub use log_variance::{LogVariance, log_variance};
+pub use noising::{NoisedRows, Noising};
 pub use objective::{Model, Objective, as_share};
 pub use optimiser::Optimiser;
 pub use reduction::Reduction;
@@ -39,6 +41,5 @@ pub use sigma_data::{SigmaData, sigma_data};
 pub use soap::SoapConfig;
 pub use tails::Tails;
 pub use time_law::{Proposal, TimeLaw};
-pub(crate) use trainer::TrainState;
 pub use trainer::{Outcome, Progress, TrainConfig, Trainer};
 pub use weighting::Weighting;

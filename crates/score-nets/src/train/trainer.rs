@@ -129,7 +129,7 @@ impl TrainConfig {
 /// What a checkpoint says beside its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct TrainState {
+struct TrainState {
     step: u64,
     config: TrainConfig,
 }
@@ -239,6 +239,8 @@ impl<M: Model> Trainer<M> {
         let Some(state) = header.train else {
             return Err(Error::file(path, "holds a network but no state of training"));
         };
+        let state: TrainState = serde_json::from_value(state)
+            .map_err(|e| Error::file(path, format!("bad state of training: {e}")))?;
         if state.config.law() != config.law() {
             let reason = "was trained with another seed, schedule, optimiser, clip or average";
             return Err(Error::file(path, reason));

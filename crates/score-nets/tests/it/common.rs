@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use candle_core::{DType, Device, Tensor};
 use ndarray::ArrayD;
 use ndarray_npy::NpzReader;
-use score_nets::{Activation, Base, NetConfig, Output, ScoreNet, TimeEmbedding, TimeFeature};
+use score_nets::{
+    Activation, Backend, Base, NetConfig, Output, ScoreNet, TimeEmbedding, TimeFeature,
+};
 use sde_core::Key;
 
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -54,6 +56,12 @@ pub(crate) fn check(what: &str, found: &[f64], expected: &[f64], tolerance: f64)
     let error = deviation(found, expected);
     eprintln!("{what}: {error:.1e}");
     assert!(error <= tolerance, "{what}: deviation {error:e} > {tolerance:e}");
+}
+
+/// Double precision on every device of this machine.
+pub(crate) fn everywhere() -> Vec<Backend> {
+    let on = |device| Backend::new(device, DType::F64).expect("every device has it");
+    Backend::devices().into_iter().map(on).collect()
 }
 
 pub(crate) fn host(t: &Tensor) -> Vec<f64> {

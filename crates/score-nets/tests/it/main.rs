@@ -8,6 +8,7 @@ mod files;
 mod kernels;
 mod models;
 mod objectives;
+mod potentials;
 mod published;
 mod settings;
 mod training;

@@ -15,7 +15,7 @@ use sde_core::{
     Key, Level, Parametrisation, Preconditioning, Score, ScoreJvp, Sde, State, sde::parse,
 };
 
-use crate::common::{Outcome, check, host};
+use crate::common::{Outcome, check, everywhere, host};
 
 /// The output that is right for data `N(0, variance)`, whatever it stands for.
 struct Exact {
@@ -125,11 +125,15 @@ fn slope(h: f64, f: impl Fn(f64) -> Vec<f64>) -> Vec<f64> {
 
 /// Directional derivatives, the divergence and the derivative in time are those of differences.
 #[test]
-fn derivatives_are_those_of_differences() -> Outcome {
-    let model = model(2, &Backend::cpu_f64())?;
+fn derivatives_are_those_of_differences_on_every_device() -> Outcome {
+    everywhere().iter().try_for_each(derivatives_on)
+}
+
+fn derivatives_on(backend: &Backend) -> Outcome {
+    let model = model(2, backend)?;
     let labels = Tensor::new(&[1_u32, 0, 1, 1, 0], &Device::Cpu)?;
     let given = model.given(Some(&labels))?;
-    let (x, v, t) = (points(5, 1), points(5, 2), 0.3);
+    let (x, v, t) = (backend.place(&points(5, 1))?, backend.place(&points(5, 2))?, 0.3);
     let score = |x: &Tensor, t: f64| host(&given.score(x, t).unwrap());
     let (_, along) = given.score_jvp(&x, t, &v)?;
     check(
@@ -142,7 +146,7 @@ fn derivatives_are_those_of_differences() -> Outcome {
     for j in 0..3 {
         let mut unit = vec![0.0; 15];
         unit.iter_mut().skip(j).step_by(3).for_each(|u| *u = 1.0);
-        let unit = Tensor::from_vec(unit, (5, 3), &Device::Cpu)?;
+        let unit = backend.tensor(unit, &[5, 3])?;
         let column = host(&given.score_jvp(&x, t, &unit)?.1);
         trace.iter_mut().zip(column.chunks(3)).for_each(|(sum, row)| *sum += row[j]);
     }
@@ -220,8 +224,12 @@ fn loss(batch: usize) -> Denoising {
 
 /// Every parameter gets the gradient of differences, and parts of a batch add up to it.
 #[test]
-fn gradients_of_denoising() -> Outcome {
-    let model = model(2, &Backend::cpu_f64())?;
+fn gradients_of_denoising_on_every_device() -> Outcome {
+    everywhere().iter().try_for_each(gradients_on)
+}
+
+fn gradients_on(backend: &Backend) -> Outcome {
+    let model = model(2, backend)?;
     let loss = loss(24).weighting("min-snr:gamma=5".parse::<Weighting>()?);
     let (whole, gradients) = loss.of_batch(&model, 0, Key::root(7))?;
     let (a, mut sum) = loss.loss_and_grad(&model, 0, Key::root(7), 0..10)?;

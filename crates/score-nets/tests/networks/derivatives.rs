@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use score_nets::{Backend, Condition, Gradients, Jet, Network, Parameters, Result, jvp, vjp};
 use sde_core::Key;
 
-use super::{Case, batch, cases, normals, parameters};
+use super::{Case, batch, cases, everywhere, normals, parameters};
 
 const STEP: f64 = 1e-4;
 
@@ -17,18 +17,20 @@ struct At {
 }
 
 fn each(check: impl Fn(&At, &dyn Network) -> Result<()>) {
-    let backend = Backend::cpu_f64();
-    for case in cases() {
-        let parameters = parameters(&case.architecture, &backend);
-        let net = case.architecture.build(parameters.detached()).expect("is a network");
-        let (x, c, condition) = batch(net.as_ref(), 1, case.level, &backend);
-        let at = At { case, parameters, x, c, condition };
-        check(&at, net.as_ref()).unwrap_or_else(|e| panic!("{}: {e}", at.case.name));
+    for backend in everywhere() {
+        for case in cases() {
+            let parameters = parameters(&case.architecture, &backend);
+            let net = case.architecture.build(parameters.detached()).expect("is a network");
+            let (x, c, condition) = batch(net.as_ref(), 1, case.level, &backend);
+            let at = At { case, parameters, x, c, condition };
+            check(&at, net.as_ref()).unwrap_or_else(|e| panic!("{}: {e}", at.case.name));
+        }
     }
 }
 
 fn direction(like: &Tensor, seed: u64) -> Tensor {
-    normals(Key::root(seed), like.dims(), &Backend::cpu_f64())
+    let backend = Backend::new(like.device().clone(), like.dtype()).expect("is one");
+    normals(Key::root(seed), like.dims(), &backend)
 }
 
 fn norm(t: &Tensor) -> Result<f64> {
@@ -60,7 +62,7 @@ fn value(net: &dyn Network, x: &Tensor, c: &Tensor, condition: &Condition) -> Re
 }
 
 #[test]
-fn first_derivatives_are_those_of_central_differences() {
+fn first_derivatives_are_those_of_central_differences_on_every_device() {
     each(|at, net| {
         let (name, condition) = (at.case.name, &at.condition);
         let u = direction(&at.x, 1);
@@ -90,7 +92,7 @@ fn first_derivatives_are_those_of_central_differences() {
 }
 
 #[test]
-fn second_derivatives_are_those_of_central_differences() {
+fn second_derivatives_are_those_of_central_differences_on_every_device() {
     each(|at, net| {
         let (u, w) = (direction(&at.x, 1), direction(&at.x, 3));
         let one = at.c.ones_like()?;
@@ -123,7 +125,7 @@ fn loss(y: &Tensor) -> Result<Tensor> {
 }
 
 #[test]
-fn slow_gradients_by_every_parameter_are_those_of_central_differences() {
+fn slow_gradients_by_every_parameter_are_those_of_central_differences_on_every_device() {
     each(|at, frozen| {
         let live = at.case.architecture.build(at.parameters.live())?;
         let y = value(live.as_ref(), &at.x, &at.c, &at.condition)?;
@@ -161,7 +163,7 @@ fn slow_gradients_by_every_parameter_are_those_of_central_differences() {
 }
 
 #[test]
-fn gradients_of_derivatives_are_those_of_central_differences() {
+fn gradients_of_derivatives_are_those_of_central_differences_on_every_device() {
     each(|at, frozen| {
         let u = direction(&at.x, 1);
         let of = |net: &dyn Network| -> Result<Tensor> {

@@ -6,7 +6,7 @@ mod names;
 mod refusals;
 mod rows;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use score_nets::{Architecture, Backend, Condition, Network, Parameters};
 use sde_core::Key;
 use serde_json::{Value, json};
@@ -190,6 +190,12 @@ pub fn parameters(architecture: &Architecture, backend: &Backend) -> Parameters 
         parameters.set(name, &(value.detach() + noise).expect("adds")).expect("sets");
     }
     parameters
+}
+
+/// Double precision on every device of this machine.
+pub fn everywhere() -> Vec<Backend> {
+    let on = |device| Backend::new(device, DType::F64).expect("every device has it");
+    Backend::devices().into_iter().map(on).collect()
 }
 
 /// Standard normals.

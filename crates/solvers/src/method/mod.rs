@@ -6,10 +6,10 @@ mod page;
 mod table;
 mod tuned;
 
-use sde_core::{Error, Result, Semilinear, State};
+use sde_core::{Error, Result, Reverse, Semilinear, State};
 
-use crate::Stepper;
 use crate::steppers::{EdmChurn, UniPc, Variant};
+use crate::{Scheme, Stepper};
 
 pub use constants::Constant;
 pub use info::{Info, Order};
@@ -90,5 +90,21 @@ impl Method {
             Self::UniPcBh2P3 => unipc(Variant::Bh2, 3),
             other => other.stepper(),
         }
+    }
+}
+
+impl<S: State> Scheme<S> for Method {
+    fn make<'p>(&self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + '_>
+    where
+        S: 'p,
+    {
+        match times {
+            Some(times) => self.stepper_on(times),
+            None => self.stepper(),
+        }
+    }
+
+    fn own_noise(&self) -> bool {
+        Method::own_noise(*self)
     }
 }

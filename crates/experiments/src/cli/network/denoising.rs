@@ -3,11 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
-use score_nets::Network;
 use score_nets::checkpoint::{Around, Opened, Prediction};
 use sde_core::{Edm, InputScale, Label, Parametrisation, Preconditioning, Sde, sde};
-
-use crate::denoiser::Denoiser;
 
 /// Whether a network is evaluated as a denoiser, and how where no file says so.
 #[derive(Debug, clap::Args)]
@@ -72,12 +69,6 @@ impl DenoiseOptions {
         };
         Ok(Around { sde, preconditioning, output, offset: 0.0 })
     }
-}
-
-/// The denoiser of a network.
-pub(super) fn denoiser(around: Around, net: Box<dyn Network>) -> Denoiser {
-    let Around { sde, preconditioning, output, .. } = around;
-    Denoiser { net, sde, preconditioning, output }
 }
 
 /// The output that goes with a preconditioning of Karras et al.

@@ -6,13 +6,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use ndarray::{ArrayD, ArrayView2, Axis, Slice};
-use score_nets::{Backend, Condition, Jet, Network, ScoreNet, check_inputs};
+use score_nets::{Backend, Condition, Jet, Network, Quantity, ScoreModel, ScoreNet, check_inputs};
 use sde_core::Score;
 use sde_core::sde::check_time;
 use serde_json::json;
 
-use super::denoising::{DenoiseOptions, denoiser};
-use super::{Model, Published};
+use super::Model;
+use super::denoising::DenoiseOptions;
 use crate::cli::Output;
 use crate::cli::options::BackendOptions;
 use crate::npy::{self, RowWriter};
@@ -81,24 +81,30 @@ impl ForwardCommand {
                     if denoised { "denoised" } else { "score" },
                 )
             }
-            Model::Published(published) => {
-                let Published { opened, net, .. } = *published;
-                let (net, offset, what): (Box<dyn Network>, _, _) = if self.denoise.denoised {
-                    let around = self.denoise.around(&opened)?;
-                    let offset = around.offset;
-                    (Box::new(denoiser(around, net)), offset, "denoised")
-                } else {
-                    (net, 0.0, "network")
+            Model::Published(opened) if self.denoise.denoised => {
+                let around = self.denoise.around(&opened)?;
+                let model = ScoreModel::of_opened(&opened, &around, &backend)?;
+                inputs.check(model.detached(), &backend)?;
+                let evaluate = |x: &Tensor, t: &[f64], labels: Option<Tensor>| -> Result<Tensor> {
+                    let t: Vec<f64> = t.iter().map(|t| t + around.offset).collect();
+                    let condition = Condition { labels, training: None };
+                    let x = Jet::constant(x.clone());
+                    let point = model.jet_detached(Quantity::Denoised, &x, &t, None, &condition)?;
+                    Ok(point.value)
                 };
+                (self.write(&inputs, &backend, evaluate)?, "denoised")
+            }
+            Model::Published(opened) => {
+                let parameters = opened.parameters(&backend)?;
+                let net = opened.architecture.build(parameters.detached())?;
                 inputs.check(&*net, &backend)?;
                 let evaluate = |x: &Tensor, t: &[f64], labels: Option<Tensor>| -> Result<Tensor> {
-                    let t: Vec<f64> = t.iter().map(|t| t + offset).collect();
-                    let t = backend.tensor(t.clone(), &[t.len()])?;
+                    let t = backend.tensor(t.to_vec(), &[t.len()])?;
                     let condition = Condition { labels, training: None };
                     let (x, t) = (Jet::constant(x.clone()), Jet::constant(t));
                     Ok(net.forward(&x, &t, &condition)?.value)
                 };
-                (self.write(&inputs, &backend, evaluate)?, what)
+                (self.write(&inputs, &backend, evaluate)?, "network")
             }
         };
         let shape: Vec<usize> = [rows].into_iter().chain(row).collect();

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use score_nets::checkpoint::{self, Opened};
-use score_nets::{Backend, Network, Parameters, ScoreNet};
+use score_nets::{Backend, ScoreNet};
 
 pub(super) use forward::ForwardCommand;
 pub(super) use show::ShowCommand;
@@ -21,14 +21,7 @@ enum Model {
     /// A checkpoint of ours.
     Own(Box<ScoreNet>),
     /// A published architecture with its weights.
-    Published(Box<Published>),
-}
-
-/// A published architecture with its weights.
-struct Published {
-    opened: Opened,
-    parameters: Parameters,
-    net: Box<dyn Network>,
+    Published(Box<Opened>),
 }
 
 impl Model {
@@ -38,10 +31,7 @@ impl Model {
             let net = ScoreNet::open_as(path, backend.dtype(), backend.device())?;
             return Ok(Self::Own(Box::new(net)));
         }
-        let opened = checkpoint::open(path)?;
-        let parameters = opened.parameters(backend)?;
-        let net = opened.architecture.build(parameters.detached())?;
-        Ok(Self::Published(Box::new(Published { opened, parameters, net })))
+        Ok(Self::Published(Box::new(checkpoint::open(path)?)))
     }
 }
 

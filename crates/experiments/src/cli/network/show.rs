@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use score_nets::checkpoint::Prediction;
+use score_nets::checkpoint::{Opened, Prediction};
 use score_nets::{Backend, ScoreNet};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Model;
 use super::layers::{self, Part};
-use super::{Model, Published};
 use crate::cli::Output;
 use crate::cli::output::table;
 
@@ -51,9 +51,10 @@ struct Shown {
 
 impl ShowCommand {
     pub(in crate::cli) fn run(&self, output: &Output) -> Result<()> {
-        let mut shown = match Model::open(&self.model, &Backend::cpu())? {
+        let backend = Backend::cpu();
+        let mut shown = match Model::open(&self.model, &backend)? {
             Model::Own(net) => own(&net)?,
-            Model::Published(published) => self::published(&published)?,
+            Model::Published(opened) => published(&opened, &backend)?,
         };
         shown.model.clone_from(&self.model);
         output.emit(&shown, &shown.text())
@@ -88,8 +89,9 @@ fn own(net: &ScoreNet) -> Result<Shown> {
     })
 }
 
-fn published(published: &Published) -> Result<Shown> {
-    let Published { opened, parameters, net } = published;
+fn published(opened: &Opened, backend: &Backend) -> Result<Shown> {
+    let parameters = opened.parameters(backend)?;
+    let net = opened.architecture.build(parameters.detached())?;
     let described = opened.architecture.to_json();
     let part = |name: &str, shape: &[usize], trained| Part {
         name: name.into(),

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gaussian::frechet_distance;
 use crate::metric::{Cloud, Measured, Options};
-use crate::uncertainty::frechet_standard_error;
+use crate::standard_error::frechet_standard_error;
 
 pub(in crate::metric) fn frechet(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
     let found = Measured::new(frechet_distance(x.view(), y.view())?);

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::keyed::random_directions;
 use crate::metric::{Cloud, Measured, Options};
 use crate::sliced::{max_sliced_w, sliced_w};
-use crate::uncertainty::sliced_error;
+use crate::standard_error::sliced_error;
 
 /// Refuses more projections than memory and years allow: all points along each, sorted.
 fn check_projections(x: &Cloud, y: &Cloud, options: &Options) -> Result<()> {

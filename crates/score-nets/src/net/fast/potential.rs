@@ -5,9 +5,9 @@ use sde_core::Derivatives;
 
 use super::in_parallel;
 use crate::{
-    Gradients, OperatorRow, Result, RowOperator, ScoreNet,
+    Gradients, OperatorRow, Result, ScoreNet,
     fused::{self, FusedMlp},
-    net::graph::Times,
+    net::{graph::Times, operator::Operated},
 };
 
 /// The gradient of every row by its last `dim` inputs, `[B, D]`.
@@ -35,7 +35,7 @@ pub(super) fn hessian_products(net: &FusedMlp, u: &[f32], du: &[f32]) -> (Vec<f3
 
 impl ScoreNet {
     /// Potential, score, time derivative and Laplacian of rows on the kernels.
-    pub(in crate::net) fn derivatives_fused(
+    pub(super) fn derivatives_fused(
         &self,
         net: &FusedMlp,
         x: &Tensor,
@@ -76,16 +76,13 @@ impl ScoreNet {
         Ok(result)
     }
 
-    /// [`ScoreNet::operator_loss_and_grad`] on the kernels; `share` is what the square of a row's
-    /// residual counts in the loss.
-    pub(in crate::net) fn operator_loss_fused(
+    /// The loss of an operator and its gradients on the kernels.
+    pub(super) fn operator_loss_fused(
         &self,
         net: &FusedMlp,
-        x: &[f64],
-        t: &[f64],
-        share: &(dyn Fn(usize) -> f64 + Sync),
-        operator: &RowOperator<'_>,
+        all: &Operated<'_>,
     ) -> Result<(f64, Gradients)> {
+        let Operated { x, t, operator, .. } = *all;
         let (d, e, k) = (self.dim(), self.time.width(), self.config.n_inputs());
         let x32: Vec<f32> = x.iter().map(|&x| x as f32).collect();
         let inputs = self.inputs(&x32, Times::Each(t), true);
@@ -134,8 +131,8 @@ impl ScoreNet {
                     let base = 0.5 * (square * s.precision - d as f64) * s.dlog_v
                         - s.precision * (along + l * d as f64);
                     let residual = f64::from(values[i]) + base + remainder;
-                    loss += share(row) * residual * residual;
-                    cotangents[i] = (2.0 * share(row) * residual) as f32;
+                    loss += all.share(row) * residual * residual;
+                    cotangents[i] = (2.0 * all.share(row) * residual) as f32;
                 }
                 loss
             },

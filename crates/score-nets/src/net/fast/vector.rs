@@ -33,7 +33,7 @@ pub(super) fn tangents(net: &FusedMlp, u: &[f32], du: &[f32]) -> (Vec<f32>, Vec<
 impl ScoreNet {
     /// The divergence of the score of rows on the kernels: `k^2` times that of the outputs, less
     /// `D / v`.
-    pub(in crate::net) fn divergence_fused(
+    pub(super) fn divergence_fused(
         &self,
         net: &FusedMlp,
         x: &Tensor,

@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
-use score_nets::{Backend, Condition, Gradients, Jet, Network, Parameters};
+use score_nets::{Backend, Condition, Gradients, Jet, Parameters};
 
 use super::found::{Found, flat};
+use super::function::Function;
 use super::spec::Task;
 use super::{EXACT, VANISHING};
 
@@ -13,9 +14,9 @@ const TOGETHER: usize = 24;
 
 /// Traces and Frobenius norms of `dy_b/dx_b`, of the channels of `y` that `x` has, by one direction an entry.
 pub(super) fn jacobian(
-    net: &dyn Network,
+    function: &Function,
     x: &Tensor,
-    t: &Tensor,
+    t: &[f64],
     condition: &Condition,
 ) -> Result<(Vec<f64>, Vec<f64>)> {
     let backend = Backend::new(x.device().clone(), x.dtype())?;
@@ -29,7 +30,7 @@ pub(super) fn jacobian(
         let these = start..(start + TOGETHER).min(entries);
         let directions = these.clone().map(unit).collect::<Result<Vec<_>, _>>()?;
         let at = Jet::partial(x.clone(), directions, vec![]);
-        let y = net.forward(&at, &Jet::constant(t.clone()), condition)?;
+        let y = function.jet(&at, t, None, condition)?;
         for (a, j) in these.enumerate() {
             let column = y.first_or_zero(a)?.narrow(1, 0, x.dim(1)?)?;
             for (b, row) in flat(&column)?.chunks(entries).enumerate() {

@@ -7,6 +7,7 @@
 
 mod derivatives;
 mod found;
+mod function;
 mod recompute;
 mod spec;
 mod wrapper;

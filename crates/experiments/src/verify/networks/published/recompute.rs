@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{D, Tensor};
 use ndarray::ArrayD;
-use score_nets::{Backend, Condition, Jet, Network, jvp, vjp};
+use score_nets::{Backend, Condition, Jet, Parameters};
 use sde_core::{Level, Sde, SubVp, Ve, Vp};
 use serde_json::{Value, json};
 
 use super::derivatives::{gradients, jacobian, noise, own_name};
 use super::found::{Found, flat};
-use super::spec::{Function, Task};
+use super::function::Function;
+use super::spec::Task;
 use super::{EXACT, FAST, FAST_RATE, SINGLE, SINGLE_FAST};
 use crate::npy::Npz;
 use crate::verify::case::{Case, Deviation};
@@ -89,7 +90,7 @@ struct Run<'a> {
     arrays: BTreeMap<String, ArrayD<f64>>,
     exact: Function,
     x: Tensor,
-    t: Tensor,
+    t: Vec<f64>,
     condition: Condition,
 }
 
@@ -133,8 +134,8 @@ impl<'a> Run<'a> {
         let arrays: BTreeMap<_, _> = arrays.collect::<Result<_>>()?;
         let exact = task.function(&Backend::cpu_f64(), &json!({}))?;
         let given = |name: &str| arrays.get(name).with_context(|| format!("no array `{name}`"));
-        let (x, t) = (tensor(given("x")?)?, tensor(given("t")?)?);
-        let takes_labels = exact.detached.n_classes() > 0;
+        let (x, t) = (tensor(given("x")?)?, given("t")?.iter().copied().collect());
+        let takes_labels = exact.network().n_classes() > 0;
         let labels = arrays.get("class_labels").filter(|_| takes_labels).map(tensor).transpose()?;
         let condition = Condition { labels, training: None };
         Ok(Self { task, arrays, exact, x, t, condition })
@@ -166,7 +167,7 @@ impl<'a> Run<'a> {
     }
 
     fn is_classifier(&self) -> bool {
-        self.exact.detached.out_shape().len() == 1
+        self.exact.network().out_shape().len() == 1
     }
 
     fn has_large_labels(&self) -> bool {
@@ -184,9 +185,9 @@ impl<'a> Run<'a> {
         if self.has_large_labels() { FAST_RATE } else { EXACT }
     }
 
-    fn forward(&self, net: &dyn Network, x: &Tensor, t: &Tensor, c: &Condition) -> Result<Tensor> {
-        let (x, t) = (Jet::constant(x.clone()), Jet::constant(t.clone()));
-        Ok(net.forward(&x, &t, c)?.value)
+    /// The exact function at the inputs of the archive, with other times and condition.
+    fn forward(&self, t: &[f64], condition: &Condition) -> Result<Tensor> {
+        Ok(self.exact.jet(&Jet::constant(self.x.clone()), t, None, condition)?.value)
     }
 
     /// The cases of a group, of the arrays that are there.
@@ -210,7 +211,7 @@ impl<'a> Run<'a> {
 
     /// Our trained parameters are those of the original, and those without a gradient are known.
     fn parameters(&self) -> Result<Deviation> {
-        let (task, parameters) = (self.task, &self.exact.parameters);
+        let (task, parameters): (_, &Parameters) = (self.task, self.exact.parameters());
         let exact = Deviation { error: 0.0, tolerance: EXACT };
         if task.trained.is_empty() {
             return Ok(exact);
@@ -228,7 +229,7 @@ impl<'a> Run<'a> {
         let silent = task.trained.iter().zip(&norms).filter(|(_, n)| **n <= noise(largest));
         let silent: BTreeSet<&str> =
             silent.filter_map(|(name, _)| own_name(parameters, name)).collect();
-        let said = self.exact.detached.without_gradient();
+        let said = self.exact.network().without_gradient();
         let said: BTreeSet<&str> = said.iter().map(|(name, _)| name.as_str()).collect();
         let differ: Vec<_> = silent.symmetric_difference(&said).collect();
         let compared = norms.is_empty() || differ.is_empty();
@@ -244,7 +245,7 @@ fn tensor(array: &ArrayD<f64>) -> Result<Tensor> {
 }
 
 fn value(run: &Run<'_>) -> Result<Vec<Found>> {
-    let y = run.forward(&*run.exact.detached, &run.x, &run.t, &run.condition)?;
+    let y = run.forward(&run.t, &run.condition)?;
     Ok(vec![Found::rows("y", &y, run.tolerance())?])
 }
 
@@ -252,21 +253,20 @@ fn value(run: &Run<'_>) -> Result<Vec<Found>> {
 fn single(run: &Run<'_>) -> Result<Vec<Found>> {
     let backend = Backend::cpu();
     let single = run.task.function(&backend, &json!({}))?;
-    let (x, t) = (backend.place(&run.x)?, backend.place(&run.t)?);
-    let y = run.forward(&*single.detached, &x, &t, &run.condition)?;
+    let x = Jet::constant(backend.place(&run.x)?);
+    let y = single.jet(&x, &run.t, None, &run.condition)?.value;
     let tolerance = if run.has_large_labels() { SINGLE_FAST } else { SINGLE };
     let exact = Found::rows("y", &y, tolerance)?.called("y in f32");
     Ok(vec![exact, Found::rows("y_f32", &y, tolerance)?])
 }
 
 fn integer_steps(run: &Run<'_>) -> Result<Vec<Found>> {
-    let t = run.tensor("t_int")?;
-    let y = run.forward(&*run.exact.detached, &run.x, &t, &run.condition)?;
+    let y = run.forward(&run.values("t_int"), &run.condition)?;
     Ok(vec![Found::rows("y_int", &y, run.tolerance())?])
 }
 
 fn without_label(run: &Run<'_>) -> Result<Vec<Found>> {
-    let y = run.forward(&*run.exact.detached, &run.x, &run.t, &Condition::default())?;
+    let y = run.forward(&run.t, &Condition::default())?;
     Ok(vec![Found::rows("y_nolabel", &y, run.tolerance())?])
 }
 
@@ -275,13 +275,14 @@ fn other_order(run: &Run<'_>) -> Result<Vec<Found>> {
     let key = "use_new_attention_order";
     let given = run.task.architecture["args"].get(key).and_then(Value::as_bool).unwrap_or(false);
     let other = run.task.function(&Backend::cpu_f64(), &json!({key: !given}))?;
-    let y = run.forward(&*other.detached, &run.x, &run.t, &run.condition)?;
+    let x = Jet::constant(run.x.clone());
+    let y = other.jet(&x, &run.t, None, &run.condition)?.value;
     Ok(vec![Found::rows("y_other_order", &y, run.tolerance())?])
 }
 
 fn backward(run: &Run<'_>) -> Result<Vec<Found>> {
     let v = run.tensor("v")?;
-    let g = vjp(&*run.exact.detached, &run.x, &run.t, &run.condition, &v)?;
+    let g = run.exact.vjp(&run.x, &run.t, &run.condition, &v)?;
     Ok(vec![
         Found::rows("vjp_x", &g.x, run.tolerance())?,
         Found::entries("vjp_t", flat(&g.c)?, run.rate_tolerance()),
@@ -290,19 +291,19 @@ fn backward(run: &Run<'_>) -> Result<Vec<Found>> {
 
 fn along(run: &Run<'_>) -> Result<Vec<Found>> {
     let u = run.tensor("u")?;
-    let (_, dy) = jvp(&*run.exact.detached, &run.x, &run.t, &run.condition, Some(&u), None)?;
-    Ok(vec![Found::rows("jvp_x", &dy, run.tolerance())?])
+    let x = Jet::input(run.x.clone(), vec![u], vec![]);
+    let y = run.exact.jet(&x, &run.t, None, &run.condition)?;
+    Ok(vec![Found::rows("jvp_x", &y.first_or_zero(0)?, run.tolerance())?])
 }
 
 fn rate(run: &Run<'_>) -> Result<Vec<Found>> {
-    let one = run.t.ones_like()?;
-    let (_, dy) = jvp(&*run.exact.detached, &run.x, &run.t, &run.condition, None, Some(&one))?;
-    Ok(vec![Found::rows("dy_dt", &dy, run.rate_tolerance())?])
+    let y = run.exact.jet(&Jet::constant(run.x.clone()), &run.t, Some(0), &run.condition)?;
+    Ok(vec![Found::rows("dy_dt", &y.first_or_zero(0)?, run.rate_tolerance())?])
 }
 
 fn divergence(run: &Run<'_>) -> Result<Vec<Found>> {
     ensure!(run.shape().len() == run.x.rank(), "the output is no image");
-    let (trace, norm) = jacobian(&*run.exact.detached, &run.x, &run.t, &run.condition)?;
+    let (trace, norm) = jacobian(&run.exact, &run.x, &run.t, &run.condition)?;
     // A trace is a sum of as many terms as the norm has, and may cancel.
     let found = |array: &str, values: &[f64]| {
         Found::scaled(array, values.to_vec(), norm.clone(), run.tolerance())
@@ -316,23 +317,22 @@ fn divergence(run: &Run<'_>) -> Result<Vec<Found>> {
 }
 
 fn of_parameters(run: &Run<'_>) -> Result<Vec<Found>> {
-    let live = run.task.live(&run.exact.parameters)?;
-    let y = run.forward(&*live, &run.x, &run.t, &run.condition)?;
+    let y = run.exact.live(&run.x, &run.t, &run.condition)?;
     let (target, recorded) = (run.tensor("target")?, run.values("grad_norm"));
-    gradients(run.task, &run.exact.parameters, &y, &target, &recorded)
+    gradients(run.task, run.exact.parameters(), &y, &target, &recorded)
 }
 
 /// Probabilities of classes, and the gradient of the logarithm of one a row.
 fn classes(run: &Run<'_>) -> Result<Vec<Found>> {
-    let (net, unlabelled) = (&*run.exact.detached, Condition::default());
-    let logits = run.forward(net, &run.x, &run.t, &unlabelled)?;
+    let unlabelled = Condition::default();
+    let logits = run.forward(&run.t, &unlabelled)?;
     let log_p = logits.broadcast_sub(&logits.log_sum_exp(D::Minus1)?.unsqueeze(1)?)?;
     let classes = Condition::labels(run.tensor("class_labels")?);
     let (rows, n) = log_p.dims2()?;
     let asked = classes.one_hot(rows, n, &log_p)?.context("no labels")?;
     let loss = ((&log_p * &asked)?.sum_all()? * (-1.0 / rows as f64))?;
     // d log p_k / d logits = e_k - p
-    let g = vjp(net, &run.x, &run.t, &unlabelled, &(&asked - log_p.exp()?)?)?;
+    let g = run.exact.vjp(&run.x, &run.t, &unlabelled, &(&asked - log_p.exp()?)?)?;
     Ok(vec![
         Found::rows("log_prob", &log_p, run.tolerance())?,
         Found::rows("dlogp_dx", &g.x, run.tolerance())?,
@@ -350,8 +350,8 @@ fn scores(run: &Run<'_>) -> Result<Vec<Found>> {
     let times = run.values("score_t");
     let score = |array: &str, sde: &dyn Sde, label: &dyn Fn(f64) -> f64, scaled: bool| {
         let backend = Backend::cpu_f64();
-        let t = backend.tensor(times.iter().map(|t| label(*t)).collect(), &[times.len()])?;
-        let y = run.forward(&*run.exact.detached, &run.x, &t, &run.condition)?;
+        let labels: Vec<f64> = times.iter().map(|t| label(*t)).collect();
+        let y = run.forward(&labels, &run.condition)?;
         let factor = |t: &f64| if scaled { -1.0 / Level::at(sde, *t).sigma } else { 1.0 };
         let mut column = vec![1; y.rank()];
         column[0] = times.len();
@@ -379,8 +379,7 @@ fn noise_levels(run: &Run<'_>) -> Result<Vec<Found>> {
         Found::entries("sigma_min_max_f32", wrapper.single_range()?.to_vec(), SINGLE),
     ];
     if run.has("u_float64") || run.has("sigma_index") || run.has("sigma_rounded") {
-        let levels = flat(&run.t)?;
-        let nearest = levels.iter().map(|s| wrapper.nearest(*s)).collect::<Result<Vec<_>>>()?;
+        let nearest = run.t.iter().map(|s| wrapper.nearest(*s)).collect::<Result<Vec<_>>>()?;
         let places = nearest.iter().map(|n| n.0 as f64).collect();
         found.push(Found::entries("u_float64", wrapper.table()?, EXACT));
         found.push(Found::entries("sigma_index", places, EXACT));

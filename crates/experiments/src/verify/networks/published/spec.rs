@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use score_nets::checkpoint;
-use score_nets::{Architecture, Backend, Network, Parameters};
+use score_nets::{Architecture, Backend, Model, Parameters, ScoreModel};
 use serde_json::{Map, Value, json};
 
 use super::found::flat;
+use super::function::Function;
 use super::wrapper::Wrapper;
 use crate::verify::json;
 
@@ -33,26 +34,20 @@ pub(super) struct Task {
     pub(super) config: Option<Value>,
 }
 
-/// A function with its parameters.
-pub(super) struct Function {
-    pub(super) parameters: Parameters,
-    /// Nothing leads back to the parameters.
-    pub(super) detached: Box<dyn Network>,
-}
-
 impl Task {
     /// The function in a precision, with arguments of its constructor changed.
     pub(super) fn function(&self, backend: &Backend, changed: &Value) -> Result<Function> {
         let architecture = self.changed(changed)?;
+        if let Some(wrapper) = &self.wrapper {
+            let config = wrapper.around(architecture);
+            let model = ScoreModel::from_tensors(config, &self.tensors, backend, &self.weights)?;
+            return Ok(Function::Denoiser(Box::new(model)));
+        }
         let build = |vb| architecture.build(vb).map(|net| net.buffers());
         let parameters = Parameters::from_tensors(&self.tensors, &self.weights, backend, build)?;
-        let detached = self.wrapped(architecture.build(parameters.detached())?);
-        Ok(Function { parameters, detached })
-    }
-
-    /// The function whose results lead back to the parameters.
-    pub(super) fn live(&self, parameters: &Parameters) -> Result<Box<dyn Network>> {
-        Ok(self.wrapped(self.changed(&json!({}))?.build(parameters.live())?))
+        let live = architecture.build(parameters.live())?;
+        let detached = architecture.build(parameters.detached())?;
+        Ok(Function::Bare { parameters, live, detached })
     }
 
     fn changed(&self, changed: &Value) -> Result<Architecture> {
@@ -61,13 +56,6 @@ impl Task {
             args.extend(changed.clone());
         }
         serde_json::from_value(value).context("the architecture")
-    }
-
-    fn wrapped(&self, net: Box<dyn Network>) -> Box<dyn Network> {
-        match &self.wrapper {
-            None => net,
-            Some(wrapper) => Box::new(wrapper.around(net)),
-        }
     }
 
     /// Whether noise levels enter through Fourier features.

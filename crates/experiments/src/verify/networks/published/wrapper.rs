@@ -1,12 +1,11 @@
 //! The wrappers of Karras et al. by their names: a preconditioning each, and a range of noise levels.
 
 use anyhow::{Result, bail};
-use score_nets::Network;
+use score_nets::{Architecture, ModelConfig};
 use sde_core::schedule::iddpm_sigmas;
 use sde_core::{Edm, Label, NoiseTable, Parametrisation, Preconditioning, Sde, Vp};
 use serde_json::Value;
 
-use crate::denoiser::Denoiser;
 use crate::verify::json;
 
 /// The four functions of a wrapper.
@@ -121,9 +120,15 @@ impl Wrapper {
         Ok((table.ratios().len() - 1 - rising, table.ratios()[rising]))
     }
 
-    /// A network in this wrapper: `D(x; sigma)`.
-    pub(super) fn around(&self, net: Box<dyn Network>) -> Denoiser {
-        let (preconditioning, output) = (self.preconditioning.clone(), self.output);
-        Denoiser { net, sde: std::sync::Arc::new(Edm::default()), preconditioning, output }
+    /// A network in this wrapper, as a model of the score at times that are noise levels.
+    pub(super) fn around(&self, network: Architecture) -> ModelConfig {
+        ModelConfig {
+            network: Some(network),
+            output: self.output,
+            preconditioning: self.preconditioning.clone(),
+            sde: Edm::default().name(),
+            sigma_data: None,
+            identity: None,
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Where the time went.
 
-use super::{Figure, weight_name};
+use super::weight_name;
+use crate::ode_sde_gap::report::data::ReportData;
+use crate::report::Figure;
 use crate::report::axes::{Axis, Panel};
 use crate::report::colormap::{GREY, INK};
-use crate::report::data::ReportData;
 use crate::report::svg::{Anchor, Svg, Text};
 
 const PARTS: [(&str, &str); 3] =

@@ -2,9 +2,9 @@
 
 use super::data::ReportData;
 use super::figures::weight_name;
-use super::html::{Html, html};
 use crate::ode_sde_gap::official::{self, Official};
 use crate::ode_sde_gap::results::{Failed, Row};
+use crate::report::html::{Html, html};
 
 /// A figure of a row.
 type Pick<T> = fn(&T) -> f64;

@@ -3,11 +3,12 @@
 use anyhow::Result;
 use ndarray::{Array3, Axis as Dim};
 
-use super::{Figure, columns, weight_name};
+use super::weight_name;
+use crate::ode_sde_gap::report::data::ReportData;
 use crate::report::axes::{Axis, Panel, Scale, short};
 use crate::report::colormap::Map;
-use crate::report::data::ReportData;
 use crate::report::svg::Svg;
+use crate::report::{Figure, columns};
 
 pub(super) fn figure(data: &ReportData, dataset: &str) -> Result<Option<Figure>> {
     let rows = data.results.rows_of(dataset);

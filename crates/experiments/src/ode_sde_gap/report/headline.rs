@@ -1,8 +1,8 @@
 //! What the numbers say, in words: nothing here is known before the run.
 
 use super::figures::weight_name;
-use super::html::{Html, html};
 use crate::ode_sde_gap::results::{Results, Row};
+use crate::report::html::{Html, html};
 
 /// How a figure changed between two networks, given the noise it is measured with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

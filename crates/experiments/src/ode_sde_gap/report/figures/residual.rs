@@ -1,11 +1,12 @@
 //! The residual against the distances, and against the denoising loss.
 
-use super::{Figure, columns, weight_name};
+use super::weight_name;
+use crate::ode_sde_gap::report::data::ReportData;
 use crate::ode_sde_gap::results::Row;
 use crate::report::axes::{Axis, Panel, marker};
 use crate::report::colormap::{GREY, INK, SETS};
-use crate::report::data::ReportData;
 use crate::report::svg::{Svg, Text};
+use crate::report::{Figure, columns};
 
 type Pick = fn(&Row) -> f64;
 

@@ -3,12 +3,13 @@
 use anyhow::Result;
 use ndarray::Array2;
 
-use super::{Figure, columns, weight_name};
+use super::weight_name;
+use crate::ode_sde_gap::report::data::ReportData;
 use crate::report::axes::short;
 use crate::report::colormap::{GREY, INK, Map};
-use crate::report::data::ReportData;
 use crate::report::raster::{bar_png, heat_png};
 use crate::report::svg::{Anchor, Svg, Text};
+use crate::report::{Figure, columns};
 
 pub(super) fn figure(data: &ReportData, dataset: &str) -> Result<Figure> {
     let results = &data.results;

@@ -1,10 +1,11 @@
 //! The losses over the course of training.
 
-use super::{Figure, columns, weight_name};
+use super::weight_name;
+use crate::ode_sde_gap::report::data::{Loss, ReportData};
 use crate::report::axes::{Axis, Panel};
 use crate::report::colormap::{INK, weight};
-use crate::report::data::{Loss, ReportData};
 use crate::report::svg::{Svg, Text};
+use crate::report::{Figure, columns};
 
 pub(super) fn figure(data: &ReportData) -> Option<Figure> {
     if data.cells.iter().all(|c| c.losses.len() < 2) {

@@ -1,12 +1,13 @@
 //! The main figure: squared W2 against the weight of the residual.
 
-use super::{Figure, columns, weight_name};
+use super::weight_name;
 use crate::ode_sde_gap::official;
+use crate::ode_sde_gap::report::data::ReportData;
 use crate::ode_sde_gap::results::Row;
 use crate::report::axes::{Axis, Panel, marker};
 use crate::report::colormap::{GREY, INK, OS, OT, ST};
-use crate::report::data::ReportData;
 use crate::report::svg::{Anchor, Svg, Text};
+use crate::report::{Figure, columns};
 
 type Pick<T> = fn(&T) -> f64;
 
