@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sde_core::{
     Discrete, Edm, InputScale, Label, NoiseTable, Parametrisation, Preconditioning, Sde, SubVp, Ve,
-    Vp, schedule::zero_terminal_snr,
+    Vp,
 };
 
 use super::{Conventions, NoiseLevel, Prediction, Process};
@@ -53,12 +53,13 @@ impl Conventions {
         }
         Ok(match (&self.process, self.level) {
             (Some(Process::Edm(precond)), _) => Some(wrapper(*precond)?),
-            (Some(Process::Ddpm { betas, steps, zero_terminal_snr: zero }), NoiseLevel::Step) => {
-                let betas = betas.values(*steps);
-                let betas = if *zero { zero_terminal_snr(&betas) } else { betas };
-                let sde = Arc::new(Discrete::new(&betas)?);
+            (Some(Process::Ddpm { betas, zero_terminal_snr }), NoiseLevel::Step) => {
+                let mut sde = Discrete::of(betas.clone())?;
+                if *zero_terminal_snr {
+                    sde = sde.zero_terminal_snr()?;
+                }
                 let label = Label::Time { scale: 1.0, offset: -1.0 };
-                with(sde, label).map(|around| Around { offset: 1.0, ..around })
+                with(Arc::new(sde), label).map(|around| Around { offset: 1.0, ..around })
             }
             (Some(Process::Vp { beta_min, beta_max }), NoiseLevel::Time { scale }) => {
                 with(Arc::new(Vp::new(*beta_min, *beta_max)?), time(scale))

@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::{Architecture, Backend, Error, Parameters, Result};
 
 pub use around::Around;
-pub use conventions::{Betas, Conventions, NoiseLevel, Prediction, Process};
+pub use conventions::{Conventions, NoiseLevel, Prediction, Process};
 pub use read::Weights;
 
 /// What a checkpoint holds.

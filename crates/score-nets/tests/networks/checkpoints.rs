@@ -83,10 +83,8 @@ fn a_folder_of_diffusers_says_everything() {
     close(&opened.tensors, &tensors, 1e-3);
     assert_eq!(opened.conventions.prediction, Prediction::Velocity);
     assert_eq!(opened.conventions.level, NoiseLevel::Step);
-    let Some(Process::Ddpm { betas, steps, .. }) = &opened.conventions.process else {
-        panic!("no betas")
-    };
-    let betas = betas.values(*steps);
+    let Some(Process::Ddpm { betas, .. }) = &opened.conventions.process else { panic!("no betas") };
+    let betas = betas.values().expect("fit");
     assert_eq!((betas.len(), betas[0], betas[999]), (1000, 1e-4, 0.02));
     opened.parameters(&Backend::cpu()).expect("fits");
     // One that is missing, one too many, one of another shape: one line.
