@@ -26,6 +26,10 @@ pub struct ModelConfig {
     /// Standard deviation of a coordinate of the data, where it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sigma_data: Option<f64>,
+    /// Features of the learned log-variance that it is trained with
+    /// ([`ScoreModel::with_log_variance`](super::ScoreModel::with_log_variance)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_variance: Option<usize>,
     /// What the model is trained for, in whatever words let its maker know it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
@@ -40,6 +44,7 @@ impl ModelConfig {
             preconditioning: Preconditioning::edm(sigma_data),
             sde: sde.into(),
             sigma_data: Some(sigma_data),
+            log_variance: None,
             identity: None,
         }
     }

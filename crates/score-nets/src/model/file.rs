@@ -51,6 +51,7 @@ impl ScoreModel {
         };
         if path.is_file() && io::kind(path).is_some() {
             let (config, tensors) = io::read_weights::<ModelConfig>(path)?;
+            let (config, tensors) = config.for_sampling(tensors);
             return <Self as Model>::from_tensors(config, &tensors, &own(&tensors), path);
         }
         let opened = checkpoint::open(path)?;
@@ -73,6 +74,7 @@ impl ScoreModel {
             preconditioning: around.preconditioning.clone(),
             sde: around.sde.name(),
             sigma_data: None,
+            log_variance: None,
             identity: None,
         };
         let build = config.builder()?;
@@ -85,8 +87,9 @@ impl ScoreModel {
     /// [`Error::File`] when the file cannot be written; [`Error::Setting`] for a preconditioning without a name.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.config.check_text()?;
-        let tensors: Vec<_> = self.parameters.state().into_iter().collect();
-        io::write(path.as_ref(), &tensors, &io::Header::of_net(&self.config))
+        let (config, tensors) = self.config.clone().for_sampling(self.parameters.state());
+        let tensors: Vec<_> = tensors.into_iter().collect();
+        io::write(path.as_ref(), &tensors, &io::Header::of_net(&config))
     }
 
     /// A model like this one with the values in a file: the way to open one whose network or process is one's own.
@@ -96,14 +99,28 @@ impl ScoreModel {
     pub fn open_like(&self, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let (config, tensors) = io::read_weights::<ModelConfig>(path)?;
+        let (config, tensors) = config.for_sampling(tensors);
+        let own = ModelConfig { log_variance: None, ..self.config.clone() };
         let plain = |config: &ModelConfig| ModelConfig { identity: None, ..config.clone() };
-        if plain(&config) != plain(&self.config) {
+        if plain(&config) != plain(&own) {
             return Err(Error::file(
                 path,
                 "holds a model of another network, output, input or process",
             ));
         }
-        self.with_values(&tensors, path)
+        self.of_values(own, &tensors, path)
+    }
+
+    /// A model built by the same code with the values of tensors.
+    fn of_values(
+        &self,
+        config: ModelConfig,
+        tensors: &BTreeMap<String, Tensor>,
+        path: &Path,
+    ) -> Result<Self> {
+        let (backend, ask) = (self.parameters.backend(), |vb| config.ask(&self.build, vb));
+        let parameters = Parameters::from_tensors(tensors, path, backend, ask)?;
+        Self::around(config, self.build.clone(), self.sde.clone(), parameters)
     }
 }
 
@@ -130,14 +147,12 @@ impl Model for ScoreModel {
     ) -> Result<Self> {
         let (build, sde) = (config.builder()?, config.process()?);
         let parameters =
-            Parameters::from_tensors(tensors, path, backend, |vb| Ok(build(vb)?.buffers()))?;
+            Parameters::from_tensors(tensors, path, backend, |vb| config.ask(&build, vb))?;
         Self::around(config, build, sde, parameters)
     }
 
     fn with_values(&self, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<Self> {
-        let build = |vb| Ok((self.build)(vb)?.buffers());
-        let parameters = Parameters::from_tensors(tensors, path, self.parameters.backend(), build)?;
-        Self::around(self.config.clone(), self.build.clone(), self.sde.clone(), parameters)
+        self.of_values(self.config.clone(), tensors, path)
     }
 
     fn duplicate(&self) -> Result<Self> {

@@ -30,6 +30,7 @@ pub use ema::{
     reconstruction,
 };
 pub use importance::{VarianceFactor, importance_integral, variance_factor};
+pub(crate) use log_variance::LogVarianceHead;
 pub use log_variance::{LogVariance, log_variance};
 pub use objective::{Model, Objective, as_share};
 pub use optimiser::Optimiser;
