@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use candle_core::{DType, Device, Tensor};
-use sde_core::Sde;
+use sde_core::{Key, Sde};
 
 use super::{Build, ModelConfig, ScoreModel};
 use crate::{
-    Backend, Error, Model, Network, Parameters, Result,
+    Backend, DataSource, Error, Model, Network, Parameters, Result,
     checkpoint::{self, Around, Opened},
     io,
+    train::{enough_rows, sigma_data},
 };
 
 impl ModelConfig {
@@ -73,7 +74,7 @@ impl ScoreModel {
             output: around.output,
             preconditioning: around.preconditioning.clone(),
             sde: around.sde.name(),
-            sigma_data: None,
+            sigma_data: ModelConfig::said(around.output),
             log_variance: None,
             identity: None,
         };
@@ -100,8 +101,13 @@ impl ScoreModel {
         let path = path.as_ref();
         let (config, tensors) = io::read_weights::<ModelConfig>(path)?;
         let (config, tensors) = config.for_sampling(tensors);
-        let own = ModelConfig { log_variance: None, ..self.config.clone() };
-        let plain = |config: &ModelConfig| ModelConfig { identity: None, ..config.clone() };
+        let noted = config.sigma_data.or(self.config.sigma_data);
+        let own = ModelConfig { log_variance: None, sigma_data: noted, ..self.config.clone() };
+        let plain = |config: &ModelConfig| ModelConfig {
+            identity: None,
+            sigma_data: noted,
+            ..config.clone()
+        };
         if plain(&config) != plain(&own) {
             return Err(Error::file(
                 path,
@@ -157,6 +163,20 @@ impl Model for ScoreModel {
 
     fn duplicate(&self) -> Result<Self> {
         self.copy_to(self.parameters.backend())
+    }
+
+    /// Measures `sigma_data` where it was not said.
+    fn note_data(&mut self, source: &dyn DataSource, key: Key) -> Result<()> {
+        if self.config.sigma_data.is_some() {
+            return Ok(());
+        }
+        match sigma_data(source, key, enough_rows(source.dim())) {
+            Ok(measured) => self.config.sigma_data = Some(measured.value),
+            // Data that do not vary have none.
+            Err(Error::Setting { .. }) => {}
+            Err(other) => return Err(other),
+        }
+        Ok(())
     }
 
     fn is_without_gradient(&self, name: &str) -> bool {

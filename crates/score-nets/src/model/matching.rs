@@ -262,6 +262,10 @@ impl Objective<ScoreModel> for Denoising {
         self.batch as u64
     }
 
+    fn data(&self) -> Option<&dyn DataSource> {
+        Some(&*self.source)
+    }
+
     fn loss_and_grad(
         &self,
         model: &ScoreModel,

@@ -96,7 +96,7 @@ impl ScoreModel {
             output,
             preconditioning,
             sde: sde.name(),
-            sigma_data: None,
+            sigma_data: ModelConfig::said(output),
             log_variance: None,
             identity: None,
         };

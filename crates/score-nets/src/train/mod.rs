@@ -36,6 +36,7 @@ pub use objective::{Model, Objective, as_share};
 pub use optimiser::Optimiser;
 pub use reduction::Reduction;
 pub use schedule::{Phase, Schedule};
+pub(crate) use sigma_data::enough_rows;
 pub use sigma_data::{SigmaData, sigma_data};
 pub use soap::SoapConfig;
 pub use tails::Tails;
