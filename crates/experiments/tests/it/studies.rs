@@ -216,6 +216,14 @@ fn unusable_studies_are_refused_in_one_line() {
         (vec!["run", "solvers", "--set", "noise.eta=-1"], vec!["noise.eta = -1"]),
         (vec!["run", "eta-sweep", "--set", "target=swirl"], vec!["swirl", "bimodal"]),
         (vec!["run", "eta-sweep", "--set", "method=dopri5"], vec!["dopri5", "ODEs only"]),
+        (
+            vec!["run", "eta-sweep", "--set", "method=edm-churn:curn=1"],
+            vec!["method", "edm-churn", "`curn`", "churn, lowest, highest, noise-scale"],
+        ),
+        (
+            vec!["run", "eta-sweep", "--set", "method=edm-churn:churn=-1"],
+            vec!["method", "edm-churn: churn = -1"],
+        ),
         (vec!["run", "eta-sweep", "--models", "nowhere"], vec!["nowhere"]),
         (vec!["run", "sde-vs-ode", "--set", "n=0"], vec!["n = 0"]),
         (vec!["run", "sde-vs-ode", "--set", "line=blob"], vec!["blob"]),
