@@ -52,7 +52,7 @@ impl Conventions {
             return Ok(None);
         }
         Ok(match (&self.process, self.level) {
-            (Some(Process::Edm(precond)), _) => Some(wrapper(*precond)?),
+            (Some(Process::Edm(precond)), _) => Some(wrapper(*precond, self.levels.as_ref())?),
             (Some(Process::Ddpm { betas, zero_terminal_snr }), NoiseLevel::Step) => {
                 let mut sde = Discrete::of(betas.clone())?;
                 if *zero_terminal_snr {
@@ -76,7 +76,7 @@ impl Conventions {
     }
 }
 
-fn wrapper(precond: EdmPrecond) -> Result<Around> {
+fn wrapper(precond: EdmPrecond, levels: Option<&NoiseTable>) -> Result<Around> {
     let (preconditioning, output) = match precond {
         EdmPrecond::Edm { sigma_data } => {
             (Preconditioning::edm(sigma_data), Parametrisation::F { sigma_data })
@@ -89,7 +89,11 @@ fn wrapper(precond: EdmPrecond) -> Result<Around> {
         }
         EdmPrecond::Ve => ("ve".parse()?, Parametrisation::SigmaScore),
         EdmPrecond::Iddpm { c_1, c_2, m } => {
-            (Preconditioning::table(NoiseTable::iddpm(m, c_1, c_2)?, -1.0), Parametrisation::Eps)
+            let levels = match levels {
+                Some(levels) => levels.clone(),
+                None => NoiseTable::iddpm(m, c_1, c_2)?,
+            };
+            (Preconditioning::table(levels, -1.0), Parametrisation::Eps)
         }
     };
     Ok(Around { sde: Arc::new(Edm::default()), preconditioning, output, offset: 0.0 })

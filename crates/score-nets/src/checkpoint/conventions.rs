@@ -1,6 +1,6 @@
 //! What the numbers around a network mean.
 
-use sde_core::sde::Betas;
+use sde_core::{NoiseTable, sde::Betas};
 use serde_json::Value;
 
 use crate::{Architecture, Error, Result, unet::EdmPrecond};
@@ -18,6 +18,9 @@ pub struct Conventions {
     pub learned_variance: bool,
     /// The range that the data were mapped to; `None`: the files do not say.
     pub data: Option<(f64, f64)>,
+    /// The noise levels that an iDDPM wrapper has among its tensors, upwards; labels are then by these numbers, rounded
+    /// as they are.
+    pub levels: Option<NoiseTable>,
 }
 
 /// What the level `c` of a network is.
@@ -103,6 +106,7 @@ impl Conventions {
             process,
             learned_variance: false,
             data: None,
+            levels: None,
         };
         match architecture {
             Architecture::Diffusers(c) if c.time_embedding_type == "fourier" => {
@@ -150,7 +154,8 @@ impl Conventions {
         let score = exploding || c.scale_by_sigma;
         let prediction = if score { Prediction::Score } else { Prediction::Epsilon };
         let low = if c.centered { -1.0 } else { 0.0 };
-        Self { level, prediction, process, learned_variance: false, data: Some((low, 1.0)) }
+        let data = Some((low, 1.0));
+        Self { level, prediction, process, learned_variance: false, data, levels: None }
     }
 
     /// What a `scheduler_config.json` of diffusers adds.
