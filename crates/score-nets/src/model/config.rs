@@ -78,14 +78,6 @@ impl ModelConfig {
         Ok(Self::edm(network, measured.value, sde))
     }
 
-    /// The standard deviation of the data that the output speaks of.
-    pub(super) fn said(output: Parametrisation) -> Option<f64> {
-        match output {
-            Parametrisation::F { sigma_data } => Some(sigma_data),
-            _ => None,
-        }
-    }
-
     /// Checks that a file can hold the configuration: that every part is read back as it is. A process or a network
     /// of one's own is not; [`ScoreModel::open_like`](super::ScoreModel::open_like) reads it then.
     pub(crate) fn check_text(&self) -> Result<()> {

@@ -74,7 +74,7 @@ impl ScoreModel {
             output: around.output,
             preconditioning: around.preconditioning.clone(),
             sde: around.sde.name(),
-            sigma_data: ModelConfig::said(around.output),
+            sigma_data: around.output.sigma_data(),
             log_variance: None,
             identity: None,
         };

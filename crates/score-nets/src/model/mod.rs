@@ -96,7 +96,7 @@ impl ScoreModel {
             output,
             preconditioning,
             sde: sde.name(),
-            sigma_data: ModelConfig::said(output),
+            sigma_data: output.sigma_data(),
             log_variance: None,
             identity: None,
         };
