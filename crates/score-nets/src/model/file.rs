@@ -82,10 +82,12 @@ impl ScoreModel {
         Self::around(config, build, around.sde.clone(), opened.parameters(backend)?)
     }
 
-    /// Writes weights and configuration to a safetensors file, through a temporary name.
+    /// Writes weights and configuration to a safetensors file, through a temporary name. [`ScoreModel::open`] opens it,
+    /// unless network or process are one's own: then [`ScoreModel::open_like`].
     ///
     /// # Errors
-    /// [`Error::File`] when the file cannot be written; [`Error::Setting`] for a preconditioning without a name.
+    /// [`Error::File`] when the file cannot be written; [`Error::Setting`] for a preconditioning whose constants are
+    /// not finite.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.config.check_text()?;
         let (config, tensors) = self.config.clone().for_sampling(self.parameters.state());
