@@ -8,6 +8,7 @@ use ndarray::Array2;
 use score_nets::{Backend, Kernels, ScoreNet};
 use sde_core::Sde;
 use sde_core::analytic::{AnalyticScore, DataSet, GaussianMixture};
+use sde_core::sde::brief;
 use serde::Deserialize;
 
 /// What `--model` names.
@@ -107,7 +108,12 @@ impl Model {
             (Self::Network(net), None) => Ok(sde_core::sde::parse(&net.sde().name())?),
             (Self::Network(net), Some(sde)) => {
                 let (own, asked) = (net.sde().name(), sde.name());
-                ensure!(own == asked, "the network was trained for the sde {own}, not for {asked}");
+                ensure!(
+                    own == asked,
+                    "the network was trained for the sde {}, not for {}",
+                    brief(&own),
+                    brief(&asked)
+                );
                 Ok(sde)
             }
         }

@@ -18,6 +18,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     studies::experiment::<studies::Encode>(),
     studies::experiment::<studies::Identifiability>(),
     studies::experiment::<studies::Likelihood>(),
+    studies::experiment::<studies::TimeSampling>(),
 ];
 
 /// Names of the presets of the main experiment.

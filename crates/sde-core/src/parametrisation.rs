@@ -161,6 +161,14 @@ impl Parametrisation {
     pub const NAMES: [&str; 8] =
         ["eps", "x0", "v", "score", "sigma-score", "edm-f", "velocity", "potential"];
 
+    /// The standard deviation of the data that it speaks of: that of `edm-f`.
+    pub fn sigma_data(self) -> Option<f64> {
+        match self {
+            Self::F { sigma_data } => Some(sigma_data),
+            _ => None,
+        }
+    }
+
     /// What the output is trained to be, as a combination of data and noise.
     pub fn target(&self, level: &Level) -> Target {
         let Level { alpha, sigma, rates } = *level;

@@ -1,12 +1,11 @@
 //! What a network is given: how its input is scaled and which number stands for the noise level.
 
-use std::fmt;
-use std::str::FromStr;
+mod names;
+
 use std::sync::Arc;
 
 use crate::schedule::iddpm_sigmas;
-use crate::sde::parse::known;
-use crate::sde::{positive, softplus};
+use crate::sde::softplus;
 use crate::{Error, Level, Parametrisation, Result, Sde, Short};
 
 /// What the noised point `x` is multiplied by before the network sees it.
@@ -50,11 +49,17 @@ impl InputScale {
 
 /// Noise-to-signal ratios `sigma / alpha` by step, in either order: the levels a network was trained
 /// at.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct NoiseTable {
     ratios: Arc<[f64]>,
     /// How it is constructed, where it has a name.
     name: Option<String>,
+}
+
+impl PartialEq for NoiseTable {
+    fn eq(&self, other: &Self) -> bool {
+        self.ratios == other.ratios
+    }
 }
 
 impl NoiseTable {
@@ -220,11 +225,15 @@ pub struct Coefficients {
 /// | `none` | 1 | `t` | any | own, flow matching |
 /// | `time:scale=999,offset=0` | 1 | `scale t + offset` | `eps` | Song's VP and sub-VP |
 /// | `step` | 1 | `t - 1` | any | diffusers and guided-diffusion under [`crate::Discrete`] |
+/// | `sigma` | 1 | `s` | `score` | Song's VE, where the network takes the logarithm |
 /// | `log-sigma` | `1 / alpha` | `log s` | `score` | Song's VE |
 /// | `edm:sigma-data=0.5` | `1 / sqrt(sigma^2 + alpha^2 sigma_data^2)` | `log(s) / 4` | `edm-f` | EDM, EDM2 |
 /// | `vp:beta0=0.1,beta1=20,scale=999` | `1 / sqrt(sigma^2 + alpha^2)` | `999 t(s)` | `eps` | EDM's VP |
 /// | `ve` | `1 / alpha` | `log(s / 2)` | `sigma-score` | EDM's VE |
 /// | `iddpm:steps=1000,c1=0.001,c2=0.008` | as `vp` | step of the nearest of its levels | `eps` | EDM's iDDPM |
+///
+/// Any other has a name too, `custom:input=INPUT,label=LABEL`: `one`, `signal` or `unit,SIGMA_DATA` and `time,SCALE,OFFSET`,
+/// `log-ratio,SCALE,UNIT`, `ratio`, `vp-time,BETA0,BETA1,SCALE` or `table,OFFSET,RATIO,RATIO,...`.
 ///
 /// # Reference
 /// Karras et al. 2022, arXiv 2206.00364, table 1; Song et al. 2021, arXiv 2011.13456.
@@ -245,8 +254,9 @@ pub struct Preconditioning {
 }
 
 impl Preconditioning {
-    /// The names [`Preconditioning::from_str`] knows.
-    pub const NAMES: [&str; 8] = ["none", "time", "step", "log-sigma", "edm", "vp", "ve", "iddpm"];
+    /// The names that [`str::parse`] knows, beside `custom`.
+    pub const NAMES: [&str; 9] =
+        ["none", "time", "step", "sigma", "log-sigma", "edm", "vp", "ve", "iddpm"];
 
     /// The input as it is and the time as it is.
     pub fn none() -> Self {
@@ -278,100 +288,6 @@ impl Preconditioning {
             c_skip: denoised.x,
             c_out: denoised.p,
         }
-    }
-}
-
-impl fmt::Display for Preconditioning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.input, &self.label) {
-            (InputScale::One, Label::Time { scale, offset }) => match (scale, offset) {
-                (1.0, 0.0) => f.write_str("none"),
-                (1.0, -1.0) => f.write_str("step"),
-                _ => write!(f, "time:scale={},offset={}", Short(*scale), Short(*offset)),
-            },
-            (InputScale::Signal, Label::LogRatio { scale: 1.0, unit: 1.0 }) => {
-                f.write_str("log-sigma")
-            }
-            (InputScale::Signal, Label::LogRatio { scale: 1.0, unit: 2.0 }) => f.write_str("ve"),
-            (InputScale::Unit { sigma_data }, Label::LogRatio { scale: 0.25, unit: 1.0 }) => {
-                write!(f, "edm:sigma-data={}", Short(*sigma_data))
-            }
-            (InputScale::Unit { sigma_data: 1.0 }, Label::VpTime { beta0, beta1, scale }) => {
-                let (b0, b1, scale) = (Short(*beta0), Short(*beta1), Short(*scale));
-                write!(f, "vp:beta0={b0},beta1={b1},scale={scale}")
-            }
-            (
-                InputScale::Unit { sigma_data: 1.0 },
-                Label::Step { table: NoiseTable { name: Some(name), .. }, offset: -1.0 },
-            ) => f.write_str(name),
-            (input, Label::Step { table, .. }) => {
-                write!(f, "{input:?} with a table of {} noise levels", table.ratios.len())
-            }
-            (input, label) => write!(f, "{input:?} with {label:?}"),
-        }
-    }
-}
-
-impl FromStr for Preconditioning {
-    type Err = Error;
-
-    /// A name of the table above, with its constants.
-    fn from_str(text: &str) -> Result<Self> {
-        let (name, rest) = text.split_once(':').unwrap_or((text, ""));
-        let unit = InputScale::Unit { sigma_data: 1.0 };
-        let plain = match name.trim() {
-            "none" => Self::none(),
-            "step" => Self { label: Label::Time { scale: 1.0, offset: -1.0 }, ..Self::none() },
-            "log-sigma" => {
-                let label = Label::LogRatio { scale: 1.0, unit: 1.0 };
-                Self { input: InputScale::Signal, label }
-            }
-            "ve" => {
-                let label = Label::LogRatio { scale: 1.0, unit: 2.0 };
-                Self { input: InputScale::Signal, label }
-            }
-            "time" => {
-                let [scale, offset] = known(rest, [("scale", 999.0), ("offset", 0.0)])?;
-                return Ok(Self {
-                    label: Label::Time { scale: positive("scale", scale)?, offset },
-                    ..Self::none()
-                });
-            }
-            "edm" => {
-                let [sigma_data] = known(rest, [("sigma-data", 0.5)])?;
-                return Ok(Self::edm(positive("sigma-data", sigma_data)?));
-            }
-            "vp" => {
-                let defaults = [("beta0", 0.1), ("beta1", 20.0), ("scale", 999.0)];
-                let [beta0, beta1, scale] = known(rest, defaults)?;
-                let label = Label::VpTime {
-                    beta0: positive("beta0", beta0)?,
-                    beta1: positive("beta1", beta1)?,
-                    scale: positive("scale", scale)?,
-                };
-                return Ok(Self { input: unit, label });
-            }
-            "iddpm" => {
-                let defaults = [("steps", 1000.0), ("c1", 0.001), ("c2", 0.008)];
-                let [steps, c1, c2] = known(rest, defaults)?;
-                let (c1, c2) = (positive("c1", c1)?, positive("c2", c2)?);
-                if !(2.0..=1e6).contains(&steps) || steps.fract() != 0.0 {
-                    let reason = "must be a whole number from 2 to 1000000".into();
-                    let value = steps.to_string();
-                    return Err(Error::Parameter { name: "steps".into(), value, reason });
-                }
-                return Ok(Self::table(NoiseTable::iddpm(steps as usize, c1, c2)?, -1.0));
-            }
-            other => {
-                return Err(Error::Unknown {
-                    what: "preconditioning",
-                    name: other.into(),
-                    expected: Self::NAMES.iter().map(|n| (*n).into()).collect(),
-                });
-            }
-        };
-        let [] = known(rest, [])?;
-        Ok(plain)
     }
 }
 

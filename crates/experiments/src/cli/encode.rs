@@ -175,7 +175,7 @@ impl Common {
             rows.nrows(),
             self.out.display(),
             method.name(),
-            sde.name(),
+            sde_core::sde::brief(&sde.name()),
             summary.nfe
         );
         output.emit(&report, &text)

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{Array2, s};
 use score_nets::Backend;
 use sde_core::counts::in_time;
-use sde_core::sde::check_time;
+use sde_core::sde::{brief, check_time};
 use sde_core::{Key, Score, Sde, State, TimeGrid, Tolerance};
 use serde_json::json;
 use solvers::{Control, End, Method, Sampler, SolveError, Summary, Tuned, sample_from};
@@ -165,7 +165,7 @@ pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
         "{n} samples in {}: {} on {} with eta = {}, {} evaluations a particle at most, {seconds:.2} s",
         args.out.display(),
         sampler.method.name(),
-        sde.name(),
+        brief(&sde.name()),
         sampler.eta,
         summary.nfe
     );

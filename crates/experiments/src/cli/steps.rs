@@ -1,7 +1,7 @@
 //! Options for the steps of a solve upward in time, or down again.
 
 use anyhow::{Context, Result, ensure};
-use sde_core::sde::check_time;
+use sde_core::sde::{brief, check_time};
 use sde_core::{Sde, TimeGrid, Tolerance};
 use solvers::Control;
 
@@ -43,7 +43,7 @@ impl StepOptions {
         ensure!(
             t_end < horizon,
             "--t-end {t_end} is the horizon of {}: nothing is left",
-            sde.name()
+            brief(&sde.name())
         );
         Ok(t_end)
     }

@@ -1,9 +1,10 @@
 //! What the values of a configuration may be: all of it is known before anything is computed.
 
 use anyhow::{Context as _, Result, ensure};
+use ndarray::Array2;
 use score_nets::{Error, TimeEmbedding, TrainConfig};
 use sde_core::{Key, Sde, analytic::DataSet};
-use solvers::{End, Method};
+use solvers::{Control, End, Method, Scheme, Tuned};
 
 use super::cell::Cell;
 use super::config::{Collocation, Config};
@@ -124,10 +125,16 @@ fn sampling(config: &Config, sde: &dyn Sde) -> Result<()> {
     memory(&[("sampling.steps", s.steps), ("sampling.paths", s.paths)], 500)?;
     time(&[("sampling.steps", s.steps), ("sampling.paths", s.paths)])?;
     below_horizon("sampling.t-end", sde, s.t_end)?;
-    config.times()?;
-    Method::parse(&s.ode_method).context("sampling.ode-method")?;
-    let method = Method::parse(&s.sde_method).context("sampling.sde-method")?;
-    ensure!(method.stochastic(), "sampling.sde-method = {:?}: solves ODEs only", s.sde_method);
+    let times = config.times()?;
+    let method = |key: &'static str, name: &str| -> Result<Method> {
+        let method = Tuned::parse(name).context(key)?;
+        let control = Control::Grid(times.clone());
+        Scheme::<Array2<f64>>::control(&method, sde, control).context(key)?;
+        Ok(method.method())
+    };
+    method("sampling.ode-method", &s.ode_method)?;
+    let sde_method = method("sampling.sde-method", &s.sde_method)?;
+    ensure!(sde_method.stochastic(), "sampling.sde-method = {:?}: solves ODEs only", s.sde_method);
     End::parse(&s.end).context("sampling.end")?;
     Ok(())
 }

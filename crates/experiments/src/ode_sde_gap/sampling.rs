@@ -11,8 +11,7 @@ use score_nets::{Backend, ScoreNet};
 use sde_core::{Key, Lattice, Reverse, State as _};
 use serde::{Deserialize, Serialize};
 use solvers::{
-    Control, End, Fresh, Grid, Method, QuietEnd, Sampler, SolveError, Trajectory, sample_from,
-    solve,
+    Control, End, Fresh, Grid, QuietEnd, Sampler, SolveError, Trajectory, Tuned, sample_from, solve,
 };
 
 use super::config::{Config, Starts};
@@ -140,9 +139,9 @@ impl Job<'_> {
         Ok(if self.who == Who::Ode && end == End::NoNoise { End::Plain } else { end })
     }
 
-    fn method(&self) -> Result<Method> {
+    fn method(&self) -> Result<Tuned> {
         let s = &self.config.sampling;
-        Ok(Method::parse(if self.who == Who::Ode { &s.ode_method } else { &s.sde_method })?)
+        Ok(Tuned::parse(if self.who == Who::Ode { &s.ode_method } else { &s.sde_method })?)
     }
 
     fn particles(&self) -> u64 {
@@ -249,7 +248,8 @@ impl Job<'_> {
     pub(super) fn paths(&self, starts: &Tensor) -> Result<(Vec<f64>, Array3<f64>)> {
         let times = self.config.times()?;
         let problem = Reverse::new(self.net.sde(), self.net, self.eta())?;
-        let stepper = self.method()?.stepper::<Tensor, Reverse<'_, Tensor>>();
+        let method = self.method()?;
+        let stepper = method.stepper::<Tensor, Reverse<'_, Tensor>>(Some(&times));
         let mut grid = Grid::new(times.clone())?;
         let fresh = Fresh::new(self.key, 0);
         let quiet = QuietEnd::new(&fresh, times[times.len() - 1]);

@@ -13,6 +13,7 @@ mod sampling;
 mod sde_vs_ode;
 mod solvers;
 mod target;
+mod time_sampling;
 mod train;
 mod yardstick;
 
@@ -27,6 +28,7 @@ pub(crate) use eta_sweep::EtaSweep;
 pub(crate) use identifiability::Identifiability;
 pub(crate) use likelihood::Likelihood;
 pub(crate) use sde_vs_ode::SdeVsOde;
+pub(crate) use time_sampling::TimeSampling;
 
 use crate::report::sheet::Sheet;
 use crate::runs::Experiment;

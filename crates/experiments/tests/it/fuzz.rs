@@ -262,6 +262,18 @@ const TINY: &[(&str, &[&str])] = &[
         &["points=5", "steps=4", "training.hidden=[4]", "training.steps=2", "training.batch=8"],
     ),
     ("likelihood", &["points=3", "probes=[2]", "etas=[1]", "paths=2", "steps=8", "tolerance=1e-3"]),
+    (
+        "time-sampling",
+        &[
+            "sdes=[\"vp\"]",
+            "rows=3",
+            "seeds=2",
+            "network.width=4",
+            "network.blocks=1",
+            "training.steps=2",
+            "training.batch=4",
+        ],
+    ),
 ];
 
 /// A hundred thousand configurations of one to three changes; those that cost next to nothing are run.

@@ -75,7 +75,7 @@ fn a_limit_on_memory_is_kept_to() {
 #[test]
 fn settings_are_refused_before_any_work() {
     let dir = folder();
-    let cases: [(&str, &str, &[&str]); 33] = [
+    let cases: [(&str, &str, &[&str]); 37] = [
         ("sde-vs-ode", "paths=9223372036854775807", &["paths", "9.2e18"]),
         ("sde-vs-ode", "truth=4611686018427387904", &["truth", "4.6e18"]),
         ("sde-vs-ode", "floors=9223372036854775807", &["floors"]),
@@ -101,6 +101,10 @@ fn settings_are_refused_before_any_work() {
         ("identifiability", "t-end=100", &["t-end", "100"]),
         ("likelihood", "probes=[4611686018427387904]", &["probes", "4.6e18"]),
         ("likelihood", "paths=4611686018427387904", &["paths", "4.6e18"]),
+        ("time-sampling", "rows=4611686018427387904", &["rows", "4.6e18"]),
+        ("time-sampling", "network.width=4611686018427387904", &["network.width", "4.6e18"]),
+        ("time-sampling", "sdes=[\"rectified\"]", &["sdes, t-min: rectified", "log-SNR"]),
+        ("time-sampling", "t-min=0.0", &["t-min", "0.0"]),
         ("ode-sde-gap", "sampling.n=1", &["sampling.n", "1"]),
         ("ode-sde-gap", "network.activation.beta=0", &["network.activation.beta"]),
         ("ode-sde-gap", "network.time.floor=0", &["network.time.floor"]),

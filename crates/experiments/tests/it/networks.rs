@@ -5,8 +5,11 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use ndarray::{ArrayD, IxDyn};
-use score_nets::{Architecture, Backend, Condition, Jet, NetConfig, Network, Parameters, ScoreNet};
-use sde_core::{Key, Score};
+use score_nets::{
+    Architecture, Backend, Condition, Jet, ModelConfig, NetConfig, Network, Parameters, ScoreModel,
+    ScoreNet,
+};
+use sde_core::{Key, Score, State};
 use serde_json::{Value, json};
 
 use crate::support::{experiment, fails, json as report, save, text};
@@ -180,6 +183,97 @@ fn forward_of_a_checkpoint_of_ours() {
         shown["tensors"][0],
         json!({"name": "input.weight", "shape": [80, 3], "trained": true})
     );
+}
+
+/// The published weights of the ODE-SDE-gap study have no header: they are taken for what they are said to be.
+#[test]
+fn weights_without_a_header_where_it_is_said_what_they_are() {
+    let scratch = Scratch::new();
+    let net = ScoreNet::new(NetConfig::published(), Key::root(1), DType::F64, &Device::Cpu);
+    let net = net.expect("a network");
+    net.save(scratch.path("own.safetensors")).expect("a file");
+    let weights: HashMap<String, Tensor> = net.parameters().state().into_iter().collect();
+    candle_core::safetensors::save(&weights, scratch.path("bare.safetensors")).expect("a file");
+    scratch.array("x", &[3, 2], |i| i as f64 - 2.0);
+    scratch.array("t", &[3], |i| 0.5 + i as f64);
+    let named = ["--architecture", "ode-sde-gap"];
+    for (own, bare, more) in [
+        ("s.npy", "b.npy", &[][..]),
+        ("d.npy", "e.npy", &["--denoised"]),
+        ("f.npy", "g.npy", &["--dtype", "f32"]),
+    ] {
+        let expected = scratch.forward("own.safetensors", own, more);
+        let words = [&named[..], more].concat();
+        assert_eq!(scratch.forward("bare.safetensors", bare, &words), expected);
+        assert_eq!(scratch.forward("own.safetensors", bare, &words), expected);
+    }
+    let show = |file: &str, more: &[&str]| {
+        let path = scratch.path(file);
+        let mut shown = report(&[&["show", text(&path)][..], more].concat());
+        shown["model"] = json!(null);
+        shown
+    };
+    assert_eq!(show("bare.safetensors", &named), show("own.safetensors", &[]));
+    let dir = scratch.dir.path();
+    fails(dir, &["show", "bare.safetensors"], &["bare.safetensors", "bare.json"]);
+    fails(dir, &["show", "net.safetensors", named[0], named[1]], &["net.safetensors"]);
+    fails(dir, &["show", "bare.safetensors", named[0], "edm"], &["ode-sde-gap"]);
+}
+
+/// A model of any network that was saved here: its score and its expected data at times of its process, and what it
+/// is.
+#[test]
+fn a_saved_model_of_any_network() {
+    let scratch = Scratch::new();
+    let json = r#"{"architecture": "residual-mlp", "args": {"dim": 3, "width": 8, "blocks": 1, "classes": 2}}"#;
+    let network = Architecture::parse(json).expect("an architecture");
+    let betas = format!("discrete:betas=listed{}", ",0.002,0.003".repeat(50));
+    let config = ModelConfig::edm(network, 0.7, &betas);
+    let model = ScoreModel::new(config, Key::root(1), &Backend::cpu_f64()).expect("a model");
+    // Its last layer begins at zero.
+    for (i, (name, values)) in model.parameters().iter().enumerate() {
+        let noise = values.detach().normals_like(Key::root(4).fold(i as u64), 0);
+        let more = (values + (noise.expect("fits") * 0.3).expect("scales")).expect("adds");
+        model.parameters().set(name, &more).expect("fits");
+    }
+    model.save(scratch.path("any.safetensors")).expect("a file");
+    scratch.array("x", &[3, 3], |i| 0.3 * i as f64 - 1.0);
+    scratch.array("t", &[3], |i| 10.5 + 40.0 * i as f64);
+    scratch.array("labels", &[3], |i| (i % 2) as f64);
+    let x = scratch.load("x.npy");
+    let tensor = Tensor::from_vec(x.iter().copied().collect::<Vec<f64>>(), (3, 3), &Device::Cpu);
+    let tensor = tensor.expect("a tensor");
+    let labels = Tensor::new(&[0.0_f64, 1.0, 0.0], &Device::Cpu).expect("a tensor");
+    let given = model.given(Some(&labels)).expect("fits");
+    let found = scratch.forward("any.safetensors", "s.npy", &["--labels", "labels.npy"]);
+    let more = ["--labels", "labels.npy", "--denoised"];
+    let denoised = scratch.forward("any.safetensors", "d.npy", &more);
+    for (i, t) in [10.5, 50.5, 90.5].into_iter().enumerate() {
+        let score = given.score(&tensor, t).and_then(|s| Ok(s.to_vec2::<f64>()?)).expect("a score");
+        let m = model.sde().marginal(t);
+        for j in 0..3 {
+            let (s, d) = (found[[i, j]], denoised[[i, j]]);
+            assert!((s - score[i][j]).abs() <= 1e-12 * (1.0 + s.abs()), "{s} {}", score[i][j]);
+            let data = (x[[i, j]] + m.sigma * m.sigma * s) / m.alpha;
+            assert!((d - data).abs() <= 1e-12 * (1.0 + data.abs()), "{d} {data}");
+        }
+    }
+    let path = scratch.path("any.safetensors");
+    let shown = report(&["show", text(&path)]);
+    assert_eq!(shown["architecture"], "residual-mlp");
+    assert_eq!(shown["arguments"]["width"], 8);
+    assert_eq!((&shown["classes"], &shown["sigma-data"]), (&json!(2), &json!(0.7)));
+    assert_eq!(shown["sde"].as_str(), Some(betas.as_str()), "the whole of it");
+    assert_eq!(shown["parametrisation"], "edm-f:sigma-data=0.7");
+    assert_eq!(shown["parameters"], model.parameters().n_scalars());
+    let stdout = experiment(&["show", text(&path)]).output().expect("it starts").stdout;
+    let stdout = String::from_utf8(stdout).expect("utf-8");
+    for needle in ["listed,0.002,0.003,0.002,... (100 numbers)", "sigma_data", "0.7"] {
+        assert!(stdout.contains(needle), "no `{needle}` in {stdout}");
+    }
+    scratch.array("late", &[3], |i| 80.0 + 20.0 * i as f64);
+    let words = ["forward", "any.safetensors", "--x", "x.npy", "--t", "late.npy", "--out", "y.npy"];
+    fails(scratch.dir.path(), &words, &["120", "100"]);
 }
 
 #[test]

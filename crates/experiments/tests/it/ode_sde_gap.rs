@@ -184,6 +184,10 @@ fn unusable_configurations_are_refused_in_one_line() {
         (vec!["run", "broken.toml"], vec!["broken.toml", "line 1"]),
         (vec!["run", "zero.toml"], vec!["sampling.n = 0"]),
         (vec!["run", "method.toml"], vec!["sde-method", "eulr", "euler-maruyama"]),
+        (
+            vec!["run", "ode-sde-gap", "--set", "sampling.ode-method=ipndm:order=9"],
+            vec!["sampling.ode-method", "ipndm: order = 9"],
+        ),
         (vec!["run", "kind.toml"], vec!["training.time-law.a"]),
         (vec!["run", "missing.toml"], vec!["missing.toml"]),
         (vec!["run", "other-gap"], vec!["other-gap", "ode-sde-gap"]),

@@ -83,6 +83,7 @@ fn studies_are_in_the_registry() {
         "encode",
         "identifiability",
         "likelihood",
+        "time-sampling",
     ] {
         assert!(names.contains(name), "{name}");
     }
@@ -216,6 +217,14 @@ fn unusable_studies_are_refused_in_one_line() {
         (vec!["run", "solvers", "--set", "noise.eta=-1"], vec!["noise.eta = -1"]),
         (vec!["run", "eta-sweep", "--set", "target=swirl"], vec!["swirl", "bimodal"]),
         (vec!["run", "eta-sweep", "--set", "method=dopri5"], vec!["dopri5", "ODEs only"]),
+        (
+            vec!["run", "eta-sweep", "--set", "method=edm-churn:curn=1"],
+            vec!["method", "edm-churn", "`curn`", "churn, lowest, highest, noise-scale"],
+        ),
+        (
+            vec!["run", "eta-sweep", "--set", "method=edm-churn:churn=-1"],
+            vec!["method", "edm-churn: churn = -1"],
+        ),
         (vec!["run", "eta-sweep", "--models", "nowhere"], vec!["nowhere"]),
         (vec!["run", "sde-vs-ode", "--set", "n=0"], vec!["n = 0"]),
         (vec!["run", "sde-vs-ode", "--set", "line=blob"], vec!["blob"]),
@@ -302,4 +311,35 @@ fn likelihood_estimators_agree_with_the_exact_value() {
     let identity = find("identity, \u{3b7} = 1");
     let ratio = number(&identity["rms"]) / number(&identity["stated"]);
     assert!((0.4..2.5).contains(&ratio), "{identity}");
+}
+
+#[test]
+fn importance_sampling_of_the_times_is_the_same_loss_with_less_variance() {
+    let (_dir, results) = smoke("time-sampling", &["factors"], &["time-sampling", "processes"]);
+    let rows = results["rows"].as_array().expect("rows");
+    // Four processes, before and after training, loss and gradient.
+    assert_eq!(rows.len(), 16);
+    let find = |sde: &str, trained: bool, quantity: &str| {
+        let is =
+            |r: &&Value| r["sde"] == sde && r["trained"] == trained && r["quantity"] == quantity;
+        rows.iter().find(is).expect("a row").clone()
+    };
+    for row in rows {
+        assert!(number(&row["factor"]) > 0.0 && number(&row["standard-error"]) > 0.0, "{row}");
+    }
+    // Under VP from a thousandth on, times near 0 have most of the variance.
+    let vp = find("vp", false, "loss");
+    assert!(number(&vp["factor"]) > 2.0, "{vp}");
+    // Under VE the two laws are one: 120 rows a law are too few for a factor far from 1.
+    let process = |sde: &str| {
+        let all = results["processes"].as_array().expect("processes");
+        all.iter().find(|p| p["sde"] == sde).expect("a process").clone()
+    };
+    assert!(number(&process("ve")["laws-apart"]) < 1e-9);
+    assert!(number(&process("vp")["laws-apart"]) > 0.2);
+    for sde in ["vp", "sub-vp", "ou", "ve"] {
+        // The deviation of a coordinate of the data, uniform on the black squares of [-3, 3]^2.
+        let measured = number(&process(sde)["sigma-data"]);
+        assert!((measured / 3.0_f64.sqrt() - 1.0).abs() < 0.02, "{measured}");
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sde_core::{
     Discrete, Edm, InputScale, Label, NoiseTable, Parametrisation, Preconditioning, Sde, SubVp, Ve,
-    Vp, schedule::zero_terminal_snr,
+    Vp,
 };
 
 use super::{Conventions, NoiseLevel, Prediction, Process};
@@ -52,13 +52,14 @@ impl Conventions {
             return Ok(None);
         }
         Ok(match (&self.process, self.level) {
-            (Some(Process::Edm(precond)), _) => Some(wrapper(*precond)?),
-            (Some(Process::Ddpm { betas, steps, zero_terminal_snr: zero }), NoiseLevel::Step) => {
-                let betas = betas.values(*steps);
-                let betas = if *zero { zero_terminal_snr(&betas) } else { betas };
-                let sde = Arc::new(Discrete::new(&betas)?);
+            (Some(Process::Edm(precond)), _) => Some(wrapper(*precond, self.levels.as_ref())?),
+            (Some(Process::Ddpm { betas, zero_terminal_snr }), NoiseLevel::Step) => {
+                let mut sde = Discrete::of(betas.clone())?;
+                if *zero_terminal_snr {
+                    sde = sde.zero_terminal_snr()?;
+                }
                 let label = Label::Time { scale: 1.0, offset: -1.0 };
-                with(sde, label).map(|around| Around { offset: 1.0, ..around })
+                with(Arc::new(sde), label).map(|around| Around { offset: 1.0, ..around })
             }
             (Some(Process::Vp { beta_min, beta_max }), NoiseLevel::Time { scale }) => {
                 with(Arc::new(Vp::new(*beta_min, *beta_max)?), time(scale))
@@ -75,7 +76,7 @@ impl Conventions {
     }
 }
 
-fn wrapper(precond: EdmPrecond) -> Result<Around> {
+fn wrapper(precond: EdmPrecond, levels: Option<&NoiseTable>) -> Result<Around> {
     let (preconditioning, output) = match precond {
         EdmPrecond::Edm { sigma_data } => {
             (Preconditioning::edm(sigma_data), Parametrisation::F { sigma_data })
@@ -88,7 +89,11 @@ fn wrapper(precond: EdmPrecond) -> Result<Around> {
         }
         EdmPrecond::Ve => ("ve".parse()?, Parametrisation::SigmaScore),
         EdmPrecond::Iddpm { c_1, c_2, m } => {
-            (Preconditioning::table(NoiseTable::iddpm(m, c_1, c_2)?, -1.0), Parametrisation::Eps)
+            let levels = match levels {
+                Some(levels) => levels.clone(),
+                None => NoiseTable::iddpm(m, c_1, c_2)?,
+            };
+            (Preconditioning::table(levels, -1.0), Parametrisation::Eps)
         }
     };
     Ok(Around { sde: Arc::new(Edm::default()), preconditioning, output, offset: 0.0 })

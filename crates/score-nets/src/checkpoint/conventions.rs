@@ -1,13 +1,12 @@
 //! What the numbers around a network mean.
 
-use serde::{Deserialize, Serialize};
+use sde_core::{NoiseTable, sde::Betas};
 use serde_json::Value;
 
 use crate::{Architecture, Error, Result, unet::EdmPrecond};
 
 /// What a network's level `c` and its output mean, and the process it was trained for, as far as known.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Conventions {
     /// What `c` is.
     pub level: NoiseLevel,
@@ -19,11 +18,13 @@ pub struct Conventions {
     pub learned_variance: bool,
     /// The range that the data were mapped to; `None`: the files do not say.
     pub data: Option<(f64, f64)>,
+    /// The noise levels that an iDDPM wrapper has among its tensors, upwards; labels are then by these numbers, rounded
+    /// as they are.
+    pub levels: Option<NoiseTable>,
 }
 
 /// What the level `c` of a network is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum NoiseLevel {
     /// The number of a step of a discrete process, from 0 up with the noise.
     Step,
@@ -43,8 +44,7 @@ pub enum NoiseLevel {
 }
 
 /// What the output of a network is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prediction {
     /// The noise `epsilon`.
     Epsilon,
@@ -62,40 +62,13 @@ pub enum Prediction {
     Free,
 }
 
-/// The betas of a discrete process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
-pub enum Betas {
-    /// Evenly spaced.
-    Linear {
-        /// The first.
-        start: f64,
-        /// The last.
-        end: f64,
-    },
-    /// Their roots evenly spaced.
-    ScaledLinear {
-        /// The first.
-        start: f64,
-        /// The last.
-        end: f64,
-    },
-    /// `abar(t) = cos^2(pi/2 (t + 0.008) / 1.008)`, betas of at most 0.999 (Nichol and Dhariwal 2021).
-    Cosine,
-    /// As listed.
-    Listed(Vec<f64>),
-}
-
 /// The process that adds the noise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Process {
     /// The discrete process of DDPM.
     Ddpm {
         /// Its betas.
         betas: Betas,
-        /// Number of steps.
-        steps: usize,
         /// The table is shifted so that the last step has no signal.
         zero_terminal_snr: bool,
     },
@@ -124,30 +97,6 @@ pub enum Process {
     Edm(EdmPrecond),
 }
 
-impl Betas {
-    /// The betas of so many steps.
-    pub fn values(&self, steps: usize) -> Vec<f64> {
-        let line = |a: f64, b: f64| {
-            let last = steps.saturating_sub(1).max(1) as f64;
-            (0..steps).map(move |i| a + (b - a) * i as f64 / last)
-        };
-        match self {
-            Self::Linear { start, end } => line(*start, *end).collect(),
-            Self::ScaledLinear { start, end } => {
-                line(start.sqrt(), end.sqrt()).map(|root| root * root).collect()
-            }
-            Self::Cosine => {
-                let abar = |i: usize| {
-                    let t = i as f64 / steps as f64;
-                    ((t + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().powi(2)
-                };
-                (0..steps).map(|i| (1.0 - abar(i + 1) / abar(i)).min(0.999)).collect()
-            }
-            Self::Listed(betas) => betas.clone(),
-        }
-    }
-}
-
 impl Conventions {
     /// What follows from the architecture and its arguments.
     pub fn of(architecture: &Architecture) -> Self {
@@ -157,6 +106,7 @@ impl Conventions {
             process,
             learned_variance: false,
             data: None,
+            levels: None,
         };
         match architecture {
             Architecture::Diffusers(c) if c.time_embedding_type == "fourier" => {
@@ -204,7 +154,8 @@ impl Conventions {
         let score = exploding || c.scale_by_sigma;
         let prediction = if score { Prediction::Score } else { Prediction::Epsilon };
         let low = if c.centered { -1.0 } else { 0.0 };
-        Self { level, prediction, process, learned_variance: false, data: Some((low, 1.0)) }
+        let data = Some((low, 1.0));
+        Self { level, prediction, process, learned_variance: false, data, levels: None }
     }
 
     /// What a `scheduler_config.json` of diffusers adds.
@@ -227,20 +178,26 @@ impl Conventions {
         if !((1.0..=1e7).contains(&steps) && steps.fract() == 0.0) {
             return Err(Error::setting("num_train_timesteps", steps, "must be a number of steps"));
         }
+        let steps = steps as usize;
         let (start, end) = (number("beta_start", 1e-4), number("beta_end", 0.02));
-        let listed = json.get("trained_betas").and_then(Value::as_array);
+        let listed = json.get("trained_betas").filter(|list| !list.is_null());
         let betas = match (listed, word("beta_schedule").unwrap_or("linear")) {
-            (Some(list), _) => Betas::Listed(list.iter().filter_map(Value::as_f64).collect()),
-            (_, "linear") => Betas::Linear { start, end },
-            (_, "scaled_linear") => Betas::ScaledLinear { start, end },
-            (_, "squaredcos_cap_v2") => Betas::Cosine,
+            (Some(list), _) => Betas::Listed(
+                list.as_array()
+                    .and_then(|all| all.iter().map(Value::as_f64).collect())
+                    .ok_or_else(|| Error::setting("trained_betas", list, "must be numbers"))?,
+            ),
+            (_, "linear") => Betas::Linear { start, end, steps },
+            (_, "scaled_linear") => Betas::ScaledLinear { start, end, steps },
+            (_, "squaredcos_cap_v2") => Betas::SquaredCosine { steps },
+            (_, "sigmoid") => Betas::Sigmoid { start, end, steps },
             (_, other) => {
-                let reason = "must be one of linear, scaled_linear, squaredcos_cap_v2";
+                let reason = "must be one of linear, scaled_linear, squaredcos_cap_v2, sigmoid";
                 return Err(Error::setting("beta_schedule", other, reason));
             }
         };
         let zero_terminal_snr = flag("rescale_betas_zero_snr");
-        self.process = Some(Process::Ddpm { betas, steps: steps as usize, zero_terminal_snr });
+        self.process = Some(Process::Ddpm { betas, zero_terminal_snr });
         self.prediction = match word("prediction_type").unwrap_or("epsilon") {
             "epsilon" => Prediction::Epsilon,
             "sample" => Prediction::Sample,
@@ -267,10 +224,10 @@ impl Conventions {
             return Err(Error::setting("diffusion_steps", steps, "must be a number of steps"));
         }
         let word = diffusion.get("noise_schedule").and_then(Value::as_str).unwrap_or("linear");
-        let scale = 1000.0 / steps as f64;
+        let (scale, steps) = (1000.0 / steps as f64, steps as usize);
         let betas = match word {
-            "linear" => Betas::Linear { start: scale * 1e-4, end: scale * 0.02 },
-            "cosine" => Betas::Cosine,
+            "linear" => Betas::Linear { start: scale * 1e-4, end: scale * 0.02, steps },
+            "cosine" => Betas::SquaredCosine { steps },
             other => {
                 return Err(Error::setting(
                     "noise_schedule",
@@ -279,8 +236,7 @@ impl Conventions {
                 ));
             }
         };
-        let steps = steps as usize;
-        self.process = Some(Process::Ddpm { betas, steps, zero_terminal_snr: false });
+        self.process = Some(Process::Ddpm { betas, zero_terminal_snr: false });
         if diffusion.get("predict_xstart").and_then(Value::as_bool).unwrap_or(false) {
             self.prediction = Prediction::Sample;
         }
@@ -313,14 +269,17 @@ impl std::fmt::Display for Conventions {
         }
         match &self.process {
             None => write!(f, "; process: not said"),
-            Some(Process::Ddpm { betas, steps, zero_terminal_snr }) => {
-                write!(f, "; process: DDPM, {steps} steps, betas ")?;
+            Some(Process::Ddpm { betas, zero_terminal_snr }) => {
+                write!(f, "; process: DDPM, {} steps, betas ", betas.steps())?;
                 match betas {
-                    Betas::Linear { start, end } => write!(f, "linear from {start} to {end}")?,
-                    Betas::ScaledLinear { start, end } => {
+                    Betas::Linear { start, end, .. } => write!(f, "linear from {start} to {end}")?,
+                    Betas::ScaledLinear { start, end, .. } => {
                         write!(f, "with roots linear from {start} to {end}")?;
                     }
-                    Betas::Cosine => write!(f, "cosine")?,
+                    Betas::SquaredCosine { .. } => write!(f, "cosine")?,
+                    Betas::Sigmoid { start, end, .. } => {
+                        write!(f, "sigmoid from {start} to {end}")?;
+                    }
                     Betas::Listed(_) => write!(f, "as listed")?,
                 }
                 write!(f, "{}", if *zero_terminal_snr { ", no signal at the end" } else { "" })

@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::{Architecture, Backend, Error, Parameters, Result};
 
 pub use around::Around;
-pub use conventions::{Betas, Conventions, NoiseLevel, Prediction, Process};
+pub use conventions::{Conventions, NoiseLevel, Prediction, Process};
 pub use read::Weights;
 
 /// What a checkpoint holds.
@@ -84,7 +84,7 @@ pub fn open_as(path: impl AsRef<Path>, weights: Weights) -> Result<Opened> {
 /// [`Error::File`] for what cannot be read.
 pub fn tensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
     let mut tensors = read::tensors(path.as_ref(), Weights::Averaged)?;
-    names::unwrap(&mut tensors);
+    let _ = names::unwrap(&mut tensors);
     Ok(tensors)
 }
 
@@ -107,9 +107,13 @@ impl Opened {
 
     fn read(architecture: Architecture, path: &Path, weights: Weights) -> Result<Self> {
         let mut tensors = read::tensors(path, weights)?;
-        names::unwrap(&mut tensors);
+        let mut levels = names::unwrap(&mut tensors);
+        if let Architecture::Edm(_) = architecture {
+            levels = levels.or(tensors.remove(names::LEVELS));
+        }
+        let levels = names::levels(&architecture, levels, path)?;
         let architecture = names::fit(architecture, &mut tensors, path)?;
-        let conventions = Conventions::of(&architecture);
+        let conventions = Conventions { levels, ..Conventions::of(&architecture) };
         Ok(Self { architecture, tensors, conventions, path: path.to_path_buf() })
     }
 

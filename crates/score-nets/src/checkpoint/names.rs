@@ -3,22 +3,35 @@
 use std::{collections::BTreeMap, path::Path};
 
 use candle_core::{DType, Device, Tensor};
+use sde_core::NoiseTable;
 
-use crate::{Architecture, Error, Result, unet::Constant};
+use crate::{
+    Architecture, Error, Result,
+    unet::{Constant, EdmPrecond},
+};
 
 type Tensors = BTreeMap<String, Tensor>;
 
+/// The table of noise levels of EDM's iDDPM, which belongs to the wrapper itself.
+pub(super) const LEVELS: &str = "u";
+
 /// Takes off what wrappers put before the names: `module.` of a parallel module, `model.` of a
-/// preconditioning.
-pub(super) fn unwrap(tensors: &mut Tensors) {
+/// preconditioning; returns the wrapper's own tensor, where it has one.
+pub(super) fn unwrap(tensors: &mut Tensors) -> Option<Tensor> {
+    let mut levels = None;
     for prefix in ["module.", "model."] {
-        // The table of noise levels of EDM's iDDPM belongs to the wrapper itself.
-        let inner = |name: &String| name.starts_with(prefix) || (prefix == "model." && name == "u");
-        if tensors.keys().all(inner) {
+        let wrapper = |name: &String| prefix == "model." && name == LEVELS;
+        if tensors.keys().all(|name| name.starts_with(prefix) || wrapper(name)) {
             let all = std::mem::take(tensors).into_iter();
-            tensors.extend(all.filter_map(|(n, t)| Some((n.strip_prefix(prefix)?.to_string(), t))));
+            for (name, tensor) in all {
+                match name.strip_prefix(prefix) {
+                    Some(inner) => drop(tensors.insert(inner.to_string(), tensor)),
+                    None => levels = Some(tensor),
+                }
+            }
         }
     }
+    levels
 }
 
 /// Brings the names to those of the architecture, fills in constants, and returns the architecture as it is
@@ -34,7 +47,6 @@ pub(super) fn fit(
             Architecture::Diffusers(config)
         }
         Architecture::Edm(mut config) => {
-            tensors.remove("u");
             // Labels of augmentation are an input of training alone.
             match tensors.get("map_augment.weight") {
                 Some(_) if config.augment_dim == 0 => drop(tensors.remove("map_augment.weight")),
@@ -49,6 +61,34 @@ pub(super) fn fit(
         check_constant(tensors, constant, path)?;
     }
     Ok(architecture)
+}
+
+/// The noise levels that an iDDPM wrapper had among its tensors, upwards.
+///
+/// # Errors
+/// [`Error::File`] for levels that are no table, or not as many as the arguments say.
+pub(super) fn levels(
+    architecture: &Architecture,
+    levels: Option<Tensor>,
+    path: &Path,
+) -> Result<Option<NoiseTable>> {
+    let precond = match architecture {
+        Architecture::Edm(config) => config.precond,
+        _ => None,
+    };
+    let (Some(levels), Some(EdmPrecond::Iddpm { m, .. })) = (levels, precond) else {
+        return Ok(None);
+    };
+    let mut levels = levels.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    if levels.len() != m + 1 {
+        let (found, expected) = (levels.len(), m + 1);
+        let reason = format!("`u` has {found} noise levels, {expected} by the arguments");
+        return Err(Error::file(path, reason));
+    }
+    // In the file from the largest down.
+    levels.reverse();
+    let named = |e: sde_core::Error| Error::file(path, format!("`u`: {e}"));
+    NoiseTable::new(levels).map(Some).map_err(named)
 }
 
 /// A constant that is not there is put there; another one contradicts the arguments.

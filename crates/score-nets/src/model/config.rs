@@ -3,10 +3,13 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use sde_core::{Parametrisation, Preconditioning};
+use sde_core::{Key, Parametrisation, Preconditioning};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::{Architecture, Error, Result};
+use crate::{
+    Architecture, DataSource, Error, Result,
+    train::{enough_rows, sigma_data},
+};
 
 /// Everything about a [`ScoreModel`](super::ScoreModel) but its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,9 +26,13 @@ pub struct ModelConfig {
     pub preconditioning: Preconditioning,
     /// The forward process, by name ([`sde_core::sde::parse`]).
     pub sde: String,
-    /// Standard deviation of a coordinate of the data, where it was measured.
+    /// Standard deviation of a coordinate of the data: as it was said, or as a [`Trainer`](crate::Trainer) measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sigma_data: Option<f64>,
+    /// Features of the learned log-variance that it is trained with
+    /// ([`ScoreModel::with_log_variance`](super::ScoreModel::with_log_variance)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_variance: Option<usize>,
     /// What the model is trained for, in whatever words let its maker know it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
@@ -40,8 +47,35 @@ impl ModelConfig {
             preconditioning: Preconditioning::edm(sigma_data),
             sde: sde.into(),
             sigma_data: Some(sigma_data),
+            log_variance: None,
             identity: None,
         }
+    }
+
+    /// As [`ModelConfig::edm`], with `sigma_data` measured on rows of the data that are drawn under `key`
+    /// ([`sigma_data`]).
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for data that are not finite or all the same; whatever the source fails with.
+    ///
+    /// ```
+    /// use score_nets::{Architecture, ModelConfig};
+    /// use sde_core::{Key, analytic::DataSet};
+    /// let json = r#"{"architecture": "residual-mlp", "args": {"dim": 2, "width": 16, "blocks": 2}}"#;
+    /// let config = ModelConfig::edm_for(Architecture::parse(json)?, &DataSet::Checker, "edm", Key::root(1))?;
+    /// let sigma_data = config.sigma_data.expect("was measured");
+    /// assert!((1.0..2.0).contains(&sigma_data));
+    /// assert_eq!(config.output.to_string(), format!("edm-f:sigma-data={sigma_data}"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn edm_for(
+        network: Architecture,
+        source: &dyn DataSource,
+        sde: &str,
+        key: Key,
+    ) -> Result<Self> {
+        let measured = sigma_data(source, key, enough_rows(source.dim()))?;
+        Ok(Self::edm(network, measured.value, sde))
     }
 
     /// Checks that a file can hold the configuration: that every part is read back as it is. A process or a network

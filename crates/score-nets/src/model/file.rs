@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use candle_core::{DType, Device, Tensor};
-use sde_core::Sde;
+use sde_core::{Key, Sde};
 
 use super::{Build, ModelConfig, ScoreModel};
 use crate::{
-    Backend, Error, Model, Network, Parameters, Result,
+    Backend, DataSource, Error, Model, Network, Parameters, Result,
     checkpoint::{self, Around, Opened},
     io,
+    train::{enough_rows, sigma_data},
 };
 
 impl ModelConfig {
@@ -51,6 +52,7 @@ impl ScoreModel {
         };
         if path.is_file() && io::kind(path).is_some() {
             let (config, tensors) = io::read_weights::<ModelConfig>(path)?;
+            let (config, tensors) = config.for_sampling(tensors);
             return <Self as Model>::from_tensors(config, &tensors, &own(&tensors), path);
         }
         let opened = checkpoint::open(path)?;
@@ -72,21 +74,25 @@ impl ScoreModel {
             output: around.output,
             preconditioning: around.preconditioning.clone(),
             sde: around.sde.name(),
-            sigma_data: None,
+            sigma_data: around.output.sigma_data(),
+            log_variance: None,
             identity: None,
         };
         let build = config.builder()?;
         Self::around(config, build, around.sde.clone(), opened.parameters(backend)?)
     }
 
-    /// Writes weights and configuration to a safetensors file, through a temporary name.
+    /// Writes weights and configuration to a safetensors file, through a temporary name. [`ScoreModel::open`] opens it,
+    /// unless network or process are one's own: then [`ScoreModel::open_like`].
     ///
     /// # Errors
-    /// [`Error::File`] when the file cannot be written; [`Error::Setting`] for a preconditioning without a name.
+    /// [`Error::File`] when the file cannot be written; [`Error::Setting`] for a preconditioning whose constants are
+    /// not finite.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.config.check_text()?;
-        let tensors: Vec<_> = self.parameters.state().into_iter().collect();
-        io::write(path.as_ref(), &tensors, &io::Header::of_net(&self.config))
+        let (config, tensors) = self.config.clone().for_sampling(self.parameters.state());
+        let tensors: Vec<_> = tensors.into_iter().collect();
+        io::write(path.as_ref(), &tensors, &io::Header::of_net(&config))
     }
 
     /// A model like this one with the values in a file: the way to open one whose network or process is one's own.
@@ -96,14 +102,33 @@ impl ScoreModel {
     pub fn open_like(&self, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let (config, tensors) = io::read_weights::<ModelConfig>(path)?;
-        let plain = |config: &ModelConfig| ModelConfig { identity: None, ..config.clone() };
-        if plain(&config) != plain(&self.config) {
+        let (config, tensors) = config.for_sampling(tensors);
+        let noted = config.sigma_data.or(self.config.sigma_data);
+        let own = ModelConfig { log_variance: None, sigma_data: noted, ..self.config.clone() };
+        let plain = |config: &ModelConfig| ModelConfig {
+            identity: None,
+            sigma_data: noted,
+            ..config.clone()
+        };
+        if plain(&config) != plain(&own) {
             return Err(Error::file(
                 path,
                 "holds a model of another network, output, input or process",
             ));
         }
-        self.with_values(&tensors, path)
+        self.of_values(own, &tensors, path)
+    }
+
+    /// A model built by the same code with the values of tensors.
+    fn of_values(
+        &self,
+        config: ModelConfig,
+        tensors: &BTreeMap<String, Tensor>,
+        path: &Path,
+    ) -> Result<Self> {
+        let (backend, ask) = (self.parameters.backend(), |vb| config.ask(&self.build, vb));
+        let parameters = Parameters::from_tensors(tensors, path, backend, ask)?;
+        Self::around(config, self.build.clone(), self.sde.clone(), parameters)
     }
 }
 
@@ -130,18 +155,30 @@ impl Model for ScoreModel {
     ) -> Result<Self> {
         let (build, sde) = (config.builder()?, config.process()?);
         let parameters =
-            Parameters::from_tensors(tensors, path, backend, |vb| Ok(build(vb)?.buffers()))?;
+            Parameters::from_tensors(tensors, path, backend, |vb| config.ask(&build, vb))?;
         Self::around(config, build, sde, parameters)
     }
 
     fn with_values(&self, tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<Self> {
-        let build = |vb| Ok((self.build)(vb)?.buffers());
-        let parameters = Parameters::from_tensors(tensors, path, self.parameters.backend(), build)?;
-        Self::around(self.config.clone(), self.build.clone(), self.sde.clone(), parameters)
+        self.of_values(self.config.clone(), tensors, path)
     }
 
     fn duplicate(&self) -> Result<Self> {
         self.copy_to(self.parameters.backend())
+    }
+
+    /// Measures `sigma_data` where it was not said.
+    fn note_data(&mut self, source: &dyn DataSource, key: Key) -> Result<()> {
+        if self.config.sigma_data.is_some() {
+            return Ok(());
+        }
+        match sigma_data(source, key, enough_rows(source.dim())) {
+            Ok(measured) => self.config.sigma_data = Some(measured.value),
+            // Data that do not vary have none.
+            Err(Error::Setting { .. }) => {}
+            Err(other) => return Err(other),
+        }
+        Ok(())
     }
 
     fn is_without_gradient(&self, name: &str) -> bool {

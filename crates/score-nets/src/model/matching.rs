@@ -17,7 +17,8 @@ use crate::{
 ///
 /// where `target` is the combination of data and noise that the output stands for
 /// ([`Parametrisation::target`](sde_core::Parametrisation::target)), and `w` the weighting as it is on the
-/// output's own error ([`Weighting::on`]).
+/// output's own error ([`Weighting::on`]). With a learned log-variance ([`ScoreModel::with_log_variance`]) the loss `L`
+/// of a row is `e^-u L + u`.
 ///
 /// # Reference
 /// Song et al. 2021, arXiv 2011.13456, equation 7; Karras et al. 2022, arXiv 2206.00364; Lipman et al. 2023,
@@ -192,7 +193,20 @@ impl Denoising {
         let target = backend.tensor(samples.target.clone(), &shape)?;
         let weight = backend.tensor(samples.weight.clone(), &column)?;
         let squares = (output - target)?.sqr()?.broadcast_mul(&weight)?;
-        Ok((squares.sum_all()? * (1.0 / (all * model.dim()) as f64))?)
+        let Some(u) = model.log_variances(&samples.t, training.is_some())? else {
+            return Ok((squares.sum_all()? * (1.0 / (all * model.dim()) as f64))?);
+        };
+        // e^-u L + u of a row counts as often as its time does.
+        let share: Result<Vec<f64>> = samples.t.iter().map(|t| self.share(model, *t)).collect();
+        let losses = (squares.flatten_from(1)?.sum(1)? * (1.0 / model.dim() as f64))?;
+        let losses = ((losses * u.neg()?.exp()?)? + (u * backend.tensor(share?, &[rows])?)?)?;
+        Ok((losses.sum_all()? * (1.0 / all as f64))?)
+    }
+
+    /// The weight of a row for its time having been drawn from another law.
+    fn share(&self, model: &ScoreModel, t: f64) -> Result<f64> {
+        let Noising { proposal, time, t_min, .. } = &self.noising;
+        proposal.weight(*time, model.sde(), *t_min, t)
     }
 
     /// The loss without gradients and without dropout, on the batch under `key`.
@@ -212,6 +226,10 @@ impl Objective<ScoreModel> for Denoising {
 
     fn rows(&self) -> u64 {
         self.noising.batch as u64
+    }
+
+    fn data(&self) -> Option<&dyn DataSource> {
+        Some(&*self.noising.source)
     }
 
     fn loss_and_grad(

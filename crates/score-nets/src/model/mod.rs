@@ -5,6 +5,7 @@ mod config;
 mod evaluate;
 mod file;
 mod given;
+mod log_variance;
 mod matching;
 mod potential;
 
@@ -78,6 +79,8 @@ pub struct ScoreModel {
     live: Box<dyn Network>,
     /// Around the same values: no operation on it is recorded.
     detached: Box<dyn Network>,
+    /// The learned log-variance, where the model is trained with one.
+    heads: Option<log_variance::Heads>,
 }
 
 impl ScoreModel {
@@ -86,7 +89,8 @@ impl ScoreModel {
     /// # Errors
     /// [`Error::Setting`] when the configuration does not work, or says nothing of the network: then use
     /// [`ScoreModel::of_network`].
-    pub fn new(config: ModelConfig, key: Key, backend: &Backend) -> Result<Self> {
+    pub fn new(mut config: ModelConfig, key: Key, backend: &Backend) -> Result<Self> {
+        let log_variance = config.log_variance.take();
         let (build, sde) = (config.builder()?, config.process()?);
         let network = config.network.as_ref();
         let parameters = match network {
@@ -94,7 +98,11 @@ impl ScoreModel {
             Some(network) => network.fresh(key, backend)?,
             None => Parameters::fresh(key, backend, |vb| Ok(build(vb)?.buffers()))?,
         };
-        Self::around(config, build, sde, parameters)
+        let model = Self::around(config, build, sde, parameters)?;
+        match log_variance {
+            None => Ok(model),
+            Some(features) => model.with_log_variance(features, key),
+        }
     }
 
     /// A model with a network and a process of one's own, with fresh parameters under `key`.
@@ -115,7 +123,8 @@ impl ScoreModel {
             output,
             preconditioning,
             sde: sde.name(),
-            sigma_data: None,
+            sigma_data: output.sigma_data(),
+            log_variance: None,
             identity: None,
         };
         let parameters = Parameters::fresh(key, backend, |vb| Ok(build(vb)?.buffers()))?;
@@ -146,7 +155,8 @@ impl ScoreModel {
                 found: out,
             });
         }
-        Ok(Self { config, build, sde, parameters, live, detached })
+        let heads = config.heads(&parameters)?;
+        Ok(Self { config, build, sde, parameters, live, detached, heads })
     }
 
     /// Everything but the weights.

@@ -31,12 +31,14 @@ pub use ema::{
     reconstruction,
 };
 pub use importance::{VarianceFactor, importance_integral, variance_factor};
+pub(crate) use log_variance::LogVarianceHead;
 pub use log_variance::{LogVariance, log_variance};
 pub use noising::{NoisedRows, Noising};
 pub use objective::{Model, Objective, as_share};
 pub use optimiser::Optimiser;
 pub use reduction::Reduction;
 pub use schedule::{Phase, Schedule};
+pub(crate) use sigma_data::enough_rows;
 pub use sigma_data::{SigmaData, sigma_data};
 pub use soap::SoapConfig;
 pub use tails::Tails;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
+use super::DataSource;
 use crate::{Backend, Gradients, Parameters, Result, ScoreNet, io::Described};
 use candle_core::Tensor;
 use sde_core::Key;
@@ -42,6 +43,15 @@ pub trait Model: Send + Sync + Sized {
 
     /// Whether no loss made of this model depends on the parameter `name`.
     fn is_without_gradient(&self, name: &str) -> bool;
+
+    /// Notes down what the data are that it is about to be trained on, by rows drawn under `key`; called whenever a
+    /// run begins or goes on. Nothing that the model computes may depend on it.
+    ///
+    /// # Errors
+    /// Whatever the data fail with.
+    fn note_data(&mut self, _source: &dyn DataSource, _key: Key) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl Model for ScoreNet {
@@ -87,6 +97,11 @@ pub trait Objective<M = ScoreNet>: Send + Sync {
 
     /// Number of rows of a batch.
     fn rows(&self) -> u64;
+
+    /// The data, where it is trained on some.
+    fn data(&self) -> Option<&dyn DataSource> {
+        None
+    }
 
     /// What the rows `rows` of the batch under `key` add to the loss of `model` at training step `step`, and
     /// the gradients of that: a batch may be cut anywhere at even numbers, and its parts add up to it.

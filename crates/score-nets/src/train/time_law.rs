@@ -324,8 +324,19 @@ impl Proposal {
         } else {
             target.time(sde, t_min, (u - self.share) / (1.0 - self.share))?
         };
+        Ok((t, self.weight(target, sde, t_min, t)?))
+    }
+
+    /// The weight of a time in a loss over `target`.
+    ///
+    /// # Errors
+    /// As [`TimeLaw::density`].
+    pub fn weight(&self, target: TimeLaw, sde: &dyn Sde, t_min: f64, t: f64) -> Result<f64> {
+        if self.share == 0.0 {
+            return Ok(1.0);
+        }
         let (p, q) = (target.density(sde, t_min, t)?, self.law.density(sde, t_min, t)?);
-        Ok((t, p / ((1.0 - self.share) * p + self.share * q)))
+        Ok(p / ((1.0 - self.share) * p + self.share * q))
     }
 }
 

@@ -325,6 +325,7 @@ impl<M: Model> Trainer<M> {
         if self.terms.is_empty() {
             return Err(Error::setting("terms", 0, "training needs at least one objective"));
         }
+        self.note_data()?;
         while self.step < self.config.steps {
             let (terms, loss, grad_norm) = self.advance()?;
             let (done, last) = (self.step, self.step == self.config.steps);
@@ -345,6 +346,16 @@ impl<M: Model> Trainer<M> {
             }
         }
         Ok(Outcome::Finished)
+    }
+
+    /// Shows the model the data of the first term that has some.
+    fn note_data(&mut self) -> Result<()> {
+        // Past the keys of all terms.
+        let key = self.config.seed.fold(u64::MAX);
+        match self.terms.iter().find_map(|(_, term)| term.data()) {
+            Some(source) => self.net.note_data(source, key),
+            None => Ok(()),
+        }
     }
 
     /// Terms of the loss, their weighted sum and its gradient, without a step.

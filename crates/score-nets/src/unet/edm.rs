@@ -276,7 +276,8 @@ fn take_precond(flat: &mut Map<String, Value>) -> Result<Option<EdmPrecond>> {
     match word.strip_suffix("Precond").unwrap_or(word) {
         "EDM" => Ok(Some(EdmPrecond::Edm { sigma_data })),
         "VP" => Ok(Some(EdmPrecond::Vp { beta_d, beta_min, m: m as usize })),
-        "VE" => Ok(Some(EdmPrecond::Ve)),
+        // In files of ours the one without constants is a word too.
+        "VE" | "ve" => Ok(Some(EdmPrecond::Ve)),
         "iDDPM" => Ok(Some(EdmPrecond::Iddpm { c_1, c_2, m: m as usize })),
         _ => Err(Error::setting("precond", class, "must be one of EDM, VP, VE, iDDPM")),
     }

@@ -6,6 +6,7 @@ mod devices;
 mod draws;
 mod files;
 mod kernels;
+mod log_variance;
 mod models;
 mod objectives;
 mod potentials;

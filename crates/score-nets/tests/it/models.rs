@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use score_nets::{
     Architecture, Backend, Condition, DataSource, Denoising, EmaConfig, EmaProfile, Error, Jet,
     ModelConfig, Network, Objective, Quantity, Result, Schedule, ScoreModel, TimeLaw, TrainConfig,
-    Trainer, Weighting,
+    Trainer, Weighting, sigma_data,
 };
 use sde_core::{
     Key, Level, Parametrisation, Preconditioning, Score, ScoreJvp, Sde, State, sde::parse,
@@ -330,5 +330,50 @@ fn parts_of_a_batch_take_the_same_steps() -> Outcome {
         Ok(trainer.net().parameters().iter().flat_map(|(_, v)| host(v)).collect())
     };
     check("parameters", &run(7)?, &run(1)?, 1e-10);
+    Ok(())
+}
+
+/// What nobody said is measured when training begins, goes with the model into every file, and changes nothing that
+/// is computed.
+#[test]
+fn the_deviation_of_the_data_is_measured() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.safetensors");
+    let measured = sigma_data(&Clusters, Key::root(1), 100_000)?;
+    let said = ModelConfig::edm_for(small(2), &Clusters, "vp", Key::root(2))?;
+    let close = |found: Option<f64>| {
+        let found = found.expect("is measured");
+        assert!((found / measured.value - 1.0).abs() < 0.01, "{found} for {measured:?}");
+    };
+    close(said.sigma_data);
+    assert_eq!(said.output, Parametrisation::F { sigma_data: said.sigma_data.expect("is") });
+    assert_eq!(said.preconditioning, Preconditioning::edm(said.sigma_data.expect("is")));
+    let silent = ModelConfig { output: Parametrisation::Eps, sigma_data: None, ..said };
+    let start = |silent: &ModelConfig| {
+        let model = ScoreModel::new(silent.clone(), Key::root(3), &Backend::cpu())?;
+        Ok::<_, Error>(Trainer::new(model, config(4, 1))?.term(1.0, Box::new(loss(40))))
+    };
+    let mut whole = start(&silent)?;
+    whole.run(&AtomicBool::new(false), &mut |_| Ok(()))?;
+    close(whole.net().config().sigma_data);
+    let mut same = start(&ModelConfig { sigma_data: Some(7.0), ..silent.clone() })?;
+    same.run(&AtomicBool::new(false), &mut |_| Ok(()))?;
+    assert_eq!(bits(same.net()), bits(whole.net()));
+    assert_eq!(same.net().config().sigma_data, Some(7.0), "what was said stays");
+    // Resumed, by either way, it is the same number.
+    let mut part = start(&silent)?.checkpoint_to(&path);
+    part.run(&AtomicBool::new(true), &mut |_| Ok(()))?;
+    let fresh = ScoreModel::new(silent, Key::root(3), &Backend::cpu())?;
+    for trainer in [
+        Trainer::<ScoreModel>::resume_on(&path, config(4, 1), &Device::Cpu)?,
+        Trainer::resume_like(&fresh, &path, config(4, 1))?,
+    ] {
+        let mut trainer = trainer.term(1.0, Box::new(loss(40)));
+        trainer.run(&AtomicBool::new(false), &mut |_| Ok(()))?;
+        assert_eq!(trainer.net().config(), whole.net().config());
+    }
+    for opened in [ScoreModel::open(&path)?, fresh.open_like(&path)?] {
+        assert_eq!(opened.config().sigma_data, whole.net().config().sigma_data);
+    }
     Ok(())
 }

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, io::Write, path::Path};
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, tensor::TensorView};
 use score_nets::{
     Architecture, Backend,
     checkpoint::{self, NoiseLevel, Prediction, Process, Weights},
 };
+use sde_core::Preconditioning;
 use serde_json::{Value, json};
 
 use super::parameters;
@@ -83,10 +84,8 @@ fn a_folder_of_diffusers_says_everything() {
     close(&opened.tensors, &tensors, 1e-3);
     assert_eq!(opened.conventions.prediction, Prediction::Velocity);
     assert_eq!(opened.conventions.level, NoiseLevel::Step);
-    let Some(Process::Ddpm { betas, steps, .. }) = &opened.conventions.process else {
-        panic!("no betas")
-    };
-    let betas = betas.values(*steps);
+    let Some(Process::Ddpm { betas, .. }) = &opened.conventions.process else { panic!("no betas") };
+    let betas = betas.values().expect("fit");
     assert_eq!((betas.len(), betas[0], betas[999]), (1000, 1e-4, 0.02));
     opened.parameters(&Backend::cpu()).expect("fits");
     // One that is missing, one too many, one of another shape: one line.
@@ -114,7 +113,12 @@ fn a_state_dict_needs_to_be_told_what_it_is() {
     let tensors = state(&Architecture::from_json(&json).expect("is one"));
     let mut wrapped: Tensors =
         tensors.iter().map(|(n, t)| (format!("model.{n}"), t.clone())).collect();
-    wrapped.insert("u".into(), tensors["map_layer0.bias"].clone());
+    let mut levels = sde_core::schedule::iddpm_sigmas(1000, 0.001, 0.008);
+    levels.push(0.0);
+    // As the file has them: halves.
+    let half = |u: &f64| half::f16::from_f64(u / 4.0).to_f32();
+    let levels: Vec<f32> = levels.iter().map(half).collect();
+    wrapped.insert("u".into(), Tensor::new(levels.as_slice(), &Device::Cpu).expect("is a tensor"));
     let path = folder.path().join("net.safetensors");
     write_f16(&path, &wrapped);
     let error = checkpoint::open(&path).expect_err("must be refused").to_string();
@@ -123,6 +127,24 @@ fn a_state_dict_needs_to_be_told_what_it_is() {
     let opened = checkpoint::open(&path).expect("opens");
     close(&opened.tensors, &tensors, 1e-3);
     assert!(opened.conventions.learned_variance);
+    // Labels are by the table of the file, rounded as it is there and not as the formula gives it.
+    let read = opened.conventions.levels.clone().expect("has levels");
+    assert!(read.ratios().iter().rev().map(|u| *u as f32).eq(levels.iter().copied()));
+    let around = opened.conventions.around().expect("works").expect("says everything");
+    for (k, level) in levels.iter().enumerate().step_by(37) {
+        let label = around.preconditioning.label.of_log_ratio(f64::from(*level).ln());
+        assert_eq!(label, Some(999.0 - k as f64));
+    }
+    let name = around.preconditioning.to_string();
+    assert!(name.parse().is_ok_and(|p: Preconditioning| p == around.preconditioning));
+    let short = Tensor::new(&levels[1..], &Device::Cpu).expect("is a tensor");
+    wrapped.insert("u".into(), short);
+    write_f16(&path, &wrapped);
+    let error = checkpoint::open(&path).expect_err("must be refused").to_string();
+    assert!(error.contains("`u` has 1000 noise levels, 1001 by the arguments"), "{error}");
+    wrapped.remove("u");
+    write_f16(&path, &wrapped);
+    assert!(checkpoint::open(&path).expect("opens").conventions.levels.is_none());
     close(&checkpoint::open(path.with_extension("json")).expect("opens").tensors, &tensors, 1e-3);
     // Without the labels of augmentation, in the file or in the arguments.
     wrapped.remove("model.map_augment.weight");

@@ -5,6 +5,7 @@ mod derivatives;
 mod names;
 mod refusals;
 mod rows;
+mod saved;
 
 use candle_core::{DType, Tensor};
 use score_nets::{Architecture, Backend, Condition, Network, Parameters};

@@ -113,10 +113,39 @@ fn names_are_read_back() {
         assert_eq!(read(&p.to_string()), p, "{name}");
         assert!(p.to_string().starts_with(name));
     }
+    // What has no name of its own has one all the same.
+    let scales = [InputScale::One, InputScale::Signal, InputScale::Unit { sigma_data: 0.1 / 3.0 }];
+    let table = NoiseTable::new(smld_sigmas(40, 0.013, 47.1)).unwrap();
+    let labels = [
+        Label::Time { scale: -1.5, offset: 0.3 },
+        Label::LogRatio { scale: 0.7, unit: 1e-9 },
+        Label::Ratio,
+        Label::VpTime { beta0: 0.11, beta1: 19.0, scale: 999.5 },
+        Label::Step { table, offset: 2.0 },
+        Label::Step { table: NoiseTable::iddpm(30, 0.001, 0.008).unwrap(), offset: 0.0 },
+    ];
+    for (input, label) in scales.iter().flat_map(|i| labels.iter().map(move |l| (i, l))) {
+        let p = Preconditioning { input: *input, label: label.clone() };
+        assert_eq!(read(&p.to_string()), p);
+    }
+    let name = "custom:input=unit,0.5,label=log-ratio,0.25,2";
+    assert_eq!(read(name).to_string(), name);
     assert_eq!(read("iddpm:steps=50").to_string(), "iddpm:steps=50,c1=0.001,c2=0.008");
     let refused = |text: &str| text.parse::<Preconditioning>().unwrap_err().to_string();
     assert!(refused("karras").contains("unknown preconditioning `karras`: expected one of none"));
     assert!(refused("edm:sigma-data=0").contains("sigma-data = 0"));
     assert!(refused("iddpm:steps=1.5").contains("steps = 1.5"));
     assert!(refused("ve:unit=1").contains("unit"));
+    assert_eq!(
+        refused("custom:input=unit"),
+        "input = unit: is not one of the forms of a custom preconditioning"
+    );
+    assert_eq!(
+        refused("custom:output=one"),
+        "unknown constant `output`: expected one of input, label"
+    );
+    assert_eq!(
+        refused("custom:label=table,0,3,3"),
+        "noise level 1 = 3: must be finite, not negative and strictly ordered"
+    );
 }

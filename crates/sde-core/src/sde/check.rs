@@ -1,6 +1,6 @@
 //! Whether what an SDE says of itself is true.
 
-use super::{Marginal, Sde};
+use super::{Marginal, Sde, brief};
 use crate::{Error, Result};
 
 /// How far apart two values may be, in units of the terms they are made of. Central differences of smooth
@@ -26,7 +26,7 @@ const REL: f64 = 1e-5;
 /// ```
 pub fn check(sde: &dyn Sde) -> Result<()> {
     let horizon = sde.horizon();
-    let about = About { sde, name: sde.name() };
+    let about = About { sde, name: brief(&sde.name()) };
     about.holds(horizon.is_finite() && horizon > 0.0, 0.0, "T > 0", horizon, 0.0)?;
     let std = sde.prior_std();
     about.holds(std.is_finite() && std > 0.0, horizon, "prior_std > 0", std, 0.0)?;

@@ -1,6 +1,7 @@
 //! A discrete schedule seen as a continuous one.
 
-use super::{Marginal, Sde, inverse_in_range};
+use super::{Betas, Marginal, Sde, inverse_in_range, parse::lists};
+use crate::schedule::zero_terminal_snr;
 use crate::{Error, Result};
 
 /// What is linear in time between two training steps.
@@ -25,6 +26,10 @@ pub enum Between {
 /// [`crate::schedule::zero_terminal_snr`]). In the last cell, where no such line reaches `alpha = 0`, then
 /// `alpha / sigma` is linear; the coefficients are infinite at `N` and the flow is not.
 ///
+/// Its name holds the table ([`Betas`]), so that [`sde::parse`](super::parse) makes the same process of it, to the bit:
+/// `discrete:betas=scaled_linear,0.00085,0.012,1000`, and after it `terminal-snr=zero` for a table that is rescaled
+/// and `between=ratio`.
+///
 /// # Reference
 /// Ho et al. 2020, arXiv 2006.11239, equation 4; fractional steps: Katherine Crowson's
 /// `k-diffusion`, `DiscreteSchedule`.
@@ -37,6 +42,9 @@ pub enum Between {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Discrete {
+    betas: Betas,
+    /// The table is rescaled so that the last step has no signal.
+    rescaled: bool,
     /// `-log(1 - beta_0)`.
     first_rate: f64,
     /// `log(sigma / alpha)` at the times `1, ..., N`.
@@ -50,6 +58,29 @@ impl Discrete {
     /// # Errors
     /// [`Error::Parameter`] unless there are at least two and all lie in `(0, 1)`, but for the last, which may be 1.
     pub fn new(betas: &[f64]) -> Result<Self> {
+        Self::of(Betas::Listed(betas.to_vec()))
+    }
+
+    /// The process of a table.
+    ///
+    /// # Errors
+    /// As [`Discrete::new`].
+    ///
+    /// ```
+    /// use sde_core::{Discrete, Sde, sde::{self, Betas}};
+    /// let table = Betas::ScaledLinear { start: 0.00085, end: 0.012, steps: 1000 };
+    /// let sde = Discrete::of(table)?.zero_terminal_snr()?;
+    /// assert_eq!(sde.name(), "discrete:betas=scaled_linear,0.00085,0.012,1000,terminal-snr=zero");
+    /// assert_eq!(sde::parse(&sde.name())?.marginal(17.5), sde.marginal(17.5));
+    /// # Ok::<(), sde_core::Error>(())
+    /// ```
+    pub fn of(betas: Betas) -> Result<Self> {
+        let values = betas.values()?;
+        Self::checked(&values)?;
+        Ok(Self::from_values(betas, &values))
+    }
+
+    fn checked(betas: &[f64]) -> Result<()> {
         let refuse = |name: &str, value: String, reason: &str| {
             Err(Error::Parameter { name: name.into(), value, reason: reason.into() })
         };
@@ -58,18 +89,64 @@ impl Discrete {
         }
         let last = betas.len() - 1;
         let allowed = |i: usize, b: f64| b > 0.0 && (b < 1.0 || (i == last && b == 1.0));
-        if let Some((i, beta)) = betas.iter().enumerate().find(|(i, b)| !allowed(*i, **b)) {
-            return refuse(&format!("beta[{i}]"), beta.to_string(), "must lie between 0 and 1");
+        match betas.iter().enumerate().find(|(i, b)| !allowed(*i, **b)) {
+            None => Ok(()),
+            Some((i, beta)) => {
+                let reason = "must lie between 0 and 1";
+                refuse(&format!("beta[{i}]"), beta.to_string(), reason)
+            }
         }
+    }
+
+    fn from_values(betas: Betas, values: &[f64]) -> Self {
         // B = -log alpha^2 and (sigma / alpha)^2 = e^B - 1, which is e^B to rounding before it is
         // beyond the numbers.
         let log_ratio = |b: &mut f64, beta: &f64| {
             *b -= (-beta).ln_1p();
             Some(if *b < 700.0 { 0.5 * b.exp_m1().ln() } else { 0.5 * *b })
         };
-        let log_ratios = betas.iter().scan(0.0, log_ratio).collect();
-        let between = Between::default();
-        Ok(Self { first_rate: -(-betas[0]).ln_1p(), log_ratios, between })
+        let log_ratios = values.iter().scan(0.0, log_ratio).collect();
+        let (first_rate, between) = (-(-values[0]).ln_1p(), Between::default());
+        Self { betas, rescaled: false, first_rate, log_ratios, between }
+    }
+
+    /// The same table rescaled so that the last step has no signal ([`zero_terminal_snr`]).
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a table that cannot be rescaled.
+    pub fn zero_terminal_snr(self) -> Result<Self> {
+        let values = zero_terminal_snr(&self.betas.values()?);
+        Self::checked(&values)?;
+        Ok(Self { rescaled: true, between: self.between, ..Self::from_values(self.betas, &values) })
+    }
+
+    /// The process of what stands behind `discrete:` in a name.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let (mut betas, mut rescaled) = (Betas::default(), false);
+        let mut between = Between::default();
+        for (key, words) in lists(text)? {
+            match (key, words.as_slice()) {
+                ("betas", words) => betas = Betas::of_words(words)?,
+                ("terminal-snr", ["zero"]) => rescaled = true,
+                ("between", ["ratio"]) => between = Between::Ratio,
+                ("between", ["log-ratio"]) => between = Between::LogRatio,
+                ("terminal-snr" | "between", words) => {
+                    let known = if key == "between" { "log-ratio or ratio" } else { "zero" };
+                    return Err(Error::Parameter {
+                        name: key.into(),
+                        value: words.join(","),
+                        reason: format!("must be {known}"),
+                    });
+                }
+                (other, _) => {
+                    let expected = ["betas", "terminal-snr", "between"].map(String::from).to_vec();
+                    let (what, name) = ("constant", other.into());
+                    return Err(Error::Unknown { what, name, expected });
+                }
+            }
+        }
+        let table = Self::of(betas)?;
+        Ok(if rescaled { table.zero_terminal_snr()? } else { table }.with_between(between))
     }
 
     /// The same process with another rule between training steps.
@@ -110,7 +187,14 @@ impl Discrete {
 
 impl Sde for Discrete {
     fn name(&self) -> String {
-        format!("discrete:steps={}", self.log_ratios.len())
+        let mut name = format!("discrete:betas={}", self.betas);
+        if self.rescaled {
+            name += ",terminal-snr=zero";
+        }
+        if self.between == Between::Ratio {
+            name += ",between=ratio";
+        }
+        name
     }
 
     fn horizon(&self) -> f64 {

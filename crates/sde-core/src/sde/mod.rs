@@ -1,5 +1,6 @@
 //! Linear forward processes `dX = a(t) X dt + g(t) dW`: everything about them is scalars in `t`.
 
+mod betas;
 mod brownian;
 mod check;
 mod cosine;
@@ -13,6 +14,7 @@ mod subvp;
 mod ve;
 mod vp;
 
+pub use betas::Betas;
 pub use brownian::Brownian;
 pub use check::check;
 pub use cosine::CosineVp;
@@ -20,7 +22,7 @@ pub use discrete::{Between, Discrete};
 pub use discretisation::Discretisation;
 pub use edm::Edm;
 pub use ou::Ou;
-pub use parse::{NAMES, constants, parse};
+pub use parse::{NAMES, brief, constants, parse};
 pub use rectified::Rectified;
 pub use subvp::SubVp;
 pub use ve::Ve;
@@ -172,7 +174,7 @@ fn within(t: f64, horizon: f64) -> Option<f64> {
 
 impl std::fmt::Debug for dyn Sde + '_ {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.name())
+        f.write_str(&brief(&self.name()))
     }
 }
 

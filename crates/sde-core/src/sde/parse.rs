@@ -1,14 +1,16 @@
 //! SDEs by name.
 
-use super::{Brownian, CosineVp, Edm, Ou, Rectified, Sde, SubVp, Ve, Vp};
+use super::{Brownian, CosineVp, Discrete, Edm, Ou, Rectified, Sde, SubVp, Ve, Vp};
 use crate::{Error, Result};
 
 /// The names [`parse`] knows.
-pub const NAMES: &[&str] = &["ou", "vp", "sub-vp", "ve", "edm", "brownian", "rectified", "cosine"];
+pub const NAMES: &[&str] =
+    &["ou", "vp", "sub-vp", "ve", "edm", "brownian", "rectified", "cosine", "discrete"];
 
 /// The SDE of a name with optional constants: `ou:horizon=10`, `vp:beta0=0.1,beta1=20`, `sub-vp`,
-/// `ve:sigma-min=0.01,sigma-max=50`, `edm:sigma-max=80`, `brownian:horizon=10000`, `rectified`, `cosine`.
-/// What is left out keeps its default.
+/// `ve:sigma-min=0.01,sigma-max=50`, `edm:sigma-max=80`, `brownian:horizon=10000`, `rectified`, `cosine`,
+/// `discrete:betas=linear,0.0001,0.02,1000` ([`Betas`](super::Betas) has the tables). What is left out keeps its
+/// default. The name of every process here is read back to the same process, to the bit.
 ///
 /// # Errors
 /// [`Error::Unknown`] for a name or a constant that does not exist, [`Error::Parameter`] for a
@@ -48,6 +50,7 @@ pub fn parse(text: &str) -> Result<Box<dyn Sde>> {
         }
         "rectified" => known(rest, []).map(|[]| Box::new(Rectified))?,
         "cosine" => known(rest, []).map(|[]| Box::new(CosineVp))?,
+        "discrete" => Box::new(Discrete::parse(rest)?),
         other => {
             return Err(Error::Unknown {
                 what: "sde",
@@ -103,3 +106,57 @@ pub fn constants(text: &str, known: &[(&str, f64)]) -> Result<Vec<f64>> {
     }
     Ok(values)
 }
+
+/// Reads `key=word,word,...,key=word,...`: what has no `=` of its own belongs to the key before it.
+///
+/// # Errors
+/// [`Error::Parameter`] for words before the first key, and for a key given twice.
+pub(crate) fn lists(text: &str) -> Result<Vec<(&str, Vec<&str>)>> {
+    let mut lists: Vec<(&str, Vec<&str>)> = Vec::new();
+    let refuse = |key: &str, value: &str, reason: &str| {
+        let (name, value, reason) = (key.into(), value.into(), reason.into());
+        Err(Error::Parameter { name, value, reason })
+    };
+    for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        match (part.split_once('='), lists.last_mut()) {
+            (Some((key, word)), _) => {
+                let (key, word) = (key.trim(), word.trim());
+                if lists.iter().any(|(k, _)| *k == key) {
+                    return refuse(key, word, "is given twice");
+                }
+                lists.push((key, vec![word]));
+            }
+            (None, Some((_, words))) => words.push(part),
+            (None, None) => return refuse(part, "", "is no constant: expected key=value"),
+        }
+    }
+    Ok(lists)
+}
+
+/// A name for people: of a long list of numbers, its beginning and its length.
+///
+/// ```
+/// let name = format!("discrete:betas=listed{}", ",0.25".repeat(1000));
+/// assert_eq!(sde_core::sde::brief(&name), "discrete:betas=listed,0.25,0.25,0.25,... (1000 numbers)");
+/// ```
+pub fn brief(name: &str) -> String {
+    let mut out = String::new();
+    let mut parts = name.split(',').peekable();
+    while let Some(part) = parts.next() {
+        out += if out.is_empty() { "" } else { "," };
+        out += part;
+        let mut numbers = Vec::new();
+        while let Some(next) = parts.next_if(|next| next.parse::<f64>().is_ok()) {
+            numbers.push(next);
+        }
+        let shown = if numbers.len() > SHOWN { 3 } else { numbers.len() };
+        numbers[..shown].iter().for_each(|number| out = format!("{out},{number}"));
+        if shown < numbers.len() {
+            out = format!("{out},... ({} numbers)", numbers.len());
+        }
+    }
+    out
+}
+
+/// Longer lists are cut for people.
+const SHOWN: usize = 8;

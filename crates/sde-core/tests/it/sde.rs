@@ -172,7 +172,7 @@ fn bad_names_and_constants_are_refused() {
     let message = |text: &str| sde::parse(text).expect_err(text).to_string();
     assert_eq!(
         message("vq"),
-        "unknown sde `vq`: expected one of ou, vp, sub-vp, ve, edm, brownian, rectified, cosine"
+        "unknown sde `vq`: expected one of ou, vp, sub-vp, ve, edm, brownian, rectified, cosine, discrete"
     );
     assert_eq!(message("vp:beta=1"), "unknown constant `beta`: expected one of beta0, beta1");
     assert_eq!(message("rectified:beta=1"), "beta = 1: there are no constants to give here");

@@ -171,6 +171,7 @@ fn problem(item: Item) -> Result<Problem> {
         preconditioning: Preconditioning::none(),
         sde: "vp".into(),
         sigma_data: None,
+        log_variance: None,
         identity: None,
     };
     let key = Key::root(30).fold(item as u64);

@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use ndarray::{ArrayD, ArrayView2, Axis, Slice};
 use score_nets::{Backend, Condition, Jet, Network, Quantity, ScoreModel, ScoreNet, check_inputs};
-use sde_core::Score;
 use sde_core::sde::check_time;
+use sde_core::{Score, Sde};
 use serde_json::json;
 
-use super::Model;
 use super::denoising::DenoiseOptions;
+use super::{Model, Named};
 use crate::cli::Output;
 use crate::cli::options::BackendOptions;
 use crate::npy::{self, RowWriter};
@@ -29,12 +29,15 @@ use crate::npy::{self, RowWriter};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     experiment forward ddpm-mnist --x x.npy --t t.npy --out y.npy\n  \
+    experiment forward blob_w1.0.pt --architecture ode-sde-gap --x x.npy --t t.npy --out s.npy\n  \
     experiment forward edm.safetensors --x x.npy --t sigma.npy --labels labels.npy --denoised \
     --out denoised.npy")]
 pub(in crate::cli) struct ForwardCommand {
     /// The network: a file, or a folder of diffusers
     #[arg(value_name = "MODEL")]
     model: PathBuf,
+    #[command(flatten)]
+    named: Named,
     /// Inputs [B, C, H, W] or [B, D]
     #[arg(long, value_name = "FILE.npy")]
     x: PathBuf,
@@ -70,7 +73,7 @@ impl ForwardCommand {
         let backend = self.backend.backend("f64")?;
         let inputs = self.inputs()?;
         let rows = inputs.t.len();
-        let (row, what) = match Model::open(&self.model, &backend)? {
+        let (row, what) = match Model::open(&self.model, self.named, &backend)? {
             Model::Own(net) => {
                 self.denoise.none_said()?;
                 inputs.check_own(&net)?;
@@ -80,6 +83,21 @@ impl ForwardCommand {
                     self.write(&inputs, &backend, evaluate)?,
                     if denoised { "denoised" } else { "score" },
                 )
+            }
+            Model::Any(model) => {
+                self.denoise.none_said()?;
+                inputs.check(model.detached(), &backend)?;
+                inputs.check_times(model.sde())?;
+                let (quantity, what) = match self.denoise.denoised {
+                    true => (Quantity::Denoised, "denoised"),
+                    false => (Quantity::Score, "score"),
+                };
+                let evaluate = |x: &Tensor, t: &[f64], labels: Option<Tensor>| -> Result<Tensor> {
+                    let condition = Condition { labels, training: None };
+                    let x = Jet::constant(x.clone());
+                    Ok(model.jet_detached(quantity, &x, t, None, &condition)?.value)
+                };
+                (self.write(&inputs, &backend, evaluate)?, what)
             }
             Model::Published(opened) if self.denoise.denoised => {
                 let around = self.denoise.around(&opened)?;
@@ -201,8 +219,11 @@ impl Inputs {
         let (expected, found) = ([self.t.len(), net.dim()], self.x.shape());
         ensure!(found == expected, "batch x: expected shape {expected:?}, found {found:?}");
         ensure!(self.labels.is_none(), "the network takes no labels");
-        self.t.iter().try_for_each(|t| check_time(net.sde(), *t).map(drop))?;
-        Ok(())
+        self.check_times(net.sde())
+    }
+
+    fn check_times(&self, sde: &dyn Sde) -> Result<()> {
+        Ok(self.t.iter().try_for_each(|t| check_time(sde, *t).map(drop))?)
     }
 }
 

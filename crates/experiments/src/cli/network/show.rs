@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use score_nets::checkpoint::{Opened, Prediction};
-use score_nets::{Backend, ScoreNet};
+use score_nets::{Architecture, Backend, Parameters, ScoreModel, ScoreNet};
+use sde_core::sde::brief;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Model;
 use super::layers::{self, Part};
+use super::{Model, Named};
 use crate::cli::Output;
 use crate::cli::output::table;
 
@@ -18,11 +19,14 @@ use crate::cli::output::table;
 /// MODEL is a checkpoint of ours, a folder of diffusers, or a state dict of score_sde, EDM or guided-diffusion
 /// with a JSON of the same name beside it: {"architecture": NAME, "args": {the constructor's arguments}}.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  experiment show ddpm-mnist")]
+#[command(after_help = "Examples:\n  experiment show ddpm-mnist\n  \
+    experiment show blob_w1.0.pt --architecture ode-sde-gap")]
 pub(in crate::cli) struct ShowCommand {
     /// The network: a file, or a folder of diffusers
     #[arg(value_name = "MODEL")]
     model: PathBuf,
+    #[command(flatten)]
+    named: Named,
 }
 
 /// Everything that is shown.
@@ -39,6 +43,8 @@ struct Shown {
     sde: Option<String>,
     parametrisation: Option<String>,
     preconditioning: Option<String>,
+    /// Standard deviation of the data, as it was said or measured.
+    sigma_data: Option<f64>,
     /// What the files of a published network say in words.
     conventions: Option<String>,
     /// Trained scalars, and those of buffers.
@@ -52,8 +58,9 @@ struct Shown {
 impl ShowCommand {
     pub(in crate::cli) fn run(&self, output: &Output) -> Result<()> {
         let backend = Backend::cpu();
-        let mut shown = match Model::open(&self.model, &backend)? {
+        let mut shown = match Model::open(&self.model, self.named, &backend)? {
             Model::Own(net) => own(&net)?,
+            Model::Any(model) => any(&model),
             Model::Published(opened) => published(&opened, &backend)?,
         };
         shown.model.clone_from(&self.model);
@@ -81,6 +88,7 @@ fn own(net: &ScoreNet) -> Result<Shown> {
         sde: Some(net.sde().name()),
         parametrisation: Some(serde_json::to_value(config.output)?.as_str().unwrap_or("").into()),
         preconditioning: None,
+        sigma_data: None,
         conventions: None,
         parameters: net.n_parameters(),
         buffers: 0,
@@ -93,15 +101,6 @@ fn published(opened: &Opened, backend: &Backend) -> Result<Shown> {
     let parameters = opened.parameters(backend)?;
     let net = opened.architecture.build(parameters.detached())?;
     let described = opened.architecture.to_json();
-    let part = |name: &str, shape: &[usize], trained| Part {
-        name: name.into(),
-        shape: shape.into(),
-        trained,
-    };
-    let trained = parameters.iter().map(|(name, t)| part(name, t.dims(), true));
-    let buffers = parameters.buffers().iter().map(|(name, t)| part(name, t.dims(), false));
-    let mut tensors: Vec<Part> = trained.chain(buffers).collect();
-    layers::sort(&mut tensors);
     let around = opened.conventions.around()?;
     let told = !matches!(opened.conventions.prediction, Prediction::Logits | Prediction::Free);
     let predicts = told.then(|| opened.conventions.output().to_string());
@@ -116,12 +115,55 @@ fn published(opened: &Opened, backend: &Backend) -> Result<Shown> {
         sde: around.as_ref().map(|a| a.sde.name()),
         parametrisation: around.as_ref().map(|a| a.output.to_string()).or(predicts),
         preconditioning: around.as_ref().map(|a| a.preconditioning.to_string()),
+        sigma_data: around.as_ref().and_then(|a| a.output.sigma_data()),
         conventions: Some(opened.conventions.to_string()),
         parameters: parameters.n_scalars(),
-        buffers: parameters.buffers().values().map(candle_core::Tensor::elem_count).sum(),
-        tensors,
+        buffers: in_buffers(&parameters),
+        tensors: parts(&parameters),
         without_gradient: silent.collect(),
     })
+}
+
+/// A model of any network that was saved or trained here.
+fn any(model: &ScoreModel) -> Shown {
+    let (config, net, parameters) = (model.config(), model.detached(), model.parameters());
+    let described = config.network.as_ref().map(Architecture::to_json).unwrap_or_default();
+    let silent = net.without_gradient().into_iter().map(|(name, why)| (name, why.to_owned()));
+    Shown {
+        model: PathBuf::new(),
+        architecture: described["architecture"].as_str().unwrap_or_default().into(),
+        arguments: described["args"].clone(),
+        input: net.row_shape(),
+        output: net.out_shape(),
+        classes: net.n_classes(),
+        sde: Some(model.sde().name()),
+        parametrisation: Some(config.output.to_string()),
+        preconditioning: Some(config.preconditioning.to_string()),
+        sigma_data: config.sigma_data,
+        conventions: None,
+        parameters: parameters.n_scalars(),
+        buffers: in_buffers(parameters),
+        tensors: parts(parameters),
+        without_gradient: silent.collect(),
+    }
+}
+
+/// The tensors of a network, by name.
+fn parts(parameters: &Parameters) -> Vec<Part> {
+    let part = |name: &str, shape: &[usize], trained| Part {
+        name: name.into(),
+        shape: shape.into(),
+        trained,
+    };
+    let trained = parameters.iter().map(|(name, t)| part(name, t.dims(), true));
+    let buffers = parameters.buffers().iter().map(|(name, t)| part(name, t.dims(), false));
+    let mut tensors: Vec<Part> = trained.chain(buffers).collect();
+    layers::sort(&mut tensors);
+    tensors
+}
+
+fn in_buffers(parameters: &Parameters) -> usize {
+    parameters.buffers().values().map(candle_core::Tensor::elem_count).sum()
 }
 
 impl Shown {
@@ -132,9 +174,10 @@ impl Shown {
             ("architecture", self.architecture.clone()),
             ("input, output", format!("{:?}, {:?}", self.input, self.output)),
             ("classes", self.classes.to_string()),
-            ("sde", self.sde.clone().unwrap_or_else(unsaid)),
+            ("sde", self.sde.as_deref().map(brief).unwrap_or_else(unsaid)),
             ("parametrisation", self.parametrisation.clone().unwrap_or_else(unsaid)),
-            ("preconditioning", self.preconditioning.clone().unwrap_or_else(unsaid)),
+            ("preconditioning", self.preconditioning.as_deref().map(brief).unwrap_or_else(unsaid)),
+            ("sigma_data", self.sigma_data.map(|s| s.to_string()).unwrap_or_else(unsaid)),
             ("conventions", self.conventions.clone().unwrap_or_else(unsaid)),
             ("parameters", format!("{} in {} tensors", self.parameters, self.trained())),
             (

@@ -5,7 +5,7 @@ mod page;
 
 use std::path::Path;
 
-use ::solvers::{Control, End, Method, Sampler};
+use ::solvers::{Control, End, Sampler, Scheme, Tuned};
 use anyhow::{Context as _, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use ndarray::Array2;
@@ -109,8 +109,8 @@ impl Study for EtaSweep {
         }
         checks::within("smoothing", config.smoothing, 0.0..=1e3)?;
         checks::within("tilt", config.tilt, 1e-6..=1e6)?;
-        let method = Method::parse(&config.method).context("method")?;
-        ensure!(method.stochastic(), "method = {:?}: solves ODEs only", config.method);
+        let method = Tuned::parse(&config.method).context("method")?;
+        ensure!(method.method().stochastic(), "method = {:?}: solves ODEs only", config.method);
         End::parse(&config.end).context("end")?;
         TimeGrid::parse(&config.grid).context("grid")?;
         let Config { n, truth, floors, .. } = *config;
@@ -121,8 +121,9 @@ impl Study for EtaSweep {
         let mut work = 0.0;
         for steps in config.steps.iter().copied() {
             let counts = [("steps", steps), ("n", n), ("etas", config.etas.len())];
-            work += checks::time(&counts)? * method.nfe(1) as f64;
-            config.times(&*sde, steps)?;
+            work += checks::time(&counts)? * method.nfe(steps as u64) as f64 / steps as f64;
+            let control = Control::Grid(config.times(&*sde, steps)?);
+            Scheme::<Array2<f64>>::control(&method, &*sde, control).context("method")?;
         }
         Ok(4.0 * work)
     }
@@ -275,7 +276,7 @@ fn draw<S: State>(
     rows: &(dyn Fn(S) -> Result<Array2<f64>> + Sync),
 ) -> Result<(Array2<f64>, u64)> {
     let sampler = Sampler {
-        method: Method::parse(&config.method)?,
+        method: Tuned::parse(&config.method)?,
         eta,
         control: Control::Grid(config.times(sde, steps)?),
         end: End::parse(&config.end)?,

@@ -128,6 +128,7 @@ impl Wrapper {
             preconditioning: self.preconditioning.clone(),
             sde: Edm::default().name(),
             sigma_data: None,
+            log_variance: None,
             identity: None,
         }
     }
