@@ -17,8 +17,7 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
 fn for_measure(words: &[String]) -> Option<Vec<String>> {
     let own = words.split(|word| word == "--").next().unwrap_or_default();
     // Some have peers of their own, so a command comes before the flag.
-    let commands =
-        ["train-step", "sample", "cliffs", "overhead", "transport", "unet", "composite"];
+    let commands = ["train-step", "sample", "cliffs", "overhead", "transport", "unet", "composite"];
     let command = own.iter().position(|word| commands.contains(&&**word));
     let place = command.or_else(|| own.iter().position(|word| word == "--peers"))?;
     let mut rest = words.to_vec();

@@ -157,6 +157,27 @@ impl Jet {
         Ok(self.with(value, first, second))
     }
 
+    /// Through a layer `W x + b` of the last dimension, `w` `[O, I]`, `b` `[O]`: [`ops::linear`].
+    ///
+    /// # Errors
+    /// As [`ops::linear`].
+    ///
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use score_nets::{Activation, Jet};
+    /// let w = Tensor::new(&[[1.0, -1.0], [0.5, 2.0], [0.0, 1.0]], &Device::Cpu)?;
+    /// let x = Tensor::new(&[[0.3, 0.1]], &Device::Cpu)?;
+    /// let x = Jet::input(x, vec![Tensor::new(&[[1.0, 0.0]], &Device::Cpu)?], vec![]);
+    /// let z = x.linear(&w, None)?;
+    /// assert_eq!(z.first_or_zero(0)?.to_vec2::<f64>()?, [[1.0, 0.5, 0.0]]);
+    /// assert_eq!(z.activate(Activation::Silu)?.value.dims(), [1, 3]);
+    /// # Ok::<(), score_nets::Error>(())
+    /// ```
+    pub fn linear(&self, w: &Tensor, b: Option<&Tensor>) -> Result<Self> {
+        let value = ops::linear(&self.value, w, b)?;
+        self.affine(value, |d| ops::linear(d, w, None))
+    }
+
     /// These derivatives with the same value computed another way.
     pub(crate) fn replace(&self, value: Tensor) -> Result<Self> {
         self.affine(value, |t| Ok(t.clone()))

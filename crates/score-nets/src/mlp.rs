@@ -25,7 +25,7 @@ impl Linear {
 
     /// The jet of `W h + b`.
     fn jet(&self, h: &Jet) -> Result<Jet> {
-        h.affine(self.forward(&h.value)?, |d| self.apply(d))
+        h.linear(&self.weight, Some(&self.bias))
     }
 
     /// `W^T g` for rows `g`.

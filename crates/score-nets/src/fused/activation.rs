@@ -1,4 +1,4 @@
-//! The activations, each with its first three derivatives from one or two stored numbers.
+//! The activations, each with its first four derivatives from one or two stored numbers.
 
 use super::simd::Simd;
 

@@ -119,8 +119,7 @@ impl Backward for Linear {
         if let (true, Some(isa)) = (wanted[1], host::kernels(dy)) {
             let x = rows(x)?;
             let shape = shape(&x, w)?;
-            let size =
-                Size { rows: shape.batch, inputs: shape.channels, outputs: shape.outputs };
+            let size = Size { rows: shape.batch, inputs: shape.channels, outputs: shape.outputs };
             if size.suits() {
                 let (x, dy) = (Values::of(&x)?, Values::of(&rows_of_dy)?);
                 let (dw, db) = layer::gradients(isa, size, &x, &dy);

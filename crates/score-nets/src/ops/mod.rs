@@ -1,6 +1,6 @@
-//! Tensor operations of convolutional networks, each with its own backward pass.
+//! The tensor operations of networks, each with its own backward pass.
 //!
-//! All of them are channels last: an image batch is `[B, H, W, C]`, contiguous. Weights have
+//! All of them are channels last: a table is `[B, C]`, an image batch `[B, H, W, C]`, contiguous. Weights have
 //! PyTorch's shapes. In `f32` on the CPU they are hand-written kernels ([`crate::fused`]); in any
 //! other type and on any other device they are made of candle's operations. `f16` and `bf16` on the
 //! CPU are refused.

@@ -53,7 +53,8 @@ impl Backward for Mul {
     ) -> Result<Vec<Option<Tensor>>> {
         let (a, b) = (&args[0], &args[1]);
         let da = wanted[0].then(|| product(self.0, dy, b)?.tensor()).transpose()?;
-        let db = wanted[1].then(|| sum_of_rows(product(self.0, dy, a)?.tensor()?, b)).transpose()?;
+        let db =
+            wanted[1].then(|| sum_of_rows(product(self.0, dy, a)?.tensor()?, b)).transpose()?;
         Ok(vec![da, db])
     }
 }

@@ -172,7 +172,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 json.insert(format!("{}_ratio", item.name()), json!(ratio));
             }
             let ratio = ratio.map_or_else(String::new, |r| format!("{r:.2}"));
-            rows.push(vec![key.into(), format!("{median:.2}"), format!("{q1:.2} to {q3:.2}"), ratio]);
+            rows.push(vec![
+                key.into(),
+                format!("{median:.2}"),
+                format!("{q1:.2} to {q3:.2}"),
+                ratio,
+            ]);
         }
     }
     if let Some(peer) = &torch {

@@ -104,13 +104,12 @@ impl Problem {
             let shape = vec![ROWS, values.len() / ROWS];
             (name.to_owned(), values, shape)
         };
-        let batch =
-            [("t", &samples.t), ("x", &samples.x), ("target", &samples.target)];
+        let batch = [("t", &samples.t), ("x", &samples.x), ("target", &samples.target)];
         let batch = batch.map(|(name, values)| narrow(name, values)).to_vec();
         let of = |name: String| -> Result<_> {
             let parameter = self.model.parameters().get(&name);
             let parameter = parameter.with_context(|| format!("no parameter `{name}`"))?;
-            Ok((name, values(&parameter)?, parameter.dims().to_vec()))
+            Ok((name, values(parameter)?, parameter.dims().to_vec()))
         };
         Ok((batch, Self::names().into_iter().map(of).collect::<Result<_>>()?))
     }

@@ -79,7 +79,8 @@ fn what_is_broadcast_has_the_sum_of_the_gradients() {
         let product = |args: &[Tensor]| mul(&args[0], &args[1]);
         let sloped = |args: &[Tensor]| activation_times(&args[0], &args[1], Activation::Silu, 1);
         let expected = args[0].broadcast_mul(&args[1]).expect("they fit");
-        for dims in [product(&args), sloped(&args)].map(|y| y.expect("it computes").dims().to_vec()) {
+        for dims in [product(&args), sloped(&args)].map(|y| y.expect("it computes").dims().to_vec())
+        {
             assert_eq!(dims, expected.dims(), "{what}");
         }
         close(&numbers(&product(&args).expect("it computes")), &numbers(&expected), 0.0, &what);

@@ -1,8 +1,8 @@
 //! What is refused, and in which words.
 
 use super::normals;
-use crate::Result;
 use crate::Activation;
+use crate::Result;
 use crate::ops::{
     Conv, Fir, activation, activation_times, attention, conv2d, fir, group_norm, linear, mul, silu,
 };
