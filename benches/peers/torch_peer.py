@@ -172,5 +172,6 @@ class Compiled(Torch):
         return x
 
 
-args = arguments(flush={"action": "store_true"}, compile={"action": "store_true"})
-serve(args, Compiled if args.compile else Torch)
+if __name__ == "__main__":
+    args = arguments(flush={"action": "store_true"}, compile={"action": "store_true"})
+    serve(args, Compiled if args.compile else Torch)

@@ -12,12 +12,12 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
     }
 }
 
-/// The command line of `measure`, if it is meant: `train-step`, `sample`, `cliffs`, `overhead`, `transport`, `unet` or, alone,
-/// `--peers` before a `--`, after which all words are criterion's. Flags may stand before.
+/// The command line of `measure`, if it is meant: `train-step`, `sample`, `cliffs`, `overhead`, `transport`, `unet`, `composite`
+/// or, alone, `--peers` before a `--`, after which all words are criterion's. Flags may stand before.
 fn for_measure(words: &[String]) -> Option<Vec<String>> {
     let own = words.split(|word| word == "--").next().unwrap_or_default();
-    // `transport` and `unet` have peers of their own, so a command comes before the flag.
-    let commands = ["train-step", "sample", "cliffs", "overhead", "transport", "unet"];
+    // Some have peers of their own, so a command comes before the flag.
+    let commands = ["train-step", "sample", "cliffs", "overhead", "transport", "unet", "composite"];
     let command = own.iter().position(|word| commands.contains(&&**word));
     let place = command.or_else(|| own.iter().position(|word| word == "--peers"))?;
     let mut rest = words.to_vec();
@@ -39,6 +39,7 @@ mod tests {
             ("transport --peers --json", Some("transport --peers --json")),
             ("--peers transport", Some("transport --peers")),
             ("unet --peers --json", Some("unet --peers --json")),
+            ("--peers composite --json", Some("composite --peers --json")),
             ("", None),
             ("--bench core", None),
             ("-- sample-in-blocks-of", None),

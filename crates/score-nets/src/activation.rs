@@ -1,9 +1,9 @@
-//! Activations with their first three derivatives, as ordinary tensor operations.
+//! Activations with their first four derivatives, as ordinary tensor operations.
 
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Result, fused};
 
 /// A smooth activation `h = a(z)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub enum Activation {
 /// Above this argument softplus is linear and its derivatives are those of the identity.
 const SOFTPLUS_LINEAR_ABOVE: f64 = 20.0;
 
-/// Value and derivatives of an activation at a tensor of arguments, each computed once.
+/// What value and derivatives of an activation at a tensor of arguments are made of.
 pub(crate) struct At {
     z: Tensor,
     parts: Parts,
@@ -46,7 +46,7 @@ enum Parts {
 }
 
 impl Activation {
-    /// Prepares value and derivatives at `z`.
+    /// What [`crate::ops::activation`] and its gradient are made of where there are no kernels.
     pub(crate) fn at(&self, z: &Tensor) -> Result<At> {
         let parts = match *self {
             Self::Softplus { beta } => {
@@ -59,6 +59,16 @@ impl Activation {
             Self::Sin => Parts::Sin(z.sin()?, z.cos()?),
         };
         Ok(At { z: z.clone(), parts })
+    }
+
+    /// As the kernels take it.
+    pub(crate) fn fused(&self) -> fused::Activation {
+        match *self {
+            Self::Softplus { beta } => fused::Activation::Softplus { beta: beta as f32 },
+            Self::Silu => fused::Activation::Silu,
+            Self::Tanh => fused::Activation::Tanh,
+            Self::Sin => fused::Activation::Sin,
+        }
     }
 }
 
@@ -76,8 +86,19 @@ fn exp_and_sigmoid(y: &Tensor, linear_above: f64) -> Result<(Tensor, Tensor)> {
 }
 
 impl At {
+    /// The derivative of an order from 0, the value, to 4.
+    pub(crate) fn derivative(&self, order: usize) -> Result<Tensor> {
+        match order {
+            0 => self.value(),
+            1 => self.d1(),
+            2 => self.d2(),
+            3 => self.d3(),
+            _ => self.d4(),
+        }
+    }
+
     /// `a(z)`.
-    pub(crate) fn value(&self) -> Result<Tensor> {
+    fn value(&self) -> Result<Tensor> {
         Ok(match &self.parts {
             Parts::Softplus(beta, e, _) => (self.z.relu()? + ((e + 1.0)?.log()? * (1.0 / beta))?)?,
             Parts::Silu(s) => (&self.z * s)?,
@@ -87,7 +108,7 @@ impl At {
     }
 
     /// `a'(z)`.
-    pub(crate) fn d1(&self) -> Result<Tensor> {
+    fn d1(&self) -> Result<Tensor> {
         Ok(match &self.parts {
             Parts::Softplus(_, _, s) => s.clone(),
             // s + z s (1 - s)
@@ -98,7 +119,7 @@ impl At {
     }
 
     /// `a''(z)`.
-    pub(crate) fn d2(&self) -> Result<Tensor> {
+    fn d2(&self) -> Result<Tensor> {
         Ok(match &self.parts {
             Parts::Softplus(beta, _, s) => (slope(s)? * *beta)?,
             // s (1 - s) (2 + z (1 - 2 s))
@@ -109,7 +130,7 @@ impl At {
     }
 
     /// `a'''(z)`.
-    pub(crate) fn d3(&self) -> Result<Tensor> {
+    fn d3(&self) -> Result<Tensor> {
         Ok(match &self.parts {
             Parts::Softplus(beta, _, s) => {
                 (slope(s)? * s.affine(-2.0 * beta * beta, beta * beta)?)?
@@ -126,6 +147,29 @@ impl At {
                 (t2.affine(-1.0, 1.0)? * t2.affine(6.0, -2.0)?)?
             }
             Parts::Sin(_, cos) => cos.neg()?,
+        })
+    }
+
+    /// `a''''(z)`.
+    fn d4(&self) -> Result<Tensor> {
+        Ok(match &self.parts {
+            // beta^3 p (1 - 6 p), p = s (1 - s)
+            Parts::Softplus(beta, _, s) => {
+                let p = slope(s)?;
+                ((p.affine(-6.0, 1.0)? * p)? * beta.powi(3))?
+            }
+            // p (4 (1 - 6 p) + z (1 - 2 s) (1 - 12 p))
+            Parts::Silu(s) => {
+                let p = slope(s)?;
+                let odd = ((&self.z * s.affine(-2.0, 1.0)?)? * p.affine(-12.0, 1.0)?)?;
+                ((p.affine(-24.0, 4.0)? + odd)? * p)?
+            }
+            // 8 t (1 - t^2) (2 - 3 t^2)
+            Parts::Tanh(t) => {
+                let t2 = t.sqr()?;
+                ((t2.affine(-8.0, 8.0)? * t2.affine(-3.0, 2.0)?)? * t)?
+            }
+            Parts::Sin(sin, _) => sin.clone(),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::{Activation, Error, Result, activation::At};
+use crate::{Activation, Error, Result, ops};
 
 /// `(a, b, w)`: `w` times the mixed second derivative along directions `a` and `b`.
 type Term = (usize, usize, f64);
@@ -61,7 +61,7 @@ fn common(a: &Arc<Vec<Vec<Term>>>, b: &Arc<Vec<Vec<Term>>>) -> Result<Arc<Vec<Ve
 /// `a + b`, where either may vanish.
 fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Result<Option<Tensor>> {
     Ok(match (a, b) {
-        (Some(a), Some(b)) => Some(a.broadcast_add(&b)?),
+        (Some(a), Some(b)) => Some(ops::add(&a, &b)?),
         (a, b) => a.or(b),
     })
 }
@@ -167,6 +167,27 @@ impl Jet {
         Ok(self.with(value, first, second))
     }
 
+    /// Through a layer `W x + b` of the last dimension, `w` `[O, I]`, `b` `[O]`: [`ops::linear`].
+    ///
+    /// # Errors
+    /// As [`ops::linear`].
+    ///
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use score_nets::{Activation, Jet};
+    /// let w = Tensor::new(&[[1.0, -1.0], [0.5, 2.0], [0.0, 1.0]], &Device::Cpu)?;
+    /// let x = Tensor::new(&[[0.3, 0.1]], &Device::Cpu)?;
+    /// let x = Jet::input(x, vec![Tensor::new(&[[1.0, 0.0]], &Device::Cpu)?], vec![]);
+    /// let z = x.linear(&w, None)?;
+    /// assert_eq!(z.first_or_zero(0)?.to_vec2::<f64>()?, [[1.0, 0.5, 0.0]]);
+    /// assert_eq!(z.activate(Activation::Silu)?.value.dims(), [1, 3]);
+    /// # Ok::<(), score_nets::Error>(())
+    /// ```
+    pub fn linear(&self, w: &Tensor, b: Option<&Tensor>) -> Result<Self> {
+        let value = ops::linear(&self.value, w, b)?;
+        self.affine(value, |d| ops::linear(d, w, None))
+    }
+
     /// These derivatives with the same value computed another way.
     pub(crate) fn replace(&self, value: Tensor) -> Result<Self> {
         self.affine(value, |t| Ok(t.clone()))
@@ -189,25 +210,35 @@ impl Jet {
         }
         let d1 = d1()?;
         let d2 = if self.terms.is_empty() { None } else { Some(d2()?) };
-        let along = |z: &Option<Tensor>| z.as_ref().map(|z| z.broadcast_mul(&d1)).transpose();
-        let first = self.first.iter().map(along).collect::<Result<_, _>>()?;
+        let along = |z: &Option<Tensor>| z.as_ref().map(|z| ops::mul(z, &d1)).transpose();
+        let first = self.first.iter().map(along).collect::<Result<_>>()?;
+        let bend = |c: Tensor| match &d2 {
+            Some(d2) => ops::mul(&c, d2),
+            None => Ok(c),
+        };
+        let second = self.bent(along, bend)?;
+        Ok(self.with(value, first, second))
+    }
+
+    /// Second derivatives behind a function of single elements: `along` the second derivatives before it plus
+    /// `bend` of `sum w z_a z_b`.
+    fn bent(
+        &self,
+        along: impl Fn(&Option<Tensor>) -> Result<Option<Tensor>>,
+        bend: impl Fn(Tensor) -> Result<Tensor>,
+    ) -> Result<Vec<Option<Tensor>>> {
         let mut second = Vec::with_capacity(self.terms.len());
         for (terms, s) in self.terms.iter().zip(&self.second) {
             let mut curvature: Option<Tensor> = None;
             for &(a, b, w) in terms {
                 let (Some(za), Some(zb)) = (self.first(a), self.first(b)) else { continue };
-                let product = if a == b { za.sqr()? } else { za.broadcast_mul(zb)? };
+                let product = ops::mul(za, zb)?;
                 let product = if w == 1.0 { product } else { (product * w)? };
                 curvature = sum(curvature, Some(product))?;
             }
-            let h = along(s)?;
-            let bent = match (curvature, &d2) {
-                (Some(c), Some(d2)) => Some(c.broadcast_mul(d2)?),
-                _ => None,
-            };
-            second.push(sum(h, bent)?);
+            second.push(sum(along(s)?, curvature.map(&bend).transpose()?)?);
         }
-        Ok(self.with(value, first, second))
+        Ok(second)
     }
 
     /// Through an activation.
@@ -215,12 +246,16 @@ impl Jet {
     /// # Errors
     /// Whatever candle fails with.
     pub fn activate(&self, activation: Activation) -> Result<Self> {
-        self.activate_at(&activation.at(&self.value)?)
+        self.activated(ops::activation(&self.value, activation, 0)?, activation)
     }
 
-    /// Through an activation prepared at this jet's value.
-    pub(crate) fn activate_at(&self, at: &At) -> Result<Self> {
-        self.apply(at.value()?, || at.d1(), || at.d2())
+    /// Through an activation whose value is known.
+    pub(crate) fn activated(&self, value: Tensor, activation: Activation) -> Result<Self> {
+        let times = |t: &Tensor, order| ops::activation_times(&self.value, t, activation, order);
+        let along = |t: &Option<Tensor>| t.as_ref().map(|t| times(t, 1)).transpose();
+        let first = self.first.iter().map(along).collect::<Result<_>>()?;
+        let second = self.bent(along, |c| times(&c, 2))?;
+        Ok(self.with(value, first, second))
     }
 
     /// Through a bilinear map of two tensors: a product by elements, of matrices, of kernels and queries.
@@ -270,7 +305,7 @@ impl Jet {
     /// # Errors
     /// Whatever candle fails with.
     pub fn mul(&self, other: &Self) -> Result<Self> {
-        self.bilinear(other, |a, b| Ok(a.broadcast_mul(b)?))
+        self.bilinear(other, ops::mul)
     }
 
     /// The product of matrices (the last two dimensions).
@@ -286,7 +321,7 @@ impl Jet {
     /// # Errors
     /// As [`Jet::bilinear`].
     pub fn add(&self, other: &Self) -> Result<Self> {
-        self.combine(other, |a, b| Ok(a.broadcast_add(b)?))
+        self.combine(other, ops::add)
     }
 
     /// A map that is linear in both jets together, and its `value`: `join(a, b)` of two tensors.

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use candle_nn::{VarBuilder, init::DEFAULT_KAIMING_UNIFORM};
 
-use crate::{Activation, Jet, NetConfig, Result, activation::At};
+use crate::{Activation, Error, Jet, NetConfig, Result, ops};
 
 /// An affine layer `z = W h + b`, `W` `[out, in]`.
 #[derive(Clone, Debug)]
@@ -15,22 +15,22 @@ pub(crate) struct Linear {
 impl Linear {
     /// `W h + b` for rows `h`.
     pub(crate) fn forward(&self, h: &Tensor) -> Result<Tensor> {
-        Ok(self.apply(h)?.broadcast_add(&self.bias)?)
+        ops::linear(h, &self.weight, Some(&self.bias))
     }
 
     /// `W h` for rows `h`.
     pub(crate) fn apply(&self, h: &Tensor) -> Result<Tensor> {
-        Ok(h.matmul(&self.weight.t()?)?)
+        ops::linear(h, &self.weight, None)
     }
 
     /// The jet of `W h + b`.
     fn jet(&self, h: &Jet) -> Result<Jet> {
-        h.affine(self.forward(&h.value)?, |d| self.apply(d))
+        h.linear(&self.weight, Some(&self.bias))
     }
 
     /// `W^T g` for rows `g`.
     fn transposed(&self, g: &Tensor) -> Result<Tensor> {
-        Ok(g.matmul(&self.weight)?)
+        ops::linear(g, &self.weight.t()?, None)
     }
 }
 
@@ -66,28 +66,29 @@ impl Mlp {
         let (hidden, last) = self.split();
         let mut h = u.clone();
         for layer in hidden {
-            h = self.activation.at(&layer.forward(&h)?)?.value()?;
+            h = ops::activation(&layer.forward(&h)?, self.activation, 0)?;
         }
         last.forward(&h)
     }
 
-    /// Output `[B]` and input gradient `[B, K]` of a scalar network: the forward pass, then the
-    /// vector-Jacobian product of each layer, all of it differentiable once more.
-    pub(crate) fn value_and_grad(&self, u: &Tensor) -> Result<(Tensor, Tensor)> {
+    /// Input gradient `[B, K]` of a scalar network: the forward pass, then the vector-Jacobian product of each
+    /// layer, all of it differentiable once more.
+    pub(crate) fn grad(&self, u: &Tensor) -> Result<Tensor> {
         let (hidden, last) = self.split();
-        let (mut h, mut slopes) = (u.clone(), Vec::with_capacity(hidden.len()));
+        let mut z = Vec::<Tensor>::with_capacity(hidden.len());
         for layer in hidden {
-            let at = self.activation.at(&layer.forward(&h)?)?;
-            slopes.push(at.d1()?);
-            h = at.value()?;
+            let h = match z.last() {
+                None => u.clone(),
+                Some(z) => ops::activation(z, self.activation, 0)?,
+            };
+            z.push(layer.forward(&h)?);
         }
-        let value = last.forward(&h)?.squeeze(1)?;
         // The first cotangent is the same row for every sample.
         let mut g = last.weight.clone();
-        for (layer, slope) in hidden.iter().zip(&slopes).rev() {
-            g = layer.transposed(&slope.broadcast_mul(&g)?)?;
+        for (layer, z) in hidden.iter().zip(&z).rev() {
+            g = layer.transposed(&ops::activation_times(z, &g, self.activation, 1)?)?;
         }
-        Ok((value, g))
+        Ok(g)
     }
 
     /// Input gradient of a scalar network with its first and, if asked for, second derivative along
@@ -100,32 +101,38 @@ impl Mlp {
     ) -> Result<(Tensor, Tensor, Option<Tensor>)> {
         let (hidden, last) = self.split();
         let (mut h, mut dh, mut ddh) = (u.clone(), du.clone(), None::<Tensor>);
+        let act = self.activation;
         let mut slopes = Vec::with_capacity(hidden.len());
         for layer in hidden {
-            let at: At = self.activation.at(&layer.forward(&h)?)?;
+            let z = layer.forward(&h)?;
             let dz = layer.apply(&dh)?;
-            let (slope, bend) = (at.d1()?, at.d2()?);
-            let dslope = bend.broadcast_mul(&dz)?;
+            let dslope = ops::activation_times(&z, &dz, act, 2)?;
             let mut ddslope = None;
             if second {
-                let dz2 = dz.sqr()?;
+                let dz2 = ops::mul(&dz, &dz)?;
                 let ddz = ddh.as_ref().map(|ddh| layer.apply(ddh)).transpose()?;
-                ddslope = Some(plus(at.d3()?.broadcast_mul(&dz2)?, &bend, ddz.as_ref())?);
-                ddh = Some(plus(bend.broadcast_mul(&dz2)?, &slope, ddz.as_ref())?);
+                let along = |order| {
+                    ddz.as_ref().map(|ddz| ops::activation_times(&z, ddz, act, order)).transpose()
+                };
+                let ddz2 = |order| ops::activation_times(&z, &dz2, act, order);
+                ddslope = Some(plus(ddz2(3)?, along(2)?)?);
+                ddh = Some(plus(ddz2(2)?, along(1)?)?);
             }
-            dh = slope.broadcast_mul(&dz)?;
-            h = at.value()?;
-            slopes.push((slope, dslope, ddslope));
+            dh = ops::activation_times(&z, &dz, act, 1)?;
+            h = ops::activation(&z, act, 0)?;
+            slopes.push((z, dslope, ddslope));
         }
         let (mut g, mut dg, mut ddg) = (last.weight.clone(), None::<Tensor>, None::<Tensor>);
-        for (layer, (slope, dslope, ddslope)) in hidden.iter().zip(&slopes).rev() {
+        for (layer, (z, dslope, ddslope)) in hidden.iter().zip(&slopes).rev() {
+            let sloped = |t: &Tensor| ops::activation_times(z, t, act, 1);
             if let Some(ddslope) = ddslope {
-                let bent = plus(ddslope.broadcast_mul(&g)?, slope, ddg.as_ref())?;
-                let bent = plus(bent, &(dslope * 2.0)?, dg.as_ref())?;
-                ddg = Some(layer.transposed(&bent)?);
+                let bent = plus(ops::mul(ddslope, &g)?, ddg.as_ref().map(sloped).transpose()?)?;
+                let twice = dg.as_ref().map(|dg| Ok::<_, Error>((ops::mul(dslope, dg)? * 2.0)?));
+                ddg = Some(layer.transposed(&plus(bent, twice.transpose()?)?)?);
             }
-            dg = Some(layer.transposed(&plus(dslope.broadcast_mul(&g)?, slope, dg.as_ref())?)?);
-            g = layer.transposed(&slope.broadcast_mul(&g)?)?;
+            let bent = plus(ops::mul(dslope, &g)?, dg.as_ref().map(sloped).transpose()?)?;
+            dg = Some(layer.transposed(&bent)?);
+            g = layer.transposed(&sloped(&g)?)?;
         }
         let dg = dg.expect("a network has a hidden layer");
         Ok((g, dg, ddg))
@@ -142,10 +149,10 @@ impl Mlp {
     }
 }
 
-/// `a + b c`, where `c` may vanish.
-fn plus(a: Tensor, b: &Tensor, c: Option<&Tensor>) -> Result<Tensor> {
-    Ok(match c {
-        None => a,
-        Some(c) => (a + b.broadcast_mul(c)?)?,
-    })
+/// `a + b`, where `b` may vanish.
+fn plus(a: Tensor, b: Option<Tensor>) -> Result<Tensor> {
+    match b {
+        None => Ok(a),
+        Some(b) => ops::add(&a, &b),
+    }
 }

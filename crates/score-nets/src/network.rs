@@ -87,7 +87,7 @@ impl Condition {
 /// impl Tiny {
 ///     fn new(vb: VarBuilder) -> Result<Self> {
 ///         let get = |shape: (usize, usize), name: &str| vb.get_with_hints(shape, name, DEFAULT_KAIMING_UNIFORM);
-///         Ok(Self { w1: get((16, 2), "w1")?, u: get((1, 16), "u")?, w2: get((2, 16), "w2")? })
+///         Ok(Self { w1: get((16, 2), "w1")?, u: get((16, 1), "u")?, w2: get((2, 16), "w2")? })
 ///     }
 /// }
 ///
@@ -97,9 +97,9 @@ impl Condition {
 ///     }
 ///
 ///     fn forward(&self, x: &Jet, c: &Jet, _: &Condition) -> Result<Jet> {
-///         let level = c.map(|c| Ok(c.unsqueeze(1)?.matmul(&self.u)?))?;
-///         let h = x.map(|x| Ok(x.matmul(&self.w1.t()?)?))?.add(&level)?.activate(Activation::Tanh)?;
-///         h.map(|h| Ok(h.matmul(&self.w2.t()?)?))
+///         let level = c.map(|c| Ok(c.unsqueeze(1)?))?.linear(&self.u, None)?;
+///         let h = x.linear(&self.w1, None)?.add(&level)?.activate(Activation::Tanh)?;
+///         h.linear(&self.w2, None)
 ///     }
 /// }
 ///

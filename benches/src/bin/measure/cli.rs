@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::quiet::Quiet;
 use crate::work::TRAINING;
-use crate::{cliffs, overhead, own, peers, transport, unet};
+use crate::{cliffs, composite, overhead, own, peers, transport, unet};
 
 /// Time a fixed piece of work: the published network, trained for a moment, in f32 on the CPU
 #[derive(Debug, Parser)]
@@ -37,6 +37,8 @@ enum Command {
     Transport(transport::Args),
     /// Convolutions and U-Nets, time and memory, alone and beside PyTorch
     Unet(unet::Args),
+    /// Training steps made of tensor operations, alone and beside PyTorch
+    Composite(composite::Args),
     /// All of it beside PyTorch and JAX, which must first compute the same
     Peers(peers::Args),
 }
@@ -137,6 +139,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Overhead(options) => overhead::run(&options),
         Command::Transport(args) => transport::run(&args),
         Command::Unet(args) => unet::run(&args),
+        Command::Composite(args) => composite::run(&args),
         Command::Peers(args) => peers::run(&args),
     };
     match done {

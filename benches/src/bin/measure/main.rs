@@ -3,6 +3,7 @@
 mod check;
 mod cli;
 mod cliffs;
+mod composite;
 mod exchange;
 mod flops;
 mod machine;

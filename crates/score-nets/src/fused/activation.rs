@@ -1,4 +1,4 @@
-//! The activations, each with its first three derivatives from one or two stored numbers.
+//! The activations, each with its first four derivatives from one or two stored numbers.
 
 use super::simd::Simd;
 
@@ -47,6 +47,17 @@ pub(super) trait Act: Copy + Send + Sync {
     unsafe fn d2_times<S: Simd>(&self, k: Kept<S>, e: S::V) -> S::V;
     /// `a''' c`
     unsafe fn d3_times<S: Simd>(&self, k: Kept<S>, e: S::V) -> S::V;
+    /// `a'''`
+    #[inline(always)]
+    unsafe fn d3<S: Simd>(&self, k: Kept<S>) -> S::V {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let e = if Self::FROM_GRADIENT { self.d1::<S>(k) } else { S::splat(1.0) };
+            self.d3_times::<S>(k, e)
+        }
+    }
+    /// `a''''`
+    unsafe fn d4<S: Simd>(&self, k: Kept<S>) -> S::V;
 }
 
 /// `sum_i c_i x^i` by Horner's rule.
@@ -174,6 +185,16 @@ impl Act for Softplus {
             S::mul(q, S::mul(self.ratio::<S>(s), g))
         }
     }
+    #[inline(always)]
+    unsafe fn d4<S: Simd>(&self, [s, _]: Kept<S>) -> S::V {
+        // beta^3 p (1 - 6 p), p = s (1 - s)
+        // SAFETY: see the impl.
+        unsafe {
+            let p = S::fnma(s, s, s);
+            let cube = S::splat(self.beta * self.beta * self.beta);
+            S::mul(S::mul(cube, p), S::fnma(S::splat(6.0), p, S::splat(1.0)))
+        }
+    }
 }
 
 /// SiLU; keeps `s = sigmoid(z)` and `z`.
@@ -232,6 +253,17 @@ impl Act for Silu {
             S::mul(S::mul(b, c), S::fma(z, r, q))
         }
     }
+    #[inline(always)]
+    unsafe fn d4<S: Simd>(&self, [s, z]: Kept<S>) -> S::V {
+        // p (4 (1 - 6 p) + z (1 - 2 s) (1 - 12 p)), p = s (1 - s)
+        // SAFETY: see Softplus.
+        unsafe {
+            let (p, one) = (Self::bump::<S>(s), S::splat(1.0));
+            let even = S::fnma(S::splat(24.0), p, S::splat(4.0));
+            let odd = S::mul(S::fnma(S::splat(2.0), s, one), S::fnma(S::splat(12.0), p, one));
+            S::mul(p, S::fma(z, odd, even))
+        }
+    }
 }
 
 /// Hyperbolic tangent; keeps its value `y`.
@@ -288,6 +320,16 @@ impl Act for Tanh {
         // SAFETY: see Softplus.
         unsafe { S::mul(S::fma(S::mul(S::splat(6.0), y), y, S::splat(-2.0)), g) }
     }
+    #[inline(always)]
+    unsafe fn d4<S: Simd>(&self, [y, x]: Kept<S>) -> S::V {
+        // 8 y (1 - y^2) (2 - 3 y^2)
+        // SAFETY: see Softplus.
+        unsafe {
+            let square = S::mul(y, y);
+            let rest = S::fnma(S::splat(3.0), square, S::splat(2.0));
+            S::mul(S::mul(S::splat(8.0), y), S::mul(self.d1::<S>([y, x]), rest))
+        }
+    }
 }
 
 /// Sine; keeps the sine and the cosine.
@@ -336,5 +378,9 @@ impl Act for Sin {
     unsafe fn d3_times<S: Simd>(&self, [_, cos]: Kept<S>, c: S::V) -> S::V {
         // SAFETY: see Softplus.
         unsafe { S::fnma(cos, c, S::splat(0.0)) }
+    }
+    #[inline(always)]
+    unsafe fn d4<S: Simd>(&self, [sin, _]: Kept<S>) -> S::V {
+        sin
     }
 }

@@ -11,7 +11,7 @@ use super::simd::{Kernel, Simd, load_some, store_some};
 const CHUNK: usize = 1 << 14;
 
 /// A function of two numbers in registers.
-trait Map: Copy + Sync {
+pub(super) trait Map: Copy + Sync {
     unsafe fn of<S: Simd>(self, a: S::V, b: S::V) -> S::V;
 }
 
@@ -35,10 +35,15 @@ pub(crate) fn scale(isa: Isa, a: &[f32], factor: f32) -> Vec<f32> {
     map(isa, a, a, Scale(factor))
 }
 
+/// `a b` for each number; `b` is as long as `a`, or a row that all rows of `a` are multiplied with.
+pub(crate) fn mul(isa: Isa, a: &[f32], b: &[f32]) -> Vec<f32> {
+    map(isa, a, b, Mul)
+}
+
 #[derive(Clone, Copy)]
 struct Value;
 
-// SAFETY (every block of the four implementations): the caller runs under the instruction set of S.
+// SAFETY (every block of the five implementations): the caller runs under the instruction set of S.
 impl Map for Value {
     #[inline(always)]
     unsafe fn of<S: Simd>(self, z: S::V, _: S::V) -> S::V {
@@ -80,31 +85,60 @@ impl Map for Scale {
     }
 }
 
+#[derive(Clone, Copy)]
+struct Mul;
+
+impl Map for Mul {
+    #[inline(always)]
+    unsafe fn of<S: Simd>(self, a: S::V, b: S::V) -> S::V {
+        // SAFETY: see the impl.
+        unsafe { S::mul(a, b) }
+    }
+}
+
 fn map<M: Map>(isa: Isa, a: &[f32], b: &[f32], map: M) -> Vec<f32> {
-    assert_eq!(a.len(), b.len());
-    // SAFETY: the chunks cover the result.
+    // SAFETY: the pieces cover the result.
     unsafe { filled(a.len(), |to| on_registers(isa, All { a, b, to, map })) }
 }
 
-struct All<'a, M> {
-    a: &'a [f32],
-    b: &'a [f32],
-    to: Shared<'a>,
-    map: M,
+/// Calls `f(start, len, start in a row)` on all threads for pieces of `len` numbers, each within one of the
+/// rows, of `row` numbers, that `all` numbers are made of.
+pub(super) fn pieces(all: usize, row: usize, f: impl Fn(usize, usize, usize) + Sync) {
+    let work = 8 * all;
+    if row == all {
+        return for_each(all.div_ceil(CHUNK), work, |chunk| {
+            let _flushed = Flushed::new();
+            let start = chunk * CHUNK;
+            f(start, CHUNK.min(all - start), start);
+        });
+    }
+    assert!(row > 0 && all.is_multiple_of(row), "{all} numbers in rows of {row}");
+    let (rows, some) = (all / row, (CHUNK / row).max(1));
+    for_each(rows.div_ceil(some), work, |chunk| {
+        let _flushed = Flushed::new();
+        for number in chunk * some..(chunk * some + some).min(rows) {
+            f(number * row, row, 0);
+        }
+    });
+}
+
+/// A function of all numbers of `a` and of `b`, or of the rows of `a` and the row `b`.
+pub(super) struct All<'a, M> {
+    pub(super) a: &'a [f32],
+    pub(super) b: &'a [f32],
+    /// Uninitialised room for as many numbers as `a` has.
+    pub(super) to: Shared<'a>,
+    pub(super) map: M,
 }
 
 impl<M: Map> Work for All<'_, M> {
     type Output = ();
 
     unsafe fn run<S: Simd>(self) {
-        let len = self.a.len();
-        for_each(len.div_ceil(CHUNK), 8 * len, |chunk| {
-            let _flushed = Flushed::new();
-            let start = chunk * CHUNK;
-            let len = CHUNK.min(len - start);
-            // SAFETY: the instruction set is the caller's promise; the chunk is in all arrays.
+        pieces(self.a.len(), self.b.len(), |start, len, in_b| {
+            // SAFETY: the instruction set is the caller's promise; the piece is in all arrays.
             unsafe {
-                let (a, b) = (self.a[start..].as_ptr(), self.b[start..].as_ptr());
+                let (a, b) = (self.a[start..].as_ptr(), self.b[in_b..].as_ptr());
                 S::invoke(Chunk { a, b, to: self.to.at(start), len, map: self.map });
             }
         });

@@ -2,6 +2,7 @@
 
 mod denormals;
 mod images;
+mod layers;
 mod outputs;
 mod published;
 mod tape;

@@ -96,9 +96,7 @@ impl Linear {
     /// # Errors
     /// [`crate::Error::Setting`] for another last dimension.
     pub fn forward(&self, x: &Jet) -> Result<Jet> {
-        let w = self.matrix()?;
-        let value = ops::linear(&x.value, &w, self.bias.as_ref())?;
-        x.affine(value, |t| ops::linear(&t.contiguous()?, &w, None))
+        x.linear(&self.matrix()?, self.bias.as_ref())
     }
 }
 

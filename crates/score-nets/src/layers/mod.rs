@@ -45,11 +45,7 @@ use crate::{Activation, Jet, Result, ops};
 /// # Errors
 /// Whatever candle fails with.
 pub fn silu(x: &Jet) -> Result<Jet> {
-    let value = ops::silu(&x.value)?;
-    if x.is_constant() {
-        return Ok(Jet::constant(value));
-    }
-    x.activate(Activation::Silu)?.replace(value)
+    x.activated(ops::silu(&x.value)?, Activation::Silu)
 }
 
 /// `1 / x`.

@@ -220,9 +220,7 @@ impl ScoreNet {
         let u = self.input(x, &time)?;
         let y = match self.config.output {
             Output::Score => mlp.forward(&u)?,
-            Output::Potential => {
-                mlp.value_and_grad(&u)?.1.narrow(1, self.time.width(), self.dim())?
-            }
+            Output::Potential => mlp.grad(&u)?.narrow(1, self.time.width(), self.dim())?,
         };
         self.with_base_score(y, x, &time)
     }

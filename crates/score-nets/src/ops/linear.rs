@@ -5,6 +5,7 @@ use super::record::{Backward, Found, record};
 use super::{check_kind, check_shape, setting, sum_to_last};
 use crate::Result;
 use crate::fused::conv::{self as kernels, Shape};
+use crate::fused::layer::{self, Size};
 use candle_core::Tensor;
 
 /// `y = x W^T + b`, over the last dimension.
@@ -114,14 +115,24 @@ impl Backward for Linear {
             true => Some(input_gradient(&rows_of_dy, w)?.reshape(x.shape())?),
             false => None,
         };
+        let wants_b = matches!(wanted.get(2), Some(true));
+        if let (true, Some(isa)) = (wanted[1], host::kernels(dy)) {
+            let x = rows(x)?;
+            let shape = shape(&x, w)?;
+            let size = Size { rows: shape.batch, inputs: shape.channels, outputs: shape.outputs };
+            if size.suits() {
+                let (x, dy) = (Values::of(&x)?, Values::of(&rows_of_dy)?);
+                let (dw, db) = layer::gradients(isa, size, &x, &dy);
+                let dw = host::tensor(dw, w.dims())?;
+                let db = wants_b.then(|| host::tensor(db, &[size.outputs])).transpose()?;
+                return Ok(vec![dx, Some(dw), db]);
+            }
+        }
         let dw = match wanted[1] {
             true => Some(weight_gradient(&rows(x)?, w, &rows_of_dy)?),
             false => None,
         };
-        let db = match wanted.get(2) {
-            Some(true) => Some(sum_to_last(dy)?),
-            _ => None,
-        };
+        let db = if wants_b { Some(sum_to_last(dy)?) } else { None };
         Ok(vec![dx, dw, db])
     }
 }

@@ -1,6 +1,6 @@
-//! Tensor operations of convolutional networks, each with its own backward pass.
+//! The tensor operations of networks, each with its own backward pass.
 //!
-//! All of them are channels last: an image batch is `[B, H, W, C]`, contiguous. Weights have
+//! All of them are channels last: a table is `[B, C]`, an image batch `[B, H, W, C]`, contiguous. Weights have
 //! PyTorch's shapes. In `f32` on the CPU they are hand-written kernels ([`crate::fused`]); in any
 //! other type and on any other device they are made of candle's operations. `f16` and `bf16` on the
 //! CPU are refused.
@@ -26,6 +26,7 @@
 //! # Ok::<(), score_nets::Error>(())
 //! ```
 
+mod activation;
 mod add;
 mod attention;
 mod channels;
@@ -33,18 +34,22 @@ mod conv;
 mod fir;
 mod host;
 mod linear;
+mod mul;
 mod norm;
 mod record;
 mod silu;
 #[cfg(test)]
 mod tests;
 
+pub use activation::{activation, activation_times};
+pub(crate) use add::add;
 pub use add::add_scaled;
 pub use attention::attention;
 pub use channels::{add_channels, concat};
 pub use conv::{Conv, conv2d};
 pub use fir::{Fir, fir};
 pub use linear::linear;
+pub use mul::mul;
 pub use norm::group_norm;
 pub use silu::silu;
 
@@ -85,6 +90,23 @@ fn check_shape(what: &str, tensor: &Tensor, expected: &[usize]) -> Result<()> {
 
 fn setting(name: &str, value: impl std::fmt::Debug, reason: impl ToString) -> Error {
     Error::Setting { name: name.into(), value: format!("{value:?}"), reason: reason.to_string() }
+}
+
+/// Whether `row` is one row, long enough for a pass of its own, of which `shape` has many.
+fn is_row(row: &Tensor, shape: &[usize]) -> bool {
+    const SHORTEST: usize = 16;
+    let ones = row.dims().iter().take_while(|&&n| n == 1).count();
+    let fits = row.rank() <= shape.len() && shape.ends_with(&row.dims()[ones..]);
+    fits && row.elem_count() >= SHORTEST
+}
+
+/// The gradient of `like` from that of its copies, one for each row of `gradient`.
+fn sum_of_rows(gradient: Tensor, like: &Tensor) -> Result<Tensor> {
+    if gradient.shape() == like.shape() {
+        return Ok(gradient);
+    }
+    let rows = gradient.reshape(((), like.elem_count()))?;
+    Ok(sum_to_last(&rows)?.reshape(like.shape())?)
 }
 
 /// Sums over all dimensions but the last.

@@ -1,5 +1,6 @@
 //! The operations against their definition and against central differences.
 
+mod activations;
 mod conv;
 mod graph;
 mod kernels;

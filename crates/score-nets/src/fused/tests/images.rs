@@ -108,7 +108,7 @@ fn on_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
 
 /// The same bits on one, two and five threads.
 #[track_caller]
-fn check_threads(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
+pub(super) fn check_threads(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
     let bits = |threads| -> Vec<u32> {
         on_threads(threads, || f().into_iter().map(f32::to_bits).collect())
     };

@@ -12,7 +12,7 @@ use crate::ops::{
 };
 use candle_core::{DType, Tensor, Var};
 
-fn single(x: &Tensor) -> Tensor {
+pub(super) fn single(x: &Tensor) -> Tensor {
     x.to_dtype(DType::F32).expect("a number type")
 }
 
@@ -24,7 +24,7 @@ fn bits(x: &Tensor) -> Vec<u32> {
 /// Holds `f` in single precision against itself in double precision: value and gradients; `depth`
 /// numbers are summed.
 #[track_caller]
-fn check_single(
+pub(super) fn check_single(
     args: &[Tensor],
     f: &dyn Fn(&[Tensor]) -> Result<Tensor>,
     tolerance: f64,
@@ -71,7 +71,16 @@ fn convolutions_in_single_precision_agree_with_double() {
 
 #[test]
 fn linear_layers_in_single_precision_agree_with_double() {
-    for (rows, i, o) in [(1, 1, 1), (1, 128, 512), (7, 512, 40), (130, 33, 65), (64, 300, 3)] {
+    for (rows, i, o) in [
+        (1, 1, 1),
+        (1, 128, 512),
+        (7, 512, 40),
+        (130, 33, 65),
+        (64, 300, 3),
+        (1024, 3, 80),
+        (1500, 80, 80),
+        (3001, 65, 2),
+    ] {
         let args = [normals(1, &[rows, i]), normals(2, &[o, i]), normals(3, &[o])];
         let f = |args: &[Tensor]| linear(&args[0], &args[1], Some(&args[2]));
         check_single(&args, &f, 2e-6, &format!("{rows} rows, {i} to {o}"));
@@ -89,7 +98,7 @@ fn of_samples(x: &Tensor, f: &dyn Fn(&Tensor) -> Result<Tensor>) -> [Tensor; 2] 
 }
 
 /// What depends on no more than a sample has the same bits in every batch.
-fn check_batches(image: &[usize], f: &dyn Fn(&Tensor) -> Result<Tensor>, what: &str) {
+pub(super) fn check_batches(image: &[usize], f: &dyn Fn(&Tensor) -> Result<Tensor>, what: &str) {
     let x = single(&normals(1, image));
     let whole = of_samples(&x, f);
     for (first, count) in [(0, 1), (1, 2), (image[0] - 1, 1)] {

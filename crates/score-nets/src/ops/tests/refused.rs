@@ -1,8 +1,11 @@
 //! What is refused, and in which words.
 
 use super::normals;
+use crate::Activation;
 use crate::Result;
-use crate::ops::{Conv, Fir, attention, conv2d, fir, group_norm, linear, silu};
+use crate::ops::{
+    Conv, Fir, activation, activation_times, attention, conv2d, fir, group_norm, linear, mul, silu,
+};
 use candle_core::{DType, Tensor};
 
 fn message(result: Result<Tensor>) -> String {
@@ -22,6 +25,9 @@ fn half_precision_on_the_cpu_is_refused() {
             ("group_norm", group_norm(&x, None, None, 1, 1e-6, true)),
             ("attention", attention(&x, &x, &x, 1.0)),
             ("silu", silu(&x)),
+            ("activation", activation(&x, Activation::Tanh, 0)),
+            ("activation_times", activation_times(&x, &x, Activation::Tanh, 1)),
+            ("mul", mul(&x, &x)),
             ("fir", fir),
         ] {
             let expected =
@@ -65,6 +71,13 @@ fn shapes_that_do_not_fit_are_refused() {
         "eps = NaN: expected a number of at least 0"
     );
     assert!(message(attention(&x, &w, &w, 1.0)).starts_with("arguments of attention = ("));
+    assert_eq!(
+        message(activation(&x, Activation::Sin, 4)),
+        "derivative of an activation = 4: expected 0 to 3"
+    );
+    let apart = activation_times(&x, &normals(2, &[3]), Activation::Sin, 1);
+    assert!(message(apart).contains("[1, 3, 4, 2]"));
+    assert!(message(mul(&x, &normals(2, &[3]))).contains("[1, 3, 4, 2]"));
     let empty = Fir { taps: &[], up: 1, down: 1, pad: (0, 0) };
     assert!(message(fir(&x, &empty)).ends_with("expected finite taps and factors of at least 1"));
     let long = Fir { taps: &[1.0; 5], up: 1, down: 1, pad: (0, 0) };
