@@ -48,6 +48,7 @@ mod mimalloc {
     fn the_option_is_the_one_that_is_meant() {
         // SAFETY: the option exists.
         let default = unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
-        assert_eq!(default, 10, "milliseconds, unless MIMALLOC_PURGE_DELAY says otherwise");
+        // Of mimalloc 2 and 3, in milliseconds.
+        assert!([10, 1000].contains(&default), "{default}");
     }
 }
