@@ -15,7 +15,7 @@ use super::{
     Kernels, ScoreBatch, ScoreNet, evaluator::Evaluator, graph::Times, operator::Operated,
 };
 use crate::{
-    Activation, Error, Gradients, Output, Result,
+    Error, Gradients, Output, Result,
     fused::{self, FusedMlp, Layer},
 };
 use inputs::Inputs;
@@ -47,12 +47,7 @@ impl Fused {
                 bias,
             })
             .collect();
-        let activation = match net.config.activation {
-            Activation::Softplus { beta } => fused::Activation::Softplus { beta: beta as f32 },
-            Activation::Silu => fused::Activation::Silu,
-            Activation::Tanh => fused::Activation::Tanh,
-            Activation::Sin => fused::Activation::Sin,
-        };
+        let activation = net.config.activation.fused();
         Ok(FusedMlp::new(&layers, activation).map(Self))
     }
 }

@@ -36,7 +36,7 @@ pub enum Kernels {
     /// [`MAX_INPUTS`]: crate::fused::MAX_INPUTS
     #[default]
     Auto,
-    /// candle operations, on any device and in any precision.
+    /// Operations on tensors ([`crate::ops`] and candle's), on any device and in any precision.
     Composite,
     /// The fused CPU kernels; an error where they do not apply.
     Fused,
