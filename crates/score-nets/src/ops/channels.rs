@@ -53,6 +53,10 @@ struct Concat([usize; 2]);
 impl Backward for Concat {
     const NAME: &'static str = "concat";
 
+    fn uses(&self, _: usize, _: &[bool]) -> bool {
+        false
+    }
+
     fn backward(
         &self,
         args: &[Tensor],
@@ -121,6 +125,10 @@ struct AddChannels([usize; 3]);
 
 impl Backward for AddChannels {
     const NAME: &'static str = "add_channels";
+
+    fn uses(&self, _: usize, _: &[bool]) -> bool {
+        false
+    }
 
     fn backward(&self, _: &[Tensor], wanted: &[bool], dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let [batch, _, c] = self.0;

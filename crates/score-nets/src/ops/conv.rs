@@ -140,6 +140,15 @@ struct Convolve(Shape);
 impl Backward for Convolve {
     const NAME: &'static str = "conv2d";
 
+    fn uses(&self, arg: usize, wanted: &[bool]) -> bool {
+        // Of a product, the other factor.
+        match arg {
+            0 => wanted[1],
+            1 => wanted[0],
+            _ => false,
+        }
+    }
+
     fn backward(
         &self,
         args: &[Tensor],

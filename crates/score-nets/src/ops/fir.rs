@@ -152,6 +152,10 @@ struct Resample([Axis; 2]);
 impl Backward for Resample {
     const NAME: &'static str = "fir";
 
+    fn uses(&self, _: usize, _: &[bool]) -> bool {
+        false
+    }
+
     fn backward(&self, _: &[Tensor], _: &[bool], dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let axes = [self.0[0].transposed(), self.0[1].transposed()];
         Ok(vec![Some(resample(dy, &axes)?.tensor()?)])

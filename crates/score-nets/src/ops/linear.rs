@@ -103,6 +103,15 @@ struct Linear;
 impl Backward for Linear {
     const NAME: &'static str = "linear";
 
+    fn uses(&self, arg: usize, wanted: &[bool]) -> bool {
+        // Of a product, the other factor.
+        match arg {
+            0 => wanted[1],
+            1 => wanted[0],
+            _ => false,
+        }
+    }
+
     fn backward(
         &self,
         args: &[Tensor],

@@ -21,6 +21,12 @@ pub(super) trait Backward: Send + Sync + 'static {
     /// The name in messages.
     const NAME: &'static str;
 
+    /// Whether the numbers of argument `arg` are needed for the gradients that are wanted, and not just its shape:
+    /// whatever is not needed is not kept.
+    fn uses(&self, _arg: usize, _wanted: &[bool]) -> bool {
+        true
+    }
+
     /// The gradients of the arguments that `wanted` says, in their order, from the arguments and the
     /// gradient of the result; none of these tensors carries a graph.
     fn backward(
@@ -63,10 +69,16 @@ pub(super) fn record<B: Backward>(y: Found, args: &[&Tensor], backward: B) -> Re
     let slot = Slot::default();
     let links: Vec<Option<Link>> = args.iter().map(|arg| Link::of(arg)).collect();
     let one = Tensor::ones(1, args[0].dtype(), args[0].device())?;
+    let wanted: Vec<bool> = args.iter().map(|arg| arg.track_op()).collect();
+    // In the place of numbers that are not needed, one for all.
+    let kept = |(i, arg): (usize, &&Tensor)| match backward.uses(i, &wanted) {
+        true => Ok(arg.detach()),
+        false => one.broadcast_as(arg.shape()),
+    };
     let node = Node {
+        args: args.iter().enumerate().map(kept).collect::<candle_core::Result<_>>()?,
         token: Held::new(Found::Tensor(one)),
-        args: args.iter().map(|arg| arg.detach()).collect(),
-        wanted: args.iter().map(|arg| arg.track_op()).collect(),
+        wanted,
         slots: links.iter().map(|link| link.as_ref().map(|link| link.slot.clone())).collect(),
         slot: slot.clone(),
         backward,
