@@ -131,7 +131,9 @@ fn named(tokens: &[String], depth: usize) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (i, token) in tokens.iter().enumerate() {
         let begins = i == 0 || tokens[i - 1] != "::";
-        if begins && (token == "crate" || token == "super") {
+        // (`pub(crate)` begins no path.)
+        let goes_on = tokens.get(i + 1).is_some_and(|next| next == "::");
+        if begins && goes_on && (token == "crate" || token == "super") {
             heads(tokens, i, 0, depth, &mut found);
         }
     }
@@ -256,6 +258,7 @@ mod tests {
             "let s = \"crate::b\";",
             "use super::super::b;",
             "use other::crate_b::b;",
+            "struct S {\n    pub(crate) b: u8,\n}",
             "#[cfg(test)]\nmod tests { use crate::b; fn f() {} }\nfn g() {}",
             "#[cfg(test)]\nuse crate::Thing;\nfn g() {}",
             "use crate::a::b;",
