@@ -28,14 +28,16 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
     ensure!(cuda, "check needs --cuda: everything else is checked by `cargo xtask test`");
     let start = Instant::now();
     let toolkit = Toolkit::find(false)?;
+    // One selection for both: another one has other features, and candle's kernels are compiled once more.
+    let selection = ["--workspace", "--exclude", "xtask", "--features", FEATURES];
     let mut clippy = toolkit.cargo()?;
-    clippy.args(["clippy", "--release", "--workspace", "--exclude", "xtask", "--all-targets"]);
-    clippy.args(["--features", FEATURES, "--", "--deny", "warnings"]);
+    clippy.args(["clippy", "--release", "--all-targets"]).args(selection);
+    clippy.args(["--", "--deny", "warnings"]);
     if cargo::status(&mut clippy)? != ExitCode::SUCCESS {
         return Ok(ExitCode::FAILURE);
     }
     // What clippy cannot see: that everything links.
-    let program = binary::EXPERIMENT.build(&mut toolkit.cargo()?, &["--features", "cuda"])?;
+    let program = binary::EXPERIMENT.build(&mut toolkit.cargo()?, &selection)?;
     eprintln!("check: the feature cuda builds: {}", program.display());
     if let Some(dir) = dir {
         carry::pack(&toolkit, &program, &dir)?;
