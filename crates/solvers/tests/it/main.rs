@@ -21,6 +21,7 @@ mod order;
 mod outside;
 mod paths;
 mod pfode;
+mod recorded;
 mod refusals;
 mod resolution;
 mod schemes;
