@@ -9,12 +9,13 @@ use std::fmt::Write as _;
 use ndarray::Array2;
 use sde_core::analytic::DataSet;
 use sde_core::{Key, TimeGrid, Tolerance, Vp};
-use solvers::{Control, End, Method, Sampler, Scheme, Tuned, sample};
+use solvers::{ConfiguredMethod, Control, End, Method, Sampler, Scheme, sample};
 
 /// FNV-1a over the bits of all numbers, row by row.
 fn hash(x: &Array2<f64>) -> u64 {
     let bytes = x.iter().flat_map(|v| v.to_bits().to_le_bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .fold(0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The hash of 21 particles of the blobs under a slow variance-preserving process.
@@ -51,12 +52,14 @@ fn lines() -> String {
             line(Control::Grid(times.clone()), "grid", End::NoNoise);
             if method.adaptive() {
                 line(Control::Adaptive { t_start, t_end, tol }, "adaptive", End::NoNoise);
-                line(Control::Dynamic { t_start, t_end, tol }, "gotta-go-fast", End::Denoise);
+                line(Control::GottaGoFast { t_start, t_end, tol }, "gotta-go-fast", End::Denoise);
             }
         }
     }
-    for name in ["restart:low=0.2,high=2,steps=3,repeats=2", "edm-churn:churn=10", "sa-solver:corrector=0"] {
-        let method = Tuned::parse(name).unwrap();
+    for name in
+        ["restart:low=0.2,high=2,steps=3,repeats=2", "edm-churn:churn=10", "sa-solver:corrector=0"]
+    {
+        let method = ConfiguredMethod::parse(name).unwrap();
         let control = Control::Grid(times.clone());
         let sampler = Sampler { method, eta: 0.0, control, end: End::Plain, block_rows: 8 };
         writeln!(text, "{name} 0 grid {:016x}", samples_of(&sampler)).unwrap();
