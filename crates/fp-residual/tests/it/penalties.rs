@@ -253,7 +253,7 @@ fn points_on_the_marginal_are_noised_rows() -> Outcome {
             time: TimeDistribution::Uniform,
             proposal,
             draws,
-            pairs: false,
+            antithetic: false,
             ..Noising::new(source.clone(), 1500)
         };
         let rows = noising.rows(net.sde(), key, 0..1500)?;

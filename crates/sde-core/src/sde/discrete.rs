@@ -106,7 +106,7 @@ impl Discrete {
             Some(if *b < 700.0 { 0.5 * b.exp_m1().ln() } else { 0.5 * *b })
         };
         let log_ratios = values.iter().scan(0.0, log_ratio).collect();
-        let (first_rate, between) = (-(-values[0]).ln_1p(), Between::default());
+        let (first_rate, between) = (-(-values[0]).ln_1p(), Interpolation::default());
         Self { betas, rescaled: false, first_rate, log_ratios, between }
     }
 
@@ -123,7 +123,7 @@ impl Discrete {
     /// The process of what stands behind `discrete:` in a name.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let (mut betas, mut rescaled) = (Betas::default(), false);
-        let mut between = Between::default();
+        let mut between = Interpolation::default();
         for (key, words) in lists(text)? {
             match (key, words.as_slice()) {
                 ("betas", words) => betas = Betas::of_words(words)?,

@@ -132,8 +132,8 @@ impl ConfiguredMethod {
     pub fn nfe(&self, steps: u64) -> u64 {
         let usual = Self::from(self.method);
         let more = |name| self.get(name).zip(usual.get(name)).map_or(0.0, |(v, u)| v - u);
-        let extra = self.get("repeats").unwrap_or(0.0) * self.get("steps").unwrap_or(0.0);
-        let restarts = 2.0 * extra;
+        let inner = self.get("repeats").unwrap_or(0.0) * self.get("steps").unwrap_or(0.0);
+        let restarts = 2.0 * inner;
         // Whole numbers, far below 2^63.
         let extra = more("corrections") * steps as f64 + restarts;
         self.method.nfe(steps).saturating_add_signed(extra as i64)

@@ -132,7 +132,7 @@ fn a_particle_is_its_own_whatever_its_neighbours() {
             Ok(x)
         };
         let mut parts = vec![];
-        let sampler = Sampler { block_rows, ..build(End::Denoise, 0.02) };
+        let sampler = Sampler { block_rows, ..sampler(End::Denoise, 0.02) };
         let mut sink = |_, x: Rows| {
             parts.push(x);
             Ok(())

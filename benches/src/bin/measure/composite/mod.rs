@@ -38,11 +38,11 @@ enum Item {
     /// Of the paper's network, a potential, on the batch of `train-step`.
     Dsm,
     /// Of a vector network of a user's own.
-    CustomStepper,
+    Own,
 }
 
 impl Item {
-    const ALL: [Self; 2] = [Self::Dsm, Self::CustomStepper];
+    const ALL: [Self; 2] = [Self::Dsm, Self::Own];
 
     /// Its name in the results, ours and PyTorch's.
     fn keys(self) -> [&'static str; 2] {
@@ -98,7 +98,7 @@ impl Ours<'_> {
         }
     }
 
-    /// What the peer reads: the work of `train-step`, and in a folder of its own that of [`Item::CustomStepper`].
+    /// What the peer reads: the work of `train-step`, and in a folder of its own that of [`Item::Own`].
     fn write(&self, folder: &Path) -> Result<()> {
         exchange::write(self.work, folder)?;
         for (name, text) in SCRIPTS {

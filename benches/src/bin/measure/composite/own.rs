@@ -23,7 +23,7 @@ const MODEL_KEY: Key = Key::root(40);
 const BATCH_KEY: Key = Key::root(41);
 
 /// `W_4 silu(W_3 silu(W_2 silu(W_1 (c, x) + b_1) + b_2) + b_3) + b_4`.
-struct CustomStepper(Vec<Linear>);
+struct Own(Vec<Linear>);
 
 impl Own {
     fn new(vb: &VarBuilder<'static>) -> score_nets::Result<Self> {
