@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use serde_json::json;
 
 use super::Output;
 use super::options::{BackendOptions, KernelChoice};
-use crate::run::{self, Outcome, RunArgs};
+use crate::run::{Outcome, Registry, RunArgs};
 
 /// Run an experiment: train, sample, measure, report
 ///
@@ -49,13 +50,13 @@ pub(super) struct RunCommand {
 }
 
 impl RunCommand {
-    pub(super) fn run(self, output: &Output) -> Result<u8> {
-        let outcome = run::run(&RunArgs {
+    pub(super) fn run(self, registry: &Registry, output: &Output) -> Result<u8> {
+        let outcome = registry.run(&RunArgs {
             experiment: self.experiment,
             preset: self.preset,
             set: self.set,
             seed: self.seed,
-            kernels: self.kernels.map(Into::into),
+            kernels: self.kernels.map(|k| k.name().into()),
             device: self.backend.device,
             dtype: self.backend.dtype,
             out: self.out,
@@ -76,8 +77,26 @@ pub(super) struct ReportCommand {
 }
 
 impl ReportCommand {
-    pub(super) fn run(self, output: &Output) -> Result<u8> {
-        finish(&run::report(&self.run)?, output)
+    pub(super) fn run(self, registry: &Registry, output: &Output) -> Result<u8> {
+        finish(&registry.report(&self.run)?, output)
+    }
+}
+
+/// Print the works that a run rests on, as BibTeX
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  experiment cite runs/first > run.bib")]
+pub(super) struct CiteCommand {
+    /// The run's folder
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+}
+
+impl CiteCommand {
+    pub(super) fn run(self, registry: &Registry, output: &Output) -> Result<u8> {
+        let found = registry.cite(&self.run)?;
+        let entries: Vec<&str> = found.iter().map(|c| c.bibtex).collect();
+        output.emit(&json!({"references": found}), &entries.join("\n\n"))?;
+        Ok(0)
     }
 }
 
@@ -110,13 +129,13 @@ pub(super) struct TrainCommand {
 }
 
 impl TrainCommand {
-    pub(super) fn run(self, output: &Output) -> Result<u8> {
-        let outcome = run::train(&RunArgs {
+    pub(super) fn run(self, registry: &Registry, output: &Output) -> Result<u8> {
+        let outcome = registry.train(&RunArgs {
             experiment: self.file,
             preset: None,
             set: self.set,
             seed: self.seed,
-            kernels: self.kernels.map(Into::into),
+            kernels: self.kernels.map(|k| k.name().into()),
             device: self.backend.device,
             dtype: self.backend.dtype,
             out: self.out,
