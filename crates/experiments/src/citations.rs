@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use anyhow::{Context as _, Result};
 use sde_core::analytic::DataSet;
 use serde::Serialize;
-use solvers::Tuned;
+use solvers::ConfiguredMethod;
 
 /// An entry of `references.bib`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -87,7 +87,7 @@ pub(crate) fn sde(name: &str) -> String {
 
 /// What a method rests on, by its name with or without constants.
 pub(crate) fn method(name: &str) -> Option<String> {
-    Tuned::parse(name).ok().map(|m| m.method().reference().to_owned())
+    ConfiguredMethod::parse(name).ok().map(|m| m.method().reference().to_owned())
 }
 
 /// What a data set rests on.

@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result};
 use metrics::Metric;
 use score_nets::{
-    Activation, Backend, Draws, Kernels, Optimiser, Proposal, Schedule, Tails, TimeEmbedding,
-    TimeFeature, TimeLaw, Weighting,
+    Activation, Backend, Draws, Kernels, Optimiser, OutlierWeighting, Proposal, Schedule,
+    TimeDistribution, TimeEmbedding, TimeFeature, Weighting,
 };
 use sde_core::TimeGrid;
 use serde::{Deserialize, Serialize};
@@ -86,15 +86,15 @@ pub struct Training {
     /// The smallest time trained on.
     pub t_min: f64,
     /// How times are drawn.
-    pub time_law: TimeLaw,
+    pub time_distribution: TimeDistribution,
     /// A law that a share of the times is drawn from instead, with weights that make up for it; of
     /// both losses.
     pub proposal: Proposal,
-    /// How the rows of a batch are drawn together: `independent` or `stratified`; of both losses.
+    /// How the rows of a batch are drawn together: `independent` or `quasi-monte-carlo`; of both losses.
     pub draws: Draws,
     /// Points outside the data that count for more in the denoising loss, where given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tails: Option<Tails>,
+    pub outlier_weighting: Option<OutlierWeighting>,
     /// Weight of the denoising loss by time.
     pub weighting: Weighting,
     /// The optimiser and its constants.
@@ -147,7 +147,7 @@ pub enum Collocation {
 pub struct Sampling {
     /// Particles of each of ODE and SDE.
     pub n: u64,
-    /// No more particles of the ODE than so many, where given. From [`Starts::Lattice`] its histogram
+    /// No more particles of the ODE than so many, where given. From [`Starts::QuasiMonteCarlo`] its histogram
     /// needs fewer than the SDE's, whose noise no start takes away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_ode: Option<u64>,
@@ -177,9 +177,10 @@ pub struct Sampling {
 pub enum Starts {
     /// Each on its own.
     Independent,
-    /// Spread evenly over the prior (a shifted [`sde_core::Lattice`]). Every particle still has the
+    /// Spread evenly over the prior (a shifted [`sde_core::KroneckerSequence`]). Every particle still has the
     /// prior's law; the histogram of the ODE, a smooth map of its starts, has far less noise.
-    Lattice,
+    #[serde(alias = "lattice")]
+    QuasiMonteCarlo,
 }
 
 /// Measuring.

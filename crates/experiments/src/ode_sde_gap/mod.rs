@@ -44,6 +44,11 @@ impl Experiment for OdeSdeGap {
         ("published", include_str!("../../configs/published.toml")),
         ("paper", include_str!("../../configs/paper.toml")),
     ];
+    const RENAMED: &'static [(&'static str, &'static str)] = &[
+        ("training.time-law", "training.time-distribution"),
+        ("training.proposal.law", "training.proposal.distribution"),
+        ("training.tails", "training.outlier-weighting"),
+    ];
     const TRAIN: Option<Train<Config>> = Some(work::train);
     type Config = Config;
     type Results = Results;

@@ -65,7 +65,7 @@ pub(super) fn of_folder<E: Experiment>(dir: &Path) -> Result<(E::Config, String)
 /// # Errors
 /// One line that names the place and the offending value.
 pub fn from_toml<E: Experiment>(text: &str) -> Result<E::Config> {
-    let config = typed::<E>(&parse(text)?)?;
+    let config = typed::<E>(&renamed::<E>(parse(text)?))?;
     E::check(&config)?;
     Ok(config)
 }
@@ -114,7 +114,7 @@ fn hash<E: Experiment>(config: &E::Config, text: &str) -> Result<String> {
 fn assemble<E: Experiment>(args: &RunArgs) -> Result<E::Config> {
     let mut table = base::<E>(args)?;
     for assignment in &args.set {
-        set(&mut table, assignment)?;
+        set::<E>(&mut table, assignment)?;
     }
     if let Some(seed) = args.seed {
         let most = || format!("--seed {seed}: must be at most {}", i64::MAX);
@@ -165,7 +165,7 @@ fn base<E: Experiment>(args: &RunArgs) -> Result<Table> {
     if base.is_none() {
         table.insert("preset".into(), Value::String("custom".into()));
     }
-    merge(&mut table, file);
+    merge(&mut table, renamed::<E>(file));
     typed::<E>(&table).with_context(|| path.display().to_string())?;
     Ok(table)
 }
@@ -184,7 +184,7 @@ fn merge(table: &mut Table, over: Table) {
 
 /// Sets the value at `a.b` to `c`, read as TOML or, when it is none, as a string; where a list stands, a
 /// single item is a list of it.
-fn set(table: &mut Table, assignment: &str) -> Result<()> {
+fn set<E: Experiment>(table: &mut Table, assignment: &str) -> Result<()> {
     let (path, text) = assignment.split_once('=').with_context(|| {
         format!("--set {assignment}: expected KEY=VALUE, as in sampling.n=1000")
     })?;
@@ -200,14 +200,32 @@ fn set(table: &mut Table, assignment: &str) -> Result<()> {
         (one, Some(Value::Array(_))) if !one.is_array() => Value::Array(vec![one]),
         (value, _) => value,
     };
-    let nested = keys
-        .iter()
-        .rev()
-        .fold(value, |value, key| Value::Table(Table::from_iter([((*key).to_owned(), value)])));
-    if let Value::Table(nested) = nested {
-        merge(table, nested);
-    }
+    merge(table, renamed::<E>(nested(path.trim(), value)));
     Ok(())
+}
+
+/// A table with one value, at a dotted path.
+fn nested(path: &str, value: Value) -> Table {
+    match path.split_once('.') {
+        Some((key, rest)) => Table::from_iter([(key.into(), Value::Table(nested(rest, value)))]),
+        None => Table::from_iter([(path.into(), value)]),
+    }
+}
+
+/// A table with the keys of today.
+fn renamed<E: Experiment>(mut table: Table) -> Table {
+    fn take(table: &mut Table, path: &str) -> Option<Value> {
+        match path.split_once('.') {
+            Some((key, rest)) => take(table.get_mut(key)?.as_table_mut()?, rest),
+            None => table.remove(path),
+        }
+    }
+    for (before, now) in E::RENAMED {
+        if let Some(value) = take(&mut table, before) {
+            merge(&mut table, nested(now, value));
+        }
+    }
+    table
 }
 
 /// A table as the configuration of an experiment, its values not yet checked.

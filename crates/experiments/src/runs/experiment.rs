@@ -88,6 +88,9 @@ pub trait Experiment: 'static {
     const ABOUT: &'static str;
     /// Whole configurations in TOML, each with its name.
     const PRESETS: &'static [(&'static str, &'static str)];
+    /// Keys of earlier versions that configurations may still have, with their names of today:
+    /// `("training.time-law", "training.time-distribution")`.
+    const RENAMED: &'static [(&'static str, &'static str)] = &[];
     /// Trains the networks of a configuration and stops there, where there are some.
     const TRAIN: Option<Train<Self::Config>> = None;
     /// The whole of the input. It has the fields `experiment` (its name), `preset` (a name for people)

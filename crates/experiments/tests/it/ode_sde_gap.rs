@@ -9,7 +9,7 @@ use assert_cmd::cargo::cargo_bin;
 use experiments::ode_sde_gap::config::Config;
 use experiments::ode_sde_gap::results::{Results, Row};
 use experiments::ode_sde_gap::{OdeSdeGap, official};
-use experiments::run::{Experiment as _, to_toml};
+use experiments::run::{Experiment as _, Registry, RunArgs, to_toml};
 use serde_json::Value;
 
 use crate::support::{experiment, fails, json, shared, slow, text};
@@ -59,6 +59,40 @@ fn presets_are_whole_and_survive_a_round_trip() {
     let times = paper.times().expect("times");
     assert_eq!(times.len(), 891);
     assert!((times[0] - times[1] - 0.0125).abs() < 1e-12 && (times[889] - 0.00125).abs() < 1e-12);
+}
+
+/// Files with the keys and names of earlier versions say the same as before.
+#[test]
+fn old_configurations_open() {
+    let now = to_toml(&Config::preset("smoke").expect("smoke")).expect("text");
+    let before = [
+        ("time-distribution", "time-law"),
+        ("proposal.distribution", "proposal.law"),
+        ("quasi-monte-carlo", "lattice"),
+    ];
+    let mut old = now.clone();
+    for (now, before) in before {
+        assert!(old.contains(now), "{now}");
+        old = old.replacen(now, before, if now == "quasi-monte-carlo" { 2 } else { 1 });
+    }
+    old = old.replace("draws = \"lattice\"", "draws = \"stratified\"");
+    assert_eq!(
+        Config::from_toml(&old).expect("an old configuration"),
+        Config::preset("smoke").expect("smoke")
+    );
+    // Also laid over a preset that has the names of today.
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("old.toml");
+    fs::write(&file, old).expect("a file");
+    let args = |experiment: &str, set: &[&str]| RunArgs {
+        experiment: experiment.into(),
+        preset: Some("smoke".into()),
+        set: set.iter().map(|s| (*s).to_owned()).collect(),
+        ..RunArgs::default()
+    };
+    let check = |args: RunArgs| Registry::default().check(&args).expect("sound");
+    let set = "training.time-law={kind='uniform'}";
+    assert_eq!(check(args(text(&file), &[])), check(args("ode-sde-gap", &[set])));
 }
 
 #[test]
@@ -192,7 +226,7 @@ fn unusable_configurations_are_refused_in_one_line() {
             vec!["run", "ode-sde-gap", "--set", "sampling.ode-method=ipndm:order=9"],
             vec!["sampling.ode-method", "ipndm: order = 9"],
         ),
-        (vec!["run", "kind.toml"], vec!["training.time-law.a"]),
+        (vec!["run", "kind.toml"], vec!["training.time-distribution.a"]),
         (vec!["run", "missing.toml"], vec!["missing.toml"]),
         (vec!["run", "other-gap"], vec!["other-gap", "ode-sde-gap"]),
         (
@@ -204,8 +238,13 @@ fn unusable_configurations_are_refused_in_one_line() {
         (vec!["run", "ode-sde-gap", "--set", "sampling.n=-4"], vec!["-4"]),
         (vec!["run", "ode-sde-gap", "--set", "sampling.n-ode=0"], vec!["sampling.n-ode = 0"]),
         (
-            vec!["run", "ode-sde-gap", "--set", "training.tails={share=1,scale=2,half-width=3}"],
-            vec!["tails.share = 1: must be between 0 and 1"],
+            vec![
+                "run",
+                "ode-sde-gap",
+                "--set",
+                "training.outlier-weighting={share=1,scale=2,half-width=3}",
+            ],
+            vec!["outlier-weighting.share = 1: must be between 0 and 1"],
         ),
         (vec!["run", "ode-sde-gap", "--set", "weights=[0, nan]"], vec!["weights[1]"]),
         (vec!["run", "ode-sde-gap", "--set", "data-sets=swirl"], vec!["swirl", "circles2"]),
@@ -250,11 +289,14 @@ fn the_ode_may_have_fewer_particles() {
 fn optional_keys_come_from_the_command_line_and_from_files() {
     let dir = tempfile::tempdir().expect("a folder");
     let at = |name: &str| dir.path().join(name);
-    let tails = "training.tails={share=0.2,scale=2,half-width=3,blur=0.3}";
+    let tails = "training.outlier-weighting={share=0.2,scale=2,half-width=3,blur=0.3}";
     let more = ["--set", "weights=0", "--set", "sampling.n-ode=120", "--set", tails];
     json(&tiny(text(&at("first")), &more));
     let page = fs::read_to_string(at("first/report.html")).expect("report");
-    assert!(page.contains("training.tails.scale"), "the report does not name the tails");
+    assert!(
+        page.contains("training.outlier-weighting.scale"),
+        "the report does not name the tails"
+    );
     // Its configuration is laid over a preset that has neither key.
     let file = at("first/config.toml");
     json(&["run", text(&file), "--out", text(&at("again"))]);
