@@ -79,17 +79,6 @@ impl ModelOptions {
     }
 }
 
-impl KernelChoice {
-    /// As a configuration has it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Composite => "composite",
-            Self::Fused => "fused",
-        }
-    }
-}
-
 impl From<KernelChoice> for Kernels {
     fn from(choice: KernelChoice) -> Self {
         match choice {

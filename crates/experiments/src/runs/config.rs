@@ -21,6 +21,8 @@ pub(super) struct Resolved<C> {
     pub(super) hash: String,
     /// The run's folder.
     pub(super) root: PathBuf,
+    /// About how many evaluations of a score the run takes.
+    pub(super) evaluations: f64,
 }
 
 /// Fills in every default, applies every change, checks the result.
@@ -39,7 +41,7 @@ pub(super) fn resolve<E: Experiment>(args: &RunArgs) -> Result<Resolved<E::Confi
         }
         _ => assemble::<E>(args)?,
     };
-    E::check(&config)?;
+    let evaluations = E::check(&config)?;
     let mut text = to_toml(&config)?;
     // The text in a folder stays as it is where it says the same in other words.
     if let Some((kept, before)) = args.out.as_ref().and_then(|dir| of_folder::<E>(dir).ok())
@@ -49,7 +51,7 @@ pub(super) fn resolve<E: Experiment>(args: &RunArgs) -> Result<Resolved<E::Confi
     }
     let hash = hash::<E>(&config, &text)?;
     let root = args.out.clone().unwrap_or_else(|| Path::new("runs").join(E::NAME).join(&hash));
-    Ok(Resolved { config, text, hash, root })
+    Ok(Resolved { config, text, hash, root, evaluations })
 }
 
 /// The configuration in a run's folder, and its text.

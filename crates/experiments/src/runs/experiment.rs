@@ -1,4 +1,4 @@
-//! What an experiment is: one trait, and its entry in a registry.
+//! What an experiment is.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Outcome;
 use super::workspace::Workspace;
-use super::{Goal, Outcome, RunArgs, config, runner};
 use crate::report::sheet::Sheet;
 
 /// Work of a part of [`Experiment::work`], on the same workspace.
@@ -174,39 +174,5 @@ pub trait Experiment: 'static {
     /// Why it did not.
     fn verdict(_results: &Self::Results) -> Result<()> {
         Ok(())
-    }
-}
-
-/// An experiment in a registry.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// The name it is run by.
-    pub name: &'static str,
-    /// What it is about.
-    pub about: &'static str,
-    /// Name and text of its presets.
-    pub presets: &'static [(&'static str, &'static str)],
-    /// Whether it trains networks by a command of its own.
-    pub trains: bool,
-    pub(crate) check: fn(&RunArgs) -> Result<f64>,
-    pub(crate) run: fn(&RunArgs, Goal) -> Result<Outcome>,
-    pub(crate) report: fn(&Path) -> Result<Outcome>,
-    pub(crate) references: fn(&Path) -> Result<Vec<String>>,
-}
-
-impl Entry {
-    /// The entry of an experiment.
-    #[must_use]
-    pub const fn of<E: Experiment>() -> Self {
-        Self {
-            name: E::NAME,
-            about: E::ABOUT,
-            presets: E::PRESETS,
-            trains: E::TRAIN.is_some(),
-            check: |args| E::check(&config::resolve::<E>(args)?.config),
-            run: runner::run::<E>,
-            report: runner::report::<E>,
-            references: |dir| Ok(E::references(&config::of_folder::<E>(dir)?.0)),
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The life of a run, the same for every experiment: one configuration, one folder, one page.
 //!
-//! - `experiment`: what an experiment is, and its entry in a registry;
+//! - `experiment`: what an experiment is; `entry`: an experiment in a registry;
 //! - `config`: from a command line to a whole configuration;
 //! - `runner`: folder, record, work, page, in this order;
 //! - `workspace`: where the work is done, in parts that are kept;
@@ -10,6 +10,7 @@
 //! - `progress`: bars with the time left.
 
 pub(crate) mod config;
+mod entry;
 mod experiment;
 mod folder;
 mod log;
@@ -25,7 +26,8 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use experiment::{Entry, Experiment, Train};
+pub use entry::Entry;
+pub use experiment::{Experiment, Train};
 pub(crate) use folder::RunFolder;
 pub(crate) use log::{Line, Log, read_log};
 pub(crate) use progress::Progress;

@@ -31,7 +31,7 @@ pub(super) fn run<E: Experiment>(args: &RunArgs, goal: Goal) -> Result<Outcome> 
     let before = record.seconds();
     record.begin(&device);
     record.write(&folder.path("record.json"))?;
-    checks::announce(E::check(&resolved.config)?);
+    checks::announce(resolved.evaluations);
     let workspace = Workspace {
         folder,
         progress: Progress::new(before),
