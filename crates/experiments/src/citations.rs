@@ -66,6 +66,9 @@ fn keys(reference: &str) -> Vec<String> {
     if !arxiv.is_empty() || !reference.contains(' ') {
         return if arxiv.is_empty() { vec![reference.into()] } else { arxiv };
     }
+    if reference.contains("k-diffusion") {
+        return vec!["crowson2022".into()];
+    }
     let surname = reference.split([' ', ',']).next().unwrap_or_default();
     let surname = surname.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
     let years = reference.split(|c: char| !c.is_ascii_digit()).filter(|y| y.len() == 4);

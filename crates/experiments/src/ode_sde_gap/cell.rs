@@ -67,7 +67,7 @@ impl Cell {
     }
 
     /// What kind of work its training is.
-    pub(crate) fn training(&self) -> &'static str {
+    pub(super) fn training(&self) -> &'static str {
         if self.w_r == 0.0 { "train" } else { "train with the residual" }
     }
 

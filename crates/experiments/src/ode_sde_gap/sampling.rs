@@ -202,7 +202,7 @@ impl Job<'_> {
         };
         let label = format!("{} {}", self.equation.name().to_uppercase(), self.name);
         let (steps, progress) = (config.sampling.steps as f64, &self.workspace.progress);
-        progress.plan("sample", 0.0, sampled.seen as f64 * steps);
+        progress.resumed("sample", sampled.seen as f64 * steps);
         let mut bar = progress.part(&label, "sample", (n, sampled.seen), steps);
         while sampled.seen < n {
             let rows = sampled.seen..n.min(sampled.seen.saturating_add(chunk));

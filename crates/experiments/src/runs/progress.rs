@@ -85,8 +85,13 @@ impl Progress {
         self.all.set_position((plan.share() * LENGTH as f64) as u64);
     }
 
-    /// A bar for one part of `len` steps, `done` of them by an earlier process, each worth `units` of
-    /// planned work of a kind.
+    /// So much of a planned kind was done by an earlier process, as its files say.
+    pub(crate) fn resumed(&self, kind: &'static str, units: f64) {
+        self.did(kind, units, None);
+    }
+
+    /// A bar for one part of `len` steps, `done` of them by an earlier process, each worth `units` of work of
+    /// a kind.
     pub(crate) fn part(
         &self,
         name: &str,
@@ -100,22 +105,27 @@ impl Progress {
         Part { progress: self.clone(), bar, kind, units, last: Instant::now() }
     }
 
-    /// So much of a kind is done, and how long it took.
-    fn advance(&self, kind: &'static str, units: f64, seconds: f64) {
+    /// So much of a kind is done, and how long it took where this process did it; hands back a line about all
+    /// that is planned, if this kind is.
+    fn did(&self, kind: &'static str, units: f64, seconds: Option<f64>) -> Option<String> {
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = plan.kinds.entry(kind).or_default();
+        let entry = plan.kinds.get_mut(kind)?;
         entry.done += units;
-        entry.timed += units;
-        entry.seconds += seconds;
+        if let Some(seconds) = seconds {
+            (entry.timed, entry.seconds) = (entry.timed + units, entry.seconds + seconds);
+        }
         self.all.set_position((plan.share() * LENGTH as f64) as u64);
-        let Some(left) = plan.seconds_left().map(crate::report::duration) else { return };
-        let said = *plan.said.get_or_insert_with(Instant::now);
-        if self.terminal {
-            self.all.set_message(format!("about {left} left"));
-        } else if said.elapsed() > SILENCE {
+        let left = crate::report::duration(plan.seconds_left()?);
+        self.all.set_message(format!("about {left} left"));
+        Some(format!("{:.0} %, about {left} left", 100.0 * plan.share()))
+    }
+
+    /// A line now and then, where nobody sees the bars.
+    fn remark(&self, line: impl FnOnce() -> String) {
+        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.terminal && plan.said.get_or_insert_with(Instant::now).elapsed() > SILENCE {
             plan.said = Some(Instant::now());
-            let percent = 100.0 * plan.share();
-            let _ = writeln!(std::io::stderr(), "{percent:.0} %, about {left} left");
+            let _ = writeln!(std::io::stderr(), "{}", line());
         }
     }
 
@@ -151,7 +161,12 @@ impl Part {
         self.bar.inc(steps);
         let seconds = self.last.elapsed().as_secs_f64();
         self.last = Instant::now();
-        self.progress.advance(self.kind, steps as f64 * self.units, seconds);
+        let all = self.progress.did(self.kind, steps as f64 * self.units, Some(seconds));
+        let (name, at) = (self.bar.prefix(), self.bar.position());
+        self.progress.remark(|| {
+            let of = self.bar.length().unwrap_or(at);
+            format!("{name}: {at} of {of}{}", all.map_or(String::new(), |all| format!("; {all}")))
+        });
     }
 
     /// A remark beside the bar.
@@ -181,17 +196,19 @@ mod tests {
     #[test]
     fn the_time_left_knows_the_speed_of_each_kind() {
         let progress = Progress::new(60.0);
-        progress.plan("train", 300.0, 100.0);
+        progress.plan("train", 300.0, 0.0);
+        progress.resumed("train", 100.0);
         progress.plan("sample", 3000.0, 0.0);
         let left = || progress.plan.lock().expect("a plan").seconds_left();
         assert_eq!(left(), None);
-        progress.advance("train", 100.0, 10.0);
+        progress.did("train", 100.0, Some(10.0));
         // Sampling at the only speed that is known.
         assert_eq!(left(), Some(10.0 + 300.0));
-        progress.advance("sample", 1000.0, 1.0);
+        progress.did("sample", 1000.0, Some(1.0));
         assert_eq!(left(), Some(10.0 + 2.0));
-        progress.advance("train", 100.0, 10.0);
+        progress.did("train", 100.0, Some(10.0));
         assert_eq!(left(), Some(2.0));
+        assert_eq!(progress.did("unplanned", 1.0, Some(1.0)), None);
         let share = progress.plan.lock().expect("a plan").share();
         assert!((share - 1300.0 / 3300.0).abs() < 1e-12, "{share}");
     }

@@ -113,8 +113,8 @@ impl Workspace {
     /// When the folder holds something else.
     pub(crate) fn inner(&self, name: &str, config: &str) -> Result<Self> {
         let folder = RunFolder::open(&self.path(name), config, false)?;
-        let (progress, start) = (Progress::new(0.0), Instant::now());
-        Ok(Self { folder, progress, stop: self.stop, hash: self.hash.clone(), start, before: 0.0 })
+        let (progress, hash) = (self.progress.clone(), self.hash.clone());
+        Ok(Self { folder, progress, hash, ..*self })
     }
     /// A workspace that nobody interrupts, of no experiment.
     #[cfg(test)]

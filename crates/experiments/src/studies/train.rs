@@ -74,10 +74,7 @@ impl Training {
         let config = self.config(seed)?;
         let cell = Cell { dataset: self.data_set.clone(), w_r: 0.0 };
         let inner = workspace.inner(&format!("networks/seed-{seed}"), &to_toml(&config)?)?;
-        inner.progress.plan(cell.training(), config.cost(0.0).train, 0.0);
-        let trained = training::network(&config, &config.backend()?, &cell, &inner);
-        inner.progress.clear();
-        Ok(trained?.net)
+        Ok(training::network(&config, &config.backend()?, &cell, &inner)?.net)
     }
 }
 

@@ -12,7 +12,7 @@ use experiments::ode_sde_gap::{OdeSdeGap, official};
 use experiments::run::{Experiment as _, Registry, RunArgs, to_toml};
 use serde_json::Value;
 
-use crate::support::{experiment, fails, json, shared, slow, text};
+use crate::support::{experiment, fails, json, run, shared, slow, text};
 
 fn results(dir: &Path) -> Results {
     let file = fs::read_to_string(dir.join("results.json")).expect("results.json");
@@ -173,6 +173,36 @@ fn smoke_runs_end_to_end() {
         fs::metadata(out.join("report.html")).expect("report").modified().expect("a time"),
         before
     );
+
+    // The works it rests on, from its folder.
+    let cited = json(&["cite", text(&out)]);
+    let keys: Vec<&str> = cited["references"]
+        .as_array()
+        .expect("references")
+        .iter()
+        .map(|r| r["key"].as_str().expect("a key"))
+        .collect();
+    for key in ["deveney2025", "song2021", "vincent2011", "vyas2024", "kloeden1992", "peyre2019"] {
+        assert!(keys.contains(&key), "{key} in {keys:?}");
+    }
+    let bib = run(&["cite", text(&out)]).stdout;
+    assert_eq!(String::from_utf8_lossy(&bib).matches("\n@").count() + 1, keys.len());
+
+    // Its networks are given ones; the states of their trainings beside them are none.
+    let sweep = dir.path().join("sweep");
+    let models = out.join("checkpoints");
+    let words =
+        ["run", "eta-sweep", "--preset", "smoke", "--models", text(&models), "--out", text(&sweep)];
+    json(&[&words[..], &["--set", "n=200", "--set", "truth=2000", "--set", "steps=30"]].concat());
+    let swept = fs::read(sweep.join("results.json")).expect("results");
+    let swept: Value = serde_json::from_slice(&swept).expect("json");
+    let scores: Vec<&str> = swept["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|r| r["score"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(scores, ["blob_w0.0", "blob_w1.0", "checker_w0.0", "checker_w1.0"]);
 
     // The page can be rebuilt from the files, and is the same.
     let page = fs::read(out.join("report.html")).expect("report");
