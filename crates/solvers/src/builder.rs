@@ -3,7 +3,7 @@
 use sde_core::{Key, Score, Sde, State, TimeGrid, Tolerance};
 
 use crate::sample::refuse;
-use crate::{Control, End, Method, Result, Rows, Sampler, Scheme, sample};
+use crate::{Control, End, Method, Result, Rows, Sampler, Scheme, SolveError, sample};
 
 /// How particles are drawn: what has to be said, and usual values for the rest.
 ///
@@ -157,7 +157,7 @@ impl<M> SamplerBuilder<M> {
         }
         let mut keep = |_: u64, x: S| {
             parts.push(x);
-            Ok(())
+            Ok::<(), SolveError>(())
         };
         sample(&sampler, sde, score, rows, key, like, &mut keep)?;
         Ok(S::concat_rows(&parts)?)

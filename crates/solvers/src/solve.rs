@@ -60,12 +60,7 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
     while let Some(t1) = controller.propose(t)? {
         let h = t1 - t;
         let amplitude = problem.diffusion(t);
-        if amplitude != 0.0 && !stepper.takes_noise() {
-            return Err(SolveError::NotAnOde { t, amplitude });
-        }
-        if amplitude != 0.0 && tolerance.is_some() && !noise.is_path() {
-            return Err(SolveError::NotAPath { t });
-        }
+        check_noise(stepper, noise, tolerance, t, amplitude)?;
         if stats.accepted + stats.rejected >= controller.max_steps() {
             return Err(SolveError::TooManySteps { limit: controller.max_steps(), t, h });
         }
@@ -73,24 +68,19 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
         let step = stepper.step(problem, &x, t, t1, &past, noise).map_err(model)?;
         stats.nfe += step.nfe;
         let finite = step.x.all_finite().map_err(model)?;
-        let mut lower = None;
-        let error = match (tolerance, &step.error) {
-            (Some(tol), Some(e)) if finite => Some(match rule {
-                ErrorRule::Ends => e.weighted_rms(&x, &step.x, tol).map_err(model)?,
-                ErrorRule::Lower => {
-                    let y = S::lincomb(&[(1.0, &step.x), (-1.0, e)]).map_err(model)?;
-                    let before = lower_before.as_ref().unwrap_or(&x);
-                    let norm = e.weighted_rms_in(&y, before, tol, Unit::Max).map_err(model)?;
-                    lower = Some(y);
-                    norm
-                }
-            }),
+        let (error, lower) = match (tolerance, &step.error) {
+            (Some(tol), Some(e)) if finite => {
+                let ends = (&x, &step.x);
+                let found = in_units(rule, e, ends, lower_before.as_ref(), tol).map_err(model)?;
+                (Some(found.0), found.1)
+            }
             // A method that estimates errors, but not of every step.
             (Some(_), None) if finite => return Err(SolveError::NoErrorEstimate { t }),
-            (Some(_), _) => Some(f64::NAN),
-            (None, _) if finite => None,
+            (Some(_), _) => (Some(f64::NAN), None),
+            (None, _) if finite => (None, None),
             (None, _) => return Err(SolveError::NonFinite { t, h }),
         };
+        let known = tolerance.zip(error.filter(|e| e.is_finite())).map(|(tol, _)| tol);
         match controller.judge(error) {
             StepDecision::Accept => {
                 stats.accepted += 1;
@@ -104,22 +94,53 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
             StepDecision::Reject => {
                 stats.rejected += 1;
                 let least = if amplitude == 0.0 { 0.0 } else { noise.least_interval(t) };
-                if let (true, Some(tol), Some(e)) = (h.abs() <= least, tolerance, error)
-                    && e.is_finite()
-                {
-                    let Tolerance { abs, rel } = tol;
+                if let (true, Some(Tolerance { abs, rel })) = (h.abs() <= least, known) {
                     return Err(SolveError::StepBelowNoise { t, h, least, abs, rel });
                 }
             }
             StepDecision::TooSmall => {
-                return Err(match (error, tolerance) {
-                    (Some(e), Some(tol)) if e.is_finite() => {
-                        SolveError::StepTooSmall { t, h, abs: tol.abs, rel: tol.rel }
-                    }
-                    _ => SolveError::NonFinite { t, h },
-                });
+                return Err(known
+                    .map_or(SolveError::NonFinite { t, h }, |Tolerance { abs, rel }| {
+                        SolveError::StepTooSmall { t, h, abs, rel }
+                    }));
             }
         }
     }
     Ok(Solution { t, x, stats })
+}
+
+/// Refuses noise of this amplitude where the method solves ODEs only, and noise that is no path under adaptive steps.
+fn check_noise<S, P: ?Sized>(
+    stepper: &dyn Stepper<S, P>,
+    noise: &dyn Noise<S>,
+    tolerance: Option<Tolerance>,
+    t: f64,
+    amplitude: f64,
+) -> Result<()> {
+    if amplitude != 0.0 && !stepper.takes_noise() {
+        return Err(SolveError::NotAnOde { t, amplitude });
+    }
+    if amplitude != 0.0 && tolerance.is_some() && !noise.is_path() {
+        return Err(SolveError::NotAPath { t });
+    }
+    Ok(())
+}
+
+/// An estimate `e` of the error of a step between the states `x0` and `x1` in units of the tolerance, and the solution of
+/// lower order where the rule is of that.
+fn in_units<S: State>(
+    rule: ErrorRule,
+    e: &S,
+    (x0, x1): (&S, &S),
+    lower_before: Option<&S>,
+    tol: Tolerance,
+) -> sde_core::Result<(f64, Option<S>)> {
+    match rule {
+        ErrorRule::Ends => Ok((e.weighted_rms(x0, x1, tol)?, None)),
+        ErrorRule::Lower => {
+            let y = S::lincomb(&[(1.0, x1), (-1.0, e)])?;
+            let norm = e.weighted_rms_in(&y, lower_before.unwrap_or(x0), tol, Unit::Max)?;
+            Ok((norm, Some(y)))
+        }
+    }
 }

@@ -21,21 +21,19 @@ pub use flow::{
 pub use paths::{PathDensity, PathLogDensity, sampler_log_density};
 pub use prior::{LogPrior, standard_log_prior};
 
-use crate::{Adaptive, Control, Controller, GottaGoFast, Grid, Result, SolveError};
+use crate::{Control, Result, SolveError};
 
 impl Control {
     /// Where a solve upward in time begins and ends.
     fn upward(&self, sde: &dyn Sde) -> Result<(f64, f64)> {
-        let (start, end) = match self {
-            Self::Grid(times) => {
-                let end = Grid::new(times.clone())?.end();
-                (times[0], end)
-            }
-            Self::Restarts(..) => return Err(no_way_up()),
-            Self::Adaptive { t_start, t_end, .. } | Self::GottaGoFast { t_start, t_end, .. } => {
-                (*t_start, *t_end)
-            }
-        };
+        if let Self::Restarts(..) = self {
+            return Err(SolveError::Setup(Error::Parameter {
+                name: "control".into(),
+                value: "restarts".into(),
+                reason: "a path with restarts has no density: give plain steps".into(),
+            }));
+        }
+        let (start, end) = self.ends()?;
         check_time(sde, start)?;
         check_time(sde, end)?;
         if end != sde.horizon() || start >= end {
@@ -49,19 +47,6 @@ impl Control {
         Ok((start, end))
     }
 
-    fn controller(&self) -> Result<Box<dyn Controller>> {
-        Ok(match self {
-            Self::Grid(times) => Box::new(Grid::new(times.clone())?),
-            Self::Restarts(..) => return Err(no_way_up()),
-            Self::Adaptive { t_start, t_end, tol } => {
-                Box::new(Adaptive::new(*t_start, *t_end, *tol)?)
-            }
-            Self::GottaGoFast { t_start, t_end, tol } => {
-                Box::new(GottaGoFast::new(*t_start, *t_end, *tol)?)
-            }
-        })
-    }
-
     /// Rows of a block: one where steps are chosen for each row.
     fn rows_in_a_block(&self, asked: u64) -> Result<u64> {
         if asked == 0 {
@@ -71,14 +56,6 @@ impl Control {
         }
         Ok(if matches!(self, Self::Grid(_)) { asked } else { 1 })
     }
-}
-
-fn no_way_up() -> SolveError {
-    SolveError::Setup(Error::Parameter {
-        name: "control".into(),
-        value: "restarts".into(),
-        reason: "a path with restarts has no density: give plain steps".into(),
-    })
 }
 
 /// Mean of the rows of several estimates, and its standard error where there are

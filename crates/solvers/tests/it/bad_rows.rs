@@ -75,7 +75,7 @@ fn samplers_go_on_past_bad_rows() {
                 let mut parts = vec![];
                 let mut sink = |_: u64, x: Rows| {
                     parts.push(x);
-                    Ok(())
+                    Ok::<(), SolveError>(())
                 };
                 let (rows, key) = (x.nrows() as u64, Key::root(1));
                 sample_from((&sampler, bad), &vp, &score, rows, key, &start, &mut sink)?;
@@ -123,7 +123,7 @@ fn particles_that_a_score_breaks_on_are_nan() {
         let told = told!(lost);
         let mut sink = |_: u64, x: Rows| {
             found.extend(x.column(0).to_vec());
-            Ok(())
+            Ok::<(), SolveError>(())
         };
         let request = (&sampler, BadRows::Nan(&told));
         sample(request, &vp, &Breaks, 100, Key::root(2), &like, &mut sink).unwrap();
