@@ -68,42 +68,31 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
         let step = stepper.step(problem, &x, t, t1, &past, noise).map_err(model)?;
         stats.nfe += step.nfe;
         let finite = step.x.all_finite().map_err(model)?;
-        let (error, lower) = match (tolerance, &step.error) {
-            (Some(tol), Some(e)) if finite => {
+        let (error, lower) = match tolerance {
+            // A state that is not finite is an error that is no number: adaptive control tries a shorter step.
+            Some(_) if !finite => (Some(f64::NAN), None),
+            Some(tol) => {
+                // A method may estimate errors, but not of every step.
+                let Some(e) = &step.error else { return Err(SolveError::NoErrorEstimate { t }) };
                 let ends = (&x, &step.x);
-                let found = in_units(rule, e, ends, lower_before.as_ref(), tol).map_err(model)?;
-                (Some(found.0), found.1)
+                in_units(rule, e, ends, lower_before.as_ref(), tol).map_err(model)?
             }
-            // A method that estimates errors, but not of every step.
-            (Some(_), None) if finite => return Err(SolveError::NoErrorEstimate { t }),
-            (Some(_), _) => (Some(f64::NAN), None),
-            (None, _) if finite => (None, None),
-            (None, _) => return Err(SolveError::NonFinite { t, h }),
+            None if finite => (None, None),
+            None => return Err(SolveError::NonFinite { t, h }),
         };
         let known = tolerance.zip(error.filter(|e| e.is_finite())).map(|(tol, _)| tol);
-        match controller.judge(error) {
-            StepDecision::Accept => {
-                stats.accepted += 1;
-                let kept = step.past.after(stats.accepted);
-                (x, t, past, lower_before) = (step.x, t1, kept, lower);
-                let event = Event { index: stats.accepted, t, h, x: &x, nfe: stats.nfe };
-                if observer.on_step(event).is_break() {
-                    break;
-                }
-            }
-            StepDecision::Reject => {
-                stats.rejected += 1;
-                let least = if amplitude == 0.0 { 0.0 } else { noise.least_interval(t) };
-                if let (true, Some(Tolerance { abs, rel })) = (h.abs() <= least, known) {
-                    return Err(SolveError::StepBelowNoise { t, h, least, abs, rel });
-                }
-            }
-            StepDecision::TooSmall => {
-                return Err(known
-                    .map_or(SolveError::NonFinite { t, h }, |Tolerance { abs, rel }| {
-                        SolveError::StepTooSmall { t, h, abs, rel }
-                    }));
-            }
+        let decision = controller.judge(error);
+        if decision != StepDecision::Accept {
+            stats.rejected += 1;
+            let least = if amplitude == 0.0 { 0.0 } else { noise.least_interval(t) };
+            check_retry(decision, (t, h), known, least)?;
+            continue;
+        }
+        stats.accepted += 1;
+        (x, t, past, lower_before) = (step.x, t1, step.past.after(stats.accepted), lower);
+        let event = Event { index: stats.accepted, t, h, x: &x, nfe: stats.nfe };
+        if observer.on_step(event).is_break() {
+            break;
         }
     }
     Ok(Solution { t, x, stats })
@@ -126,6 +115,26 @@ fn check_noise<S, P: ?Sized>(
     Ok(())
 }
 
+/// Refuses another try of a step from `t` by `h`: where it is as short as it may be, or at or below the `least` interval
+/// of the noise. `known` is the tolerance, where the error of the step is a number.
+fn check_retry(
+    decision: StepDecision,
+    (t, h): (f64, f64),
+    known: Option<Tolerance>,
+    least: f64,
+) -> Result<()> {
+    match (decision, known) {
+        (StepDecision::TooSmall, None) => Err(SolveError::NonFinite { t, h }),
+        (StepDecision::TooSmall, Some(Tolerance { abs, rel })) => {
+            Err(SolveError::StepTooSmall { t, h, abs, rel })
+        }
+        (_, Some(Tolerance { abs, rel })) if h.abs() <= least => {
+            Err(SolveError::StepBelowNoise { t, h, least, abs, rel })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// An estimate `e` of the error of a step between the states `x0` and `x1` in units of the tolerance, and the solution of
 /// lower order where the rule is of that.
 fn in_units<S: State>(
@@ -134,13 +143,13 @@ fn in_units<S: State>(
     (x0, x1): (&S, &S),
     lower_before: Option<&S>,
     tol: Tolerance,
-) -> sde_core::Result<(f64, Option<S>)> {
+) -> sde_core::Result<(Option<f64>, Option<S>)> {
     match rule {
-        ErrorRule::Ends => Ok((e.weighted_rms(x0, x1, tol)?, None)),
+        ErrorRule::Ends => Ok((Some(e.weighted_rms(x0, x1, tol)?), None)),
         ErrorRule::Lower => {
             let y = S::lincomb(&[(1.0, x1), (-1.0, e)])?;
             let norm = e.weighted_rms_in(&y, lower_before.unwrap_or(x0), tol, Unit::Max)?;
-            Ok((norm, Some(y)))
+            Ok((Some(norm), Some(y)))
         }
     }
 }

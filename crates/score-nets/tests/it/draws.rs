@@ -193,7 +193,7 @@ fn tails_leave_the_minimiser_alone() -> Outcome {
 /// For Gaussian noise around nothing the mean weight is the integral of the tilted density,
 /// `scale^D`; as many rows as are asked for have wider noise; `scale = 1` weighs every row 1.
 #[test]
-fn tails_weigh_as_wider_noise_would() -> Outcome {
+fn outliers_weigh_as_wider_noise_would() -> Outcome {
     let n = 400_000;
     let net = net(&NetConfig { sde: "ou".into(), ..NetConfig::published() }, DType::F32);
     for draws in [Draws::Independent, Draws::QuasiMonteCarlo] {
@@ -228,6 +228,12 @@ fn tails_weigh_as_wider_noise_would() -> Outcome {
         let mean = inside.weight.iter().sum::<f64>() / n as f64;
         assert!((mean - 1.0).abs() < 0.01, "{draws:?}: {mean}");
     }
+    Ok(())
+}
+
+#[test]
+fn outlier_weighting_that_cannot_work_is_refused() -> Outcome {
+    let net = net(&NetConfig { sde: "ou".into(), ..NetConfig::published() }, DType::F32);
     let good = OutlierWeighting { share: 0.1, scale: 2.0, half_width: 3.0, blur: 0.2 };
     for (bad, message) in [
         (
