@@ -1,4 +1,4 @@
-//! Where on `[0, T]` a fixed-step solver evaluates.
+//! Time grids: the times between which a fixed-step solver takes its steps.
 
 use crate::schedule::{Cosine, iddpm_sigmas};
 use crate::sde::{check_time, parse::known};

@@ -1,4 +1,4 @@
-//! What a diffusion is: linear SDEs, their schedules, reverse-time dynamics, counter-based
+//! Linear SDEs of diffusion models, their schedules, reverse-time dynamics, counter-based
 //! randomness and targets whose densities and scores are known in closed form.
 //!
 //! This crate knows no network, no solver loop and no files. Solvers work on any [`State`]; the

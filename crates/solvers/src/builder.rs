@@ -1,11 +1,11 @@
-//! The front door: a method, eta, steps, a model, a number and a key in; particles out.
+//! A builder of samplers, with usual values for whatever is not said.
 
 use sde_core::{Key, Score, Sde, State, TimeGrid, Tolerance};
 
 use crate::sample::refuse;
 use crate::{Control, End, Method, Result, Rows, Sampler, Scheme, SolveError, sample};
 
-/// How particles are drawn: what has to be said, and usual values for the rest.
+/// Builds a [`Sampler`], or draws particles at once: method, stochasticity and steps are given, all else has a usual value.
 ///
 /// It begins at the horizon `T`, where particles are drawn from the prior, and ends where samplers of the SDE
 /// usually do ([`Sde::usual_end`]), the last step without noise. Steps lie as [`SamplerBuilder::grid`] says: evenly in

@@ -1,4 +1,4 @@
-//! From noise to samples.
+//! Drawing samples: from the prior through the reverse dynamics, block by block.
 
 use sde_core::{Error, Key, Reverse, Score, Sde, State};
 
@@ -45,7 +45,7 @@ const DEPTH: u32 = 40;
 /// # Shapes
 /// `like` has at least one row, of the shape (and device) of a particle; its values are not used.
 ///
-/// # Errors of the sink
+/// # The error of the sink
 /// `E` is the caller's own error type, or [`SolveError`]: whatever the sink fails with ends the run and comes back as it is.
 /// A closure that cannot fail says which one it is, `Ok::<(), SolveError>(())`.
 ///

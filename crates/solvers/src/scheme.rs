@@ -1,10 +1,10 @@
-//! What a sampler steps by: a method, one with other constants, or a stepper of one's own.
+//! Sources of steppers: a method of the registry, one with other constants, or your own stepper.
 
 use sde_core::{Result, Reverse, Sde, State};
 
 use crate::{Control, Stepper};
 
-/// What makes the steppers of a [`crate::Sampler`]: a [`crate::Method`], a [`crate::ConfiguredMethod`] one, a stepper of one's own
+/// What makes the steppers of a [`crate::Sampler`]: a [`crate::Method`], a [`crate::ConfiguredMethod`] one, your own stepper
 /// ([`CustomStepper`]), or any of them behind an `Arc<dyn Scheme<S>>`.
 pub trait Scheme<S>: Send + Sync {
     /// The stepper, for the steps between these times where they are known beforehand.
@@ -27,7 +27,7 @@ pub trait Scheme<S>: Send + Sync {
     }
 }
 
-/// A stepper of one's own, as what a sampler steps by.
+/// Your own stepper, for a sampler.
 ///
 /// ```
 /// use ndarray::Array2;

@@ -1,4 +1,4 @@
-//! The only loop.
+//! The solver loop: steps, error control, observers. There is no other in the workspace.
 
 use sde_core::{Dynamics, State, Tolerance, Unit};
 
@@ -6,7 +6,7 @@ use crate::{
     Controller, ErrorRule, Event, Noise, Observer, Past, Result, SolveError, StepDecision, Stepper,
 };
 
-/// What a solve cost.
+/// The cost of a solve.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Evaluations of the score, each of all rows at once.
@@ -17,7 +17,7 @@ pub struct Stats {
     pub rejected: u64,
 }
 
-/// Where a solve ended.
+/// The result of a solve.
 #[derive(Clone, Debug)]
 pub struct Solution<S> {
     /// The time reached: the controller's end, unless the observer stopped earlier.

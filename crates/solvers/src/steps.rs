@@ -1,4 +1,4 @@
-//! How a sampler chooses its steps.
+//! The steps of a sampler: a grid, a grid with restarts, or steps by a tolerance.
 
 use sde_core::sde::check_time;
 use sde_core::{Sde, Tolerance};

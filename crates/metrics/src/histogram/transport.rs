@@ -1,4 +1,4 @@
-//! The public face of exact transport between histograms.
+//! Exact transport between histograms: arguments and results.
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use sde_core::counts::in_memory;

@@ -1,4 +1,4 @@
-//! What a metric found.
+//! The result of a metric.
 
 use super::{Details, Metric, Options};
 use crate::error::Result;

@@ -1,4 +1,4 @@
-//! The public face of exact transport between clouds.
+//! Exact transport between clouds: arguments and results.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 

@@ -1,4 +1,4 @@
-//! What nearest neighbours and classifiers see; the second sample is the truth.
+//! Metrics by nearest neighbours and classifiers; the second sample is the reference.
 
 use crate::classifier::{Classifier, classifier_test};
 use crate::error::Result;
