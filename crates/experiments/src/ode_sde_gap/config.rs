@@ -19,25 +19,6 @@ pub const PRESETS: [&str; 5] = ["smoke", "quick", "table", "published", "paper"]
 pub(super) const OPTIONAL: [&str; 5] =
     ["models", "device", "dtype", "sampling.n-ode", "training.outlier-weighting"];
 
-/// Keys of earlier versions, and what they are called now.
-const RENAMED: [(&str, &str); 3] = [
-    ("training.time-law", "training.time-distribution"),
-    ("training.proposal.law", "training.proposal.distribution"),
-    ("training.tails", "training.outlier-weighting"),
-];
-
-/// The name of a key today: that of an earlier version, or of something below it, is replaced.
-pub(super) fn current_name(path: &str) -> String {
-    for (before, now) in RENAMED {
-        if let Some(rest) = path.strip_prefix(before)
-            && (rest.is_empty() || rest.starts_with('.'))
-        {
-            return format!("{now}{rest}");
-        }
-    }
-    path.to_owned()
-}
-
 /// A whole configuration of the experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

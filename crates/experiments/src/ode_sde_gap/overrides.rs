@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use toml::{Table, Value};
 
-use super::config::{OPTIONAL, current_name};
+use super::config::OPTIONAL;
+use super::earlier::current_name;
 
 /// Sets the value at `a.b` in `table` to `c`, read as TOML (`3`, `1e-3`, `[1, 2]`, `{..}`) or, when it
 /// is none, as a string.

@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use toml::{Table, Value};
 
 use super::cell::Cell;
-use super::config::{Config, NAME, OPTIONAL, PRESETS, current_name, preset_text};
+use super::config::{Config, NAME, OPTIONAL, PRESETS, preset_text};
+use super::earlier::current_name;
 use super::overrides;
 use crate::runs::RunArgs;
 
