@@ -16,17 +16,17 @@ use crate::{Control, End, Method, Result, Rows, Sampler, Scheme, SolveError, sam
 /// ```
 /// use ndarray::Array2;
 /// use sde_core::{Key, Vp, analytic::DataSet};
-/// use solvers::{Method, SamplerBuilder};
+/// use solvers::{Method, Sampler};
 ///
 /// let vp = Vp::default();
 /// let score = DataSet::Blob.under(&vp).expect("a mixture");
 /// // A particle is a row of two numbers.
 /// let like = Array2::zeros((1, 2));
-/// let x = SamplerBuilder::new(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 1000, &like, Key::root(1))?;
+/// let x = Sampler::builder(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 1000, &like, Key::root(1))?;
 /// assert_eq!(x.dim(), (1000, 2));
 ///
 /// // Particle 700 is the same whoever is drawn with it.
-/// let some = SamplerBuilder::new(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 700..710, &like, Key::root(1))?;
+/// let some = Sampler::builder(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 700..710, &like, Key::root(1))?;
 /// assert_eq!(some.row(0), x.row(700));
 /// # Ok::<(), solvers::SolveError>(())
 /// ```

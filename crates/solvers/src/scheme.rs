@@ -32,7 +32,7 @@ pub trait Scheme<S>: Send + Sync {
 /// ```
 /// use ndarray::Array2;
 /// use sde_core::{Dynamics, Key, Result, State, Vp, analytic::DataSet};
-/// use solvers::{Noise, CustomStepper, Past, SamplerBuilder, Step, Stepper};
+/// use solvers::{Noise, CustomStepper, Past, Sampler, Step, Stepper};
 ///
 /// /// The midpoint method, for ODEs.
 /// struct Midpoint;
@@ -48,7 +48,7 @@ pub trait Scheme<S>: Send + Sync {
 ///
 /// let vp = Vp::default();
 /// let score = DataSet::Blob.under(&vp).expect("a mixture");
-/// let x = SamplerBuilder::new(CustomStepper(Midpoint), 0.0, 40).draw(&vp, &score, 100, &Array2::zeros((1, 2)), Key::root(1))?;
+/// let x = Sampler::builder(CustomStepper(Midpoint), 0.0, 40).draw(&vp, &score, 100, &Array2::zeros((1, 2)), Key::root(1))?;
 /// assert_eq!(x.dim(), (100, 2));
 /// # Ok::<(), solvers::SolveError>(())
 /// ```
