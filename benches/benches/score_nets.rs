@@ -55,7 +55,7 @@ fn training(c: &mut Criterion) {
     group.throughput(Throughput::Elements(batch as u64));
     for (name, kernels) in KERNELS {
         let net = network(kernels);
-        let dsm = Dsm::new(Arc::new(DataSet::Blob), batch);
+        let dsm = Dsm::published(Arc::new(DataSet::Blob), batch);
         group.bench_function(BenchmarkId::new(format!("dsm-step-{name}"), batch), |b| {
             b.iter(|| dsm.of_batch(&net, 0, Key::root(3)).map(|(loss, _)| black_box(loss)));
         });
@@ -81,7 +81,7 @@ fn vector_output(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new(format!("vector-divergence-{name}"), n), |b| {
             b.iter(|| net.divergence(black_box(&x), 0.5));
         });
-        let dsm = Dsm::new(Arc::new(DataSet::Blob), n);
+        let dsm = Dsm::published(Arc::new(DataSet::Blob), n);
         group.bench_function(BenchmarkId::new(format!("vector-dsm-step-{name}"), n), |b| {
             b.iter(|| dsm.of_batch(&net, 0, Key::root(3)).map(|(loss, _)| black_box(loss)));
         });

@@ -4,7 +4,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use ndarray::Array2;
 use sde_core::analytic::DataSet;
 use sde_core::{Key, Reverse, State, TimeGrid, Vp};
-use solvers::{Control, End, Grid, IndependentIncrements, Method, Sampler, sample, solve};
+use solvers::{
+    Control, End, Grid, IndependentIncrements, Method, Sampler, SolveError, sample, solve,
+};
 use std::hint::black_box;
 
 const STEPS: usize = 20;
@@ -62,7 +64,7 @@ fn blocks(c: &mut Criterion) {
             b.iter(|| {
                 sample(&sampler, &vp, &score, n, Key::root(3), &like, &mut |_, x| {
                     black_box(x);
-                    Ok(())
+                    Ok::<(), SolveError>(())
                 })
             });
         });

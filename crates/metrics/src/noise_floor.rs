@@ -1,4 +1,4 @@
-//! How large a metric is where there is nothing to find.
+//! The noise floor: the value of a metric between two halves of one sample.
 
 use ndarray::{ArrayView2, Axis, s};
 

@@ -8,7 +8,7 @@ use fp_residual::residual_loss_and_grad;
 use score_nets::fused::Isa;
 use score_nets::{Kernels, ScoreNet};
 use sde_core::{Key, State};
-use solvers::{sample, sample_from};
+use solvers::{SolveError, sample, sample_from};
 
 use crate::flops::SGEMM;
 use crate::peer::Found;
@@ -55,7 +55,7 @@ impl<'a> Ours<'a> {
         let (sampler, mut blocks) = (self.work.sampler(1.0), Vec::new());
         let mut keep = |_, x| {
             blocks.push(x);
-            Ok(())
+            Ok::<(), SolveError>(())
         };
         let sde = self.net.sde();
         sample(&sampler, sde, self.net, PARTICLES, SAMPLE_KEY, &like, &mut keep)?;
@@ -70,7 +70,7 @@ impl<'a> Ours<'a> {
         let (sampler, mut blocks) = (self.work.sampler(0.0), Vec::new());
         let mut keep = |_, x| {
             blocks.push(x);
-            Ok(())
+            Ok::<(), SolveError>(())
         };
         let (sde, rows) = (self.net.sde(), PATHS as u64);
         sample_from(&sampler, sde, self.net, rows, SAMPLE_KEY, &start, &mut keep)?;

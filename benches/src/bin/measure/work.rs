@@ -102,7 +102,7 @@ impl Work {
 }
 
 fn dsm() -> Dsm {
-    Dsm::new(Arc::new(DataSet::Blob), BATCH)
+    Dsm::published(Arc::new(DataSet::Blob), BATCH)
 }
 
 fn open(path: &Path) -> Result<ScoreNet> {

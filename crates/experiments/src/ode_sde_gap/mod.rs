@@ -8,6 +8,7 @@
 mod cell;
 mod collect;
 pub mod config;
+mod earlier;
 mod failures;
 mod limits;
 mod measuring;
