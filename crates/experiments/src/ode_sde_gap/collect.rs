@@ -20,7 +20,7 @@ pub(super) fn collect(folder: &Path, config: &Config, results: &Results) -> Resu
     let log = if log_path.is_file() { read_log(&log_path)? } else { Vec::new() };
     let array = |name: String| npy::read_rows(&folder.join(format!("samples/{name}")));
     let mut data = ReportData { differences: differences(config)?, ..ReportData::default() };
-    for cell in cells(config)? {
+    for cell in cells(config)?.into_iter().filter(|cell| !cell.contrast) {
         // Of the others there is nothing to show but why.
         let measured = |row: &Row| row.dataset == cell.dataset && row.w_r == cell.w_r;
         if !results.rows.iter().any(measured) {
@@ -125,7 +125,8 @@ fn differences(config: &Config) -> Result<Vec<Difference>> {
     let given = config.models.is_some();
     let counts = |key: &str| {
         let of_training = key.starts_with("training.") || key.starts_with("network.");
-        !(NEUTRAL.contains(&key) || given && of_training)
+        let of_another = key.starts_with("contrast.") || (given && of_training);
+        !(NEUTRAL.contains(&key) || of_another)
     };
     let mut found = Vec::new();
     for (key, here) in flatten(config)?.into_iter().filter(|(key, _)| counts(key)) {

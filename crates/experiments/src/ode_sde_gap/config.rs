@@ -43,10 +43,29 @@ pub struct Config {
     pub network: Network,
     /// Its training.
     pub training: Training,
+    /// Other networks, trained in another way and sampled in the same, that these are held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contrast: Option<Contrast>,
     /// Sampling.
     pub sampling: Sampling,
     /// Measuring.
     pub measuring: Measuring,
+}
+
+/// Another recipe, on some of the data sets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Contrast {
+    /// What it is called in the report: `the published recipe`.
+    pub name: String,
+    /// Data sets, by name.
+    pub data_sets: Vec<String>,
+    /// Weights of the mean squared residual.
+    pub weights: Vec<f64>,
+    /// The network.
+    pub network: Network,
+    /// Its training.
+    pub training: Training,
 }
 
 /// The potential network.
@@ -261,13 +280,20 @@ impl Config {
         grid.times(&*sde, s.steps, sde.horizon(), s.t_end).context("sampling.steps")
     }
 
+    /// The configuration of the other recipe, where there is one.
+    pub fn contrast(&self) -> Option<Self> {
+        let Contrast { data_sets, weights, network, training, .. } = self.contrast.clone()?;
+        Some(Self { data_sets, weights, network, training, contrast: None, ..self.clone() })
+    }
+
     /// Evaluations of the score that all networks take together, about.
     pub fn evaluations(&self) -> f64 {
         // As if every network had the residual in its loss.
         let (cost, m) = (self.cost(1.0), &self.measuring);
         let cells = (self.data_sets.len() * self.weights.len()) as f64;
         let measured = (m.residual_points + m.dsm_points) as f64 + m.truth as f64;
-        cells * (cost.train + cost.sample + measured)
+        let other = self.contrast().map_or(0.0, |c| c.evaluations());
+        other + cells * (cost.train + cost.sample + measured)
     }
 
     /// What a network with this weight of the residual costs.

@@ -85,10 +85,9 @@ impl Experiment for OdeSdeGap {
 
     /// Keeps the data sets and weights of which the folder has a checkpoint.
     fn narrow(config: &mut Config, models: &Path) -> Result<()> {
+        config.contrast = None;
         let Config { data_sets, weights, .. } = config;
-        let has = |dataset: &String, w_r: f64| {
-            Cell { dataset: dataset.clone(), w_r }.find_in(models).is_some()
-        };
+        let has = |dataset: &String, w_r: f64| Cell::new(dataset, w_r).find_in(models).is_some();
         data_sets.retain(|set| weights.iter().any(|w| has(set, *w)));
         weights.retain(|w| data_sets.iter().any(|set| has(set, *w)));
         ensure!(

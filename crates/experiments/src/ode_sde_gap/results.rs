@@ -23,6 +23,9 @@ pub struct Results {
     pub truth: u64,
     /// One row for each data set and weight that has figures.
     pub rows: Vec<Row>,
+    /// The same for the networks of the other recipe, where the configuration has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contrast: Vec<Row>,
     /// The networks that gave no figures, each with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<Failed>,

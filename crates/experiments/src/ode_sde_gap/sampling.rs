@@ -348,7 +348,7 @@ mod tests {
             let mut config = Config::preset("smoke")?;
             config.sampling.starts = starts;
             config.measuring.cloud = 300;
-            let cell = Cell { dataset: config.data_sets[0].clone(), w_r: 0.0 };
+            let cell = Cell::new(&config.data_sets[0], 0.0);
             let weights = key(&config, Purpose::Weights, &cell.dataset);
             let net =
                 ScoreNet::new(net_config(&config, &cell)?, weights, DType::F32, &Device::Cpu)?;

@@ -21,7 +21,7 @@ pub(super) fn train(config: &Config, workspace: &Workspace) -> Result<()> {
     plan(config, &cells, workspace, false);
     let mut results = Results::default();
     each(&cells, workspace, &mut results, &mut |cell, _| {
-        training::network(config, &backend, cell, workspace).map(drop)
+        training::network(&cell.config(config), &backend, cell, workspace).map(drop)
     })?;
     if results.failed.len() == cells.len() { OdeSdeGap::verdict(&results) } else { Ok(()) }
 }
@@ -43,13 +43,14 @@ pub(super) fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     let mut truths: BTreeMap<String, Truth> = BTreeMap::new();
     let cell = Measured { config, workspace };
     each(&cells, workspace, &mut results, &mut |name, results| {
-        let trained = training::network(config, &backend, name, workspace)?;
+        let trained = training::network(&name.config(config), &backend, name, workspace)?;
         if !truths.contains_key(&name.dataset) {
             let truth = cell.truth(&name.dataset)?;
             results.floors.push(truth.floor.clone());
             truths.insert(name.dataset.clone(), truth);
         }
-        results.rows.push(cell.row(name, &trained, &truths[&name.dataset])?);
+        let row = cell.row(name, &trained, &truths[&name.dataset])?;
+        if name.contrast { &mut results.contrast } else { &mut results.rows }.push(row);
         Ok(())
     })?;
     results.total_seconds = workspace.seconds();
@@ -78,7 +79,7 @@ fn each(
 /// Plans the bars over all that is to do; what an earlier session finished counts as done.
 fn plan(config: &Config, cells: &[Cell], workspace: &Workspace, sample: bool) {
     for cell in cells {
-        let (name, cost) = (cell.name(), config.cost(cell.w_r));
+        let (name, cost) = (cell.name(), cell.config(config).cost(cell.w_r));
         let done =
             |what: String, cost: f64| if workspace.path(&what).is_file() { cost } else { 0.0 };
         if config.models.is_none() {
@@ -115,7 +116,7 @@ impl Measured<'_> {
 
     /// Samples and measures one network, or reads what an earlier session measured.
     fn row(&self, cell: &Cell, trained: &Trained, truth: &Truth) -> Result<Row> {
-        let (config, workspace, name) = (self.config, self.workspace, cell.name());
+        let (config, workspace, name) = (&*cell.config(self.config), self.workspace, cell.name());
         let path = workspace.path(&format!("samples/{name}.json"));
         if path.exists() {
             return read_json(&path);

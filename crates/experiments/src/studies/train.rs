@@ -72,7 +72,7 @@ impl Training {
     pub(crate) fn network(&self, seed: u64, workspace: &Workspace) -> Result<ScoreNet> {
         workspace.go_on()?;
         let config = self.config(seed)?;
-        let cell = Cell { dataset: self.data_set.clone(), w_r: 0.0 };
+        let cell = Cell::new(&self.data_set, 0.0);
         let inner = workspace.inner(&format!("networks/seed-{seed}"), &to_toml(&config)?)?;
         Ok(training::network(&config, &config.backend()?, &cell, &inner)?.net)
     }
