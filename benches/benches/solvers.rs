@@ -5,7 +5,7 @@ use criterion::Criterion;
 use ndarray::Array2;
 use sde_core::analytic::DataSet;
 use sde_core::{Key, Reverse, State, TimeGrid, Vp};
-use solvers::{Control, End, Fresh, Grid, Method, Sampler, sample, solve};
+use solvers::{Control, End, Grid, IndependentIncrements, Method, Sampler, sample, solve};
 use std::hint::black_box;
 
 const STEPS: usize = 20;
@@ -26,7 +26,7 @@ pub(crate) fn benches(c: &mut Criterion) {
                 Reverse::ode(&vp, &score)
             };
             let stepper = method.stepper_on(&times);
-            let noise = Fresh::new(Key::root(2), 0);
+            let noise = IndependentIncrements::new(Key::root(2), 0);
             time(&mut group, method.name(), rows, rows * STEPS, || {
                 let mut grid = Grid::new(times.clone()).expect("a valid grid");
                 let start = black_box(x.clone());

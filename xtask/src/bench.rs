@@ -13,8 +13,8 @@ const HELP: &str = include_str!("../../benches/help.txt");
 
 /// What stands above it.
 const CRITERION: &str = "\
-`cargo xtask bench` runs all criterion benches; `cargo xtask bench --bench core` one file of them, and
-what follows a `--` is criterion's own: `cargo xtask bench -- sde-core`, `-- --save-baseline a`.
+`cargo xtask bench` runs all criterion benches; what follows a `--` is criterion's own:
+`cargo xtask bench -- sde-core`, `cargo xtask bench -- --save-baseline a`.
 `cargo xtask bench COMMAND` times fixed work:
 
 ";
@@ -75,7 +75,7 @@ mod tests {
             ("unet --peers --json", Some("unet --peers --json")),
             ("--peers composite --json", Some("composite --peers --json")),
             ("", None),
-            ("--bench core", None),
+            ("--features cuda", None),
             ("-- sample-in-blocks-of", None),
             ("-- sample", None),
         ];

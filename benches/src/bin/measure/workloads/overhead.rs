@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use sde_core::{Key, Reverse, Score, State, TimeGrid, Vp};
 use serde_json::json;
-use solvers::{Fresh, Grid, Method, solve};
+use solvers::{Grid, IndependentIncrements, Method, solve};
 
 use super::published::{Work, weights};
 use crate::cli::Options;
@@ -65,7 +65,7 @@ fn method(item: &str, x: &Tensor) -> Result<Task> {
         let problem = Reverse::new(&vp, &Free, eta)?;
         let times = TimeGrid::Uniform.times(&vp, STEPS, 1.0, 0.05)?;
         let stepper = method.stepper_on(&times);
-        let (mut grid, noise) = (Grid::new(times)?, Fresh::new(Key::root(1), 0));
+        let (mut grid, noise) = (Grid::new(times)?, IndependentIncrements::new(Key::root(1), 0));
         Ok(solve(&*stepper, &problem, x.clone(), 1.0, &mut grid, &noise, &mut ())?.stats.nfe)
     };
     let pieces = run()? as f64;
