@@ -28,6 +28,7 @@ criterion_group!(
     fp_residual::benches,
     metrics::benches,
     score_nets::benches,
-    solvers::benches
+    solvers::benches,
+    solvers::overhead
 );
 criterion_main!(benches);

@@ -1,12 +1,17 @@
-//! `solvers`: every registered method on the exact score of a mixture, and sampling in blocks.
+//! `solvers`: every registered method on the exact score of a mixture, sampling in blocks, and what the
+//! methods cost by themselves.
 
+use crate::score_nets::{KERNELS, network, points};
 use crate::time;
+use candle_core::Tensor;
 use criterion::Criterion;
 use ndarray::Array2;
+use score_nets::Output;
 use sde_core::analytic::DataSet;
-use sde_core::{Key, Reverse, State, TimeGrid, Vp};
+use sde_core::{Key, Reverse, Score, State, TimeGrid, Vp};
 use solvers::{Control, End, Grid, IndependentIncrements, Method, Sampler, sample, solve};
 use std::hint::black_box;
+use std::time::Duration;
 
 const STEPS: usize = 20;
 
@@ -55,5 +60,44 @@ pub(crate) fn benches(c: &mut Criterion) {
                 Ok(())
             })
         });
+    }
+}
+
+/// The score of a standard normal up to its sign, which is free: it returns its argument.
+struct Free;
+
+impl Score<Tensor> for Free {
+    fn score(&self, x: &Tensor, _: f64) -> sde_core::Result<Tensor> {
+        Ok(x.clone())
+    }
+}
+
+/// Every method on a score that costs nothing, beside one evaluation of the published network: both in
+/// evaluations of particles a second.
+pub(crate) fn overhead(c: &mut Criterion) {
+    let mut group = c.benchmark_group("overhead");
+    group.sample_size(20).warm_up_time(Duration::from_millis(300));
+    group.measurement_time(Duration::from_secs(1));
+    let n = 10_000;
+    let (x, _) = points(n);
+    let net = network(Output::Potential, KERNELS[1].1);
+    time(&mut group, "one-evaluation-of-the-network", n, n, || net.score(black_box(&x), 1.0));
+    // A gentle process: backward in time the free score is unstable, and discrete steps need room.
+    let vp = Vp::new(0.1, 2.0).expect("valid constants");
+    let times = TimeGrid::Uniform.times(&vp, 40, 1.0, 0.05).expect("a valid grid");
+    for method in Method::ALL {
+        let noisy = method.stochastic() && !method.own_noise();
+        for eta in if noisy { &[0.0, 1.0][..] } else { &[0.0] } {
+            let problem = Reverse::new(&vp, &Free, *eta).expect("a valid eta");
+            let stepper = method.stepper_on(&times);
+            let noise = IndependentIncrements::new(Key::root(1), 0);
+            let mut solve = || {
+                let mut grid = Grid::new(times.clone()).expect("a valid grid");
+                solve(&*stepper, &problem, x.clone(), 1.0, &mut grid, &noise, &mut ())
+                    .expect("a solvable problem")
+            };
+            let evaluations = solve().stats.nfe as usize;
+            time(&mut group, method.name(), format!("eta={eta}"), evaluations * n, solve);
+        }
     }
 }

@@ -33,7 +33,7 @@ Working on the project:
   tidy                       the layer table, the source policy and the pages of the book
   bench [WORDS]              criterion benches (`cargo bench -p benches WORDS`)
   bench COMMAND [--peers]    fixed work timed turn by turn with other software and other ways of doing it:
-                             train-step, sample, cliffs, overhead, unet, composite, transport; --help
+                             train-step, sample, cliffs, unet, composite, transport; --help
   cuda-toolchain [--dir D]   a CUDA 13 toolkit to build with where there is none (needs python3 with
                              pip, and gcc); prints the environment; --runtime: with what runs need
   check --cuda [--carry DIR] the feature `cuda` builds, links and passes clippy, without a device; into

@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 use score_nets::fused::Isa;
 
 use crate::workload::Workload;
-use crate::workloads::{composite, overhead, published, transport, unet};
+use crate::workloads::{composite, published, transport, unet};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -20,8 +20,6 @@ pub(crate) enum Command {
     Peers,
     /// The train step under diverging weights, saturated activations and huge inputs
     Cliffs,
-    /// Every method on a score that costs nothing, beside one evaluation of the network
-    Overhead,
     /// Convolutions and U-Nets, time and memory; with --peers, beside PyTorch
     Unet,
     /// Train steps made of tensor operations; with --peers, beside PyTorch
@@ -32,7 +30,7 @@ pub(crate) enum Command {
 
 /// Times fixed work turn by turn with other ways of doing it
 #[derive(Debug, Parser)]
-#[command(name = "measure", term_width = 100, disable_help_flag = true)]
+#[command(name = "measure", bin_name = "cargo xtask bench", disable_help_flag = true)]
 #[command(after_help = "Example:\n  cargo xtask bench train-step --json")]
 pub(crate) struct Options {
     /// What to measure
@@ -104,7 +102,6 @@ impl Options {
             Command::Sample => published::workload(self, &["sgemm", "sample"]),
             Command::Peers => published::workload(self, &["sgemm", "dsm", "dsm_fp", "sample"]),
             Command::Cliffs => published::cliffs(self),
-            Command::Overhead => overhead::workload(self),
             Command::Unet => unet::workload(),
             Command::Composite => composite::workload(self),
             Command::Transport => transport::workload(self),
@@ -134,6 +131,7 @@ mod tests {
     #[test]
     fn the_help_file_is_the_help() {
         let help = Options::command().render_long_help().to_string();
+        let help: String = help.lines().map(|line| format!("{}\n", line.trim_end())).collect();
         let file = include_str!("../../../help.txt");
         assert_eq!(help, file, "benches/help.txt should hold:\n{help}");
     }

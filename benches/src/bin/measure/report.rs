@@ -154,7 +154,6 @@ impl Unit {
         match self {
             Self::S => ("s", "s"),
             Self::Ms => ("ms", "ms"),
-            Self::Us => ("us", "us"),
             Self::Gflops => ("gflops", "GF/s"),
         }
     }
@@ -166,7 +165,6 @@ impl Item {
         match self.unit {
             Unit::S => seconds,
             Unit::Ms => 1e3 * seconds,
-            Unit::Us => 1e6 * seconds,
             Unit::Gflops => 1e-9 * self.flops.unwrap_or(f64::NAN) / seconds,
         }
     }

@@ -8,7 +8,7 @@ use statrs::statistics::{Data, Min, OrderStatistics, Statistics};
 /// A call that takes longer, in seconds, is timed as it is and once.
 pub(crate) const LONG: f64 = 1.0;
 /// Shorter calls are repeated for so many seconds.
-pub(crate) const REPEAT_FOR: f64 = 0.25;
+const REPEAT_FOR: f64 = 0.25;
 
 /// Seconds that `work` takes.
 pub(crate) fn seconds<T>(work: impl FnOnce() -> Result<T>) -> Result<f64> {
@@ -18,15 +18,15 @@ pub(crate) fn seconds<T>(work: impl FnOnce() -> Result<T>) -> Result<f64> {
 }
 
 /// Seconds that `work` takes once caches and clock frequency have adapted to it: the first call is not
-/// counted, and the median of those that fit in `repeat_for` seconds is taken. A call longer than
+/// counted, and the median of those that fit in a quarter of a second is taken. A call longer than
 /// [`LONG`] is measured once. `common.py` has the same rule.
-pub(crate) fn settled<T>(repeat_for: f64, mut work: impl FnMut() -> Result<T>) -> Result<f64> {
+pub(crate) fn settled<T>(mut work: impl FnMut() -> Result<T>) -> Result<f64> {
     let first = seconds(&mut work)?;
     if first > LONG {
         return Ok(first);
     }
     let (start, mut all) = (Instant::now(), Vec::new());
-    while all.is_empty() || start.elapsed().as_secs_f64() < repeat_for {
+    while all.is_empty() || start.elapsed().as_secs_f64() < REPEAT_FOR {
         all.push(seconds(&mut work)?);
     }
     Ok(Data::new(all).median())
@@ -66,9 +66,9 @@ mod tests {
             calls += 1;
             Ok(())
         };
-        assert!(settled(REPEAT_FOR, &mut work).is_ok());
+        assert!(settled(&mut work).is_ok());
         assert!(calls > 2, "{calls}");
-        assert!(settled(REPEAT_FOR, || anyhow::bail!("no") as Result<()>).is_err());
+        assert!(settled(|| anyhow::bail!("no") as Result<()>).is_err());
     }
 
     #[test]

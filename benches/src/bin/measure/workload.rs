@@ -9,14 +9,12 @@ use serde_json::{Map, Value};
 
 use crate::cli::Options;
 use crate::peer::Spec;
-use crate::timing::REPEAT_FOR;
 
 /// The unit in which an item is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     S,
     Ms,
-    Us,
     /// A rate: 1e9 floating-point operations a second.
     Gflops,
 }
@@ -58,10 +56,6 @@ pub(crate) fn slug(name: &str) -> String {
 pub(crate) struct Task {
     /// Does it.
     pub(crate) run: Box<dyn FnMut() -> Result<()>>,
-    /// Pieces in one run; the time of an item is that of a piece.
-    pub(crate) pieces: f64,
-    /// For how many seconds short runs are repeated.
-    pub(crate) repeat_for: f64,
     /// What the work comes to; nothing where there is nothing to compare.
     pub(crate) result: Box<dyn Fn() -> Result<Vec<Part>>>,
     /// What other software computes the same from.
@@ -73,8 +67,6 @@ impl Task {
     pub(crate) fn new<T>(mut run: impl FnMut() -> Result<T> + 'static) -> Self {
         Self {
             run: Box::new(move || run().map(|done| drop(std::hint::black_box(done)))),
-            pieces: 1.0,
-            repeat_for: REPEAT_FOR,
             result: Box::new(|| Ok(Vec::new())),
             inputs: Inputs::default(),
         }
@@ -139,6 +131,7 @@ impl Workload {
     /// Leaves the items that were asked for.
     pub(crate) fn choose(&mut self, options: &Options) -> Result<()> {
         let wanted = options.items();
+        ensure!(!self.items.is_empty(), "nothing to measure");
         let known: Vec<&str> = self.items.iter().map(|item| item.key.as_str()).collect();
         for item in &wanted {
             ensure!(known.contains(item), "`{item}` is none of {}", known.join(", "));

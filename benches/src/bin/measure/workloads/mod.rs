@@ -2,7 +2,6 @@
 
 pub(crate) mod composite;
 mod flops;
-pub(crate) mod overhead;
 pub(crate) mod published;
 pub(crate) mod transport;
 pub(crate) mod unet;

@@ -83,14 +83,13 @@ pub(crate) fn workload(options: &Options, items: &[&str]) -> Result<Workload> {
     if items.contains(&"dsm") {
         ours.push(side("composite", "ours by tensor operations", &work, &candle, steps));
     }
-    let widths = work.widths();
     let item = |&key: &&str| {
         let unit = match key {
             "sgemm" => Unit::Gflops,
             "sample" => Unit::S,
             _ => Unit::Ms,
         };
-        Item::new(key, unit).flops(flops(key, &widths))
+        Item::new(key, unit).flops(flops(key))
     };
     let mut workload = Workload::new(items.iter().map(item).collect(), ours);
     workload.exact = Some(side("exact", "double precision", &work, &double, steps));
@@ -284,13 +283,6 @@ impl Work {
         };
         sample_from(&sampler, net.sde(), net, PATHS as u64, SAMPLE_KEY, &start, &mut keep)?;
         Ok(Tensor::cat(&blocks, 0)?)
-    }
-
-    /// Widths of the inputs, the hidden layers and the output.
-    fn widths(&self) -> Vec<usize> {
-        let layers = self.net.config().layers();
-        let inputs = layers.first().map(|(_, _, inputs)| *inputs);
-        inputs.into_iter().chain(layers.iter().map(|(_, outputs, _)| *outputs)).collect()
     }
 
     /// What other software computes the same from.

@@ -220,7 +220,6 @@ fn network(net: &'static Net, number: usize) -> Result<Task> {
     let own = own.map(|(name, array)| (name.to_owned(), array.clone()));
     let parameters = model.parameters().iter();
     let parameters = parameters.map(|(name, array)| (format!("parameters/{name}"), array.detach()));
-    // (What Adam does to a parameter must not reach a copy.)
     let arrays = own.into_iter().chain(parameters).collect();
     let train = TrainConfig::new(u64::MAX, Schedule::Constant { lr: 1e-6 });
     let trainer = Trainer::new(model, train)?.term(1.0, Box::new(square.clone()));
