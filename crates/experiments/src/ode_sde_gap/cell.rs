@@ -66,6 +66,11 @@ impl Cell {
         found.into_iter().next()
     }
 
+    /// What kind of work its training is.
+    pub(super) fn training(&self) -> &'static str {
+        if self.w_r == 0.0 { "train" } else { "train with the residual" }
+    }
+
     /// The data set itself.
     pub(super) fn data(&self) -> Result<DataSet> {
         Ok(DataSet::parse(&self.dataset)?)

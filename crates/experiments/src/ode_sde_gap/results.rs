@@ -101,6 +101,12 @@ pub struct Row {
     /// Seconds of measuring.
     #[serde(with = "crate::number")]
     pub measure_seconds: f64,
+    /// Evaluations of the score for one particle of the ODE.
+    #[serde(default)]
+    pub nfe_ode: u64,
+    /// Evaluations of the score for one particle of the SDE.
+    #[serde(default)]
+    pub nfe_sde: u64,
     /// Points of each cloud below.
     pub cloud_n: u64,
     /// Squared W2 of point clouds (nothing dropped), ODE to truth.
