@@ -91,7 +91,7 @@ pub(crate) fn overhead(c: &mut Criterion) {
             let problem = Reverse::new(&vp, &Free, *eta).expect("a valid eta");
             let stepper = method.stepper_on(&times);
             let noise = IndependentIncrements::new(Key::root(1), 0);
-            let mut solve = || {
+            let solve = || {
                 let mut grid = Grid::new(times.clone()).expect("a valid grid");
                 solve(&*stepper, &problem, x.clone(), 1.0, &mut grid, &noise, &mut ())
                     .expect("a solvable problem")
