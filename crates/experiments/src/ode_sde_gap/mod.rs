@@ -8,7 +8,6 @@
 mod cell;
 mod collect;
 pub mod config;
-mod earlier;
 mod failures;
 mod limits;
 mod measuring;

@@ -1,8 +1,8 @@
 //! How many floating-point operations an item takes at least.
 //!
 //! A pass over a layer of `K` inputs and `M` outputs, a product with its matrix or one part of the
-//! gradient of it, is `2 K M` operations a sample. What is counted is what the leanest known way
-//! needs, for every side alike:
+//! gradient of it, is `2 K M` operations a sample. Counted is what the leanest known way needs, for
+//! every side alike:
 //!
 //! - a score: the layers forward and, transposed, back;
 //! - score matching: a score, the tangent of its cotangent forward, the adjoint of that back, and a
@@ -13,14 +13,12 @@
 //! Between two hidden layers of the published network, where nearly all of it is spent, these are 4,
 //! 12 and 24 products with an 80 x 80 matrix. The first layer needs fewer: only the score goes back
 //! through it to the inputs, and the tangents of the coordinates begin as its columns; the last needs
-//! hardly any. Activations and everything else between the products count nothing.
+//! hardly any. Activations and everything else between the products are not counted.
 
-use crate::side::Item;
-use crate::timing::Spread;
-use crate::work::{BATCH, PARTICLES, POINTS, STEPS};
+use super::published::{BATCH, PARTICLES, POINTS, SGEMM, STEPS};
 
-/// Side of the matrices whose product measures what the machine can do.
-pub(crate) const SGEMM: usize = 2048;
+/// Widths of the published network: inputs, hidden layers, output.
+const PUBLISHED: [usize; 5] = [3, 80, 80, 80, 1];
 
 /// Passes over the first layer, over each between hidden layers, over the last.
 struct Passes(usize, usize, usize);
@@ -45,27 +43,19 @@ impl Passes {
     }
 }
 
-/// Operations of an item in a network of these `widths`.
-pub(crate) fn flops(item: Item, widths: &[usize]) -> f64 {
+/// Operations of an item.
+pub(super) fn flops(item: &str) -> f64 {
     match item {
-        Item::Sgemm => 2.0 * (SGEMM as f64).powi(3),
-        Item::Dsm => BATCH as f64 * DSM.flops(widths),
-        Item::DsmFp => flops(Item::Dsm, widths) + POINTS as f64 * RESIDUAL.flops(widths),
-        Item::Sample => PARTICLES as f64 * STEPS as f64 * SCORE.flops(widths),
+        "sgemm" => 2.0 * (SGEMM as f64).powi(3),
+        "dsm" => BATCH as f64 * DSM.flops(&PUBLISHED),
+        "dsm_fp" => flops("dsm") + POINTS as f64 * RESIDUAL.flops(&PUBLISHED),
+        _ => PARTICLES as f64 * STEPS as f64 * SCORE.flops(&PUBLISHED),
     }
-}
-
-/// Operations a second, in 1e9, from the seconds that an item took.
-pub(crate) fn gflops(item: Item, widths: &[usize], seconds: &[f64]) -> Spread {
-    let work = flops(item, widths);
-    Spread::of(seconds.iter().map(|s| 1e-9 * work / s))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PUBLISHED: [usize; 5] = [3, 80, 80, 80, 1];
 
     #[test]
     fn the_square_layers_take_4_12_and_24_products() {
@@ -80,11 +70,11 @@ mod tests {
 
     #[test]
     fn items_add_up() {
-        assert_eq!(flops(Item::Sgemm, &PUBLISHED), 17_179_869_184.0);
+        assert_eq!(flops("sgemm"), 17_179_869_184.0);
         // 20 000 samples of 2 (5 * 240 + 6 * 12 800 + 80), 5000 of 2 (5 * 240 + 12 * 12 800 + 160).
-        assert_eq!(flops(Item::Dsm, &PUBLISHED), 3_123_200_000.0);
-        assert_eq!(flops(Item::DsmFp, &PUBLISHED), 3_123_200_000.0 + 1_549_600_000.0);
+        assert_eq!(flops("dsm"), 3_123_200_000.0);
+        assert_eq!(flops("dsm_fp"), 3_123_200_000.0 + 1_549_600_000.0);
         // 1e7 evaluations of 2 (2 * 240 + 2 * 12 800).
-        assert_eq!(flops(Item::Sample, &PUBLISHED), 521_600_000_000.0);
+        assert_eq!(flops("sample"), 521_600_000_000.0);
     }
 }
