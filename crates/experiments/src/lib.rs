@@ -5,7 +5,6 @@
 //! - [`ode_sde_gap`]: the main experiment and its page; `studies`: the others, all on one frame;
 //! - [`report`]: drawings, tables and pages, whatever is in them;
 //! - [`device_check`]: what a device computes, held against the CPU;
-//! - [`verify`]: recomputes published reference numbers from the shell;
 //! - [`coupling`]: data and noise of a batch, paired by exact transport;
 //! - [`model`], [`npy`], [`atomic`]: models by file name, arrays on disk, files that are whole or absent.
 
@@ -15,7 +14,6 @@ pub mod cli;
 pub mod coupling;
 pub mod device_check;
 pub mod model;
-pub mod npy;
 pub(crate) mod number;
 pub mod ode_sde_gap;
 pub mod report;
@@ -24,4 +22,5 @@ mod runs;
 pub(crate) mod shell;
 pub(crate) mod signals;
 pub(crate) mod studies;
-pub mod verify;
+
+pub use references::npy;
