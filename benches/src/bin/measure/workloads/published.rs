@@ -266,7 +266,7 @@ impl Work {
         let (sampler, mut blocks) = (self.sampler(1.0), Vec::new());
         let mut keep = |_, x| {
             blocks.push(x);
-            Ok(())
+            Ok::<(), solvers::SolveError>(())
         };
         sample(&sampler, net.sde(), net, PARTICLES, SAMPLE_KEY, &like, &mut keep)?;
         Ok(blocks)
@@ -279,7 +279,7 @@ impl Work {
         let (sampler, mut blocks) = (self.sampler(0.0), Vec::new());
         let mut keep = |_, x| {
             blocks.push(x);
-            Ok(())
+            Ok::<(), solvers::SolveError>(())
         };
         sample_from(&sampler, net.sde(), net, PATHS as u64, SAMPLE_KEY, &start, &mut keep)?;
         Ok(Tensor::cat(&blocks, 0)?)
