@@ -27,7 +27,7 @@ impl Scale {
 ///
 /// ```
 /// let axis = report::Axis::linear(0.0, 1.0, "time");
-/// assert_eq!(axis.ticks.len(), 5);
+/// assert_eq!(axis.ticks.len(), 3);
 /// assert_eq!(axis.fraction(0.25), 0.25);
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -56,6 +56,12 @@ impl Line {
         Self { width, mark: None, ..Self::new("", colour, points) }
     }
 
+    /// With a name.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
     /// With a dash pattern.
     #[must_use]
     pub fn dashed(self, dash: &'static str) -> Self {
@@ -216,6 +222,13 @@ impl Panel {
     #[must_use]
     pub fn note(self, at: Point, text: String) -> Self {
         self.with(Layer::Note(at, text))
+    }
+
+    /// With a text to the right of the panel, at the height of a value.
+    #[must_use]
+    pub fn note_right(self, up: f64, text: String) -> Self {
+        let end = self.across.hi;
+        self.note((end, up), text)
     }
 
     /// Names of lines with the height of their right ends, as a fraction of the panel from the top.
