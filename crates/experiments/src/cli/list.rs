@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use metrics::Metric;
 use sde_core::TimeGrid;
 use serde_json::{Map, Value, json};
-use solvers::{Method, Tuned};
+use solvers::{ConfiguredMethod, Method};
 
 use super::metric;
 use super::output::{Output, table};
@@ -85,7 +85,9 @@ fn sde(name: &str) -> Result<Value> {
 pub(super) fn list(args: &Args, output: &Output) -> Result<()> {
     if args.markdown {
         let text = match args.what {
-            Some(What::Methods) => format!("{}\n{}", Method::markdown(), Tuned::markdown()),
+            Some(What::Methods) => {
+                format!("{}\n{}", Method::markdown(), ConfiguredMethod::markdown())
+            }
             Some(What::Metrics) => Metric::markdown(),
             _ => {
                 bail!("--markdown is for `list methods` and `list metrics`, the tables in the book")

@@ -1,6 +1,7 @@
 //! The command line: one file a command, `--json` and one-line errors everywhere.
 
 mod bad_rows;
+mod completions;
 mod density;
 mod device_check;
 mod encode;
@@ -13,6 +14,7 @@ mod points;
 mod runs;
 mod sample;
 mod steps;
+mod summary;
 mod verify;
 
 use std::ffi::OsString;
@@ -65,7 +67,11 @@ enum Command {
     Metric(metric::Args),
     DeviceCheck(device_check::Args),
     Verify(verify::Args),
+    Completions(completions::Args),
 }
+
+/// The exit code of a process that a broken pipe ends: 128 and the number of its signal.
+const READER_GONE: u8 = 141;
 
 /// Runs one command line and turns its outcome into an exit code: 0, 1 for an error or a missed
 /// reference, 2 for a command line that cannot be understood, 130 when interrupted (143 when
@@ -78,7 +84,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
         // As a process that a broken pipe ends: without a word.
-        Err(error) if error.is::<ReaderGone>() => ExitCode::from(141),
+        Err(error) if error.is::<ReaderGone>() => ExitCode::from(READER_GONE),
         Err(error) => {
             complain(&chain(&error));
             ExitCode::FAILURE
@@ -112,6 +118,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Metric(args) => metric::metric(&args, &output).map(|()| 0),
         Command::DeviceCheck(args) => args.run(&output),
         Command::Verify(args) => verify::verify(&args, &output),
+        Command::Completions(args) => args.run(&output).map(|()| 0),
     }
 }
 
@@ -146,7 +153,7 @@ fn complain(message: &str) {
 fn usage(error: &clap::Error) -> ExitCode {
     let shows_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if shows_help {
-        return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::from(READER_GONE) };
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         complain("no command given; `experiment --help` lists them");

@@ -69,3 +69,25 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     }
     text
 }
+
+/// Six digits.
+pub(super) fn number(value: f64) -> String {
+    digits(value, 6)
+}
+
+/// Two digits, as error bars have.
+pub(super) fn short(value: f64) -> String {
+    digits(value, 2)
+}
+
+fn digits(value: f64, digits: i32) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let exponent = value.abs().log10().floor() as i32;
+    if !(-4..6).contains(&exponent) {
+        return format!("{value:.*e}", (digits - 1) as usize);
+    }
+    let text = format!("{value:.*}", (digits - 1 - exponent).max(0) as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+}

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use score_nets::{
-    Activation, Backend, Draws, Kernels, Optimiser, Proposal, Schedule, Tails, TimeEmbedding,
-    TimeFeature, TimeLaw, Weighting,
+    Activation, Backend, Draws, Kernels, Optimiser, OutlierWeighting, Proposal, Schedule,
+    TimeDistribution, TimeEmbedding, TimeFeature, Weighting,
 };
 use sde_core::TimeGrid;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,26 @@ pub const PRESETS: [&str; 5] = ["smoke", "quick", "table", "published", "paper"]
 
 /// Keys that may be absent.
 pub(super) const OPTIONAL: [&str; 5] =
-    ["models", "device", "dtype", "sampling.n-ode", "training.tails"];
+    ["models", "device", "dtype", "sampling.n-ode", "training.outlier-weighting"];
+
+/// Keys of earlier versions, and what they are called now.
+const RENAMED: [(&str, &str); 3] = [
+    ("training.time-law", "training.time-distribution"),
+    ("training.proposal.law", "training.proposal.distribution"),
+    ("training.tails", "training.outlier-weighting"),
+];
+
+/// The name of a key today: that of an earlier version, or of something below it, is replaced.
+pub(super) fn current_name(path: &str) -> String {
+    for (before, now) in RENAMED {
+        if let Some(rest) = path.strip_prefix(before)
+            && (rest.is_empty() || rest.starts_with('.'))
+        {
+            return format!("{now}{rest}");
+        }
+    }
+    path.to_owned()
+}
 
 /// A whole configuration of the experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,15 +112,16 @@ pub struct Training {
     /// The smallest time trained on.
     pub t_min: f64,
     /// How times are drawn.
-    pub time_law: TimeLaw,
+    #[serde(alias = "time-law")]
+    pub time_distribution: TimeDistribution,
     /// A law that a share of the times is drawn from instead, with weights that make up for it; of
     /// both losses.
     pub proposal: Proposal,
-    /// How the rows of a batch are drawn together: `independent` or `stratified`; of both losses.
+    /// How the rows of a batch are drawn together: `independent` or `quasi-monte-carlo`; of both losses.
     pub draws: Draws,
     /// Points outside the data that count for more in the denoising loss, where given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tails: Option<Tails>,
+    #[serde(default, alias = "tails", skip_serializing_if = "Option::is_none")]
+    pub outlier_weighting: Option<OutlierWeighting>,
     /// Weight of the denoising loss by time.
     pub weighting: Weighting,
     /// The optimiser and its constants.
@@ -154,7 +174,7 @@ pub enum Collocation {
 pub struct Sampling {
     /// Particles of each of ODE and SDE.
     pub n: u64,
-    /// No more particles of the ODE than so many, where given. From [`Starts::Lattice`] its histogram
+    /// No more particles of the ODE than so many, where given. From [`Starts::QuasiMonteCarlo`] its histogram
     /// needs fewer than the SDE's, whose noise no start takes away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_ode: Option<u64>,
@@ -184,9 +204,10 @@ pub struct Sampling {
 pub enum Starts {
     /// Each on its own.
     Independent,
-    /// Spread evenly over the prior (a shifted [`sde_core::Lattice`]). Every particle still has the
+    /// Spread evenly over the prior (a shifted [`sde_core::KroneckerSequence`]). Every particle still has the
     /// prior's law; the histogram of the ODE, a smooth map of its starts, has far less noise.
-    Lattice,
+    #[serde(alias = "lattice")]
+    QuasiMonteCarlo,
 }
 
 /// Measuring.

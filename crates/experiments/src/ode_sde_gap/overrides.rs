@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use toml::{Table, Value};
 
-use super::config::OPTIONAL;
+use super::config::{OPTIONAL, current_name};
 
 /// Sets the value at `a.b` in `table` to `c`, read as TOML (`3`, `1e-3`, `[1, 2]`, `{..}`) or, when it
 /// is none, as a string.
@@ -14,7 +14,7 @@ pub(crate) fn apply(table: &mut Table, assignment: &str) -> Result<()> {
     let (path, text) = assignment.split_once('=').with_context(|| {
         format!("--set {assignment}: expected KEY=VALUE, as in sampling.n=1000")
     })?;
-    let (path, text) = (path.trim(), text.trim());
+    let (path, text) = (current_name(path.trim()), text.trim());
     ensure!(!path.is_empty(), "--set {assignment}: the key is empty");
     let keys: Vec<&str> = path.split('.').collect();
     let mut at = &mut *table;
@@ -23,7 +23,7 @@ pub(crate) fn apply(table: &mut Table, assignment: &str) -> Result<()> {
             let value = match at.get(*key) {
                 Some(old) => coerce(read(text), old),
                 None if path == "models" => Value::String(text.to_string()),
-                None if OPTIONAL.contains(&path) => read(text),
+                None if OPTIONAL.contains(&path.as_str()) => read(text),
                 None => return Err(unknown(at, &keys, depth)),
             };
             at.insert((*key).to_string(), value);

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use toml::{Table, Value};
 
 use super::cell::Cell;
-use super::config::{Config, NAME, OPTIONAL, PRESETS, preset_text};
+use super::config::{Config, NAME, OPTIONAL, PRESETS, current_name, preset_text};
 use super::overrides;
 use crate::runs::RunArgs;
 
@@ -138,7 +138,9 @@ pub(crate) fn parse_file(path: &Path) -> Result<Table> {
 /// Lays `file` over `table`; a table with a `kind` replaces the other as a whole.
 pub(crate) fn merge(table: &mut Table, file: Table, place: &str) -> Result<()> {
     for (key, value) in file {
-        let name = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
+        let name = if place.is_empty() { key } else { format!("{place}.{key}") };
+        let name = current_name(&name);
+        let key = name.rsplit('.').next().unwrap_or(&name).to_owned();
         match (table.get_mut(&key), value) {
             (Some(Value::Table(old)), Value::Table(new)) if !new.contains_key("kind") => {
                 merge(old, new, &name)?;

@@ -8,10 +8,11 @@ use candle_core::{DType, Device, Tensor};
 use metrics::{Histogram2d, HistogramBuilder};
 use ndarray::{Array2, Array3, ArrayView2, s};
 use score_nets::{Backend, ScoreNet};
-use sde_core::{Key, Lattice, Reverse, State as _};
+use sde_core::{Key, KroneckerSequence, Reverse, State as _};
 use serde::{Deserialize, Serialize};
 use solvers::{
-    Control, End, Fresh, Grid, QuietEnd, Sampler, SolveError, Trajectory, Tuned, sample_from, solve,
+    ConfiguredMethod, Control, End, Grid, IndependentIncrements, NoiselessEnd, Sampler, SolveError,
+    Trajectory, sample_from, solve,
 };
 
 use super::config::{Config, Starts};
@@ -139,9 +140,13 @@ impl Job<'_> {
         Ok(if self.who == Who::Ode && end == End::NoNoise { End::Plain } else { end })
     }
 
-    fn method(&self) -> Result<Tuned> {
+    fn method(&self) -> Result<ConfiguredMethod> {
         let s = &self.config.sampling;
-        Ok(Tuned::parse(if self.who == Who::Ode { &s.ode_method } else { &s.sde_method })?)
+        Ok(ConfiguredMethod::parse(if self.who == Who::Ode {
+            &s.ode_method
+        } else {
+            &s.sde_method
+        })?)
     }
 
     fn particles(&self) -> u64 {
@@ -234,9 +239,9 @@ impl Job<'_> {
         let z = zeros(self.net, len)?;
         let z = match self.config.sampling.starts {
             Starts::Independent => z.normals_like(self.draws().fold(0), first)?,
-            Starts::Lattice => {
+            Starts::QuasiMonteCarlo => {
                 let mut normals = vec![0.0; 2 * len];
-                Lattice::new(self.key, 2).fill_normals(first, &mut normals);
+                KroneckerSequence::new(self.key, 2).fill_normals(first, &mut normals);
                 let host = Tensor::from_vec(normals, (len, 2), &Device::Cpu)?;
                 host.to_dtype(z.dtype())?.to_device(z.device())?
             }
@@ -251,10 +256,10 @@ impl Job<'_> {
         let method = self.method()?;
         let stepper = method.stepper::<Tensor, Reverse<'_, Tensor>>(Some(&times));
         let mut grid = Grid::new(times.clone())?;
-        let fresh = Fresh::new(self.key, 0);
-        let quiet = QuietEnd::new(&fresh, times[times.len() - 1]);
+        let fresh = IndependentIncrements::new(self.key, 0);
+        let noiseless = NoiselessEnd::new(&fresh, times[times.len() - 1]);
         let mut seen = Trajectory { times: vec![times[0]], states: vec![starts.clone()] };
-        solve(&*stepper, &problem, starts.clone(), times[0], &mut grid, &quiet, &mut seen)?;
+        solve(&*stepper, &problem, starts.clone(), times[0], &mut grid, &noiseless, &mut seen)?;
         let n = starts.dim(0)?;
         let mut states = Array3::zeros((seen.times.len(), n, 2));
         for (k, x) in seen.states.iter().enumerate() {
@@ -335,7 +340,7 @@ mod tests {
     /// How often the counts are saved changes no particle, and neither does an interruption.
     #[test]
     fn chunks_change_nothing() -> Result<()> {
-        for starts in [Starts::Independent, Starts::Lattice] {
+        for starts in [Starts::Independent, Starts::QuasiMonteCarlo] {
             let mut config = Config::from_toml(preset_text("smoke")?)?;
             config.sampling.starts = starts;
             config.measuring.cloud = 300;

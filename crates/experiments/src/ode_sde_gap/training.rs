@@ -159,10 +159,10 @@ fn trainer(config: &Config, backend: &Backend, cell: &Cell, state: &Path) -> Res
     };
     let source = Arc::new(data);
     let dsm = Dsm::new(source.clone(), t.batch)
-        .time(t.time_law)
+        .time(t.time_distribution)
         .proposal(t.proposal)
         .draws(t.draws)
-        .tails(t.tails)
+        .outlier_weighting(t.outlier_weighting)
         .t_min(t.t_min)
         .weighting(t.weighting);
     let trainer = trainer.term(1.0, Box::new(dsm));
@@ -171,7 +171,7 @@ fn trainer(config: &Config, backend: &Backend, cell: &Cell, state: &Path) -> Res
     }
     let collocation = match t.residual.collocation {
         Collocation::UniformBox { half_width } => Where::UniformBox { half_width },
-        Collocation::OnPath => Where::OnMarginal { source, time: t.time_law },
+        Collocation::OnPath => Where::OnMarginal { source, time: t.time_distribution },
     };
     let penalty = FokkerPlanckPenalty::new(t.residual.points, collocation)
         .proposal(t.proposal)

@@ -10,7 +10,7 @@ use sde_core::{Dynamics, Key, Reverse, Sde, State, Tolerance};
 use solvers::density::{Augmented, FlowWithDensity, standard_log_prior};
 use solvers::steppers::RungeKutta;
 use solvers::tableau::DOPRI5;
-use solvers::{Adaptive, Fresh, solve, solve_blocks};
+use solvers::{Adaptive, IndependentIncrements, solve, solve_blocks};
 
 use super::case::{Case, mixed};
 use super::constants::Common;
@@ -157,7 +157,7 @@ impl Likelihood {
             let problem = FlowWithDensity::exact(sde, model).and_probes(vec![rows(probe)?]);
             let start = Augmented::start(rows(x0)?, problem.integrals());
             let mut steps = Adaptive::new(eps, sde.horizon(), STEP)?;
-            let none = Fresh::new(Key::root(0), 0);
+            let none = IndependentIncrements::new(Key::root(0), 0);
             solve(&RungeKutta(&DOPRI5), &problem, start, eps, &mut steps, &none, &mut ())
         };
         let mut parts = Vec::new();
@@ -190,7 +190,7 @@ fn flow<P: Dynamics<Array2<f64>>>(
         let first = first as usize;
         let rows = x.slice(s![first..first + len, ..]).to_owned();
         let mut steps = Adaptive::new(from, to, STEP)?;
-        let noise = Fresh::new(Key::root(0), 0);
+        let noise = IndependentIncrements::new(Key::root(0), 0);
         solve(&RungeKutta(&DOPRI5), problem, rows, from, &mut steps, &noise, &mut ())
     };
     let mut keep = |first: u64, rows: Array2<f64>| {

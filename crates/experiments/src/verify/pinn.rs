@@ -13,7 +13,7 @@ use score_nets::{Gradients, Objective, Schedule, ScoreBatch, ScoreNet, TrainConf
 use sde_core::{Key, Reverse, TimeGrid};
 use serde_json::Value;
 use solvers::steppers::EulerMaruyama;
-use solvers::{Fresh, Grid, Noise, QuietEnd, solve};
+use solvers::{Grid, IndependentIncrements, Noise, NoiselessEnd, solve};
 
 use super::case::{Case, Deviation, normwise, relative};
 use super::{from_file, json, published};
@@ -297,7 +297,7 @@ fn sampler(net: &ScoreNet, npz: &mut Npz, member: &str, eta: f64, nfe: usize) ->
         let normals = noise.axis_iter(Axis(0)).map(step).collect::<Result<_>>()?;
         Some(Recorded { normals, times: times.clone() })
     };
-    let fresh = Fresh::new(Key::root(0), 0);
+    let fresh = IndependentIncrements::new(Key::root(0), 0);
     let noise: &dyn Noise<Tensor> = match &recorded {
         Some(recorded) => recorded,
         None => &fresh,
@@ -305,8 +305,8 @@ fn sampler(net: &ScoreNet, npz: &mut Npz, member: &str, eta: f64, nfe: usize) ->
     let (start, end) = (times[0], times[times.len() - 1]);
     let problem = Reverse::new(sde, net, eta)?;
     let mut grid = Grid::new(times)?;
-    let quiet = QuietEnd::new(noise, end);
-    let solution = solve(&EulerMaruyama, &problem, x, start, &mut grid, &quiet, &mut ())?;
+    let noiseless = NoiselessEnd::new(noise, end);
+    let solution = solve(&EulerMaruyama, &problem, x, start, &mut grid, &noiseless, &mut ())?;
     normwise(&flat(&solution.x)?, &npz.flat(member)?, SAMPLERS)
 }
 

@@ -188,7 +188,7 @@ fn unusable_configurations_are_refused_in_one_line() {
             vec!["run", "ode-sde-gap", "--set", "sampling.ode-method=ipndm:order=9"],
             vec!["sampling.ode-method", "ipndm: order = 9"],
         ),
-        (vec!["run", "kind.toml"], vec!["training.time-law.a"]),
+        (vec!["run", "kind.toml"], vec!["training.time-distribution.a"]),
         (vec!["run", "missing.toml"], vec!["missing.toml"]),
         (vec!["run", "other-gap"], vec!["other-gap", "ode-sde-gap"]),
         (
@@ -200,8 +200,13 @@ fn unusable_configurations_are_refused_in_one_line() {
         (vec!["run", "ode-sde-gap", "--set", "sampling.n=-4"], vec!["-4"]),
         (vec!["run", "ode-sde-gap", "--set", "sampling.n-ode=0"], vec!["sampling.n-ode = 0"]),
         (
-            vec!["run", "ode-sde-gap", "--set", "training.tails={share=1,scale=2,half-width=3}"],
-            vec!["tails.share = 1: must be between 0 and 1"],
+            vec![
+                "run",
+                "ode-sde-gap",
+                "--set",
+                "training.outlier-weighting={share=1,scale=2,half-width=3}",
+            ],
+            vec!["outlier-weighting.share = 1: must be between 0 and 1"],
         ),
         (vec!["run", "ode-sde-gap", "--set", "weights=[0, nan]"], vec!["weights[1]"]),
         (vec!["run", "ode-sde-gap", "--set", "data-sets=swirl"], vec!["swirl", "circles2"]),
@@ -246,11 +251,14 @@ fn the_ode_may_have_fewer_particles() {
 fn optional_keys_come_from_the_command_line_and_from_files() {
     let dir = tempfile::tempdir().expect("a folder");
     let at = |name: &str| dir.path().join(name);
-    let tails = "training.tails={share=0.2,scale=2,half-width=3,blur=0.3}";
+    let tails = "training.outlier-weighting={share=0.2,scale=2,half-width=3,blur=0.3}";
     let more = ["--set", "weights=0", "--set", "sampling.n-ode=120", "--set", tails];
     json(&tiny(text(&at("first")), &more));
     let page = fs::read_to_string(at("first/report.html")).expect("report");
-    assert!(page.contains("training.tails.scale"), "the report does not name the tails");
+    assert!(
+        page.contains("training.outlier-weighting.scale"),
+        "the report does not name the tails"
+    );
     // Its configuration is laid over a preset that has neither key.
     let file = at("first/config.toml");
     json(&["run", text(&file), "--out", text(&at("again"))]);

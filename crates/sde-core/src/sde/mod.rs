@@ -18,7 +18,7 @@ pub use betas::Betas;
 pub use brownian::Brownian;
 pub use check::check;
 pub use cosine::CosineVp;
-pub use discrete::{Between, Discrete};
+pub use discrete::{Discrete, Interpolation};
 pub use discretisation::Discretisation;
 pub use edm::Edm;
 pub use ou::Ou;

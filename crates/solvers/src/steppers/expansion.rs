@@ -114,12 +114,12 @@ impl LambdaStep {
 
 /// The last steps of a grid, where multistep methods may fall back to lower orders.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LowerOrderEnd {
+pub struct LowerOrderFinal {
     end: f64,
     before: Option<f64>,
 }
 
-impl LowerOrderEnd {
+impl LowerOrderFinal {
     /// The last step of `times` has order 1, the one before order 2 at most (the authors'
     /// `lower_order_final`); `None` for a grid without times.
     pub fn of(times: &[f64]) -> Option<Self> {

@@ -100,11 +100,11 @@ impl ForwardCommand {
                 (self.write(&inputs, &backend, evaluate)?, what)
             }
             Model::Published(opened) if self.denoise.denoised => {
-                let around = self.denoise.around(&opened)?;
-                let model = ScoreModel::of_opened(&opened, &around, &backend)?;
+                let setup = self.denoise.setup(&opened)?;
+                let model = ScoreModel::from_checkpoint(&opened, &setup, &backend)?;
                 inputs.check(model.detached(), &backend)?;
                 let evaluate = |x: &Tensor, t: &[f64], labels: Option<Tensor>| -> Result<Tensor> {
-                    let t: Vec<f64> = t.iter().map(|t| t + around.offset).collect();
+                    let t: Vec<f64> = t.iter().map(|t| t + setup.offset).collect();
                     let condition = Condition { labels, training: None };
                     let x = Jet::constant(x.clone());
                     let point = model.jet_detached(Quantity::Denoised, &x, &t, None, &condition)?;

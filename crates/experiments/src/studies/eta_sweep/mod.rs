@@ -5,7 +5,7 @@ mod page;
 
 use std::path::Path;
 
-use ::solvers::{Control, End, Sampler, Scheme, Tuned};
+use ::solvers::{ConfiguredMethod, Control, End, Sampler, Scheme};
 use anyhow::{Context as _, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use ndarray::Array2;
@@ -109,7 +109,7 @@ impl Study for EtaSweep {
         }
         checks::within("smoothing", config.smoothing, 0.0..=1e3)?;
         checks::within("tilt", config.tilt, 1e-6..=1e6)?;
-        let method = Tuned::parse(&config.method).context("method")?;
+        let method = ConfiguredMethod::parse(&config.method).context("method")?;
         ensure!(method.method().stochastic(), "method = {:?}: solves ODEs only", config.method);
         End::parse(&config.end).context("end")?;
         TimeGrid::parse(&config.grid).context("grid")?;
@@ -276,7 +276,7 @@ fn draw<S: State>(
     rows: &(dyn Fn(S) -> Result<Array2<f64>> + Sync),
 ) -> Result<(Array2<f64>, u64)> {
     let sampler = Sampler {
-        method: Tuned::parse(&config.method)?,
+        method: ConfiguredMethod::parse(&config.method)?,
         eta,
         control: Control::Grid(config.times(sde, steps)?),
         end: End::parse(&config.end)?,

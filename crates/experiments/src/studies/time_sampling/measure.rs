@@ -7,7 +7,7 @@ use candle_core::DType;
 use rayon::prelude::*;
 use score_nets::{
     Backend, Denoising, Gradients, ModelConfig, Objective as _, Outcome, Schedule, ScoreModel,
-    TimeLaw, TrainConfig, Trainer, Weighting, importance_integral,
+    TimeDistribution, TrainConfig, Trainer, Weighting, importance_integral,
 };
 use sde_core::analytic::DataSet;
 use sde_core::{Key, Sde};
@@ -74,7 +74,7 @@ fn train(
 ) -> Result<ScoreModel> {
     let loss = Denoising::new(Arc::new(data), config.training.batch)
         .t_min(config.t_min(sde))
-        .time(TimeLaw::LogSnr);
+        .time(TimeDistribution::LogSnr);
     let (steps, lr) = (config.training.steps, config.training.lr);
     let settings = TrainConfig { seed: key, ..TrainConfig::new(steps, Schedule::Constant { lr }) };
     let mut trainer = Trainer::new(model, settings)?.term(1.0, Box::new(loss));
@@ -89,7 +89,8 @@ impl Laws {
         let t_min = config.t_min(sde);
         let one = Denoising::new(Arc::new(data), 1).t_min(t_min);
         let uniform = one.clone().weighting("diffusion-squared".parse::<Weighting>()?);
-        let importance = one.time(TimeLaw::LogSnr).weighting("sigma-squared".parse::<Weighting>()?);
+        let importance =
+            one.time(TimeDistribution::LogSnr).weighting("sigma-squared".parse::<Weighting>()?);
         let scale = importance_integral(sde, t_min)? / (sde.horizon() - t_min);
         Ok(Self { losses: [uniform, importance], scale })
     }

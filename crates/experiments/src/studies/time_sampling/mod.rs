@@ -5,7 +5,7 @@ mod measure;
 mod page;
 
 use anyhow::{Context as _, Result, ensure};
-use score_nets::{Architecture, TimeLaw, importance_integral};
+use score_nets::{Architecture, TimeDistribution, importance_integral};
 use sde_core::analytic::DataSet;
 use sde_core::{Key, Sde};
 use serde::{Deserialize, Serialize};
@@ -179,8 +179,8 @@ impl Config {
         importance_integral(sde, t_min)?;
         let apart = |k: i32| -> Result<f64> {
             let u = f64::from(k) / 200.0;
-            let t = TimeLaw::LogSnr.time(sde, t_min, u)?;
-            Ok((TimeLaw::Uniform.cdf(sde, t_min, t)? - u).abs())
+            let t = TimeDistribution::LogSnr.time(sde, t_min, u)?;
+            Ok((TimeDistribution::Uniform.cdf(sde, t_min, t)? - u).abs())
         };
         (1..200).try_fold(0.0, |most: f64, k| Ok(most.max(apart(k)?)))
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use ndarray::Array2;
 use sde_core::schedule::EdmPreconditioning;
-use sde_core::sde::Between;
+use sde_core::sde::Interpolation;
 use sde_core::{Discrete, Edm, Reverse, Score, Sde};
 use serde_json::Value;
 use solvers::{Grid, Stepper, solve};
@@ -128,8 +128,8 @@ fn recompute(npz: &mut Npz, name: &str, scheduler: &str, case: &Value) -> Result
     } else {
         let karras = flag(config, "use_karras_sigmas", false);
         let logarithmic = Discrete::new(&betas(config)?)?;
-        let between = if karras { Between::LogRatio } else { Between::Ratio };
-        let sde = logarithmic.clone().with_between(between);
+        let between = if karras { Interpolation::LogRatio } else { Interpolation::Ratio };
+        let sde = logarithmic.clone().with_interpolation(between);
         let times = times(scheduler, case)?;
         let velocity = choice(config, "prediction_type") == Some("v_prediction");
         let clip = flag(config, "clip_sample", false);

@@ -5,7 +5,7 @@ use ndarray::Array2;
 use sde_core::{Error, Reverse, Semilinear};
 use serde_json::Value;
 use solvers::steppers::{
-    Deis, DpmMultistep, DpmSinglestep, EdmHeun, EulerAncestral, Kdpm2, LowerOrderEnd, Pndm,
+    Deis, DpmMultistep, DpmSinglestep, EdmHeun, EulerAncestral, Kdpm2, LowerOrderFinal, Pndm,
     Polynomial, UniPc, Variant,
 };
 use solvers::{Noise, Past, Step, Stepper};
@@ -84,9 +84,9 @@ pub(super) fn stepper<'a>(scheduler: &str, case: &Value, times: &[f64]) -> Resul
             check_dpm(config)?;
             ensure!(!flag(config, "euler_at_final", false), "no Euler step at the end here");
             let lower = flag(config, "lower_order_final", true) && times.len() <= 15;
-            let lower_order_end = if lower { LowerOrderEnd::of(times) } else { None };
+            let lower_order_final = if lower { LowerOrderFinal::of(times) } else { None };
             let order = json::count(config, "solver_order")?;
-            Box::new(DpmMultistep { lower_order_end, ..DpmMultistep::data(order) })
+            Box::new(DpmMultistep { lower_order_final, ..DpmMultistep::data(order) })
         }
         // Without lower orders at the end the orders alternate 1, 2: a step of order 2 each pair.
         "DPMSolverSinglestepScheduler" => {
@@ -107,8 +107,8 @@ pub(super) fn stepper<'a>(scheduler: &str, case: &Value, times: &[f64]) -> Resul
             };
             let unipc = UniPc::data(variant, json::count(config, "solver_order")?).ending(times);
             let lower = flag(config, "lower_order_final", true);
-            let lower_order_end = unipc.lower_order_end.filter(|_| lower);
-            Box::new(UniPc { lower_order_end, ..unipc })
+            let lower_order_final = unipc.lower_order_final.filter(|_| lower);
+            Box::new(UniPc { lower_order_final, ..unipc })
         }
         other => bail!("unknown scheduler `{other}`"),
     })

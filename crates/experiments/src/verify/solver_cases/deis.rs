@@ -7,7 +7,7 @@ use ndarray::Array2;
 use sde_core::{Key, Reverse, Sde, TimeGrid};
 use serde_json::Value;
 use solvers::steppers::{Deis, Polynomial, RhoRungeKutta};
-use solvers::{Fresh, Grid, Trajectory, solve};
+use solvers::{Grid, IndependentIncrements, Trajectory, solve};
 
 use super::super::case::{Deviation, mixed};
 use super::super::constants::Common;
@@ -40,7 +40,7 @@ pub(super) fn recompute(
     let problem = Reverse::ode(sde, &model);
     let stepper = stepper(case)?;
     let x = npz.rows(&format!("{target}/xT"))?;
-    let quiet = Fresh::new(Key::root(0), 0);
+    let quiet = IndependentIncrements::new(Key::root(0), 0);
     let mut seen = Trajectory::default();
     let mut control = Grid::new(times)?;
     let done = solve(&*stepper, &problem, x.clone(), start, &mut control, &quiet, &mut seen)?;

@@ -4,9 +4,9 @@ use anyhow::{Result, bail, ensure};
 use sde_core::{Key, Reverse, Tolerance};
 use serde_json::Value;
 use solvers::steppers::{
-    DpmMultistep, DpmSchedule, DpmScheduled, DpmSinglestep, Expansion, LowerOrderEnd, Prediction,
+    DpmMultistep, DpmSchedule, DpmScheduled, DpmSinglestep, Expansion, LowerOrderFinal, Prediction,
 };
-use solvers::{Fresh, LambdaAdaptive, denoise, solve};
+use solvers::{IndependentIncrements, LambdaAdaptive, denoise, solve};
 
 use super::super::case::{Deviation, mixed};
 use super::super::constants::Common;
@@ -48,8 +48,8 @@ fn on_a_grid(common: &Common, npz: &mut Npz, name: &str, case: &Value) -> Result
         let times = grid.times(sde, steps, start, end)?;
         // The authors lower the order of the last steps only where there are few.
         let lower = flag(case, "lower_order_final")? && steps < 10;
-        let lower_order_end = if lower { LowerOrderEnd::of(&times) } else { None };
-        let stepper = DpmMultistep { prediction, order, expansion, lower_order_end };
+        let lower_order_final = if lower { LowerOrderFinal::of(&times) } else { None };
+        let stepper = DpmMultistep { prediction, order, expansion, lower_order_final };
         let run = flow.along(&stepper, &problem, &times)?;
         (times, run)
     } else {
@@ -89,7 +89,7 @@ fn adaptive(common: &Common, npz: &mut Npz, name: &str, case: &Value) -> Result<
     let tol = Tolerance { abs: json::number(case, "atol")?, rel: json::number(case, "rtol")? };
     let mut control = LambdaAdaptive::new(sde, flow.start, flow.end, tol)?;
     let stepper = DpmSinglestep::noise(json::count(case, "order")?);
-    let quiet = Fresh::new(Key::root(0), 0);
+    let quiet = IndependentIncrements::new(Key::root(0), 0);
     let x = flow.x.clone();
     let done = solve(&stepper, &problem, x, flow.start, &mut control, &quiet, &mut ())?;
     let expected = json::count(case, "nfe")? as u64;

@@ -5,7 +5,7 @@ use ndarray::Array2;
 use sde_core::schedule::iddpm_sigmas;
 use sde_core::{Brownian, Edm, Error, Reverse, Sde, State, TimeGrid};
 use serde_json::Value;
-use solvers::steppers::{Clock, Deis, EdmChurn, EdmHeun, Polynomial};
+use solvers::steppers::{Deis, EdmChurn, EdmHeun, IntegrationVariable, Polynomial};
 use solvers::{Grid, Noise, solve};
 
 use super::super::case::{Deviation, mixed};
@@ -40,7 +40,7 @@ impl Noise<Array2<f64>> for Recorded {
 struct Setup {
     sde: Box<dyn Sde>,
     times: Vec<f64>,
-    clock: Clock,
+    variable: IntegrationVariable,
 }
 
 /// A constant of a case; defaults are those of the authors' functions.
@@ -58,22 +58,23 @@ fn setup(common: &Common, case: &Value) -> Result<Setup> {
     let n = json::count(case, "num_steps")?;
     ensure!(n >= 2, "{n} steps");
     let karras = TimeGrid::Karras { rho: number("rho", 7.0)? };
-    let (sde, times, clock): (Box<dyn Sde>, _, _) = match text_or(case, "discretization", "edm") {
+    let (sde, times, variable): (Box<dyn Sde>, _, _) = match text_or(case, "discretization", "edm")
+    {
         "edm" => {
             let sde = Edm::new(number("sigma_max", 80.0)?)?;
             let times = karras.times(&sde, n - 1, sde.horizon(), number("sigma_min", 0.002)?)?;
-            (Box::new(sde), times, Clock::Ratio)
+            (Box::new(sde), times, IntegrationVariable::Ratio)
         }
         "vp" => {
             let sde = common.sde("vp")?;
             let times = TimeGrid::Uniform.times(sde.as_ref(), n - 1, 1.0, 1e-3)?;
-            (sde, times, Clock::Time)
+            (sde, times, IntegrationVariable::Time)
         }
         "ve" => {
             let (low, high) = (number("sigma_min", 0.02)?, number("sigma_max", 100.0)?);
             let sde = Brownian::new(high * high)?;
             let times = TimeGrid::LogSnr.times(&sde, n - 1, high * high, low * low)?;
-            (Box::new(sde), times, Clock::Time)
+            (Box::new(sde), times, IntegrationVariable::Time)
         }
         "iddpm" => {
             let (low, high) = (number("sigma_min", 0.002)?, number("sigma_max", 81.0)?);
@@ -82,15 +83,15 @@ fn setup(common: &Common, case: &Value) -> Result<Setup> {
             let (first, last) = levels.first().zip(levels.last()).context("no noise levels")?;
             let sde = Edm::new(high)?;
             let times = TimeGrid::Iddpm.times(&sde, n - 1, *first, *last)?;
-            (Box::new(sde), times, Clock::Ratio)
+            (Box::new(sde), times, IntegrationVariable::Ratio)
         }
         other => bail!("unknown discretization `{other}`"),
     };
-    Ok(Setup { sde, times, clock })
+    Ok(Setup { sde, times, variable })
 }
 
 /// The method of a case.
-fn stepper<'a>(case: &Value, clock: Clock) -> Result<Method<'a>> {
+fn stepper<'a>(case: &Value, variable: IntegrationVariable) -> Result<Method<'a>> {
     let number = |key, default| number_or(case, key, default);
     let churn = number("S_churn", 0.0)?;
     let second_stage = number("alpha", 1.0)?;
@@ -102,8 +103,10 @@ fn stepper<'a>(case: &Value, clock: Clock) -> Result<Method<'a>> {
             highest: number("S_max", f64::INFINITY)?,
             noise_scale: number("S_noise", 1.0)?,
         }),
-        "heun" => Box::new(EdmHeun { second_stage, clock }),
-        "euler" if clock == Clock::Ratio => Box::new(Deis::new(Polynomial::Ratio, 0)),
+        "heun" => Box::new(EdmHeun { second_stage, variable }),
+        "euler" if variable == IntegrationVariable::Ratio => {
+            Box::new(Deis::new(Polynomial::Ratio, 0))
+        }
         other => bail!("no solver `{other}` here"),
     })
 }
@@ -116,7 +119,7 @@ pub(super) fn recompute(
 ) -> Result<Deviation> {
     let target = name.split('/').next().unwrap_or_default();
     let mixture = common.mixture(target)?;
-    let Setup { sde, mut times, clock } = setup(common, case)?;
+    let Setup { sde, mut times, variable } = setup(common, case)?;
     let sde: &dyn Sde = sde.as_ref();
     // The levels at which the authors evaluated: each step begins with one.
     let levels = npz.flat(&format!("{name}/eval_sigma"))?;
@@ -131,7 +134,7 @@ pub(super) fn recompute(
     let noise = Recorded { times: times.clone(), normals: normals.collect::<Result<_>>()? };
     let model = mixture.under(sde);
     let problem = Reverse::ode(sde, &model);
-    let (start, stepper) = (times[0], stepper(case, clock)?);
+    let (start, stepper) = (times[0], stepper(case, variable)?);
     let x = npz.rows(&format!("{target}/xT"))? * sde.marginal(start).sigma;
     let mut control = Grid::new(times)?;
     let done = solve(&*stepper, &problem, x, start, &mut control, &noise, &mut ())?;

@@ -7,7 +7,7 @@ use ndarray::Array2;
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Key, Reverse, Score, Sde, TimeGrid};
 use serde_json::Value;
-use solvers::{Fresh, Grid, Stepper, Trajectory, solve};
+use solvers::{Grid, IndependentIncrements, Stepper, Trajectory, solve};
 
 use super::super::case::{Deviation, mixed};
 use super::super::constants::Common;
@@ -53,7 +53,7 @@ impl Flow {
         problem: &Reverse<'a, Rows>,
         times: &[f64],
     ) -> Result<Run> {
-        let quiet = Fresh::new(Key::root(0), 0);
+        let quiet = IndependentIncrements::new(Key::root(0), 0);
         let mut seen = Trajectory::default();
         let mut control = Grid::new(times.to_vec())?;
         let x = self.x.clone();

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use sde_core::Reverse;
 use serde_json::Value;
-use solvers::steppers::{LowerOrderEnd, Prediction, UniPc, Variant};
+use solvers::steppers::{LowerOrderFinal, Prediction, UniPc, Variant};
 
 use super::super::case::{Deviation, mixed};
 use super::super::constants::Common;
@@ -42,7 +42,7 @@ pub(super) fn recompute(
         variant,
         order: json::count(case, "order")?,
         end: Some(flow.end),
-        lower_order_end: if lower { LowerOrderEnd::of(&times) } else { None },
+        lower_order_final: if lower { LowerOrderFinal::of(&times) } else { None },
     };
     let score = flow.mixture.under(flow.sde.as_ref());
     let problem = Reverse::ode(flow.sde.as_ref(), &score);

@@ -1,7 +1,7 @@
 //! The losses of Karras et al.; the tiny network is the denoiser itself.
 
 use anyhow::Result;
-use score_nets::{Reduction, TimeLaw, Weighting};
+use score_nets::{Reduction, TimeDistribution, Weighting};
 use sde_core::{Edm, Level, Parametrisation, Preconditioning, Sde, Ve, Vp};
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ fn vp(file: &mut File, constants: &Value) -> Result<Vec<f64>> {
     let (eps, beta_min) = (number("epsilon_t")?, number("beta_min")?);
     let sde = Vp::new(beta_min, beta_min + number("beta_d")?)?;
     let sigma = |u: &f64| -> Result<f64> {
-        let t = TimeLaw::Uniform.time(&sde, eps, 1.0 - u)?;
+        let t = TimeDistribution::Uniform.time(&sde, eps, 1.0 - u)?;
         Ok((-sde.half_log_snr(t)).exp())
     };
     file.flat("u")?.iter().map(sigma).collect()
@@ -56,8 +56,9 @@ fn vp(file: &mut File, constants: &Value) -> Result<Vec<f64>> {
 fn ve(file: &mut File, constants: &Value) -> Result<Vec<f64>> {
     let number = |key| json::number(constants, key);
     let sde = Ve::new(number("sigma_min")?, number("sigma_max")?)?;
-    let sigma =
-        |u: &f64| -> Result<f64> { Ok(sde.marginal(TimeLaw::LogSnr.time(&sde, 0.0, *u)?).sigma) };
+    let sigma = |u: &f64| -> Result<f64> {
+        Ok(sde.marginal(TimeDistribution::LogSnr.time(&sde, 0.0, *u)?).sigma)
+    };
     file.flat("u")?.iter().map(sigma).collect()
 }
 

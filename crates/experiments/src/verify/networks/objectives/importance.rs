@@ -1,7 +1,7 @@
 //! Times with density proportional to `g^2 / sigma^2`.
 
 use anyhow::{Context, Result};
-use score_nets::{TimeLaw, importance_integral};
+use score_nets::{TimeDistribution, importance_integral};
 
 use super::super::super::case::{Case, mixed, normwise};
 use super::File;
@@ -17,7 +17,7 @@ pub(super) fn cases(file: &mut File) -> Result<()> {
             file.cases.push(Case::skip(&key, "unknown process"));
             continue;
         };
-        let (sde, law) = (sde?, TimeLaw::LogSnr);
+        let (sde, law) = (sde?, TimeDistribution::LogSnr);
         let z = importance_integral(sde.as_ref(), eps)?;
         file.relative(&format!("{key}_Z"), &[z]);
         let times = file.flat(&format!("{key}_t"))?;

@@ -1,7 +1,7 @@
 //! The losses of Song et al., continuous and discrete.
 
 use anyhow::{Context, Result};
-use score_nets::{Reduction, TimeLaw, Weighting};
+use score_nets::{Reduction, TimeDistribution, Weighting};
 use sde_core::schedule::{ddpm_betas, smld_sigmas};
 use sde_core::{
     Discrete, InputScale, Label, Level, NoiseTable, Parametrisation, Preconditioning, Sde,
@@ -68,7 +68,7 @@ fn reduction(text: &str) -> Result<Reduction> {
 fn continuous(file: &mut File, net: &Tiny, name: &str, sde: &dyn Sde, n: usize) -> Result<()> {
     let eps = file.number("eps_t")?;
     let times: Result<Vec<f64>, _> =
-        file.flat("u")?.iter().map(|u| TimeLaw::Uniform.time(sde, eps, *u)).collect();
+        file.flat("u")?.iter().map(|u| TimeDistribution::Uniform.time(sde, eps, *u)).collect();
     let times = times?;
     file.relative("t", &times);
     let levels: Vec<Level> = times.iter().map(|t| Level::at(sde, *t)).collect();
@@ -129,7 +129,7 @@ fn smld(file: &mut File, net: &Tiny, n: usize) -> Result<()> {
     let ve = file.ve()?;
     let labels = file.labels(n)?;
     // The level at quantile 1 - (label + 1/2) / n is the one of the label.
-    let law = TimeLaw::Levels { n: u32::try_from(n)? };
+    let law = TimeDistribution::Levels { n: u32::try_from(n)? };
     let at = |l: &usize| law.time(&ve, 0.0, 1.0 - (*l as f64 + 0.5) / n as f64);
     let times = labels.iter().map(at).collect::<Result<Vec<_>, _>>()?;
     let sigmas: Vec<f64> = times.iter().map(|t| ve.marginal(*t).sigma).collect();
