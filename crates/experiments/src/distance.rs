@@ -107,7 +107,8 @@ impl Truth {
         n: usize,
         (draws, key): (usize, Key),
     ) -> Result<Self> {
-        let rest = truth.nrows().checked_sub(n).context("a larger sample of the truth is needed")?;
+        let rest =
+            truth.nrows().checked_sub(n).context("a larger sample of the truth is needed")?;
         let counted = window.count(truth)?.map(|c| c.finish()).transpose()?;
         let floor = match &counted {
             Some(truth) => floor(truth.clone(), [n, rest], (draws, key))?,
@@ -218,10 +219,8 @@ pub(crate) fn line(
     colour: &str,
     found: impl IntoIterator<Item = (f64, Option<Estimate>)>,
 ) -> Line {
-    let found: Vec<(f64, Estimate)> = found
-        .into_iter()
-        .filter_map(|(x, e)| Some((x, e.filter(|e| e.value > 0.0)?)))
-        .collect();
+    let found: Vec<(f64, Estimate)> =
+        found.into_iter().filter_map(|(x, e)| Some((x, e.filter(|e| e.value > 0.0)?))).collect();
     let points = found.iter().map(|(x, e)| (*x, e.value)).collect();
     let errors = found.iter().map(|(_, e)| e.standard_error).collect();
     Line { errors, ..Line::new(name, colour, points) }

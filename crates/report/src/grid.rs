@@ -49,6 +49,8 @@ pub struct Grid {
     width: f64,
     height: Height,
     legend: Vec<Key>,
+    gap: f64,
+    margin_right: f64,
 }
 
 /// Where the panels of a drawing are.
@@ -68,7 +70,9 @@ impl Grid {
     #[must_use]
     pub fn new(panels: Vec<Panel>, columns: usize) -> Self {
         let columns = columns.clamp(1, panels.len().max(1));
-        Self { panels, columns, width: 1080.0, height: Height::Pixels(300.0), legend: Vec::new() }
+        let height = Height::Pixels(300.0);
+        let (gap, margin_right, legend) = (24.0, 0.0, Vec::new());
+        Self { panels, columns, width: 1080.0, height, legend, gap, margin_right }
     }
 
     /// Panels side by side.
@@ -94,6 +98,18 @@ impl Grid {
     #[must_use]
     pub fn width(self, pixels: f64) -> Self {
         Self { width: pixels, ..self }
+    }
+
+    /// With panels so far apart at least, 24 pixels otherwise.
+    #[must_use]
+    pub fn gap(self, pixels: f64) -> Self {
+        Self { gap: pixels, ..self }
+    }
+
+    /// With room on the right, for what is drawn there afterwards.
+    #[must_use]
+    pub fn margin_right(self, pixels: f64) -> Self {
+        Self { margin_right: pixels, ..self }
     }
 
     /// With a line of samples above.
@@ -166,9 +182,10 @@ impl Grid {
         let first = |k: &usize| k.is_multiple_of(self.columns);
         let left = most(&mut all().filter(|(k, _)| first(k)).map(|(_, p)| p.room_left()));
         let inner = all().filter(|(k, _)| !first(k) && self.left(*k));
-        let gap = most(&mut inner.map(|(_, p)| p.room_left() + 12.0)).max(24.0);
+        let gap = most(&mut inner.map(|(_, p)| p.room_left() + 12.0)).max(self.gap);
         let ends = all().filter(|(k, _)| self.names(*k));
-        let right = most(&mut ends.map(|(k, p)| p.room_right(self.names(k))));
+        let names = most(&mut ends.map(|(k, p)| p.room_right(self.names(k))));
+        let right = names + self.margin_right;
         // Names beside a panel that has others to its right would lie on those.
         let columns = self.columns as f64;
         let mut width = (self.width - left - right - gap * (columns - 1.0)) / columns;

@@ -153,7 +153,11 @@ impl Block {
                         }
                     }
                 };
-                if figures.len() > 1 { html! { div class="pair" { (all) } } } else { all }
+                if figures.len() > 1 {
+                    html! { div class="pair" { (all) } }
+                } else {
+                    all
+                }
             }
             Self::Table(table) => table.html(),
             Self::Html(html) => html.clone(),

@@ -264,7 +264,13 @@ impl Panel {
     pub(crate) fn room_below(&self) -> f64 {
         let ticks = self.across.ticks.iter().any(|(_, name)| !name.is_empty());
         let label = !self.across.label.is_empty();
-        if label { 44.0 } else if ticks { 26.0 } else { 8.0 }
+        if label {
+            44.0
+        } else if ticks {
+            26.0
+        } else {
+            8.0
+        }
     }
 }
 
@@ -378,7 +384,7 @@ impl Placed<'_> {
 
     fn line(&self, svg: &mut Svg, line: &Line) {
         let pixels: Vec<Point> = line.points.iter().map(|p| self.at(*p)).collect();
-        svg.line(&pixels, &line.stroke());
+        svg.line(&thinned(&pixels), &line.stroke());
         for ((x, y), error) in line.points.iter().zip(&line.errors) {
             // On a logarithmic axis there is no end below zero.
             let low = if self.panel.up.scale == crate::Scale::Log { 1e-3 * y } else { f64::MIN };
@@ -443,6 +449,18 @@ impl Placed<'_> {
             svg.text((x, y + 4.0), &line.name, &style);
         }
     }
+}
+
+/// A line without the points that lie less than half a pixel across and 1.5 up from the one before.
+fn thinned(pixels: &[Point]) -> Vec<Point> {
+    let mut kept: Vec<Point> = Vec::new();
+    for (k, at) in pixels.iter().enumerate() {
+        let far = kept.last().is_none_or(|q| (at.0 - q.0).abs() > 0.5 || (at.1 - q.1).abs() > 1.5);
+        if far || k + 1 == pixels.len() {
+            kept.push(*at);
+        }
+    }
+    kept
 }
 
 /// A short sample of how something is drawn, for a legend.

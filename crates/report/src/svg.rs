@@ -6,8 +6,7 @@ use maud::{Markup, PreEscaped, html};
 use crate::colour::GREY;
 
 /// The typefaces of every figure: the reader's own in a browser, the embedded one in a PNG.
-const FONT: &str =
-    "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
+const FONT: &str = "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
 
 /// A place, or a width and a height, in pixels; y grows downwards.
 pub type Point = (f64, f64);
@@ -229,9 +228,7 @@ impl Svg {
             }
         };
         // No XML may hold these, escaped or not.
-        let forbidden = |c: char| {
-            matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
-        };
+        let forbidden = |c: char| matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
         PreEscaped(drawn.into_string().replace(forbidden, "\u{fffd}"))
     }
 }

@@ -14,25 +14,11 @@ use crate::runs::{Record, RunFolder, read_log};
 use crate::{npy, shell};
 
 /// Reads everything a report needs.
-pub(super) fn collect(
-    folder: &RunFolder,
-    config: &Config,
-    results: Results,
-    record: &Record,
-) -> Result<ReportData> {
+pub(super) fn collect(folder: &RunFolder, config: &Config, results: Results) -> Result<ReportData> {
     let log_path = folder.path("metrics.jsonl");
     let log = if log_path.is_file() { read_log(&log_path)? } else { Vec::new() };
     let array = |name: String| npy::read_rows(&folder.path(&format!("samples/{name}")));
-    let mut data = ReportData {
-        config: config.to_toml()?,
-        differences: differences(config)?,
-        command: command(folder.root(), config),
-        facts: facts(config, record),
-        sampling: "Every random number is a function of the seed, of what it is for and of the particle it belongs to: \
-                   the command repeats these figures on any number of threads."
-            .into(),
-        ..ReportData::default()
-    };
+    let mut data = ReportData { differences: differences(config)?, ..ReportData::default() };
     for cell in cells(config)? {
         // Of the others there is nothing to show but why.
         let measured = |row: &Row| row.dataset == cell.dataset && row.w_r == cell.w_r;
@@ -64,6 +50,7 @@ pub(super) fn collect(
             dataset: name.clone(),
             first: array(format!("{name}_truth_counts.npy")).with_context(again)?,
             second: array(format!("{name}_truth2_counts.npy")).with_context(again)?,
+            third: array(format!("{name}_truth3_counts.npy")).with_context(again)?,
         });
     }
     data.results = results;
@@ -102,7 +89,7 @@ fn read_paths(folder: &RunFolder, cell: &Name) -> Result<Option<Paths>> {
     Ok(Some(Paths { times, ode, sde }))
 }
 
-fn command(root: &Path, config: &Config) -> String {
+pub(super) fn command(root: &Path, config: &Config) -> String {
     // The folder's own configuration always works; a preset as it is has a shorter name.
     let as_is = preset_text(&config.preset).ok().and_then(|t| Config::from_toml(t).ok());
     let (seed, models) = (config.seed, config.models.clone());
@@ -120,7 +107,7 @@ fn command(root: &Path, config: &Config) -> String {
     }
 }
 
-fn facts(config: &Config, record: &Record) -> Vec<(String, String)> {
+pub(super) fn facts(config: &Config, record: &Record) -> Vec<(String, String)> {
     let fact = |name: &str, value: String| (name.to_string(), value);
     let s = &config.sampling;
     let mut facts = vec![
@@ -213,7 +200,7 @@ fn shown(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
         Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(", "),
-        Value::Table(t) if t.contains_key("lr") && t.contains_key("steps") => {
+        Value::Table(t) if !t.contains_key("kind") && t.contains_key("lr") => {
             format!("{} \u{d7} {}", shown(&t["lr"]), shown(&t["steps"]))
         }
         Value::Table(t) => {

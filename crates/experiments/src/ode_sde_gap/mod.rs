@@ -168,15 +168,18 @@ fn write_report(
     results: Results,
     record: &Record,
 ) -> Result<PathBuf> {
-    let data = collect::collect(folder, config, results, record)?;
-    let built = report::build(&data)?;
-    for figure in &built.figures {
-        let name = &figure.name;
-        atomic::write(&folder.path(&format!("plots/{name}.svg")), figure.svg.as_bytes())?;
-        atomic::write(&folder.path(&format!("plots/{name}.png")), &crate::report::png(figure)?)?;
-    }
+    let sheet = report::page(config, &collect::collect(folder, config, results)?)?;
+    crate::studies::runner::write_plots(folder, &sheet)?;
+    let foot = ::report::Foot {
+        repeats: crate::studies::runner::REPEATS.into(),
+        command: collect::command(folder.root(), config),
+        facts: collect::facts(config, record),
+        config: config.to_toml()?,
+    };
+    let head =
+        crate::studies::runner::head(config::NAME, &config.preset, &record.hash, config.seed);
     let path = folder.path("report.html");
-    atomic::write(&path, built.html.as_bytes())?;
+    atomic::write(&path, sheet.html(&head, &foot).0.as_bytes())?;
     Ok(path)
 }
 
@@ -266,9 +269,11 @@ impl Session<'_> {
             // No cell of the data set can be measured without its truth: not an error of this one.
             let truth = measuring::truth(self.config, &cell.dataset)
                 .map_err(|e| anyhow::anyhow!("the truth of {}: {e:#}", cell.dataset))?;
-            for (name, sample) in [("truth", &truth.first), ("truth2", &truth.second)] {
+            for (name, sample) in
+                [("truth", &truth.first), ("truth2", &truth.second), ("truth3", &truth.third)]
+            {
                 let file = format!("samples/{}_{name}_counts.npy", cell.dataset);
-                npy::write(&self.folder.path(&file), sample.counts.view())?;
+                npy::write(&self.folder.path(&file), sample.counts().view())?;
             }
             floors.push(truth.floor.clone());
             truths.insert(cell.dataset.clone(), truth);
@@ -321,14 +326,18 @@ impl Session<'_> {
             sample_seconds: ode.seconds + sde.seconds,
             ..Row::default()
         };
-        measuring::distances(self.config, truth, &ode, &sde, &mut row)?;
+        measuring::distances(truth, &ode, &sde, &mut row)?;
         measuring::network(self.config, cell, &trained.net, &mut row)?;
         row.measure_seconds = start.elapsed().as_secs_f64();
         measuring::check(&row)?;
         atomic::write(&path, &serde_json::to_vec_pretty(&row)?)?;
         progress.say(&format!(
-            "{name}: squared W2 ODE-truth {:.5}, SDE-truth {:.5}, ODE-SDE {:.5} (noise floor {:.5})",
-            row.ode_truth, row.sde_truth, row.ode_sde, truth.floor.w2
+            "{name}: squared W2 ODE-truth {:.5}, SDE-truth {:.5} (floor {:.5}), ODE-SDE {:.5} (floor {:.5})",
+            row.w2.ode_truth.value,
+            row.w2.sde_truth.value,
+            truth.floor.w2.to_truth.mean(),
+            row.w2.ode_sde.value,
+            truth.floor.w2.pair.mean()
         ));
         Ok(Some(row))
     }

@@ -111,7 +111,7 @@ pub(crate) fn network(
         return Err(NoFigures(line).into());
     }
     net.save(&done)?;
-    progress.say(&format!("{name}: trained {steps} steps in {}", crate::report::duration(seconds)));
+    progress.say(&format!("{name}: trained {steps} steps in {}", report::duration(seconds)));
     Ok(Some(Trained { net, steps, seconds }))
 }
 

@@ -81,7 +81,7 @@ impl Part {
             *said = Instant::now();
             let (name, at, of) = (self.bar.prefix(), self.bar.position(), self.bar.length());
             let (of, left) = (of.unwrap_or(at), self.bar.eta().as_secs_f64());
-            let left = crate::report::duration(left);
+            let left = report::duration(left);
             let _ = writeln!(std::io::stderr(), "{name}: {at} of {of}, {left} left");
         }
     }

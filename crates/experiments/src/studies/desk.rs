@@ -50,10 +50,8 @@ impl Desk<'_> {
             let value = compute().with_context(|| name.to_string())?;
             self.go_on()?;
             atomic::write(&path, &serde_json::to_vec(&value)?)?;
-            self.progress.say(&format!(
-                "{name}: {}",
-                crate::report::duration(start.elapsed().as_secs_f64())
-            ));
+            self.progress
+                .say(&format!("{name}: {}", report::duration(start.elapsed().as_secs_f64())));
         }
         read_json(&path)
     }

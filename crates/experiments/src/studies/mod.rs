@@ -8,16 +8,18 @@ mod eta_sweep;
 mod identifiability;
 mod likelihood;
 mod resolve;
-mod runner;
+pub(crate) mod runner;
 mod sampling;
 mod sde_vs_ode;
 mod solvers;
 mod target;
 mod time_sampling;
 mod train;
-mod yardstick;
 
 use anyhow::Result;
+use metrics::Estimate;
+use ndarray::ArrayView2;
+use report::Sheet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -30,7 +32,6 @@ pub(crate) use likelihood::Likelihood;
 pub(crate) use sde_vs_ode::SdeVsOde;
 pub(crate) use time_sampling::TimeSampling;
 
-use crate::report::sheet::Sheet;
 use crate::runs::Experiment;
 use desk::Desk;
 
@@ -71,4 +72,10 @@ pub(crate) const fn experiment<S: Study>() -> Experiment {
         run: runner::run::<S>,
         report: runner::report::<S>,
     }
+}
+
+/// Root of the mean squared length of rows, with its standard error.
+fn root_mean_square(rows: ArrayView2<'_, f64>) -> Estimate {
+    let squares: Vec<f64> = rows.rows().into_iter().map(|r| r.dot(&r)).collect();
+    Estimate::of_mean(&squares).root()
 }

@@ -8,10 +8,10 @@ use toml::{Table, Value};
 
 use super::desk::{Desk, Interrupted};
 use super::{Study, resolve};
-use crate::report::sheet::{Block, Foot};
 use crate::runs::{End, Outcome, Progress, Record, RunArgs, RunFolder, Status, read_json};
 use crate::signals::stop_flag;
-use crate::{atomic, checks, report, shell};
+use crate::{atomic, checks, shell};
+use report::{Foot, Head, Sheet};
 
 /// Runs a study, or the rest of it.
 ///
@@ -83,6 +83,33 @@ fn outcome(folder: &RunFolder, status: Status, hash: String, start: Instant) -> 
     }
 }
 
+/// Every figure as SVG and PNG, every table as CSV.
+pub(crate) fn write_plots(folder: &RunFolder, sheet: &Sheet) -> Result<()> {
+    for figure in sheet.figures() {
+        let file = |ending: &str| folder.path(&format!("plots/{}.{ending}", figure.name));
+        atomic::write(&file("svg"), figure.svg.0.as_bytes())?;
+        atomic::write(&file("png"), &figure.png()?)?;
+    }
+    for table in sheet.tables() {
+        let file = folder.path(&format!("plots/{}.csv", table.name));
+        atomic::write(&file, table.csv().as_bytes())?;
+    }
+    Ok(())
+}
+
+/// What the command at the foot of a page repeats.
+pub(crate) const REPEATS: &str = "Every random number is a function of the seed, of what it is for and of the particle it belongs to: the command repeats these figures, times apart, on any number of threads.";
+
+/// What stands above the title of every page.
+pub(crate) fn head(experiment: &str, preset: &str, hash: &str, seed: u64) -> Head {
+    let smoke = "Preset smoke: every part has run, and no figure, sentence or comparison on this page means anything. Take the preset quick for figures.";
+    Head {
+        window: format!("{experiment} \u{b7} {preset} \u{b7} {hash}"),
+        kicker: format!("{experiment} \u{b7} {preset} \u{b7} seed {seed}"),
+        warning: (preset == "smoke").then(|| smoke.into()),
+    }
+}
+
 /// Figures, tables and page, from `results.json`.
 fn write_report<S: Study>(folder: &RunFolder, config: &S::Config, record: &Record) -> Result<()> {
     let path = folder.path("results.json");
@@ -90,21 +117,7 @@ fn write_report<S: Study>(folder: &RunFolder, config: &S::Config, record: &Recor
     ensure!(path.is_file(), "{root} is not finished: there is no results.json");
     let results: S::Results = read_json(&path)?;
     let sheet = S::sheet(config, &results)?;
-    for block in &sheet.blocks {
-        match block {
-            Block::Section(..) => {}
-            Block::Figure(figure, _) => {
-                let name = &figure.name;
-                let file = |ending: &str| folder.path(&format!("plots/{name}.{ending}"));
-                atomic::write(&file("svg"), figure.svg.as_bytes())?;
-                atomic::write(&file("png"), &report::png(figure)?)?;
-            }
-            Block::Table(table) => {
-                let file = folder.path(&format!("plots/{}.csv", table.name));
-                atomic::write(&file, table.csv().as_bytes())?;
-            }
-        }
-    }
+    write_plots(folder, &sheet)?;
     let text = folder.config()?;
     let table: Table = text.parse()?;
     let word = |key: &str| table.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
@@ -132,7 +145,7 @@ fn write_report<S: Study>(folder: &RunFolder, config: &S::Config, record: &Recor
     } else {
         shell::again(folder.root())
     };
-    let foot = Foot { command, facts, config: text };
-    let html = sheet.html(S::NAME, &preset, &record.hash, seed, &foot);
-    atomic::write(&folder.path("report.html"), html.as_bytes())
+    let foot = Foot { repeats: REPEATS.into(), command, facts, config: text };
+    let html = sheet.html(&head(S::NAME, &preset, &record.hash, seed), &foot);
+    atomic::write(&folder.path("report.html"), html.0.as_bytes())
 }

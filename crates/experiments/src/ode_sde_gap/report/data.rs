@@ -13,16 +13,8 @@ pub struct ReportData {
     pub cells: Vec<Cell>,
     /// One entry a data set.
     pub truths: Vec<Truth>,
-    /// The configuration with every default filled in.
-    pub config: String,
     /// What in the configuration differs from the published recipe.
     pub differences: Vec<Difference>,
-    /// The command that repeats the run.
-    pub command: String,
-    /// Facts about the machine and the build: name and value.
-    pub facts: Vec<(String, String)>,
-    /// How samples were drawn, in a few words.
-    pub sampling: String,
 }
 
 /// What one network sampled, as the histograms' counts (row = y, column = x).
@@ -42,15 +34,17 @@ pub struct Cell {
     pub losses: Vec<Loss>,
 }
 
-/// Two independent samples of a data set, as histograms.
+/// Independent samples of a data set, as histograms.
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
     /// Data set.
     pub dataset: String,
     /// The sample everything is measured against.
     pub first: Array2<f64>,
-    /// A second one, for the noise floor.
+    /// One as large as that of the SDE.
     pub second: Array2<f64>,
+    /// One as large as that of the ODE.
+    pub third: Array2<f64>,
 }
 
 /// Particles over time: `[times, particles, 2]`.

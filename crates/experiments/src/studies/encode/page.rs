@@ -3,7 +3,7 @@
 use anyhow::Result;
 use metrics::{Change, Estimate};
 use report::{
-    Axis, Dots, Figure, Grid, INK, Line, Mark, Panel, Sheet, Table, digits, html, palette, short,
+    Axis, Dots, Figure, Grid, Line, Mark, Panel, Sheet, Table, digits, html, palette, short,
 };
 
 use super::{Config, Results, Rows, Temperature, Way};
@@ -11,10 +11,13 @@ use crate::distance::{self, PAIR, said};
 use crate::studies::target::{Target, on_square, root_png};
 
 pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
-    let mut sheet = Sheet::new("Data as latents, and back", html! {
-        "The flow ODE takes every data point to one latent, and back. " (round_trip(results)) " "
-        (variance(results.latent_variance))
-    });
+    let mut sheet = Sheet::new(
+        "Data as latents, and back",
+        html! {
+            "The flow ODE takes every data point to one latent, and back. " (round_trip(results)) " "
+            (variance(results.latent_variance))
+        },
+    );
     sheet.section("Encoding", html! {
         (config.points) " points of " (config.target) " at t = " (config.t_end) ", taken up to t = T by Dormand-Prince, each with steps of its own; exact score, " (config.sde) ". "
         (distance::change_note(1))
@@ -36,9 +39,12 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
     sheet.table(Table::new("interpolation", 1, &head).rows(rows).caption(html! {
         "The smallest log-density that is met on the way; larger is better."
     }));
-    sheet.section("Temperature", html! {
-        "Latents from the prior times \u{3c4}, decoded. " (temperature(&results.temperatures))
-    });
+    sheet.section(
+        "Temperature",
+        html! {
+            "Latents from the prior times \u{3c4}, decoded. " (temperature(&results.temperatures))
+        },
+    );
     sheet.figure(temperatures(results), html! { "Decoded points by temperature, on one scale." });
     let head = ["temperature", "mean log-density", "spread"];
     let rows = results.temperatures.iter().map(|t| {
@@ -74,10 +80,7 @@ fn variance(found: Estimate) -> String {
 
 fn interpolation(ways: &[Way]) -> String {
     let better = ways.iter().filter(|w| w.least_arc > w.least_line).count();
-    format!(
-        "Of {} arcs {better} stay at a higher density than the straight line.",
-        ways.len()
-    )
+    format!("Of {} arcs {better} stay at a higher density than the straight line.", ways.len())
 }
 
 /// Whether data spread more the higher the temperature.
@@ -124,12 +127,13 @@ const Z: [&str; 2] = ["z_{1}", "z_{2}"];
 
 fn latents(results: &Results) -> Figure {
     let most = results.components.iter().copied().max().unwrap_or(0);
-    let panels = [("Data", &results.data, X), ("Latents", &results.latents, Z)].map(|(name, all, axes)| {
-        (0..=most).fold(Panel::plane(reach(all), axes).title(name), |panel, c| {
-            let of = all.iter().zip(&results.components).filter(|(_, k)| **k == c);
-            panel.dots(Dots::cloud(palette(c), 2.4, of.map(|(p, _)| (p[0], p[1])).collect()))
-        })
-    });
+    let panels =
+        [("Data", &results.data, X), ("Latents", &results.latents, Z)].map(|(name, all, axes)| {
+            (0..=most).fold(Panel::plane(reach(all), axes).title(name), |panel, c| {
+                let of = all.iter().zip(&results.components).filter(|(_, k)| **k == c);
+                panel.dots(Dots::cloud(palette(c), 2.4, of.map(|(p, _)| (p[0], p[1])).collect()))
+            })
+        });
     let grid = Grid::row(panels.into()).square(430.0);
     grid.figure("latents", "Data and their latents, coloured by component")
 }
@@ -196,7 +200,9 @@ mod tests {
             spread,
             decoded: Rows::new(),
         };
-        assert!(temperature(&[warm(1.0, 2.0), warm(0.5, 1.0)]).ends_with("rising with every step."));
+        assert!(
+            temperature(&[warm(1.0, 2.0), warm(0.5, 1.0)]).ends_with("rising with every step.")
+        );
         assert!(temperature(&[warm(0.5, 2.0), warm(1.0, 1.0)]).contains("does not rise"));
     }
 }

@@ -7,11 +7,14 @@ use super::{Chains, Config, Results};
 use crate::distance::{self, FLOOR, ODE, PAIR, SDE, said};
 
 pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
-    let mut sheet = Sheet::new("A potential as an energy", html! {
-        "The network learned a potential \u{3c6}, so exp \u{3c6} is a density up to a constant. At t = " (config.t)
-        " it differs from the true one by " (report::digits(results.total_variation))
-        " in total variation (0: equal, 1: nothing in common). " (findings(results))
-    });
+    let mut sheet = Sheet::new(
+        "A potential as an energy",
+        html! {
+            "The network learned a potential \u{3c6}, so exp \u{3c6} is a density up to a constant. At t = " (config.t)
+            " it differs from the true one by " (report::digits(results.total_variation))
+            " in total variation (0: equal, 1: nothing in common). " (findings(results))
+        },
+    );
     sheet.section("Density", html! {
         (config.training.data_set) ": exp \u{3c6}(x, t) at t = " (config.t) ", normalised over \u{b1}" (config.window.half_width)
         ", beside the exact p" sub { "t" } ". Network of " (format!("{:?}", config.training.hidden)) " hidden units, "
@@ -30,9 +33,12 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
     sheet.figure(distances(results), html! {
         "Squared W" sub { "2" } " against steps, both axes logarithmic, bars of one standard error. Grey: the noise floor. Where chains on the exact energy are above the floor as well, the dynamics has not reached its law; what lies between the two lines is the network\u{2019}s."
     });
-    sheet.figure(ends(config, results), html! {
-        "Where chains on the learned energy ended, the first of each (at most 600)."
-    });
+    sheet.figure(
+        ends(config, results),
+        html! {
+            "Where chains on the learned energy ended, the first of each (at most 600)."
+        },
+    );
     sheet.table(table(config, results));
     Ok(sheet)
 }
@@ -53,11 +59,21 @@ fn findings(results: &Results) -> String {
         let why = match (above, further) {
             ([false, false], _) => "both within the floor",
             ([false, true], _) => "the exact one alone above the floor",
-            ([true, false], _) => "the learned one alone above the floor: what is left is the network\u{2019}s",
-            ([true, true], false) => "both above the floor and not told apart: the chains have not reached their law",
-            ([true, true], true) => "both above the floor, the learned one further: part of it is the network\u{2019}s",
+            ([true, false], _) => {
+                "the learned one alone above the floor: what is left is the network\u{2019}s"
+            }
+            ([true, true], false) => {
+                "both above the floor and not told apart: the chains have not reached their law"
+            }
+            ([true, true], true) => {
+                "both above the floor, the learned one further: part of it is the network\u{2019}s"
+            }
         };
-        format!("Chains from the start \u{201c}{start}\u{201d} end at {} on the learned energy and {} on the exact one, {why}.", said(learned), said(exact))
+        format!(
+            "Chains from the start \u{201c}{start}\u{201d} end at {} on the learned energy and {} on the exact one, {why}.",
+            said(learned),
+            said(exact)
+        )
     };
     starts.map(sentence).collect::<Vec<_>>().join(" ")
 }

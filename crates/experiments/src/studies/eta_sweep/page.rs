@@ -47,8 +47,11 @@ fn table(results: &Results) -> Table {
     let rows = results.rows.iter().map(|row| {
         let found = row.distances.iter().flatten().map(|e| e.value);
         let least = found.fold(f64::INFINITY, f64::min);
-        let mut cells =
-            vec![about(&row.score).into(), row.steps.to_string().into(), row.nfe.to_string().into()];
+        let mut cells = vec![
+            about(&row.score).into(),
+            row.steps.to_string().into(),
+            row.nfe.to_string().into(),
+        ];
         cells.extend(row.distances.iter().map(|found| {
             let best = results.etas.len() > 1 && found.is_some_and(|e| e.value == least);
             distance::cell(*found).best(best)
@@ -79,8 +82,12 @@ fn pairs(n: usize) -> usize {
 /// Which etas are further from the truth than the best, for a score at its largest number of steps.
 fn finding(results: &Results, score: &str) -> Option<String> {
     let row = results.rows.iter().filter(|r| r.score == score).max_by_key(|r| r.steps)?;
-    let found: Vec<(f64, Estimate)> =
-        results.etas.iter().zip(&row.distances).filter_map(|(eta, d)| Some((*eta, (*d)?))).collect();
+    let found: Vec<(f64, Estimate)> = results
+        .etas
+        .iter()
+        .zip(&row.distances)
+        .filter_map(|(eta, d)| Some((*eta, (*d)?)))
+        .collect();
     let (best, least) = *found.iter().min_by(|a, b| a.1.value.total_cmp(&b.1.value))?;
     let is_worse = |(_, d): &&(f64, Estimate)| {
         distance::change(least, *d, pairs(found.len())) == Change::Rises
@@ -93,7 +100,10 @@ fn finding(results: &Results, score: &str) -> Option<String> {
     let floor = if distance::above(least, &row.floor) { "above" } else { "within" };
     let (name, steps) = (about(score), row.steps);
     Some(if worse.is_empty() {
-        format!("{name}, {steps} steps: no \u{3b7} is told from another; the smallest distance, {}, is {floor} its floor.", said(least))
+        format!(
+            "{name}, {steps} steps: no \u{3b7} is told from another; the smallest distance, {}, is {floor} its floor.",
+            said(least)
+        )
     } else {
         format!(
             "{name}, {steps} steps: smallest at \u{3b7} = {} with {}, {floor} its floor; further from the truth by the test are \u{3b7} = {}.",
@@ -147,14 +157,21 @@ mod tests {
                 steps: 60,
                 nfe: 60,
                 floor: NoiseFloor { size: [9, 9], values: vec![0.1, 0.2] },
-                distances: found.map(|value| Some(Estimate { value, standard_error: error })).into(),
+                distances: found
+                    .map(|value| Some(Estimate { value, standard_error: error }))
+                    .into(),
             }],
         };
         let said = |r: &Results| finding(r, "wrong-weight").expect("a finding");
         let noise = said(&results([0.51, 0.5, 0.49], 0.1));
-        assert!(noise.contains("no \u{3b7} is told from another") && noise.contains("above its floor"));
+        assert!(
+            noise.contains("no \u{3b7} is told from another") && noise.contains("above its floor")
+        );
         let clear = said(&results([0.51, 0.4, 0.11], 0.01));
-        assert!(clear.contains("smallest at \u{3b7} = 4 with 0.110 \u{b1} 0.010, within its floor"), "{clear}");
+        assert!(
+            clear.contains("smallest at \u{3b7} = 4 with 0.110 \u{b1} 0.010, within its floor"),
+            "{clear}"
+        );
         assert!(clear.contains("0 (0.510 \u{b1} 0.010) and 1 (0.400"), "{clear}");
         let other = said(&results([0.11, 0.4, 0.51], 0.01));
         assert!(other.contains("smallest at \u{3b7} = 0 "), "{other}");

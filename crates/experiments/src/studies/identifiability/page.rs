@@ -7,9 +7,12 @@ use super::{Config, Pair, Results};
 use crate::distance::{self, PAIR, said};
 
 pub(super) fn page(config: &Config, results: &Results) -> Sheet {
-    let mut sheet = Sheet::new("Two networks trained apart: how alike do they encode?", html! {
-        "Two networks with different initial weights and different batches encode the same data. " (finding(&results.pairs))
-    });
+    let mut sheet = Sheet::new(
+        "Two networks trained apart: how alike do they encode?",
+        html! {
+            "Two networks with different initial weights and different batches encode the same data. " (finding(&results.pairs))
+        },
+    );
     sheet.section("Encodings", html! {
         "The flow ODE of the true score is one map from data to latents: two networks that both had learned it would agree, without having seen each other. "
         (results.first.len()) " held-out points of " (config.training.data_set) ", encoded by " (config.steps)
@@ -42,8 +45,12 @@ fn finding(pairs: &[Pair]) -> String {
     if let [_, first, ..] = pairs {
         let exact = match distance::change(first.rms, pair.rms, 2) {
             Change::Falls => "Each other they are closer than the first is to the exact map",
-            Change::Holds => "From each other they are as far, within the test, as the first is from the exact map",
-            Change::Rises => "From each other they are further than the first is from the exact map",
+            Change::Holds => {
+                "From each other they are as far, within the test, as the first is from the exact map"
+            }
+            Change::Rises => {
+                "From each other they are further than the first is from the exact map"
+            }
         };
         text += &format!(" {exact} ({}).", said(first.rms));
     }
@@ -51,7 +58,8 @@ fn finding(pairs: &[Pair]) -> String {
 }
 
 fn table(results: &Results) -> Table {
-    let head = ["pair", "correlation z_{1}", "correlation z_{2}", "RMS distance", "unrelated", "ratio"];
+    let head =
+        ["pair", "correlation z_{1}", "correlation z_{2}", "RMS distance", "unrelated", "ratio"];
     let rows = results.pairs.iter().map(|p| {
         let mut cells: Vec<Cell> = vec![p.name.as_str().into()];
         cells.extend(p.correlation.map(|c| distance::cell(Some(c))));
@@ -70,9 +78,10 @@ fn figure(results: &Results) -> Figure {
     let panels = (0..2).map(|j| {
         let axis = |who: &str| Axis::around_zero(reach, &format!("z_{{{}}}, {who} network", j + 1));
         let points = results.first.iter().zip(&results.second).map(|(a, b)| (a[j], b[j]));
-        let correlation = results.pairs.first().map_or(String::new(), |p| {
-            format!("correlation {:.4}", p.correlation[j].value)
-        });
+        let correlation = results
+            .pairs
+            .first()
+            .map_or(String::new(), |p| format!("correlation {:.4}", p.correlation[j].value));
         Panel::new(axis("first"), axis("second"))
             .title(&correlation)
             .line(Line::plain(RULE, 1.2, vec![(-reach, -reach), (reach, reach)]))
@@ -102,7 +111,10 @@ mod tests {
         assert!(alike.contains("closer than those") && alike.contains("10.0 % of it"), "{alike}");
         assert!(alike.contains("as far, within the test"), "{alike}");
         let apart = said(1.01, 0.5);
-        assert!(apart.contains("not told from") && apart.contains("further than the first"), "{apart}");
+        assert!(
+            apart.contains("not told from") && apart.contains("further than the first"),
+            "{apart}"
+        );
         assert!(said(1.5, 2.0).contains("further than those"));
         assert!(said(0.1, 0.5).contains("closer than the first"));
     }

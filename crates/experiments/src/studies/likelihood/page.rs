@@ -8,10 +8,13 @@ use super::{Config, Results, Row, identity};
 use crate::distance::PAIR;
 
 pub(super) fn page(config: &Config, results: &Results) -> Sheet {
-    let mut sheet = Sheet::new("What does a log-density cost?", html! {
-        "Estimators of log p at points of the data, against the closed form: how far off, how far off they say they are, and at what cost. "
-        (finding(&results.rows))
-    });
+    let mut sheet = Sheet::new(
+        "What does a log-density cost?",
+        html! {
+            "Estimators of log p at points of the data, against the closed form: how far off, how far off they say they are, and at what cost. "
+            (finding(&results.rows))
+        },
+    );
     let of = |identity: bool| results.rows.iter().filter(move |r| r.of_identity() == identity);
     sheet.section("Along the flow", html! {
         (config.points) " points of p" sub { "t" } " at t = " (config.t_end) ", target " (config.target) " under " (config.sde)
@@ -50,8 +53,13 @@ fn finding(rows: &[Row]) -> String {
 
 fn table(results: &Results) -> Table {
     let head = [
-        "estimator", "RMS error", "mean error", "stated standard error", "beyond 4 of them",
-        "evaluations a point", "microseconds a point",
+        "estimator",
+        "RMS error",
+        "mean error",
+        "stated standard error",
+        "beyond 4 of them",
+        "evaluations a point",
+        "microseconds a point",
     ];
     let rows = results.rows.iter().map(|r| {
         let outside = r.outside.map_or(report::DASH.into(), |o| format!("{:.1} %", 100.0 * o));
@@ -114,6 +122,9 @@ mod tests {
         let said = finding(&[flow.clone(), row("a", 0.1, Some(0.11)), row("b", 0.1, Some(0.09))]);
         assert!(said.ends_with("Of 2 estimators that state an error, the root mean square error of 2 is within a factor of 2 of it."), "{said}");
         let said = finding(&[flow, row("a", 0.3, Some(0.1)), row("b", 0.1, Some(0.09))]);
-        assert!(said.ends_with("of 1 is within a factor of 2 of it; not that of a (3.00 times)."), "{said}");
+        assert!(
+            said.ends_with("of 1 is within a factor of 2 of it; not that of a (3.00 times)."),
+            "{said}"
+        );
     }
 }

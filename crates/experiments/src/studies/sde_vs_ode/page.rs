@@ -29,10 +29,13 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
             (right_start(results)) " " (wrong_start(results))
         },
     );
-    sheet.section("Trajectories", html! {
-        "The same " (config.paths) " starting points under both samplers, " (config.steps)
-        " equal steps; ODE by Heun\u{2019}s method, SDE by Euler-Maruyama."
-    });
+    sheet.section(
+        "Trajectories",
+        html! {
+            "The same " (config.paths) " starting points under both samplers, " (config.steps)
+            " equal steps; ODE by Heun\u{2019}s method, SDE by Euler-Maruyama."
+        },
+    );
     sheet.figure(line(config, &results.line)?, html! {
         "On a line. Background: the density p" sub { "t" } "(x), each time scaled to its own maximum (dark 0, bright 1). White: particles. Noise (t = T) is on the left, data on the right."
     });
@@ -44,9 +47,12 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
         (report::digits(steps_factor(&results.lengths).sqrt())) " here; a smooth one not at all. Mean over "
         (PARTICLES) " particles on the line."
     });
-    sheet.figure(lengths(&results.lengths), html! {
-        "Mean length of a path against the number of steps, both axes logarithmic."
-    });
+    sheet.figure(
+        lengths(&results.lengths),
+        html! {
+            "Mean length of a path against the number of steps, both axes logarithmic."
+        },
+    );
     sheet.section("The SDE as ODE and Langevin steps", html! {
         "Each step of the SDE is split into a step of the flow ODE and one of Langevin dynamics at the time reached. In the limit of small steps the split sampler has the law of the SDE, also where that is not p" sub { "t" } ": on the right all particles start from a wrong law, N(" (config.wrong_mean) ", " (config.wrong_std) "\u{b2}) in each coordinate. Samplers have noise of their own. "
         (config.n) " particles, squared W" sub { "2" } " on " (config.window.about()) "; target " (config.target) ". "
@@ -184,9 +190,8 @@ fn plane(config: &Config, paths: &Paths) -> Result<Figure> {
     let end = paths.times[paths.times.len() - 1];
     let picture = root_png(on_square(&|x| Ok(score.log_density(x, end)?), REACH, 120)?)?;
     let panel = |name: &str, states: &[Vec<Vec<f64>>]| {
-        let mut panel = Panel::plane(REACH, ["x_{1}", "x_{2}"])
-            .title(name)
-            .picture(picture.clone(), "density");
+        let mut panel =
+            Panel::plane(REACH, ["x_{1}", "x_{2}"]).title(name).picture(picture.clone(), "density");
         for (p, colour) in COLOURS.iter().enumerate().take(states[0].len()) {
             let points: Vec<_> = states.iter().map(|x| (x[p][0], x[p][1])).collect();
             let end = |at: usize, fill: &str, outline: &str, tip: &str| Dots {
@@ -210,7 +215,8 @@ fn lengths(lengths: &[Length]) -> Figure {
     let mut across = Axis::log_around(ode.iter().map(|p| p.0), "steps");
     across.ticks = lengths.iter().map(|l| (l.steps as f64, l.steps.to_string())).collect();
     let up = Axis::log_around(ode.iter().chain(&sde).map(|p| p.1), "mean length of a path");
-    let panel = Panel::new(across, up).line(Line::new("SDE", SDE, sde)).line(Line::new("ODE", ODE, ode));
+    let panel =
+        Panel::new(across, up).line(Line::new("SDE", SDE, sde)).line(Line::new("ODE", ODE, ode));
     let grid = Grid::row(vec![panel]).width(620.0).height(260.0);
     grid.figure("lengths", "Mean length of paths against the number of steps")
 }
@@ -239,14 +245,22 @@ fn law(results: &Results) -> Figure {
             .line(Line { mark: Some(Mark::Square), dash: "5 4", ..split })
             .line(Line { mark: Some(Mark::Triangle), dash: "2 4", ..pair })
     };
-    let panels = vec![panel("Right start: p_{T}", &results.right), panel("Wrong start", &results.wrong)];
+    let panels =
+        vec![panel("Right start: p_{T}", &results.right), panel("Wrong start", &results.wrong)];
     Grid::row(panels).figure("law", "Squared W2 of ODE, SDE and split sampler over time")
 }
 
 fn table(results: &Results) -> Table {
     let head = [
-        "start", "ODE to truth", "SDE to truth", "split to truth", "floor", "SDE to split", "floor",
-        "ODE to SDE", "floor",
+        "start",
+        "ODE to truth",
+        "SDE to truth",
+        "split to truth",
+        "floor",
+        "SDE to split",
+        "floor",
+        "ODE to SDE",
+        "floor",
     ];
     let rows = [("right", &results.right), ("wrong", &results.wrong)].into_iter();
     let rows = rows.filter_map(|(name, looks)| Some((name, looks.last()?))).map(|(name, l)| {
@@ -255,7 +269,9 @@ fn table(results: &Results) -> Table {
         cells.push(distance::floor_cell(&l.floor));
         for pair in [&l.sde_split, &l.ode_sde] {
             cells.push(distance::cell(pair.as_ref().map(|d| d.found)));
-            cells.push(pair.as_ref().map_or(report::DASH.into(), |d| distance::floor_cell(&d.floor)));
+            cells.push(
+                pair.as_ref().map_or(report::DASH.into(), |d| distance::floor_cell(&d.floor)),
+            );
         }
         cells
     });
@@ -300,13 +316,19 @@ mod tests {
         assert!(said.contains("shrinks under the SDE (1.000 \u{b1} 0.010 to 0.300"), "{said}");
         assert!(said.contains("does not change under the ODE"), "{said}");
         assert!(split(&usual).contains("at none of them"));
-        assert!(growth(&usual.lengths).contains("SDE grows by the factor 2.00, that of the ODE by 1.00"));
+        assert!(
+            growth(&usual.lengths)
+                .contains("SDE grows by the factor 2.00, that of the ODE by 1.00")
+        );
 
         let other = results(look(0.09, 0.07, 0.2), [look(1.0, 0.3, 0.2), look(0.2, 1.0, 0.2)]);
         let said = right_start(&other);
         assert!(said.contains("the ODE (0.090 \u{b1} 0.010) ends above the noise floor"), "{said}");
         let said = wrong_start(&other);
-        assert!(said.contains("shrinks under the ODE") && said.contains("grows under the SDE"), "{said}");
+        assert!(
+            said.contains("shrinks under the ODE") && said.contains("grows under the SDE"),
+            "{said}"
+        );
         assert!(split(&other).contains("at 3 of them they are further apart"));
     }
 }

@@ -16,10 +16,13 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
         1 => "one problem".to_string(),
         k => format!("{k} problems"),
     };
-    let mut sheet = Sheet::new("Which solver for which budget?", html! {
-        "Every method of the registry on " (problems) ", with exact scores: how far it is from the flow\u{2019}s solution, or from the truth, against what it costs. "
-        (results.problems.first().map(lead).unwrap_or_default())
-    });
+    let mut sheet = Sheet::new(
+        "Which solver for which budget?",
+        html! {
+            "Every method of the registry on " (problems) ", with exact scores: how far it is from the flow\u{2019}s solution, or from the truth, against what it costs. "
+            (results.problems.first().map(lead).unwrap_or_default())
+        },
+    );
     for (k, found) in results.problems.iter().enumerate() {
         let sde = found.sde.split(':').next().unwrap_or_default();
         let title = format!("{} under {sde}", found.target);
@@ -27,9 +30,11 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
         if !found.noise.is_empty() {
             noise(&mut sheet, config, k, found, &title);
         }
-        let refused = found.ode.iter().chain(&found.noise).filter_map(|c| {
-            Some(vec![c.method.as_str().into(), c.refused.as_deref()?.into()])
-        });
+        let refused = found
+            .ode
+            .iter()
+            .chain(&found.noise)
+            .filter_map(|c| Some(vec![c.method.as_str().into(), c.refused.as_deref()?.into()]));
         let table = Table::new(&format!("refused-{k}"), 2, &["method", "first refusal"])
             .rows(refused)
             .folded("Methods that gave an error instead of a result, the first of each");
@@ -126,6 +131,11 @@ fn ties<'a>(ranked: &[(&'a Course, &Point)]) -> Vec<&'a str> {
 }
 
 impl Point {
+    pub(super) fn new(nfe: f64, found: Estimate, micros: f64, grid: String, budget: u64) -> Self {
+        let (error, standard_error) = (found.value, found.standard_error);
+        Self { nfe, error, standard_error, micros, grid, budget }
+    }
+
     /// Its error with its standard error.
     fn found(&self) -> Estimate {
         Estimate { value: self.error, standard_error: self.standard_error }

@@ -5,6 +5,7 @@ mod measure;
 mod page;
 
 use anyhow::{Context as _, Result, ensure};
+use report::Sheet;
 use score_nets::{Architecture, TimeDistribution, importance_integral};
 use sde_core::analytic::DataSet;
 use sde_core::{Key, Sde};
@@ -14,7 +15,6 @@ use serde_json::json;
 use super::Study;
 use super::desk::Desk;
 use crate::checks;
-use crate::report::sheet::Sheet;
 
 /// The study.
 pub(crate) struct TimeSampling;
@@ -154,7 +154,7 @@ impl Study for TimeSampling {
     }
 
     fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
-        page::sheet(config, results)
+        Ok(page::page(config, results))
     }
 }
 

@@ -13,10 +13,13 @@ use crate::distance::{self, ODE, PAIR, said};
 const SAME: f64 = 1e-6;
 
 pub(super) fn page(config: &Config, results: &Results) -> Sheet {
-    let mut sheet = Sheet::new("What does importance sampling of the times save?", html! {
-        "On " (config.data_set) ", after training: " (finding(results))
-        " A factor is what the batch would have to grow by for the same error."
-    });
+    let mut sheet = Sheet::new(
+        "What does importance sampling of the times save?",
+        html! {
+            "On " (config.data_set) ", after training: " (finding(results))
+            " A factor is what the batch would have to grow by for the same error."
+        },
+    );
     sheet.section("Two laws, one loss", html! {
         "The likelihood loss (weight g\u{b2} on the error of the score) is an integral over the time from " (config.t_min)
         " of the horizon on. It is estimated by uniform times, and by times from the law proportional to g\u{b2}/\u{3c3}\u{b2} with the weight \u{3c3}\u{b2} and the constant that makes it the same integral (Song et al. 2021, arXiv 2101.09258). Data: "
@@ -97,8 +100,14 @@ fn agreement(results: &Results) -> String {
 
 fn table(results: &Results) -> Table {
     let head = [
-        "process", "network", "quantity", "variance, uniform", "variance, importance", "factor",
-        "mean, uniform", "mean, importance",
+        "process",
+        "network",
+        "quantity",
+        "variance, uniform",
+        "variance, importance",
+        "factor",
+        "mean, uniform",
+        "mean, importance",
     ];
     let mean = |r: &Row, law: usize| match (r.means, r.mean_errors) {
         (Some(m), Some(e)) => Cell::with_error(m[law], Some(e[law])),
@@ -176,7 +185,10 @@ mod tests {
                 }],
             })
         };
-        assert_eq!(said(7.0), "it cuts the variance of the loss under vp (factor 7.000 \u{b1} 0.050).");
+        assert_eq!(
+            said(7.0),
+            "it cuts the variance of the loss under vp (factor 7.000 \u{b1} 0.050)."
+        );
         assert!(said(0.5).starts_with("it raises the variance of the loss under vp"));
         assert!(said(1.05).starts_with("no change can be told in the loss under vp"));
     }
