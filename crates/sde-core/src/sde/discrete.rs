@@ -1,6 +1,7 @@
 //! A discrete schedule seen as a continuous one.
 
-use super::{Betas, Marginal, Sde, inverse_in_range, parse::lists};
+use super::constants::lists;
+use super::{Betas, Marginal, Sde, inverse_in_range};
 use crate::schedule::zero_terminal_snr;
 use crate::{Error, Result};
 

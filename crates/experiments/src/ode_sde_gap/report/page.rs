@@ -8,6 +8,7 @@ use super::{figures, headline, tables};
 use crate::distance::change_note;
 use crate::ode_sde_gap::config::{Config, Starts};
 use crate::ode_sde_gap::official;
+use crate::ode_sde_gap::results::Results;
 
 /// Figures, tables and text, from the files of a run.
 ///
@@ -18,6 +19,7 @@ pub fn page(config: &Config, data: &ReportData) -> Result<Sheet> {
     let (title, lead) = headline::headline(results);
     let mut sheet = Sheet::new(title, lead);
     sheet.push(headline::cards(results));
+    contrast(&mut sheet, config, results);
     gap(&mut sheet, data);
     distances(&mut sheet, config, data);
     densities(&mut sheet, data)?;
@@ -53,6 +55,21 @@ fn published(data: &ReportData) -> bool {
     data.results.rows.iter().any(|r| official::find(&r.dataset, r.w_r).is_some())
 }
 
+/// The other recipe, where there is one: the same questions, asked of its networks.
+fn contrast(sheet: &mut Sheet, config: &Config, results: &Results) {
+    let Some(contrast) = config.contrast.as_ref().filter(|_| !results.contrast.is_empty()) else {
+        return;
+    };
+    let (rows, failed) = (results.contrast.clone(), Vec::new());
+    let other = Results { rows, failed, contrast: Vec::new(), ..results.clone() };
+    let (title, lead) = headline::headline(&other);
+    sheet.section(&format!("For contrast: {}", contrast.name), html! {
+        (title) ". " (lead) " Network and training are those of the other recipe; sampling, measuring and the truth are the same."
+    });
+    sheet.push(headline::cards(&other));
+    sheet.table(tables::main_table("contrast", &other));
+}
+
 fn gap(sheet: &mut Sheet, data: &ReportData) {
     let r = &data.results;
     sheet.figure(figures::gap(data), html! {
@@ -80,7 +97,7 @@ fn distances(sheet: &mut Sheet, config: &Config, data: &ReportData) {
         @if published(data) { " In grey beside each figure, the published networks with " (grouped(official::N)) " samples." }
         " The smallest squared W" sub { "2" } " of each set is set in colour."
     });
-    sheet.table(tables::main_table(data));
+    sheet.table(tables::main_table("distances", r));
     let draws = r.floors.first().map_or(0, |f| f.w2.pair.values.len());
     sheet.push(html! { p class="note" {
         "Discarded mass is renormalised away before W" sub { "2" } " and TV, as in the paper, so it is stated. The floors put samples of the truth, as large as those of ODE and SDE, in the samplers\u{2019} place: one against the truth, and under ODE\u{2013}SDE two against each other; means of "
@@ -95,8 +112,8 @@ fn distances(sheet: &mut Sheet, config: &Config, data: &ReportData) {
             " here. The point clouds drop nothing: exact W" sub { "2" } " and unbiased MMD\u{b2} (Gaussian kernel) of " (grouped(cloud)) " points a side, with the floors that go with so many."
         }
     });
-    sheet.table(tables::on_the_grid(data));
-    sheet.table(tables::of_clouds(data));
+    sheet.table(tables::on_the_grid(r));
+    sheet.table(tables::of_clouds(r));
 }
 
 fn grouped_ratio(half_width: f64) -> String {

@@ -5,7 +5,7 @@ use report::{Cell, Kind, Row as Line, Table, digits, grouped, html, short};
 
 use super::data::ReportData;
 use crate::ode_sde_gap::official::{self, Official};
-use crate::ode_sde_gap::results::{Floor, Pairs, Row};
+use crate::ode_sde_gap::results::{Floor, Pairs, Results, Row};
 
 /// Three columns of a table: a distance between ODE and truth, SDE and truth, ODE and SDE.
 struct Trio {
@@ -20,7 +20,7 @@ struct Trio {
 }
 
 /// Squared W2 on the true nodes and discarded mass, each beside the published figure.
-pub(super) fn main_table(data: &ReportData) -> Table {
+pub(super) fn main_table(name: &str, results: &Results) -> Table {
     let w2 = Trio {
         name: "squared W_{2}, true nodes",
         scale: 1.0,
@@ -32,12 +32,12 @@ pub(super) fn main_table(data: &ReportData) -> Table {
         }),
         best: true,
     };
-    let mut table = distances("distances", data, &[w2]);
+    let mut table = distances(name, results, &[w2]);
     table.groups.push(("discarded, %".into(), 2));
     table.head.extend(["ODE", "SDE"].map(String::from));
     let mut lines = table.rows.iter_mut();
-    for dataset in data.results.datasets() {
-        for row in data.results.rows_of(dataset) {
+    for dataset in results.datasets() {
+        for row in results.rows_of(dataset) {
             let published = official::find(dataset, row.w_r);
             let here = [row.discarded_ode, row.discarded_sde];
             let there = published.map(|o| [o.discarded_ode, o.discarded_sde]);
@@ -47,12 +47,12 @@ pub(super) fn main_table(data: &ReportData) -> Table {
                 Cell::from(format!("{:.2}", 100.0 * here[k])).beside(published)
             }));
         }
-        if let Some((line, floor)) = lines.next().zip(data.results.floor_of(dataset)) {
+        if let Some((line, floor)) = lines.next().zip(results.floor_of(dataset)) {
             let truth = format!("{:.2}", 100.0 * floor.discarded);
             line.cells.extend([Cell::from(truth.clone()), truth.into()]);
         }
     }
-    for failed in &data.results.failed {
+    for failed in &results.failed {
         let cells = vec![
             failed.dataset.as_str().into(),
             short(failed.w_r).into(),
@@ -64,7 +64,7 @@ pub(super) fn main_table(data: &ReportData) -> Table {
 }
 
 /// Total variation, and squared W2 with the published node convention.
-pub(super) fn on_the_grid(data: &ReportData) -> Table {
+pub(super) fn on_the_grid(results: &Results) -> Table {
     let tv = Trio {
         name: "total variation",
         scale: 1.0,
@@ -75,17 +75,17 @@ pub(super) fn on_the_grid(data: &ReportData) -> Table {
     };
     let script = Trio {
         name: "squared W_{2}, nodes of [\u{2212}4, 4]^2",
-        scale: (4.0 / data.results.half_width).powi(2),
+        scale: (4.0 / results.half_width).powi(2),
         of: |r| &r.w2,
         floors: |f| f.w2.each(),
         published: Some(|o| [o.ode_truth, o.sde_truth, o.ode_sde]),
         best: false,
     };
-    distances("on-the-grid", data, &[tv, script])
+    distances("on-the-grid", results, &[tv, script])
 }
 
 /// Point clouds with nothing dropped: squared W2 and MMD^2.
-pub(super) fn of_clouds(data: &ReportData) -> Table {
+pub(super) fn of_clouds(results: &Results) -> Table {
     let w2 = Trio {
         name: "squared W_{2}, point clouds",
         scale: 1.0,
@@ -102,18 +102,18 @@ pub(super) fn of_clouds(data: &ReportData) -> Table {
         published: None,
         best: false,
     };
-    distances("clouds", data, &[w2, mmd])
+    distances("clouds", results, &[w2, mmd])
 }
 
 /// A table of distances: every network with its standard errors, then the floors of its data set.
-fn distances(name: &str, data: &ReportData, trios: &[Trio]) -> Table {
+fn distances(name: &str, results: &Results, trios: &[Trio]) -> Table {
     let mut head = vec!["data", "w_{R}"];
     trios.iter().for_each(|_| head.extend(Pairs::NAMES));
     let mut table = Table::new(name, 1, &head);
     table.groups.push((String::new(), 2));
     table.groups.extend(trios.iter().map(|t| (t.name.to_string(), 3)));
-    for dataset in data.results.datasets() {
-        let rows = data.results.rows_of(dataset);
+    for dataset in results.datasets() {
+        let rows = results.rows_of(dataset);
         for (k, row) in rows.iter().enumerate() {
             let mut cells = lead(k, dataset, row.w_r);
             for trio in trios {
@@ -121,7 +121,7 @@ fn distances(name: &str, data: &ReportData, trios: &[Trio]) -> Table {
             }
             table.rows.push(Line::new(cells));
         }
-        if let Some(floor) = data.results.floor_of(dataset) {
+        if let Some(floor) = results.floor_of(dataset) {
             let mut cells = vec!["".into(), "floor".into()];
             for trio in trios {
                 let means = (trio.floors)(floor).map(|f| trio.scale * f.mean());

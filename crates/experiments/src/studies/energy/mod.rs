@@ -2,8 +2,11 @@
 
 mod page;
 
+use std::path::Path;
+
 use ::solvers::steppers::EulerMaruyama;
 use anyhow::{Context as _, Result, ensure};
+use metrics::Metric;
 use metrics::{Estimate, NoiseFloor};
 use ndarray::Array2;
 use report::Sheet;
@@ -12,16 +15,16 @@ use sde_core::analytic::DataSet;
 use sde_core::{Dynamics, Key, Potential, Score};
 use serde::{Deserialize, Serialize};
 
-use super::Study;
-use super::desk::Desk;
 use super::sampling::on_the_way;
 use super::target::on_square;
 use super::train::{OnRows, Training};
 use crate::checks;
 use crate::distance::{Sizes, Truth, Window};
 use crate::model::to_tensor;
+use crate::runs::{Experiment, Workspace};
 
-/// The study.
+/// The experiment.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Energy;
 
 /// Its configuration.
@@ -80,14 +83,10 @@ pub(crate) struct Results {
     floor: NoiseFloor,
 }
 
-impl Study for Energy {
+impl Experiment for Energy {
     const NAME: &'static str = "energy";
     const ABOUT: &'static str = "a learned potential as an energy: density contours, Langevin chains, distance to the truth";
-    const TEXTS: [&'static str; 3] = [
-        include_str!("../../../configs/energy/smoke.toml"),
-        include_str!("../../../configs/energy/quick.toml"),
-        include_str!("../../../configs/energy/full.toml"),
-    ];
+    const PRESETS: &'static [(&'static str, &'static str)] = presets!("energy");
     type Config = Config;
     type Results = Results;
 
@@ -123,14 +122,14 @@ impl Study for Energy {
         Ok(trained + 6.0 * checks::time(&[("looks", last), ("n", n)])?)
     }
 
-    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
-        let net = config.training.network(config.seed, desk)?;
+    fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
+        let net = config.training.network(config.seed, workspace)?;
         let set = DataSet::parse(&config.training.data_set)?;
         let sde = sde_core::sde::parse(&net.sde().name())?;
         let exact = set.under(&*sde).ok_or_else(|| anyhow::anyhow!("no closed form"))?;
         let reach = config.window.half_width;
         let area = (2.0 * reach / config.pixels as f64).powi(2);
-        let (learned, truth, total_variation) = desk.numbers("contours", || {
+        let (learned, truth, total_variation) = workspace.numbers("contours", || {
             let learned = on_square(&|x| potential(&net, x, config.t), reach, config.pixels)?;
             let learned = &learned / (learned.sum() * area);
             let truth = on_square(
@@ -154,7 +153,7 @@ impl Study for Energy {
             let draws = (config.floors, Key::root(config.seed).fold(12));
             Truth::new(config.window, truth.view(), config.n, draws)
         };
-        let floor = desk.part("floor", || Ok(held()?.floor))?;
+        let floor = workspace.part("floor", || Ok(held()?.floor))?;
         let learned_score = OnRows(&net);
         let energies: [(&str, &dyn Score<Array2<f64>>); 2] =
             [("learned", &learned_score), ("exact", &exact)];
@@ -162,7 +161,7 @@ impl Study for Energy {
         for (name, score) in energies {
             for start in ["wide", "one mode", "annealed"] {
                 let part = format!("{name}-{}", start.replace(' ', "-"));
-                chains.push(desk.part(&part, || {
+                chains.push(workspace.part(&part, || {
                     let found = run(config, score, start)?;
                     let truth = held()?;
                     let looks = config.looks.iter().zip(&found);
@@ -190,7 +189,13 @@ impl Study for Energy {
         Ok(Results { learned, truth, total_variation, chains, floor })
     }
 
-    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+    fn references(config: &Config) -> Vec<String> {
+        let mut all = config.training.references();
+        all.extend(["songermon2019".into(), Metric::W2.info().reference.into()]);
+        all
+    }
+
+    fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
         page::page(config, results)
     }
 }
