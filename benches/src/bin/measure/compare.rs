@@ -255,7 +255,10 @@ mod tests {
     fn counted(result: f64) -> (Task, Rc<Cell<usize>>) {
         let calls = Rc::new(Cell::new(0));
         let counter = calls.clone();
-        let run = move || Ok(counter.set(counter.get() + 1));
+        let run = move || {
+            counter.set(counter.get() + 1);
+            Ok(())
+        };
         (Task::new(run).result(move || Ok(vec![Part::new(LOSS, "loss", vec![result])])), calls)
     }
 
