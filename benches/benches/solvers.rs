@@ -4,7 +4,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use ndarray::Array2;
 use sde_core::analytic::DataSet;
 use sde_core::{Key, Reverse, State, TimeGrid, Vp};
-use solvers::{Control, End, Fresh, Grid, Method, Sampler, sample, solve};
+use solvers::{Control, End, Grid, IndependentIncrements, Method, Sampler, sample, solve};
 use std::hint::black_box;
 
 const STEPS: usize = 20;
@@ -26,7 +26,7 @@ fn methods(c: &mut Criterion) {
                 Reverse::ode(&vp, &score)
             };
             let stepper = method.stepper_on(&times);
-            let noise = Fresh::new(Key::root(2), 0);
+            let noise = IndependentIncrements::new(Key::root(2), 0);
             group.bench_function(BenchmarkId::new(method.name(), rows), |b| {
                 b.iter(|| {
                     let mut grid = Grid::new(times.clone()).expect("a valid grid");

@@ -11,7 +11,6 @@ mod docs;
 mod layers;
 mod modules;
 mod policy;
-mod source;
 mod steps;
 mod tidy;
 
@@ -21,29 +20,17 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask: train, sample, measure and check, from one word
 
-Experiments (built in release on first use, then passed on to the `experiment` binary unchanged;
-each has --help with an example, and --json):
+Experiments: every other word goes to the `experiment` binary, built in release on first use
+  experiment --help          its commands; each has --help with an example, and --json
   run EXPERIMENT|FILE.toml   one configured run: data, training, sampling, metrics, report
-  report RUN                 write the report of a finished run again
-  train FILE.toml            train one score network
-  list [WHAT]                experiments, methods, sdes, grids, metrics: what there is
-  sample                     draw samples of a model with a method, as .npy
-  residual                   potential, score, derivatives and Fokker-Planck residual at points
-  logp                       log-density (of a network: its potential) at points
-  encode, decode             data to latents along the probability-flow ODE, and back
-  show MODEL                 layers, shapes, arguments and conventions of a network, also published ones
-  forward MODEL              a network, or the denoiser around it, at inputs in .npy files
-  metric NAME A B            distance between two .npy sample sets or histograms, with error bars
-  verify refs DIR            recompute every reference case under DIR
-  device-check [--device D]  what a device computes, held against the CPU
-  COMMAND --cuda ...         of run, train, sample, residual, logp, encode, decode, device-check: built
-                             with CUDA, on the first device or the one of `--device cuda:N`
+  list                       experiments, methods, SDEs, time grids, metrics: what there is
+  COMMAND --cuda ...         the same, built with CUDA, on the first device or that of `--device cuda:N`
 
 Working on the project:
   test [--slow] [WORDS]      layering and policy, format, clippy, then all tests; --slow: only the
                              tests named slow_*; WORDS go to `cargo test --workspace`
   ci                         what the CI runs: `test` with CI=true and a locked Cargo.lock
-  tidy                       the layer table, the source policy and the links of the docs
+  tidy                       the layer table, the source policy and the pages of the book
   bench [WORDS]              criterion benches (`cargo bench -p benches WORDS`)
   bench train-step|sample    the published network's train step or sampling, timed (--json, --help)
   bench cliffs               the train step under diverging weights, saturation, huge inputs
@@ -63,23 +50,9 @@ Examples:
   cargo xtask test
 ";
 
-/// The words that belong to the `experiment` binary.
-const EXPERIMENT_COMMANDS: &[&str] = &[
-    "run",
-    "report",
-    "train",
-    "list",
-    "sample",
-    "residual",
-    "logp",
-    "encode",
-    "decode",
-    "show",
-    "forward",
-    "metric",
-    "verify",
-    "device-check",
-];
+/// The words that mean something here; every other one is a command of `experiment`.
+const OWN: [&str; 9] =
+    ["help", "test", "ci", "tidy", "bench", "cuda-toolchain", "check", "doc", "book"];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -102,10 +75,6 @@ fn dispatch(words: &[String]) -> anyhow::Result<ExitCode> {
             std::io::stdout().write_all(HELP.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
-        // Its flags (`--json`, `--threads N`) may stand before its command.
-        word if EXPERIMENT_COMMANDS.contains(&word) || word.starts_with("--") => {
-            cuda::experiment(words)
-        }
         "test" => steps::test(rest, std::env::var_os("CI").is_some()),
         "ci" => no_words(command, rest).and_then(|()| steps::test(&[], true)),
         "tidy" => no_words(command, rest).and_then(|()| steps::tidy()),
@@ -114,11 +83,38 @@ fn dispatch(words: &[String]) -> anyhow::Result<ExitCode> {
         "check" => cuda::check(rest),
         "doc" => steps::doc(rest),
         "book" => no_words(command, rest).and_then(|()| steps::book()),
-        other => anyhow::bail!("unknown command `{other}`: `cargo xtask help` lists them"),
+        "experiment" => cuda::experiment(rest),
+        // Flags of `experiment` (`--json`, `--threads N`) may stand before its command.
+        other => match misspelt(other) {
+            Some(meant) => anyhow::bail!("unknown command `{other}`: is `{meant}` meant?"),
+            None => cuda::experiment(words),
+        },
     }
+}
+
+/// The word of this program that is one letter away: not to compile `experiment` for minutes before it says
+/// that it has no such command.
+fn misspelt(word: &str) -> Option<&'static str> {
+    OWN.into_iter().find(|own| strsim::damerau_levenshtein(word, own) == 1)
 }
 
 fn no_words(command: &str, rest: &[String]) -> anyhow::Result<()> {
     anyhow::ensure!(rest.is_empty(), "`{command}` takes no words, found `{}`", rest.join(" "));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::misspelt;
+
+    #[test]
+    fn misspelt_words_are_named_and_commands_of_experiment_pass() {
+        assert_eq!(misspelt("tets"), Some("test"));
+        assert_eq!(misspelt("tidi"), Some("tidy"));
+        for command in
+            ["run", "report", "list", "sample", "encode", "decode", "show", "--json", "verify"]
+        {
+            assert_eq!(misspelt(command), None, "{command}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The pages against the registries: what the book lists is what there is.
 
 use metrics::Metric;
-use solvers::{Method, Tuned};
+use solvers::{ConfiguredMethod, Method};
 
 #[test]
 fn the_methods_page_lists_the_registry() {
@@ -9,7 +9,7 @@ fn the_methods_page_lists_the_registry() {
     let expected = Method::markdown();
     // `cargo xtask list methods --markdown` prints it.
     assert!(page.contains(&expected), "docs/src/guide/methods.md should hold\n{expected}");
-    let constants = Tuned::markdown();
+    let constants = ConfiguredMethod::markdown();
     assert!(page.contains(&constants), "docs/src/guide/methods.md should hold\n{constants}");
 }
 

@@ -6,9 +6,9 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use score_nets::{
     DataSource, Draws, Error, Gradients, NoisedRows, Noising, Objective, OperatorRow, Proposal,
-    Result, ScoreNet, TimeLaw, as_share,
+    Result, ScoreNet, TimeDistribution, as_share,
 };
-use sde_core::{Key, Lattice, Sde};
+use sde_core::{Key, KroneckerSequence, Sde};
 
 /// Rows that one piece of host work takes at a time; a loss does not depend on it.
 const ROWS_A_TASK: usize = 1024;
@@ -26,7 +26,7 @@ pub enum Collocation {
         /// The data.
         source: Arc<dyn DataSource>,
         /// The law of the times.
-        time: TimeLaw,
+        time: TimeDistribution,
     },
 }
 
@@ -70,7 +70,7 @@ impl FokkerPlanckPenalty {
     }
 
     /// On perturbed data.
-    pub fn on_marginal(points: usize, source: Arc<dyn DataSource>, time: TimeLaw) -> Self {
+    pub fn on_marginal(points: usize, source: Arc<dyn DataSource>, time: TimeDistribution) -> Self {
         Self::new(points, Collocation::OnMarginal { source, time })
     }
 
@@ -127,16 +127,16 @@ impl FokkerPlanckPenalty {
                     time: *time,
                     proposal: self.proposal,
                     draws: self.draws,
-                    pairs: false,
+                    antithetic: false,
                     ..Noising::new(source.clone(), self.points)
                 };
-                let NoisedRows { x, t, share, .. } = noising.rows(sde, key, rows)?;
+                let NoisedRows { x, t, time_weight: share, .. } = noising.rows(sde, key, rows)?;
                 Ok(CollocationPoints { x, t, weight: share })
             }
         }
     }
 
-    /// Points `rows` of those in a box, where time and place are one point of a lattice.
+    /// Points `rows` of those in a box, where time and place are one point of a sequence.
     fn in_box(
         &self,
         sde: &dyn Sde,
@@ -149,7 +149,7 @@ impl FokkerPlanckPenalty {
         let mut points =
             CollocationPoints { x: vec![0.0; n * d], t: vec![0.0; n], weight: vec![0.0; n] };
         let (places, times) = (key.fold(0), key.fold(1));
-        let lattice = Lattice::new(times, 1 + d);
+        let sequence = KroneckerSequence::new(times, 1 + d);
         let tasks = points.x.par_chunks_mut(ROWS_A_TASK * d);
         let tasks = tasks.zip(points.t.par_chunks_mut(ROWS_A_TASK));
         let tasks = tasks.zip(points.weight.par_chunks_mut(ROWS_A_TASK));
@@ -160,9 +160,9 @@ impl FokkerPlanckPenalty {
                     times.fill_uniforms(first, t);
                     places.fill_uniforms(first * d as u64, x);
                 }
-                Draws::Stratified => {
+                Draws::QuasiMonteCarlo => {
                     let mut u = vec![0.0; t.len() * (1 + d)];
-                    lattice.fill_uniforms(first, &mut u);
+                    sequence.fill_uniforms(first, &mut u);
                     for ((u, t), x) in u.chunks(1 + d).zip(&mut *t).zip(x.chunks_mut(d)) {
                         *t = u[0];
                         x.copy_from_slice(&u[1..]);
@@ -170,7 +170,8 @@ impl FokkerPlanckPenalty {
                 }
             }
             for (t, weight) in t.iter_mut().zip(weight) {
-                (*t, *weight) = self.proposal.draw(TimeLaw::Uniform, sde, self.t_min, *t)?;
+                (*t, *weight) =
+                    self.proposal.draw(TimeDistribution::Uniform, sde, self.t_min, *t)?;
             }
             x.iter_mut().for_each(|x| *x = half_width * (2.0 * *x - 1.0));
             Ok(())

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use candle_core::{DType, Tensor};
 use score_nets::{
     Condition, DataSource, Error, Gradients, Jet, NoisedRows, Noising, Objective, Proposal,
-    Quantity, Result, ScoreModel, TimeLaw,
+    Quantity, Result, ScoreModel, TimeDistribution,
 };
 use sde_core::Key;
 
@@ -87,7 +87,7 @@ impl ProbedPenalty {
 
     /// With another law of the times.
     #[must_use]
-    pub fn time(mut self, time: TimeLaw) -> Self {
+    pub fn time(mut self, time: TimeDistribution) -> Self {
         self.0.time = time;
         self
     }
@@ -120,7 +120,8 @@ impl ProbedPenalty {
             let (expected, found) = (model.row_shape(), vec![self.0.source.dim()]);
             return Err(Error::Shape { what: "collocation data".into(), expected, found });
         }
-        let NoisedRows { x, t, mut share, .. } = self.0.rows(model.sde(), key, rows.clone())?;
+        let NoisedRows { x, t, time_weight: mut share, .. } =
+            self.0.rows(model.sde(), key, rows.clone())?;
         share.iter_mut().for_each(|share| *share /= self.0.batch as f64);
         let shape: Vec<usize> = [n].into_iter().chain(model.row_shape()).collect();
         let backend = model.parameters().backend();

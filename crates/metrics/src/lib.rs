@@ -80,8 +80,9 @@ pub use histogram::{
     GridTransport, Histogram2d, HistogramBuilder, HistogramDivergence, histogram_w2,
 };
 pub use kernel::{
-    Bandwidths, Kernel, Mmd2, SubsetMmd2, Width, energy_distance, energy_distance_with_error, kid,
-    mmd2, mmd2_blocks, mmd2_linear, mmd2_on_subsets, mmd2_with_error,
+    BandwidthSource, Bandwidths, Kernel, Mmd2, SubsetMmd2, energy_distance,
+    energy_distance_with_error, kid, mmd2, mmd2_blocks, mmd2_linear, mmd2_on_subsets,
+    mmd2_with_error,
 };
 pub use keyed::random_directions;
 pub use log_likelihood::{LogLikelihood, log_likelihood};

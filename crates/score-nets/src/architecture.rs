@@ -23,7 +23,7 @@ use crate::{
 /// let json = r#"{"architecture": "residual-mlp", "args": {"dim": 3, "width": 16, "blocks": 2}}"#;
 /// let architecture = Architecture::parse(json)?;
 /// let (key, backend) = (sde_core::Key::root(1), score_nets::Backend::cpu());
-/// let parameters = architecture.fresh(key, &backend)?;
+/// let parameters = architecture.initial(key, &backend)?;
 /// assert_eq!(architecture.build(parameters.detached())?.row_shape(), [3]);
 /// let error = Architecture::parse(&json.replace("width", "girth")).unwrap_err();
 /// assert!(error.to_string().contains("girth"));
@@ -169,9 +169,9 @@ impl Architecture {
     ///
     /// # Errors
     /// As [`Architecture::build`].
-    pub fn fresh(&self, key: Key, backend: &Backend) -> Result<Parameters> {
+    pub fn initial(&self, key: Key, backend: &Backend) -> Result<Parameters> {
         let mut constants = Vec::new();
-        let mut parameters = Parameters::fresh(key, backend, |vb| {
+        let mut parameters = Parameters::initial(key, backend, |vb| {
             let built = self.make(vb)?;
             constants = built.constants();
             Ok(built.network().buffers())

@@ -10,7 +10,7 @@ use crate::{Error, Parameters, Result};
 /// ```
 /// use score_nets::{Backend, Gradients, Parameters};
 /// use sde_core::Key;
-/// let parameters = Parameters::fresh(Key::root(1), &Backend::cpu_f64(), |vb| {
+/// let parameters = Parameters::initial(Key::root(1), &Backend::cpu_f64(), |vb| {
 ///     vb.get_with_hints(2, "w", candle_nn::Init::Const(3.0))?;
 ///     Ok(vec![])
 /// })?;

@@ -31,7 +31,7 @@ pub use error::{Error, Result};
 pub use gradients::Gradients;
 pub use io::{Described, inspect_pickle};
 pub use jet::Jet;
-pub use model::{Build, Denoising, Given, ModelConfig, Quantity, Samples, ScoreModel};
+pub use model::{Build, Denoising, LabelledModel, ModelConfig, Quantity, Samples, ScoreModel};
 pub use net::{
     GraphDerivatives, Kernels, OperatorRow, RowOperator, ScoreBatch, ScoreJacobian, ScoreNet,
 };
@@ -40,9 +40,9 @@ pub use parameters::Parameters;
 pub use residual_mlp::{ResidualMlp, ResidualMlpConfig};
 pub use train::{
     AdamConfig, Averages, Coupling, DataSource, Draws, Dsm, EmaConfig, EmaProfile, FnSource,
-    Independent, LogVariance, Model, NoisedRows, Noising, Objective, Optimiser, Outcome, Phase,
-    Progress, Proposal, Reconstruction, Reduction, Schedule, SigmaData, Snapshot, SoapConfig,
-    Tails, TimeLaw, TrainConfig, Trainer, VarianceFactor, Weighting, as_share, combine,
-    importance_integral, log_variance, power_gamma, power_sigma_rel, reconstruction, sigma_data,
-    variance_factor,
+    Independent, LogVariance, Model, NoisedRows, Noising, Objective, Optimiser, Outcome,
+    OutlierWeighting, Phase, Progress, Proposal, Reconstruction, Reduction, Schedule, SigmaData,
+    Snapshot, SoapConfig, TimeDistribution, TrainConfig, Trainer, VarianceFactor, Weighting,
+    as_share, combine, importance_integral, log_variance, power_gamma, power_sigma_rel,
+    reconstruction, sigma_data, variance_factor,
 };

@@ -104,7 +104,7 @@ impl Condition {
 /// }
 ///
 /// let backend = Backend::cpu_f64();
-/// let parameters = Parameters::fresh(Key::root(1), &backend, |vb| Ok(Tiny::new(vb)?.buffers()))?;
+/// let parameters = Parameters::initial(Key::root(1), &backend, |vb| Ok(Tiny::new(vb)?.buffers()))?;
 /// let net = Tiny::new(parameters.detached())?;
 /// let x = backend.tensor(vec![0.5, -1.0], &[1, 2])?;
 /// let (c, dx) = (backend.tensor(vec![0.1], &[1])?, backend.tensor(vec![1.0, 0.0], &[1, 2])?);

@@ -23,7 +23,7 @@ use crate::{Backend, Error, Result};
 /// not trained.
 ///
 /// A network is built from a [`VarBuilder`], candle-nn's own, over one of the sources of this type:
-/// [`Parameters::fresh`] for initial values drawn under a key, [`Parameters::from_tensors`] for those of a
+/// [`Parameters::initial`] for initial values drawn under a key, [`Parameters::from_tensors`] for those of a
 /// file, [`Parameters::live`] and [`Parameters::detached`] for another network around the same values. They
 /// all share storage: [`Parameters::set`] changes every network built from them.
 ///
@@ -34,7 +34,7 @@ use crate::{Backend, Error, Result};
 /// let build = |vb: candle_nn::VarBuilder<'static>| -> score_nets::Result<Tensor> {
 ///     Ok(vb.pp("layer").get_with_hints((3, 2), "weight", candle_nn::init::DEFAULT_KAIMING_UNIFORM)?)
 /// };
-/// let parameters = Parameters::fresh(Key::root(1), &Backend::cpu(), |vb| build(vb).map(|_| vec![]))?;
+/// let parameters = Parameters::initial(Key::root(1), &Backend::cpu(), |vb| build(vb).map(|_| vec![]))?;
 /// let weight = build(parameters.live())?;
 /// assert_eq!(parameters.names().collect::<Vec<_>>(), ["layer.weight"]);
 /// let before = parameters.version();
@@ -61,12 +61,12 @@ impl Parameters {
     ///
     /// # Errors
     /// Whatever `build` fails with; [`Error::Shape`] when it asks for one name in two shapes.
-    pub fn fresh(
+    pub fn initial(
         key: Key,
         backend: &Backend,
         build: impl FnOnce(VarBuilder<'static>) -> Result<Vec<String>>,
     ) -> Result<Self> {
-        let (tensors, buffers, _) = collect(Source::Fresh(key), backend, build)?;
+        let (tensors, buffers, _) = collect(Source::Initial(key), backend, build)?;
         Self::new(tensors, &buffers, backend)
     }
 
@@ -276,7 +276,7 @@ impl Faults {
 
 /// Where the values of parameters come from that do not exist yet.
 enum Source {
-    Fresh(Key),
+    Initial(Key),
     Given(BTreeMap<String, Tensor>),
 }
 
@@ -341,7 +341,7 @@ impl SimpleBackend for Maker {
             Tensor::zeros((), self.backend.dtype, &self.backend.device)?.broadcast_as(shape)
         };
         let tensor = match &self.source {
-            Source::Fresh(key) => {
+            Source::Initial(key) => {
                 let values = initial(key.fold(name_number(name)), init, &shape);
                 let tensor = Tensor::from_vec(values, &shape, &Device::Cpu)?;
                 tensor.to_dtype(self.backend.dtype)?.to_device(&self.backend.device)?
@@ -373,7 +373,7 @@ impl SimpleBackend for Maker {
 
     fn contains_tensor(&self, name: &str) -> bool {
         match &self.source {
-            Source::Fresh(_) => false,
+            Source::Initial(_) => false,
             Source::Given(tensors) => tensors.contains_key(name),
         }
     }

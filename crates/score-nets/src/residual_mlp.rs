@@ -113,7 +113,7 @@ impl ResidualMlpConfig {
 /// use score_nets::{Backend, Condition, Jet, Network, Parameters, ResidualMlpConfig};
 /// let config = ResidualMlpConfig { width: 16, ..ResidualMlpConfig::new(5) };
 /// let (key, backend) = (sde_core::Key::root(1), Backend::cpu());
-/// let parameters = Parameters::fresh(key, &backend, |vb| Ok(config.build(vb)?.buffers()))?;
+/// let parameters = Parameters::initial(key, &backend, |vb| Ok(config.build(vb)?.buffers()))?;
 /// let net = config.build(parameters.detached())?;
 /// let x = Jet::constant(backend.tensor(vec![0.3; 10], &[2, 5])?);
 /// let c = Jet::constant(backend.tensor(vec![0.1, 0.2], &[2])?);

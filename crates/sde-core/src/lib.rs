@@ -34,7 +34,7 @@ mod state;
 pub use dynamics::{Dynamics, Reverse, Semilinear, flow_velocity};
 pub use error::{Error, Result};
 pub use grid::TimeGrid;
-pub use key::{Key, Lattice};
+pub use key::{Key, KroneckerSequence};
 pub use langevin::Langevin;
 pub use parametrisation::{Combination, Level, Parametrisation, Rates, Target};
 pub use preconditioning::{Coefficients, InputScale, Label, NoiseTable, Preconditioning};

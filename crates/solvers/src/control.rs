@@ -6,7 +6,7 @@ use crate::{Result, SolveError};
 
 /// What becomes of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum StepDecision {
     /// Its end becomes the present.
     Accept,
     /// It is tried again, shorter.
@@ -39,9 +39,9 @@ pub trait Controller: Send {
 
     /// Judges a step by its error in units of the tolerance; an error that is not finite says that
     /// the step left the domain. Controllers that adapt nothing accept.
-    fn judge(&mut self, error: Option<f64>) -> Verdict {
+    fn judge(&mut self, error: Option<f64>) -> StepDecision {
         let _ = error;
-        Verdict::Accept
+        StepDecision::Accept
     }
 
     /// The tolerance of an adaptive controller, with the order of the stepper's error estimate.
@@ -63,7 +63,7 @@ pub trait Controller: Send {
 
 /// A way back up in time, and down again.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Climb {
+pub struct RestartInterval {
     /// The times, from the highest down to the one where it begins and ends.
     pub times: Vec<f64>,
     /// How often.
@@ -103,21 +103,21 @@ impl Grid {
         Ok(Self { times, next: 0 })
     }
 
-    /// The steps between consecutive `times`, interrupted by climbs: on arrival at the time where a
-    /// [`Climb`] ends, up to its first time and down its list again, as often as it says. For
+    /// The steps between consecutive `times`, interrupted by restarts: on arrival at the time where a
+    /// [`RestartInterval`] ends, up to its first time and down its list again, as often as it says. For
     /// [`crate::steppers::Restart`].
     ///
     /// # Errors
-    /// [`SolveError::BadGrid`] as [`Grid::new`] for every list, and when a climb does not end at one
+    /// [`SolveError::BadGrid`] as [`Grid::new`] for every list, and when an interval does not end at one
     /// of `times` after the first or its list does not go down.
     ///
     /// # Reference
     /// Xu et al. 2023, arXiv 2306.14878, algorithm 1.
     ///
     /// ```
-    /// use solvers::{Climb, Controller, Grid};
-    /// let climb = Climb { times: vec![0.8, 0.6, 0.5], repeats: 1 };
-    /// let mut grid = Grid::with_restarts(vec![1.0, 0.5, 0.1], &[climb])?;
+    /// use solvers::{RestartInterval, Controller, Grid};
+    /// let interval = RestartInterval { times: vec![0.8, 0.6, 0.5], repeats: 1 };
+    /// let mut grid = Grid::with_restarts(vec![1.0, 0.5, 0.1], &[interval])?;
     /// let mut seen = vec![1.0];
     /// while let Some(t) = grid.propose(seen[seen.len() - 1])? {
     ///     seen.push(t);
@@ -125,26 +125,26 @@ impl Grid {
     /// assert_eq!(seen, [1.0, 0.5, 0.8, 0.6, 0.5, 0.1]);
     /// # Ok::<(), solvers::SolveError>(())
     /// ```
-    pub fn with_restarts(times: Vec<f64>, climbs: &[Climb]) -> Result<Self> {
+    pub fn with_restarts(times: Vec<f64>, restarts: &[RestartInterval]) -> Result<Self> {
         let main = Self::new(times)?.times;
-        for (i, climb) in climbs.iter().enumerate() {
-            let list = Self::new(climb.times.clone())?.times;
+        for (i, interval) in restarts.iter().enumerate() {
+            let list = Self::new(interval.times.clone())?.times;
             let (first, last) = (list[0], list[list.len() - 1]);
             let refuse =
                 |reason| Err(SolveError::BadGrid { index: i, t: last, previous: first, reason });
             if last >= first {
-                return refuse("a climb's times must go down");
+                return refuse("the times of a restart interval must go down");
             }
             if !main[1..].contains(&last) {
-                return refuse("a climb must end at a later time of the grid");
+                return refuse("a restart interval must end at a later time of the grid");
             }
         }
         let mut all = vec![main[0]];
         for t in &main[1..] {
             all.push(*t);
-            for climb in climbs.iter().filter(|c| c.times.last() == Some(t)) {
-                for _ in 0..climb.repeats {
-                    all.extend(&climb.times);
+            for interval in restarts.iter().filter(|c| c.times.last() == Some(t)) {
+                for _ in 0..interval.repeats {
+                    all.extend(&interval.times);
                 }
             }
         }
@@ -176,7 +176,7 @@ impl Controller for Grid {
 /// # Reference
 /// Soderlind 2003, "Digital filters in adaptive time-stepping", section 4.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Gains {
+pub struct PidGains {
     /// Proportional: damps the answer to a change of the error.
     pub p: f64,
     /// Integral: the answer to the error itself.
@@ -185,7 +185,7 @@ pub struct Gains {
     pub d: f64,
 }
 
-impl Gains {
+impl PidGains {
     /// Integral control alone: the textbook rule.
     pub const I: Self = Self { p: 0.0, i: 1.0, d: 0.0 };
     /// Proportional-integral control for mildly stiff problems.
@@ -203,7 +203,7 @@ impl Gains {
 /// row an influence on another.
 ///
 /// # Reference
-/// Hairer, Wanner 1996, Solving ODEs II, section IV.2 (PI control, beta = 0.04); [`Gains`] for
+/// Hairer, Wanner 1996, Solving ODEs II, section IV.2 (PI control, beta = 0.04); [`PidGains`] for
 /// others.
 #[derive(Clone, Debug)]
 pub struct Adaptive {
@@ -215,7 +215,7 @@ pub struct Adaptive {
     least: f64,
     max_steps: u64,
     order: f64,
-    gains: Option<Gains>,
+    gains: Option<PidGains>,
     /// The last two errors.
     errors: [f64; 2],
     proposed: f64,
@@ -269,7 +269,7 @@ impl Adaptive {
 
     /// Other gains than those of Hairer and Wanner, `p = 0.04 q`, `i = 1 - 0.07 q`.
     #[must_use]
-    pub fn with_gains(mut self, gains: Gains) -> Self {
+    pub fn with_gains(mut self, gains: PidGains) -> Self {
         (self.gains, self.errors) = (Some(gains), [1.0, 1.0]);
         self
     }
@@ -280,7 +280,7 @@ impl Adaptive {
         let q = self.order;
         let (a, b, c) = match self.gains {
             None => (1.0 / q - 0.75 * BETA, BETA, 0.0),
-            Some(Gains { p, i, d }) => ((p + i + d) / q, (p + 2.0 * d) / q, d / q),
+            Some(PidGains { p, i, d }) => ((p + i + d) / q, (p + 2.0 * d) / q, d / q),
         };
         0.9 * error.powf(-a) * self.errors[0].powf(b) * self.errors[1].powf(-c)
     }
@@ -314,7 +314,7 @@ impl Controller for Adaptive {
         Ok(Some(t1))
     }
 
-    fn judge(&mut self, error: Option<f64>) -> Verdict {
+    fn judge(&mut self, error: Option<f64>) -> StepDecision {
         let h = self.proposed;
         let error = error.unwrap_or(f64::INFINITY);
         if error <= 1.0 {
@@ -330,12 +330,12 @@ impl Controller for Adaptive {
             };
             self.errors = [error.max(1e-4), self.errors[0]];
             self.rejected = false;
-            return Verdict::Accept;
+            return StepDecision::Accept;
         }
         let factor = if error.is_finite() { 0.9 * error.powf(-1.0 / self.order) } else { 0.1 };
         self.h = h * factor.clamp(0.1, 0.9);
         self.rejected = true;
-        if h.abs() <= 1.5 * self.least { Verdict::TooSmall } else { Verdict::Reject }
+        if h.abs() <= 1.5 * self.least { StepDecision::TooSmall } else { StepDecision::Reject }
     }
 
     fn adaptive(&mut self, error_order: Option<f64>) -> Option<Tolerance> {

@@ -1,17 +1,17 @@
 //! One loop, many steppers: samplers for the reverse-time SDEs and ODEs of score-based diffusion.
 //!
-//! A [`Plan`] draws particles: a method, its stochasticity `eta` and a number of steps; an SDE and a score; how many
+//! A [`SamplerBuilder`] draws particles: a method, its stochasticity `eta` and a number of steps; an SDE and a score; how many
 //! particles, in what shape, under what key.
 //!
 //! ```
 //! use ndarray::Array2;
 //! use sde_core::{Key, Vp, analytic::DataSet};
-//! use solvers::{Method, Plan};
+//! use solvers::{Method, SamplerBuilder};
 //!
 //! let vp = Vp::default();
 //! let score = DataSet::Blob.under(&vp).expect("a mixture");
 //! let like = Array2::zeros((1, 2));
-//! let x = Plan::new(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 1000, &like, Key::root(1))?;
+//! let x = SamplerBuilder::new(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 1000, &like, Key::root(1))?;
 //! assert_eq!(x.dim(), (1000, 2));
 //! # Ok::<(), solvers::SolveError>(())
 //! ```
@@ -24,14 +24,14 @@
 //! ```
 //! use ndarray::Array2;
 //! use sde_core::{Key, Reverse, State, TimeGrid, Vp, analytic::DataSet};
-//! use solvers::{Fresh, Grid, Method, solve};
+//! use solvers::{IndependentIncrements, Grid, Method, solve};
 //!
 //! let vp = Vp::default();
 //! let score = DataSet::Blob.under(&vp).expect("a mixture");
 //! let problem = Reverse::ode(&vp, &score);
 //! let x = Array2::zeros((16, 2)).normals_like(Key::root(1), 0)?;
 //! let mut grid = Grid::new(TimeGrid::LogSnr.times(&vp, 20, 1.0, 1e-3)?)?;
-//! let noise = Fresh::new(Key::root(2), 0);
+//! let noise = IndependentIncrements::new(Key::root(2), 0);
 //! let stepper = Method::DpmSolverPP2M.stepper();
 //! let solution = solve(&*stepper, &problem, x, 1.0, &mut grid, &noise, &mut ())?;
 //! assert_eq!((solution.x.dim(), solution.stats.nfe), ((16, 2), 20));
@@ -39,19 +39,19 @@
 //! ```
 
 mod blocks;
+mod builder;
 mod control;
-mod control_dynamic;
-mod control_lambda;
 pub mod density;
 mod end;
 mod error;
+mod gotta_go_fast;
+mod lambda_adaptive;
 mod latent;
 mod method;
 mod newton;
 mod noise;
 mod observe;
 mod phi;
-mod plan;
 mod rows;
 mod sample;
 mod scheme;
@@ -63,19 +63,19 @@ pub mod tableau;
 mod tree;
 
 pub use blocks::{Rows, Summary, solve_blocks};
-pub use control::{Adaptive, Climb, Controller, ErrorRule, Gains, Grid, Verdict};
-pub use control_dynamic::Dynamic;
-pub use control_lambda::LambdaAdaptive;
+pub use builder::SamplerBuilder;
+pub use control::{Adaptive, Controller, ErrorRule, Grid, PidGains, RestartInterval, StepDecision};
 pub use end::{End, denoise};
 pub use error::{Result, SolveError};
+pub use gotta_go_fast::GottaGoFast;
+pub use lambda_adaptive::LambdaAdaptive;
 pub use latent::{flow, slerp, temper};
-pub use method::{Constant, Info, Method, Order, Tuned};
-pub use noise::{BrownianGrid, Fresh, Noise, QuietEnd};
+pub use method::{ConfiguredMethod, Constant, Info, Method, Order};
+pub use noise::{BrownianGrid, IndependentIncrements, Noise, NoiselessEnd};
 pub use observe::{Event, Observer, Trajectory};
-pub use plan::Plan;
 pub use rows::{BadRows, Request};
 pub use sample::{Sampler, sample, sample_from};
-pub use scheme::{Own, Scheme};
+pub use scheme::{CustomStepper, Scheme};
 pub use solve::{Solution, Stats, solve};
 pub use stepper::{Past, Step, Stepper};
 pub use steps::Control;

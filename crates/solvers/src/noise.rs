@@ -67,19 +67,19 @@ pub trait Noise<S>: Send + Sync {
 
 /// Independent increments, a function of the two ends of the interval: what fixed grids need.
 #[derive(Clone, Copy, Debug)]
-pub struct Fresh {
+pub struct IndependentIncrements {
     key: Key,
     first_row: u64,
 }
 
-impl Fresh {
+impl IndependentIncrements {
     /// Increments under `key` for particles `first_row` onward.
     pub fn new(key: Key, first_row: u64) -> Self {
         Self { key, first_row }
     }
 }
 
-impl<S: State> Noise<S> for Fresh {
+impl<S: State> Noise<S> for IndependentIncrements {
     fn increment(&self, like: &S, t0: f64, t1: f64) -> Result<S> {
         let key = self.key.fold(t0.to_bits()).fold(t1.to_bits());
         let z = like.normals_like(key, self.first_row)?;
@@ -192,19 +192,19 @@ impl<S: State> Noise<S> for BrownianGrid {
 
 /// The same noise, but none in steps that end at one time, nor at that time: the last step of a
 /// sampler without it.
-pub struct QuietEnd<'a, S> {
+pub struct NoiselessEnd<'a, S> {
     inner: &'a dyn Noise<S>,
     end: f64,
 }
 
-impl<'a, S> QuietEnd<'a, S> {
+impl<'a, S> NoiselessEnd<'a, S> {
     /// `inner`, without noise in steps to `end`.
     pub fn new(inner: &'a dyn Noise<S>, end: f64) -> Self {
         Self { inner, end }
     }
 }
 
-impl<S: State> Noise<S> for QuietEnd<'_, S> {
+impl<S: State> Noise<S> for NoiselessEnd<'_, S> {
     fn increment(&self, like: &S, t0: f64, t1: f64) -> Result<S> {
         if t1 == self.end { S::lincomb(&[(0.0, like)]) } else { self.inner.increment(like, t0, t1) }
     }

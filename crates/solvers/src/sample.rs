@@ -4,14 +4,15 @@ use sde_core::{Error, Key, Reverse, Score, Sde, State};
 
 use crate::rows::solve_rows;
 use crate::{
-    Adaptive, BrownianTree, Control, Controller, Dynamic, End, Fresh, Grid, Method, Noise,
-    QuietEnd, Request, Result, Rows, Scheme, SolveError, Summary, denoise, solve, solve_blocks,
+    Adaptive, BrownianTree, Control, Controller, End, GottaGoFast, Grid, IndependentIncrements,
+    Method, Noise, NoiselessEnd, Request, Result, Rows, Scheme, SolveError, Summary, denoise,
+    solve, solve_blocks,
 };
 
 /// A sampler: a method, its steps and its end.
 #[derive(Clone, Debug)]
 pub struct Sampler<M = Method> {
-    /// The method: a [`Method`], a [`crate::Tuned`] one, or a stepper of one's own ([`crate::Own`]).
+    /// The method: a [`Method`], a [`crate::ConfiguredMethod`] one, or a stepper of one's own ([`crate::CustomStepper`]).
     pub method: M,
     /// Stochasticity: 0 for the flow ODE, 1 for the reverse SDE.
     pub eta: f64,
@@ -34,7 +35,7 @@ impl<M> Sampler<M> {
 const DEPTH: u32 = 40;
 
 /// Draws particles from the prior and takes them through the reverse dynamics of `sde` under `score`; every
-/// finished block goes to `sink(first_row, x)`, in the order of rows. [`crate::Plan`] is the short way here.
+/// finished block goes to `sink(first_row, x)`, in the order of rows. [`crate::SamplerBuilder`] is the short way here.
 ///
 /// `rows` is their number `n`, for particles `0 .. n`, or a range of their numbers. Particle `i` is a function of
 /// `key` and `i` alone: the range it is drawn in, `block_rows` and the number of threads change
@@ -127,10 +128,10 @@ pub fn sample_from<'a, S: State, M: Scheme<S> + 'a>(
     let control = sampler.method.control(sde, sampler.control.within(sde)?)?;
     let (t_start, t_end) = match &control {
         Control::Grid(times) => (times[0], times[times.len() - 1]),
-        Control::Restarts(times, climbs) => {
-            (times[0], Grid::with_restarts(times.clone(), climbs)?.end())
+        Control::Restarts(times, restarts) => {
+            (times[0], Grid::with_restarts(times.clone(), restarts)?.end())
         }
-        Control::Adaptive { t_start, t_end, .. } | Control::Dynamic { t_start, t_end, .. } => {
+        Control::Adaptive { t_start, t_end, .. } | Control::GottaGoFast { t_start, t_end, .. } => {
             (*t_start, *t_end)
         }
     };
@@ -143,26 +144,26 @@ pub fn sample_from<'a, S: State, M: Scheme<S> + 'a>(
         let stepper = sampler.method.make(times);
         let mut controller: Box<dyn Controller> = match &control {
             Control::Grid(times) => Box::new(Grid::new(times.clone())?),
-            Control::Restarts(times, climbs) => {
-                Box::new(Grid::with_restarts(times.clone(), climbs)?)
+            Control::Restarts(times, restarts) => {
+                Box::new(Grid::with_restarts(times.clone(), restarts)?)
             }
             Control::Adaptive { tol, .. } => Box::new(Adaptive::new(t_start, t_end, *tol)?),
-            Control::Dynamic { tol, .. } => Box::new(Dynamic::new(t_start, t_end, *tol)?),
+            Control::GottaGoFast { tol, .. } => Box::new(GottaGoFast::new(t_start, t_end, *tol)?),
         };
         let noise: Box<dyn Noise<S>> = if sampler.control.per_row() {
             Box::new(BrownianTree::new(key.fold(1), first_row, t_start, t_end, DEPTH)?)
         } else {
-            Box::new(Fresh::new(key.fold(1), first_row))
+            Box::new(IndependentIncrements::new(key.fold(1), first_row))
         };
-        let quiet = QuietEnd::new(&*noise, t_end);
+        let noiseless = NoiselessEnd::new(&*noise, t_end);
         // Noise that a method draws itself comes off again in the same step, the last one too.
-        let published = matches!(sampler.control, Control::Dynamic { .. });
+        let published = matches!(sampler.control, Control::GottaGoFast { .. });
         let plain = match sampler.end {
             End::Plain => true,
             End::NoNoise => sampler.method.own_noise(),
             End::Denoise => sampler.method.own_noise() || published,
         };
-        let noise: &dyn Noise<S> = if plain { &*noise } else { &quiet };
+        let noise: &dyn Noise<S> = if plain { &*noise } else { &noiseless };
         let mut done = solve(&*stepper, &problem, x, t_start, &mut *controller, noise, &mut ())?;
         if sampler.end == End::Denoise {
             let model = |source| SolveError::Model { t: t_end, h: 0.0, source };

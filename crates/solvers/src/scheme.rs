@@ -4,8 +4,8 @@ use sde_core::{Result, Reverse, Sde, State};
 
 use crate::{Control, Stepper};
 
-/// What makes the steppers of a [`crate::Sampler`]: a [`crate::Method`], a [`crate::Tuned`] one, a stepper of one's own
-/// ([`Own`]), or any of them behind an `Arc<dyn Scheme<S>>`.
+/// What makes the steppers of a [`crate::Sampler`]: a [`crate::Method`], a [`crate::ConfiguredMethod`] one, a stepper of one's own
+/// ([`CustomStepper`]), or any of them behind an `Arc<dyn Scheme<S>>`.
 pub trait Scheme<S>: Send + Sync {
     /// The stepper, for the steps between these times where they are known beforehand.
     fn make<'p>(&self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + '_>
@@ -17,7 +17,7 @@ pub trait Scheme<S>: Send + Sync {
         false
     }
 
-    /// The steps as they are taken, where the scheme adds some of its own (the climbs of Restart).
+    /// The steps as they are taken, where the scheme adds some of its own (the restart intervals of Restart).
     ///
     /// # Errors
     /// [`sde_core::Error::Parameter`] for steps it has nothing to add to.
@@ -32,7 +32,7 @@ pub trait Scheme<S>: Send + Sync {
 /// ```
 /// use ndarray::Array2;
 /// use sde_core::{Dynamics, Key, Result, State, Vp, analytic::DataSet};
-/// use solvers::{Noise, Own, Past, Plan, Step, Stepper};
+/// use solvers::{Noise, CustomStepper, Past, SamplerBuilder, Step, Stepper};
 ///
 /// /// The midpoint method, for ODEs.
 /// struct Midpoint;
@@ -48,14 +48,14 @@ pub trait Scheme<S>: Send + Sync {
 ///
 /// let vp = Vp::default();
 /// let score = DataSet::Blob.under(&vp).expect("a mixture");
-/// let x = Plan::new(Own(Midpoint), 0.0, 40).draw(&vp, &score, 100, &Array2::zeros((1, 2)), Key::root(1))?;
+/// let x = SamplerBuilder::new(CustomStepper(Midpoint), 0.0, 40).draw(&vp, &score, 100, &Array2::zeros((1, 2)), Key::root(1))?;
 /// assert_eq!(x.dim(), (100, 2));
 /// # Ok::<(), solvers::SolveError>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Own<T>(pub T);
+pub struct CustomStepper<T>(pub T);
 
-impl<S: State, T> Scheme<S> for Own<T>
+impl<S: State, T> Scheme<S> for CustomStepper<T>
 where
     T: for<'p> Stepper<S, Reverse<'p, S>>,
 {

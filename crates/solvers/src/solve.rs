@@ -3,7 +3,7 @@
 use sde_core::{Dynamics, State, Tolerance, Unit};
 
 use crate::{
-    Controller, ErrorRule, Event, Noise, Observer, Past, Result, SolveError, Stepper, Verdict,
+    Controller, ErrorRule, Event, Noise, Observer, Past, Result, SolveError, StepDecision, Stepper,
 };
 
 /// What a solve cost.
@@ -92,7 +92,7 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
             (None, _) => return Err(SolveError::NonFinite { t, h }),
         };
         match controller.judge(error) {
-            Verdict::Accept => {
+            StepDecision::Accept => {
                 stats.accepted += 1;
                 let kept = step.past.after(stats.accepted);
                 (x, t, past, lower_before) = (step.x, t1, kept, lower);
@@ -101,7 +101,7 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
                     break;
                 }
             }
-            Verdict::Reject => {
+            StepDecision::Reject => {
                 stats.rejected += 1;
                 let least = if amplitude == 0.0 { 0.0 } else { noise.least_interval(t) };
                 if let (true, Some(tol), Some(e)) = (h.abs() <= least, tolerance, error)
@@ -111,7 +111,7 @@ pub fn solve<S: State, P: Dynamics<S> + ?Sized>(
                     return Err(SolveError::StepBelowNoise { t, h, least, abs, rel });
                 }
             }
-            Verdict::TooSmall => {
+            StepDecision::TooSmall => {
                 return Err(match (error, tolerance) {
                     (Some(e), Some(tol)) if e.is_finite() => {
                         SolveError::StepTooSmall { t, h, abs: tol.abs, rel: tol.rel }

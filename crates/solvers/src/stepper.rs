@@ -69,7 +69,7 @@ pub struct Step<S> {
 /// A numerical method as a pure function: the same arguments give the same step.
 ///
 /// A method that needs more of a problem than [`sde_core::Dynamics`] says so by the bound on `P`. One of one's own
-/// goes to a sampler as [`crate::Own`]; the example there is one.
+/// goes to a sampler as [`crate::CustomStepper`]; the example there is one.
 pub trait Stepper<S, P: ?Sized>: Send + Sync {
     /// One step of `problem` from `x` at `t0` to `t1`.
     ///

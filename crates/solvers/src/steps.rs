@@ -3,15 +3,15 @@
 use sde_core::sde::check_time;
 use sde_core::{Sde, Tolerance};
 
-use crate::{Climb, Grid, Result};
+use crate::{Grid, RestartInterval, Result};
 
 /// How a sampler chooses its steps.
 #[derive(Clone, Debug)]
 pub enum Control {
     /// Fixed steps between these times, from `times[0]` down.
     Grid(Vec<f64>),
-    /// Fixed steps between times, with climbs back up ([`Grid::with_restarts`]).
-    Restarts(Vec<f64>, Vec<Climb>),
+    /// Fixed steps between times, with restart intervals ([`Grid::with_restarts`]).
+    Restarts(Vec<f64>, Vec<RestartInterval>),
     /// Steps as long as the tolerance allows, for each particle on its own.
     Adaptive {
         /// Where the solve begins.
@@ -21,10 +21,10 @@ pub enum Control {
         /// The tolerance every particle is held to.
         tol: Tolerance,
     },
-    /// Steps as [`Dynamic`](crate::Dynamic) chooses them, for each particle on its own: with [`Method::Heun`](crate::Method::Heun) and
+    /// Steps as [`GottaGoFast`](crate::GottaGoFast) chooses them, for each particle on its own: with [`Method::Heun`](crate::Method::Heun) and
     /// [`End::Denoise`](crate::End::Denoise) the sampler of Jolicoeur-Martineau et al. 2021, arXiv 2105.14080. As there,
     /// the last step before denoising has its noise.
-    Dynamic {
+    GottaGoFast {
         /// Where the solve begins.
         t_start: f64,
         /// Where it ends.
@@ -37,7 +37,7 @@ pub enum Control {
 impl Control {
     /// Whether steps are chosen for every particle.
     pub(crate) fn per_row(&self) -> bool {
-        matches!(self, Self::Adaptive { .. } | Self::Dynamic { .. })
+        matches!(self, Self::Adaptive { .. } | Self::GottaGoFast { .. })
     }
 
     /// The same steps, their ends in `[0, T]` ([`check_time`]).
@@ -51,7 +51,7 @@ impl Control {
                 Grid::new(times.clone())?;
                 times.iter_mut().try_for_each(inside)?;
             }
-            Self::Adaptive { t_start, t_end, .. } | Self::Dynamic { t_start, t_end, .. } => {
+            Self::Adaptive { t_start, t_end, .. } | Self::GottaGoFast { t_start, t_end, .. } => {
                 [t_start, t_end].into_iter().try_for_each(inside)?;
             }
         }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use sde_core::{Key, Reverse, Score, State, TimeGrid, Vp};
 use serde_json::{Map, Value, json};
-use solvers::{Fresh, Grid, Method, solve};
+use solvers::{Grid, IndependentIncrements, Method, solve};
 
 use crate::cli::Options;
 use crate::machine::Machine;
@@ -37,7 +37,7 @@ fn time(method: Method, eta: f64, x: &Tensor) -> Result<f64> {
     let times = TimeGrid::Uniform.times(&vp, STEPS, 1.0, 0.05)?;
     let stepper = method.stepper_on(&times);
     let mut grid = Grid::new(times)?;
-    let noise = Fresh::new(Key::root(1), 0);
+    let noise = IndependentIncrements::new(Key::root(1), 0);
     let start = Instant::now();
     let done = solve(&*stepper, &problem, x.clone(), 1.0, &mut grid, &noise, &mut ());
     let seconds = start.elapsed().as_secs_f64();

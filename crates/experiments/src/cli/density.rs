@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
-use ndarray::{Array1, Array2, Axis, s};
+use ndarray::{Array1, Array2, s};
 use sde_core::{Key, Potential, Probe, ScoreJvp, Sde, State};
 use serde_json::json;
 use solvers::density::{
@@ -18,13 +18,14 @@ use super::Output;
 use super::bad_rows::{BadRowOptions, Lost, RowByRow, with_values};
 use super::options::ModelOptions;
 use super::steps::{Otherwise, StepOptions};
+use super::summary::{Summary as Column, summaries};
 use crate::model::{self, Model};
 use crate::npy;
 
 /// What is computed of the samplers of a model.
 #[derive(Debug, clap::Args)]
 pub(super) struct DensityOptions {
-    /// Log-density of the model's samples, at points [n, d] and the time --t-end
+    /// Log-density of the model's samples, at points [n, d] without a time: it is that at --t-end
     #[arg(long, value_enum)]
     pub(super) method: Option<How>,
     /// Random probes of flow-hutchinson (default: 16); 12 at least for a standard error
@@ -151,6 +152,9 @@ impl DensityOptions {
             let (options, lost, path) = (bad_rows, &lost, points);
             RowByRow { options, lost, path, rows, columns }.table((0, rows.nrows()), f)
         };
+        if let (false, Some(pixels)) = (self.dequantise, pixels) {
+            within(&x, pixels, points)?;
+        }
         if let (true, Some(pixels)) = (self.dequantise, pixels) {
             let columns: Vec<String> = (0..dim).map(|i| format!("level {i}")).collect();
             x = by_row(&x, &columns, &|a, len| {
@@ -179,26 +183,32 @@ impl DensityOptions {
         let named: Vec<String> = columns.iter().map(|c| (*c).to_owned()).collect();
         let table = by_row(&x, &named, &|a, len| Ok(table.slice(s![a..a + len, ..]).to_owned()))?;
         let n_lost = lost.say(x.nrows() as u64, output)?;
+        output.replacing(out);
         npy::write(out, table.view())?;
-        let kept: Vec<usize> = (0..x.nrows()).filter(|i| table[[*i, 0]].is_finite()).collect();
-        let means = table.select(Axis(0), &kept).mean_axis(Axis(0));
-        let means: Vec<f64> = means.map_or_else(Vec::new, |m| m.to_vec());
-        let named: serde_json::Map<_, _> =
-            columns.iter().map(|c| (*c).to_owned()).zip(means.iter().map(|m| json!(m))).collect();
+        let columns = summaries(&columns, table.view());
+        let each = |pick: fn(&Column) -> serde_json::Value| -> serde_json::Map<_, _> {
+            columns.iter().map(|c| (c.name.to_owned(), pick(c))).collect()
+        };
+        let t_end = self.steps.t_end(sde.as_ref())?;
         let report = json!({
-            "rows": x.nrows(), "columns": columns, "mean": named, "sde": sde.name(),
+            "rows": x.nrows(), "columns": columns.iter().map(|c| c.name).collect::<Vec<_>>(),
+            "mean": each(|c| json!(c.mean)), "quantiles": each(|c| json!(c.quantiles)), "sde": sde.name(),
             "method": how.to_possible_value().map(|v| v.get_name().to_owned()),
             "eta": if how == How::Identity { self.eta() } else { 0.0 },
-            "t_end": self.steps.t_end(sde.as_ref())?, "extrapolated": self.extrapolate,
+            "t_end": t_end, "extrapolated": self.extrapolate,
             "nfe": found.summary.nfe, "accepted": found.summary.accepted,
             "rejected": found.summary.rejected, "lost": n_lost, "seed": self.seed.unwrap_or(0), "out": out,
             "device": backend.device_name(), "dtype": backend.dtype_name(),
             "seconds": start.elapsed().as_secs_f64(),
         });
-        let shown: Vec<String> =
-            columns.iter().zip(&means).map(|(c, m)| format!("mean {c} {m:.6}")).collect();
-        let text = format!("{} rows in {}: {}", x.nrows(), out.display(), shown.join(", "));
-        output.emit(&report, &text)
+        let time = if self.extrapolate {
+            "extrapolated to t = 0".into()
+        } else {
+            format!("at t = {t_end}")
+        };
+        let mut lines = vec![format!("{} rows in {}, {time}", x.nrows(), out.display())];
+        lines.extend(columns.iter().map(ToString::to_string));
+        output.emit(&report, &lines.join("\n"))
     }
 
     fn key(&self) -> Key {
@@ -270,6 +280,20 @@ impl DensityOptions {
         let (log_density, std_error) = (found.log_density, found.std_error);
         Ok(Found { log_density, std_error, effective_paths: None, summary: found.summary })
     }
+}
+
+/// Refuses data that are not in the range they are said to be scaled to: bits a dimension of them mean nothing.
+fn within(x: &Array2<f64>, pixels: Pixels, path: &Path) -> Result<()> {
+    let range = pixels.range();
+    if let Some(((row, column), v)) =
+        x.indexed_iter().find(|(_, v)| v.is_finite() && !range.contains(v))
+    {
+        let (path, name) = (path.display(), pixels.name());
+        bail!(
+            "{path}: row {row}, column {column}: {v} is not within {name}: scale the data, or give levels 0 to 255 with --dequantise"
+        );
+    }
+    Ok(())
 }
 
 /// The columns there are, side by side.

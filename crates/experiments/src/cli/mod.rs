@@ -1,6 +1,7 @@
 //! The command line: one file a command, `--json` and one-line errors everywhere.
 
 mod bad_rows;
+mod completions;
 mod density;
 mod device_check;
 mod encode;
@@ -13,6 +14,7 @@ mod points;
 mod runs;
 mod sample;
 mod steps;
+mod summary;
 mod verify;
 
 use std::ffi::OsString;
@@ -25,6 +27,7 @@ use clap::{Parser, Subcommand};
 use score_nets::fused::Isa;
 use sde_core::shorten;
 
+use crate::run::Registry;
 use crate::signals;
 pub use output::Output;
 use output::ReaderGone;
@@ -54,6 +57,7 @@ enum Command {
     List(list::Args),
     Run(runs::RunCommand),
     Report(runs::ReportCommand),
+    Cite(runs::CiteCommand),
     Train(runs::TrainCommand),
     Sample(sample::Args),
     Residual(points::ResidualCommand),
@@ -65,20 +69,24 @@ enum Command {
     Metric(metric::Args),
     DeviceCheck(device_check::Args),
     Verify(verify::Args),
+    Completions(completions::Args),
 }
+
+/// The exit code of a process that a broken pipe ends: 128 and the number of its signal.
+const READER_GONE: u8 = 141;
 
 /// Runs one command line and turns its outcome into an exit code: 0, 1 for an error or a missed
 /// reference, 2 for a command line that cannot be understood, 130 when interrupted (143 when
 /// terminated), 141 when nobody reads standard output any more.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn main(args: impl IntoIterator<Item = OsString>, registry: &Registry) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    match dispatch(cli) {
+    match dispatch(cli, registry) {
         Ok(code) => ExitCode::from(code),
         // As a process that a broken pipe ends: without a word.
-        Err(error) if error.is::<ReaderGone>() => ExitCode::from(141),
+        Err(error) if error.is::<ReaderGone>() => ExitCode::from(READER_GONE),
         Err(error) => {
             complain(&chain(&error));
             ExitCode::FAILURE
@@ -86,7 +94,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> Result<u8> {
+fn dispatch(cli: Cli, registry: &Registry) -> Result<u8> {
     signals::watch();
     if let Some(isa) = cli.isa {
         isa.choose()?;
@@ -98,10 +106,11 @@ fn dispatch(cli: Cli) -> Result<u8> {
         .context("cannot start the threads")?;
     let output = Output::new(cli.json);
     match cli.command {
-        Command::List(args) => list::list(&args, &output).map(|()| 0),
-        Command::Run(args) => args.run(&output),
-        Command::Report(args) => args.run(&output),
-        Command::Train(args) => args.run(&output),
+        Command::List(args) => list::list(&args, registry, &output).map(|()| 0),
+        Command::Run(args) => args.run(registry, &output),
+        Command::Report(args) => args.run(registry, &output),
+        Command::Cite(args) => args.run(registry, &output),
+        Command::Train(args) => args.run(registry, &output),
         Command::Sample(args) => sample::sample(&args, &output).map(|()| 0),
         Command::Residual(args) => args.run(&output).map(|()| 0),
         Command::Logp(args) => args.run(&output).map(|()| 0),
@@ -112,6 +121,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Command::Metric(args) => metric::metric(&args, &output).map(|()| 0),
         Command::DeviceCheck(args) => args.run(&output),
         Command::Verify(args) => verify::verify(&args, &output),
+        Command::Completions(args) => args.run(&output).map(|()| 0),
     }
 }
 
@@ -146,7 +156,7 @@ fn complain(message: &str) {
 fn usage(error: &clap::Error) -> ExitCode {
     let shows_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if shows_help {
-        return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::from(READER_GONE) };
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         complain("no command given; `experiment --help` lists them");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -27,6 +28,13 @@ impl Output {
     pub fn note(self, line: &str) {
         // Nothing can be done about a reader who has gone.
         let _ = writeln!(std::io::stderr(), "{line}");
+    }
+
+    /// Says that a file of results takes the place of another, where it does.
+    pub fn replacing(self, path: &Path) {
+        if path.exists() {
+            self.note(&format!("{} is replaced", path.display()));
+        }
     }
 
     /// Prints a command's result, once: `value` as one JSON object, or `text`.
@@ -68,4 +76,26 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Six digits.
+pub(super) fn number(value: f64) -> String {
+    digits(value, 6)
+}
+
+/// Two digits, as error bars have.
+pub(super) fn short(value: f64) -> String {
+    digits(value, 2)
+}
+
+fn digits(value: f64, digits: i32) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let exponent = value.abs().log10().floor() as i32;
+    if !(-4..6).contains(&exponent) {
+        return format!("{value:.*e}", (digits - 1) as usize);
+    }
+    let text = format!("{value:.*}", (digits - 1 - exponent).max(0) as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }

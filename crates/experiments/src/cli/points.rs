@@ -40,7 +40,9 @@ pub(super) struct ResidualCommand {
 /// log p_t(x) (natural logarithm); for a network it is its potential phi(t, x), a log-density up to
 /// an unknown function of t alone.
 ///
-/// With --method, at points [n, d]: the log-density of what a sampler draws, at time --t-end.
+/// With --method, at points [n, d]: the log-density of what a sampler draws, at time --t-end, which is
+/// the SDE's usual end and not 0 where none is given (0.001 for vp: the density is that of slightly
+/// noised data).
 /// flow-exact and flow-hutchinson: log p(x) = log p_T(x_T) + int div v dt along the flow
 /// dx/dt = v = a x - g^2/2 s. identity: log p(x) = phi + log E exp(h(X_T) + int R dt),
 /// h = log p_T - phi, dX = (a X - (1-eta^2)/2 g^2 s) dt + eta g dW, with the residual R of
@@ -67,7 +69,7 @@ pub(super) struct LogpCommand {
 struct Points {
     #[command(flatten)]
     model: ModelOptions,
-    /// Points [n, 1+d]: a row is t, x1, ..., xd
+    /// Points [n, 1+d], a row is t, x1, ..., xd; of `logp --method` [n, d], x1, ..., xd
     #[arg(long, value_name = "FILE.npy")]
     points: PathBuf,
     #[command(flatten)]
@@ -133,6 +135,7 @@ impl Points {
             writer.push(by_row.table((start, CHUNK.min(n - start)), &part)?.view())?;
         }
         let lost = lost.say(n as u64, output)?;
+        output.replacing(&self.out);
         writer.finish()?;
         let report = json!({"rows": n, "columns": columns, "sde": sde.name(),
             "lost": lost, "out": self.out,

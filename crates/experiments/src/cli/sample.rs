@@ -12,7 +12,7 @@ use sde_core::counts::in_time;
 use sde_core::sde::{brief, check_time};
 use sde_core::{Key, Score, Sde, State, TimeGrid, Tolerance};
 use serde_json::json;
-use solvers::{Control, End, Method, Sampler, SolveError, Summary, Tuned, sample_from};
+use solvers::{ConfiguredMethod, Control, End, Method, Sampler, SolveError, Summary, sample_from};
 
 use super::Output;
 use super::bad_rows::{BadRowOptions, Lost, with_values};
@@ -105,12 +105,12 @@ const ALIASES: [(&str, &str); 9] = [
 ];
 
 /// The method of a name, as it is called here or there, with its constants.
-pub(super) fn method_named(text: &str) -> Result<Tuned> {
+pub(super) fn method_named(text: &str) -> Result<ConfiguredMethod> {
     let (asked, constants) = text.split_once(':').unwrap_or((text, ""));
     let asked = asked.trim();
     let alias = ALIASES.iter().find(|(name, _)| *name == asked);
     let name = alias.map_or(asked, |(_, name)| name);
-    Ok(Tuned::parse(&format!("{name}:{constants}"))?)
+    Ok(ConfiguredMethod::parse(&format!("{name}:{constants}"))?)
 }
 
 pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
@@ -152,6 +152,7 @@ pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
     };
     job.bar.finish_and_clear();
     let lost = job.lost.say(n, output)?;
+    output.replacing(&args.out);
     job.writer.finish()?;
     let seconds = start.elapsed().as_secs_f64();
     let report = json!({
@@ -181,7 +182,7 @@ fn bar(n: u64) -> ProgressBar {
 }
 
 impl Args {
-    fn sampler(&self, sde: &dyn Sde, backend: &Backend) -> Result<Sampler<Tuned>> {
+    fn sampler(&self, sde: &dyn Sde, backend: &Backend) -> Result<Sampler<ConfiguredMethod>> {
         let asked = self.method.trim();
         let tuned = method_named(asked)?;
         let method = tuned.method();
@@ -235,7 +236,7 @@ impl Args {
 
 /// A run of the sampler into a file.
 struct Job<'a> {
-    sampler: &'a Sampler<Tuned>,
+    sampler: &'a Sampler<ConfiguredMethod>,
     sde: &'a dyn Sde,
     key: Key,
     x0: Option<(Array2<f64>, &'a Path)>,

@@ -76,8 +76,8 @@ pub(super) fn reversed(control: Control) -> Control {
         Control::Adaptive { t_start, t_end, tol } => {
             Control::Adaptive { t_start: t_end, t_end: t_start, tol }
         }
-        Control::Dynamic { t_start, t_end, tol } => {
-            Control::Dynamic { t_start: t_end, t_end: t_start, tol }
+        Control::GottaGoFast { t_start, t_end, tol } => {
+            Control::GottaGoFast { t_start: t_end, t_end: t_start, tol }
         }
     }
 }

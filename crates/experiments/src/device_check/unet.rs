@@ -150,7 +150,7 @@ fn of(name: &str, roundings: f64, build: &Build, place: &Place) -> Result<Vec<Fo
     let backend = if place.reference { Backend::cpu_f64() } else { place.backend.clone() };
     // Values that single precision holds, away from initial ones that are zero.
     let parameters =
-        Parameters::fresh(Key::root(21), &Backend::cpu(), |vb| Ok(build(vb)?.buffers()))?;
+        Parameters::initial(Key::root(21), &Backend::cpu(), |vb| Ok(build(vb)?.buffers()))?;
     for (i, (name, values)) in parameters.iter().enumerate() {
         let noise = normals(Key::root(22).fold(i as u64), values.dims(), &Backend::cpu())?;
         parameters.set(name, &(values.detach() + (noise * 0.1)?)?)?;

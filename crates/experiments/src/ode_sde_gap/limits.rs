@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use ndarray::Array2;
 use score_nets::{Error, TimeEmbedding, TrainConfig};
 use sde_core::{Key, Sde, analytic::DataSet};
-use solvers::{Control, End, Method, Scheme, Tuned};
+use solvers::{ConfiguredMethod, Control, End, Method, Scheme};
 
 use super::cell::Cell;
 use super::config::{Collocation, Config};
@@ -24,7 +24,8 @@ pub(super) fn check(config: &Config) -> Result<()> {
     network(config)?;
     training(config, &*sde)?;
     sampling(config, &*sde)?;
-    measuring(config)
+    measuring(config)?;
+    config.contrast().map_or(Ok(()), |c| check(&c).context("contrast"))
 }
 
 fn cells(config: &Config) -> Result<()> {
@@ -61,7 +62,7 @@ fn network(config: &Config) -> Result<()> {
         memory(&[width, width], 64)?;
         inputs = width;
     }
-    let cell = Cell { dataset: config.data_sets[0].clone(), w_r: config.weights[0] };
+    let cell = Cell::new(&config.data_sets[0], config.weights[0]);
     named("network", net_config(config, &cell)?.validate())
 }
 
@@ -91,11 +92,11 @@ fn training(config: &Config, sde: &dyn Sde) -> Result<()> {
         sigma >= 1e-10,
         "training.t-min = {t_min:?}: the noise there is {sigma:?}, must be at least 1e-10"
     );
-    named("training.time-law", t.time_law.validate(t_min, horizon))?;
+    named("training.time-distribution", t.time_distribution.validate(t_min, horizon))?;
     named("training", t.proposal.validate())?;
-    named("training.proposal.law", t.proposal.law.validate(t_min, horizon))?;
-    if let Some(tails) = &t.tails {
-        named("training", tails.validate())?;
+    named("training.proposal.distribution", t.proposal.distribution.validate(t_min, horizon))?;
+    if let Some(outliers) = &t.outlier_weighting {
+        named("training", outliers.validate())?;
     }
     let train = TrainConfig {
         optimiser: t.optimiser,
@@ -127,7 +128,7 @@ fn sampling(config: &Config, sde: &dyn Sde) -> Result<()> {
     below_horizon("sampling.t-end", sde, s.t_end)?;
     let times = config.times()?;
     let method = |key: &'static str, name: &str| -> Result<Method> {
-        let method = Tuned::parse(name).context(key)?;
+        let method = ConfiguredMethod::parse(name).context(key)?;
         let control = Control::Grid(times.clone());
         Scheme::<Array2<f64>>::control(&method, sde, control).context(key)?;
         Ok(method.method())

@@ -112,7 +112,7 @@ pub(super) fn network(config: &Config, cell: &Cell, net: &ScoreNet, row: &mut Ro
     };
     let places = [
         Where::UniformBox { half_width },
-        Where::OnMarginal { source: source.clone(), time: t.time_law },
+        Where::OnMarginal { source: source.clone(), time: t.time_distribution },
     ];
     let points = key(config, Purpose::Residual, &cell.dataset);
     let mut residuals = [0.0; 2];
@@ -124,7 +124,10 @@ pub(super) fn network(config: &Config, cell: &Cell, net: &ScoreNet, row: &mut Ro
     }
     [row.residual, row.residual_on_path] = residuals;
     let held_out = key(config, Purpose::HeldOut, &cell.dataset);
-    let dsm = Dsm::new(source, m.dsm_points).time(t.time_law).t_min(t.t_min).weighting(t.weighting);
+    let dsm = Dsm::new(source, m.dsm_points)
+        .time(t.time_distribution)
+        .t_min(t.t_min)
+        .weighting(t.weighting);
     row.dsm_loss =
         average(
             m.dsm_points,

@@ -1,6 +1,8 @@
 //! Samples in memory, and states on the way there.
 
-use ::solvers::{Event, Fresh, Grid, Sampler, SolveError, Stepper, Summary, sample_from, solve};
+use ::solvers::{
+    Event, Grid, IndependentIncrements, Sampler, SolveError, Stepper, Summary, sample_from, solve,
+};
 use anyhow::Result;
 use ndarray::{Array2, Axis, concatenate, s};
 use rayon::prelude::*;
@@ -62,7 +64,7 @@ pub(crate) fn on_the_way<P: Dynamics<Array2<f64>>>(
             ControlFlow::Continue(())
         };
         let mut grid = Grid::new(times.to_vec())?;
-        let noise = Fresh::new(key, (b * BLOCK) as u64);
+        let noise = IndependentIncrements::new(key, (b * BLOCK) as u64);
         let shape = x.dim();
         match solve(stepper, problem, x, times[0], &mut grid, &noise, &mut watch) {
             Err(SolveError::NonFinite { .. }) => {

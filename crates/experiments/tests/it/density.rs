@@ -102,7 +102,7 @@ fn the_prior_matters_to_the_flow() {
 #[test]
 fn bits_and_levels() {
     let dir = folder();
-    save_rows(&dir.path().join("x.npy"), &points());
+    save_rows(&dir.path().join("x.npy"), &array![[0.0, 0.25], [0.5, 1.0], [0.9, 0.1]]);
     for (range, more) in [("0..1", 8.0), ("-1..1", 7.0)] {
         let all = ["--method", "flow-exact", "--bits-per-dim", range];
         let report = done(dir.path(), &words("logp", "x.npy", "out.npy", &all));
@@ -112,6 +112,11 @@ fn bits_and_levels() {
             assert!((row[1] - bits).abs() < 1e-12, "{row}");
         }
     }
+    // Data of another scale have no bits a dimension.
+    save_rows(&dir.path().join("far.npy"), &array![[0.5, 0.5], [0.5, 16.0]]);
+    let all = ["--method", "flow-exact", "--bits-per-dim", "0..1"];
+    let far = words("logp", "far.npy", "out.npy", &all);
+    fails(dir.path(), &far, &["far.npy: row 1, column 1: 16 is not within 0..1"]);
     let levels = array![[0.0, 255.0], [17.0, 200.0]];
     save_rows(&dir.path().join("levels.npy"), &levels);
     let all = ["--method", "flow-exact", "--bits-per-dim", "-1..1", "--dequantise", "--seed"];

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_rows;
+mod commands;
 mod damage;
 mod density;
 mod devices;
@@ -15,6 +16,7 @@ mod mutations;
 mod networks;
 mod npy;
 mod ode_sde_gap;
+mod own_experiment;
 mod points;
 mod report;
 mod sampling;

@@ -30,7 +30,7 @@ impl Scratch {
             "label_dim": CLASSES, "model_channels": 4, "channel_mult": [1, 2], "num_blocks": 1,
             "attn_resolutions": [4], "precond": "EDM", "sigma_data": 0.5});
         let fresh =
-            architecture(&args).fresh(Key::root(3), &Backend::cpu_f64()).expect("parameters");
+            architecture(&args).initial(Key::root(3), &Backend::cpu_f64()).expect("parameters");
         let mut tensors = fresh.state();
         // Layers that begin at zero would hide everything before them.
         for (i, name) in fresh.names().enumerate() {
@@ -244,7 +244,7 @@ fn a_saved_model_of_any_network() {
     let tensor = Tensor::from_vec(x.iter().copied().collect::<Vec<f64>>(), (3, 3), &Device::Cpu);
     let tensor = tensor.expect("a tensor");
     let labels = Tensor::new(&[0.0_f64, 1.0, 0.0], &Device::Cpu).expect("a tensor");
-    let given = model.given(Some(&labels)).expect("fits");
+    let given = model.with_labels(Some(&labels)).expect("fits");
     let found = scratch.forward("any.safetensors", "s.npy", &["--labels", "labels.npy"]);
     let more = ["--labels", "labels.npy", "--denoised"];
     let denoised = scratch.forward("any.safetensors", "d.npy", &more);
@@ -342,7 +342,7 @@ fn inputs_that_do_not_fit() {
     }
     let plain = json!({"img_resolution": SIZE, "img_channels": 1, "model_channels": 4,
         "channel_mult": [1, 2], "num_blocks": 1, "attn_resolutions": [], "label_dim": 0});
-    let fresh = architecture(&plain).fresh(Key::root(4), &Backend::cpu()).expect("parameters");
+    let fresh = architecture(&plain).initial(Key::root(4), &Backend::cpu()).expect("parameters");
     scratch.write("plain", &plain, fresh.state());
     let words = |extra: &[&'static str]| {
         let words =

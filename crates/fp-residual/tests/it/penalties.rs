@@ -9,7 +9,7 @@ use fp_residual::{
 };
 use score_nets::{
     DataSource, Draws, Dsm, Gradients, Kernels, NetConfig, Noising, Objective, Output, Proposal,
-    Schedule, ScoreBatch, ScoreNet, TimeLaw, TrainConfig, Trainer,
+    Schedule, ScoreBatch, ScoreNet, TimeDistribution, TrainConfig, Trainer,
 };
 use sde_core::{Key, analytic::DataSet};
 
@@ -212,7 +212,7 @@ fn linearised_loss_is_the_loss() -> Outcome {
 fn collocation_is_keyed_and_inside() -> Outcome {
     let net = net(&NetConfig::published(), DType::F32);
     let box_ = |n| FokkerPlanckPenalty::uniform(n);
-    for draws in [Draws::Stratified, Draws::Independent] {
+    for draws in [Draws::QuasiMonteCarlo, Draws::Independent] {
         let whole = box_(5000).draws(draws).points(&net, Key::root(1))?;
         let short = box_(1500).draws(draws).points(&net, Key::root(1))?;
         assert_eq!((&whole.x[..3000], &whole.t[..1500]), (&short.x[..], &short.t[..]));
@@ -226,7 +226,7 @@ fn collocation_is_keyed_and_inside() -> Outcome {
     assert!((mean(&t) - 5.0).abs() < 4.9 * 5.0 / 3_f64.sqrt() / 5000_f64.sqrt());
 
     let source: Arc<dyn DataSource> = Arc::new(DataSet::Blob);
-    let law = TimeLaw::Beta { a: 1.0, b: 2.0 };
+    let law = TimeDistribution::Beta { a: 1.0, b: 2.0 };
     let marginal = FokkerPlanckPenalty::on_marginal(2000, source.clone(), law);
     let CollocationPoints { x, t, .. } = marginal.points(&net, Key::root(4))?;
     let batch = Dsm::new(source, 2000).batch(&net, Key::root(4))?;
@@ -245,21 +245,23 @@ fn collocation_is_keyed_and_inside() -> Outcome {
 #[test]
 fn points_on_the_marginal_are_noised_rows() -> Outcome {
     let net = net(&NetConfig::published(), DType::F32);
-    let proposal = Proposal { share: 0.5, law: TimeLaw::LogUniform { shift: 0.1 } };
+    let proposal =
+        Proposal { share: 0.5, distribution: TimeDistribution::LogUniform { shift: 0.1 } };
     let (source, key): (Arc<dyn DataSource>, _) = (Arc::new(DataSet::Blob), Key::root(6));
-    for draws in [Draws::Independent, Draws::Stratified] {
+    for draws in [Draws::Independent, Draws::QuasiMonteCarlo] {
         let noising = Noising {
-            time: TimeLaw::Uniform,
+            time: TimeDistribution::Uniform,
             proposal,
             draws,
-            pairs: false,
+            antithetic: false,
             ..Noising::new(source.clone(), 1500)
         };
         let rows = noising.rows(net.sde(), key, 0..1500)?;
-        let penalty = FokkerPlanckPenalty::on_marginal(1500, source.clone(), TimeLaw::Uniform);
+        let penalty =
+            FokkerPlanckPenalty::on_marginal(1500, source.clone(), TimeDistribution::Uniform);
         let penalty = penalty.proposal(proposal).draws(draws);
         let found = penalty.points(&net, key)?;
-        assert_eq!((&found.x, &found.t, &found.weight), (&rows.x, &rows.t, &rows.share));
+        assert_eq!((&found.x, &found.t, &found.weight), (&rows.x, &rows.t, &rows.time_weight));
         assert!(found.t.windows(2).all(|t| t[0] != t[1]), "rows share a time");
         let part = penalty.rows_of_points(&net, key, 701..1300)?;
         assert_eq!((&part.x[..], &part.t[..]), (&found.x[1402..2600], &found.t[701..1300]));
@@ -277,9 +279,10 @@ fn points_on_the_marginal_are_noised_rows() -> Outcome {
 #[test]
 fn draws_and_proposals_change_the_noise_alone() -> Outcome {
     let net = net(&NetConfig::published(), DType::F32);
-    let proposal = Proposal { share: 0.5, law: TimeLaw::LogUniform { shift: 0.1 } };
+    let proposal =
+        Proposal { share: 0.5, distribution: TimeDistribution::LogUniform { shift: 0.1 } };
     let source: Arc<dyn DataSource> = Arc::new(DataSet::Blob);
-    let law = TimeLaw::Beta { a: 1.0, b: 2.0 };
+    let law = TimeDistribution::Beta { a: 1.0, b: 2.0 };
     for plain in
         [FokkerPlanckPenalty::uniform(200), FokkerPlanckPenalty::on_marginal(200, source, law)]
     {
@@ -293,9 +296,9 @@ fn draws_and_proposals_change_the_noise_alone() -> Outcome {
         };
         let (expected, variance) = moments(&means(&plain)?);
         for other in [
-            plain.clone().draws(Draws::Stratified),
+            plain.clone().draws(Draws::QuasiMonteCarlo),
             plain.clone().proposal(proposal),
-            plain.clone().draws(Draws::Stratified).proposal(proposal),
+            plain.clone().draws(Draws::QuasiMonteCarlo).proposal(proposal),
         ] {
             let (found, its_variance) = moments(&means(&other)?);
             let error = (found - expected) / (variance + its_variance).sqrt();

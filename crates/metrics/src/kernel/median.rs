@@ -13,7 +13,7 @@ const MEDIAN_POINTS: usize = 1000;
 /// What a width that follows from the samples was taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Width {
+pub enum BandwidthSource {
     /// The median distance between points of the pooled sample.
     Median,
     /// The median of the distances above zero: more than half of the pairs coincide.
@@ -22,7 +22,7 @@ pub enum Width {
     One,
 }
 
-impl Width {
+impl BandwidthSource {
     /// In words.
     #[must_use]
     pub fn words(self) -> &'static str {
@@ -35,7 +35,10 @@ impl Width {
 }
 
 /// The median distance between points of the pooled sample, and what it was taken from: it is positive.
-pub(crate) fn median_distance(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<(f64, Width)> {
+pub(crate) fn median_distance(
+    x: ArrayView2<f64>,
+    y: ArrayView2<f64>,
+) -> Result<(f64, BandwidthSource)> {
     check_pair(x, y, 1)?;
     let total = x.nrows() + y.nrows();
     let kept = total.min(MEDIAN_POINTS);
@@ -55,7 +58,7 @@ pub(crate) fn median_distance(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<
         pool.squared_distances(pool.row(i), 0, row);
         rest = after;
     }
-    for of in [Width::Median, Width::MedianOfPositive] {
+    for of in [BandwidthSource::Median, BandwidthSource::MedianOfPositive] {
         let middle = squares.len() / 2;
         if squares.is_empty() {
             break;
@@ -67,5 +70,5 @@ pub(crate) fn median_distance(x: ArrayView2<f64>, y: ArrayView2<f64>) -> Result<
         }
         squares.retain(|square| *square > 0.0);
     }
-    Ok((1.0, Width::One))
+    Ok((1.0, BandwidthSource::One))
 }

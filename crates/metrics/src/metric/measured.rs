@@ -3,7 +3,7 @@
 use super::{Metric, Options};
 use crate::error::Result;
 use crate::estimate::Estimate;
-use crate::kernel::Width;
+use crate::kernel::BandwidthSource;
 use crate::scale::finite;
 use crate::transport::TransportPlan;
 
@@ -20,7 +20,7 @@ pub struct Measured {
     /// Named companions: primal and dual value, other estimates, parameters that were chosen.
     pub parts: Vec<(&'static str, f64)>,
     /// What a width that nobody gave was taken from.
-    pub chosen: Option<Width>,
+    pub chosen: Option<BandwidthSource>,
     /// Total masses of the two sides as they were given.
     pub mass: [f64; 2],
     /// Shares of the two samples that lay outside the grid, of histograms.
@@ -51,7 +51,7 @@ impl Measured {
     }
 
     /// With what a width was taken from.
-    pub(crate) fn chosen(mut self, of: Option<Width>) -> Self {
+    pub(crate) fn chosen(mut self, of: Option<BandwidthSource>) -> Self {
         self.chosen = of;
         self
     }

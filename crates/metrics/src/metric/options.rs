@@ -5,7 +5,7 @@ use sde_core::Key;
 
 use crate::entropic::Sinkhorn;
 use crate::error::{Error, Result};
-use crate::kernel::{Kernel, Width, median_distance};
+use crate::kernel::{BandwidthSource, Kernel, median_distance};
 
 macro_rules! parameters {
     ($($(#[doc = $doc:literal])+ $variant:ident $name:literal;)*) => {
@@ -106,7 +106,7 @@ pub struct Options {
     /// [`Parameter::Iterations`], at least 1.
     pub iterations: usize,
     /// What the bandwidth or epsilon was taken from, where [`crate::Metric::settle`] took it.
-    pub chosen: Option<Width>,
+    pub chosen: Option<BandwidthSource>,
     /// [`Parameter::Neighbours`].
     pub neighbours: Option<usize>,
     /// [`Parameter::Dimension`].
@@ -159,7 +159,7 @@ impl Options {
         &self,
         x: ArrayView2<f64>,
         y: ArrayView2<f64>,
-    ) -> Result<(f64, Option<Width>)> {
+    ) -> Result<(f64, Option<BandwidthSource>)> {
         if let Some(bandwidth) = self.bandwidth {
             Kernel::Rbf { bandwidth }.check()?;
             return Ok((bandwidth, self.chosen));
@@ -172,7 +172,7 @@ impl Options {
         &self,
         x: ArrayView2<f64>,
         y: ArrayView2<f64>,
-    ) -> Result<(f64, Option<Width>)> {
+    ) -> Result<(f64, Option<BandwidthSource>)> {
         if let Some(epsilon) = self.epsilon {
             return Ok((epsilon, self.chosen));
         }

@@ -1,6 +1,8 @@
 //! Parameters at their ends, samples that collapse, samples that are the same.
 
-use metrics::{Error, Kernel, Metric, Options, Sample, Width, max_sliced_w, mmd2, mmd2_with_error};
+use metrics::{
+    BandwidthSource, Error, Kernel, Metric, Options, Sample, max_sliced_w, mmd2, mmd2_with_error,
+};
 use ndarray::{Array2, Axis, array};
 
 use crate::support::{Numbers, check_close};
@@ -142,24 +144,24 @@ fn widths_of_collapsed_samples() {
     let one = Sample::cloud(array![[1.0, 2.0]]);
     for metric in [Metric::Mmd, Metric::MmdMixture, Metric::MmdLinear] {
         let found = metric.evaluate(&normal, &collapsed, &Options::default()).unwrap();
-        assert_eq!(found.chosen, Some(Width::MedianOfPositive), "{}", metric.name());
+        assert_eq!(found.chosen, Some(BandwidthSource::MedianOfPositive), "{}", metric.name());
         assert!(found.value > 0.0 && found.part("bandwidth").unwrap() > 0.0, "{}", metric.name());
         let same = metric.evaluate(&collapsed, &collapsed, &Options::default()).unwrap();
         assert_eq!(
             (same.value, same.part("bandwidth"), same.chosen),
-            (0.0, Some(1.0), Some(Width::One))
+            (0.0, Some(1.0), Some(BandwidthSource::One))
         );
     }
     for sample in [&one, &collapsed] {
         let found = Metric::Sinkhorn.evaluate(sample, sample, &Options::default()).unwrap();
-        assert_eq!((found.value, found.chosen), (0.0, Some(Width::One)));
+        assert_eq!((found.value, found.chosen), (0.0, Some(BandwidthSource::One)));
     }
     let found = Metric::Mmd.evaluate(&normal, &normal, &Options::default()).unwrap();
-    assert_eq!(found.chosen, Some(Width::Median));
+    assert_eq!(found.chosen, Some(BandwidthSource::Median));
     // It is remembered where it is settled first.
     let settled = Metric::Mmd.settle(&normal, Some(&collapsed), &Options::default()).unwrap();
     let found = Metric::Mmd.evaluate(&normal, &collapsed, &settled).unwrap();
-    assert_eq!(found.chosen, Some(Width::MedianOfPositive));
+    assert_eq!(found.chosen, Some(BandwidthSource::MedianOfPositive));
     let given = Options { bandwidth: Some(1.0), ..Options::default() };
     assert_eq!(Metric::Mmd.evaluate(&normal, &collapsed, &given).unwrap().chosen, None);
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 use sde_core::{Error, Semilinear};
 use serde_json::Value;
 use solvers::steppers::{
-    Deis, DpmMultistep, DpmSinglestep, EdmHeun, EulerAncestral, Kdpm2, LowerOrderEnd, Pndm,
+    Deis, DpmMultistep, DpmSinglestep, EdmHeun, EulerAncestral, Kdpm2, LowerOrderFinal, Pndm,
     Polynomial, UniPc, Variant,
 };
 use solvers::{Past, Stepper};
@@ -63,9 +63,9 @@ pub(super) fn stepper(scheduler: &str, case: &Value, times: &[f64]) -> Result<Me
         "DPMSolverMultistepScheduler" => {
             check_dpm(config)?;
             let lower = config.flag_or("lower_order_final", true) && times.len() <= 15;
-            let lower_order_end = if lower { LowerOrderEnd::of(times) } else { None };
+            let lower_order_final = if lower { LowerOrderFinal::of(times) } else { None };
             let order = config.count("solver_order")?;
-            Box::new(DpmMultistep { lower_order_end, ..DpmMultistep::data(order) })
+            Box::new(DpmMultistep { lower_order_final, ..DpmMultistep::data(order) })
         }
         // Without lower orders at the end the orders alternate 1, 2: a step of order 2 each pair.
         "DPMSolverSinglestepScheduler" => {
@@ -85,8 +85,8 @@ pub(super) fn stepper(scheduler: &str, case: &Value, times: &[f64]) -> Result<Me
             };
             let unipc = UniPc::data(variant, config.count("solver_order")?).ending(times);
             let lower = config.flag_or("lower_order_final", true);
-            let lower_order_end = unipc.lower_order_end.filter(|_| lower);
-            Box::new(UniPc { lower_order_end, ..unipc })
+            let lower_order_final = unipc.lower_order_final.filter(|_| lower);
+            Box::new(UniPc { lower_order_final, ..unipc })
         }
         other => bail!("unknown scheduler `{other}`"),
     })

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use sde_core::{TimeGrid, Tolerance};
 use serde_json::Value;
 use solvers::steppers::{
-    Deis, DpmMultistep, DpmSchedule, DpmScheduled, DpmSinglestep, Expansion, LowerOrderEnd,
+    Deis, DpmMultistep, DpmSchedule, DpmScheduled, DpmSinglestep, Expansion, LowerOrderFinal,
     Polynomial, Prediction, RhoRungeKutta, UniPc, Variant,
 };
 
@@ -47,8 +47,8 @@ pub(super) fn dpm(at: &Asked<'_>) -> Result<Sampler> {
             let times = grid.times(sde.as_ref(), steps, start, end)?;
             // The authors lower the order of the last steps only where there are few.
             let lower = case.flag_or("lower_order_final", false) && steps < 10;
-            let lower_order_end = if lower { LowerOrderEnd::of(&times) } else { None };
-            let stepper = DpmMultistep { prediction, order, expansion, lower_order_end };
+            let lower_order_final = if lower { LowerOrderFinal::of(&times) } else { None };
+            let stepper = DpmMultistep { prediction, order, expansion, lower_order_final };
             (times, Box::new(stepper), None)
         }
         "singlestep" | "singlestep_fixed" => {
@@ -78,7 +78,7 @@ pub(super) fn unipc(at: &Asked<'_>) -> Result<Sampler> {
         variant,
         order: case.count("order")?,
         end: Some(end),
-        lower_order_end: if lower { LowerOrderEnd::of(&times) } else { None },
+        lower_order_final: if lower { LowerOrderFinal::of(&times) } else { None },
     };
     Ok(Sampler::ode(sde, times, Box::new(stepper)))
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::{Architecture, Error, Result, unet::DiffusersConfig};
 
-use super::{Opened, Weights, read_json};
+use super::{LoadedCheckpoint, Weights, read_json};
 
 /// A folder of a model, or of a pipeline with `unet` and `scheduler` in it.
-pub(super) fn open(path: &Path) -> Result<Opened> {
+pub(super) fn open(path: &Path) -> Result<LoadedCheckpoint> {
     let inner = path.join("unet");
     let folder = if inner.join("config.json").is_file() { inner } else { path.to_path_buf() };
     let config = folder.join("config.json");
@@ -21,7 +21,8 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
     let weights = files.iter().map(|f| folder.join(f)).find(|f| f.is_file());
     let reason = format!("holds neither {} nor {}", files[0], files[1]);
     let weights = weights.ok_or_else(|| Error::file(&folder, reason))?;
-    let mut opened = Opened::read(Architecture::Diffusers(args), &weights, Weights::Averaged)?;
+    let mut opened =
+        LoadedCheckpoint::read(Architecture::Diffusers(args), &weights, Weights::Averaged)?;
     if let Some(scheduler) = scheduler(path, &folder) {
         let json = read_json(&scheduler)?;
         opened.conventions.schedule(&json).map_err(|e| Error::file(&scheduler, e))?;

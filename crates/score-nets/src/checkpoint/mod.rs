@@ -5,12 +5,12 @@
 //! `{"architecture": "guided-diffusion", "args": {...}}` with the arguments of the constructor by their own
 //! names. Nothing is guessed from names of tensors.
 
-mod around;
 mod averages;
 mod conventions;
 mod diffusers;
 mod names;
 mod read;
+mod setup;
 
 use std::{
     collections::BTreeMap,
@@ -22,13 +22,13 @@ use serde_json::Value;
 
 use crate::{Architecture, Backend, Error, Parameters, Result};
 
-pub use around::Around;
 pub use conventions::{Conventions, NoiseLevel, Prediction, Process};
 pub use read::Weights;
+pub use setup::ModelSetup;
 
 /// What a checkpoint holds.
 #[derive(Clone, Debug)]
-pub struct Opened {
+pub struct LoadedCheckpoint {
     /// The network.
     pub architecture: Architecture,
     /// Its tensors, by the names of the architecture.
@@ -44,7 +44,7 @@ pub struct Opened {
 /// # Errors
 /// [`Error::File`] for what cannot be read and for a state dict without a JSON; [`Error::Setting`] for
 /// arguments that make no network.
-pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
+pub fn open(path: impl AsRef<Path>) -> Result<LoadedCheckpoint> {
     open_as(path, Weights::Averaged)
 }
 
@@ -52,7 +52,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Opened> {
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_as(path: impl AsRef<Path>, weights: Weights) -> Result<Opened> {
+pub fn open_as(path: impl AsRef<Path>, weights: Weights) -> Result<LoadedCheckpoint> {
     let path = path.as_ref();
     if path.is_dir() {
         return diffusers::open(path);
@@ -73,7 +73,7 @@ pub fn open_as(path: impl AsRef<Path>, weights: Weights) -> Result<Opened> {
     }
     let value = read_json(&json)?;
     let architecture = Architecture::from_json(&value).map_err(|e| Error::file(&json, e))?;
-    let mut opened = Opened::read(architecture, &file, weights)?;
+    let mut opened = LoadedCheckpoint::read(architecture, &file, weights)?;
     opened.conventions.note(&value).map_err(|e| Error::file(&json, e))?;
     Ok(opened)
 }
@@ -96,7 +96,7 @@ pub fn inspect(bytes: &[u8]) -> std::result::Result<usize, String> {
     read::of_bytes(bytes, Weights::Averaged).map(|tensors| tensors.len())
 }
 
-impl Opened {
+impl LoadedCheckpoint {
     /// The tensors of a file for an architecture that is known otherwise.
     ///
     /// # Errors

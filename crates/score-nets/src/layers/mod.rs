@@ -10,7 +10,7 @@
 //! use sde_core::Key;
 //! let backend = Backend::cpu_f64();
 //! let mut layers = None;
-//! let parameters = Parameters::fresh(Key::root(1), &backend, |vb| {
+//! let parameters = Parameters::initial(Key::root(1), &backend, |vb| {
 //!     let conv = Conv2d::new(&vb.pp("conv"), 3, 8, 3, 1.0)?;
 //!     layers = Some((conv, GroupNorm::new(&vb.pp("norm"), 8, 2, 1e-5)?));
 //!     Ok(vec![])

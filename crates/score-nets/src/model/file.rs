@@ -8,7 +8,7 @@ use sde_core::{Key, Sde};
 use super::{Build, ModelConfig, ScoreModel};
 use crate::{
     Backend, DataSource, Error, Model, Network, Parameters, Result,
-    checkpoint::{self, Around, Opened},
+    checkpoint::{self, LoadedCheckpoint, ModelSetup},
     io,
     train::{enough_rows, sigma_data},
 };
@@ -35,7 +35,7 @@ impl ScoreModel {
     ///
     /// # Errors
     /// [`Error::File`] for what cannot be read or does not fit together, and where the files do not say what process
-    /// the network is for: then [`ScoreModel::of_opened`].
+    /// the network is for: then [`ScoreModel::from_checkpoint`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_on(path, None)
     }
@@ -56,30 +56,34 @@ impl ScoreModel {
             return <Self as Model>::from_tensors(config, &tensors, &own(&tensors), path);
         }
         let opened = checkpoint::open(path)?;
-        let Some(around) = opened.conventions.around()? else {
+        let Some(setup) = opened.conventions.setup()? else {
             let reason = "does not say the process it was trained for: say it in the JSON beside it (`precond`, `sde` \
                           or `diffusion`) or in scheduler_config.json";
             return Err(Error::file(&opened.path, reason));
         };
-        Self::of_opened(&opened, &around, &own(&opened.tensors))
+        Self::from_checkpoint(&opened, &setup, &own(&opened.tensors))
     }
 
     /// A model of another's network with a process, an input and an output that are said.
     ///
     /// # Errors
     /// [`Error::File`] that lists every tensor that does not fit.
-    pub fn of_opened(opened: &Opened, around: &Around, backend: &Backend) -> Result<Self> {
+    pub fn from_checkpoint(
+        opened: &LoadedCheckpoint,
+        setup: &ModelSetup,
+        backend: &Backend,
+    ) -> Result<Self> {
         let config = ModelConfig {
             network: Some(opened.architecture.clone()),
-            output: around.output,
-            preconditioning: around.preconditioning.clone(),
-            sde: around.sde.name(),
-            sigma_data: around.output.sigma_data(),
+            output: setup.output,
+            preconditioning: setup.preconditioning.clone(),
+            sde: setup.sde.name(),
+            sigma_data: setup.output.sigma_data(),
             log_variance: None,
             identity: None,
         };
         let build = config.builder()?;
-        Self::around(config, build, around.sde.clone(), opened.parameters(backend)?)
+        Self::around(config, build, setup.sde.clone(), opened.parameters(backend)?)
     }
 
     /// Writes weights and configuration to a safetensors file, through a temporary name. [`ScoreModel::open`] opens it,

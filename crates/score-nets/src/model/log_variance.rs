@@ -84,7 +84,7 @@ impl ScoreModel {
         let bare = self.without_log_variance()?;
         let config = ModelConfig { log_variance: Some(checked(features)?), ..bare.config };
         let backend = bare.parameters.backend();
-        let head = Parameters::fresh(key, backend, |vb| {
+        let head = Parameters::initial(key, backend, |vb| {
             LogVarianceHead::new(features, &vb.pp(NAME)).map(|_| Vec::new())
         })?;
         let mut tensors = bare.parameters.state();

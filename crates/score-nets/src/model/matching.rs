@@ -8,7 +8,7 @@ use sde_core::{Key, Level};
 use super::{Quantity, ScoreModel};
 use crate::{
     Condition, Coupling, DataSource, Error, Gradients, Jet, NoisedRows, Noising, Objective,
-    Proposal, Result, TimeLaw, Training, Weighting,
+    Proposal, Result, TimeDistribution, Training, Weighting,
 };
 
 /// Denoising score matching and flow matching of a [`ScoreModel`]: the mean over rows and coordinates of
@@ -70,7 +70,7 @@ impl Denoising {
 
     /// With another law of the times.
     #[must_use]
-    pub fn time(mut self, time: TimeLaw) -> Self {
+    pub fn time(mut self, time: TimeDistribution) -> Self {
         self.noising.time = time;
         self
     }
@@ -117,7 +117,8 @@ impl Denoising {
     pub fn samples(&self, model: &ScoreModel, key: Key, rows: Range<u64>) -> Result<Samples> {
         let (sde, d) = (model.sde(), model.dim());
         self.check(model)?;
-        let NoisedRows { x0, z, x, t, share, .. } = self.noising.rows(sde, key, rows.clone())?;
+        let NoisedRows { x0, z, x, t, time_weight: share, .. } =
+            self.noising.rows(sde, key, rows.clone())?;
         let (output, mut target, mut weight) = (model.config().output, z, share);
         let rows_of = target.chunks_mut(d).zip(x0.chunks(d)).zip(&t).zip(&mut weight);
         for (((target, x0), t), weight) in rows_of {

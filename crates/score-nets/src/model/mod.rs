@@ -4,7 +4,7 @@ mod backward;
 mod config;
 mod evaluate;
 mod file;
-mod given;
+mod labelled;
 mod log_variance;
 mod matching;
 mod potential;
@@ -17,7 +17,7 @@ use sde_core::{Key, Parametrisation, Preconditioning, Sde};
 
 pub use config::ModelConfig;
 pub use evaluate::Quantity;
-pub use given::Given;
+pub use labelled::LabelledModel;
 pub use matching::{Denoising, Samples};
 
 use crate::{Backend, Error, Network, Parameters, Result};
@@ -95,8 +95,8 @@ impl ScoreModel {
         let network = config.network.as_ref();
         let parameters = match network {
             // It knows what the tensors are that are not trained.
-            Some(network) => network.fresh(key, backend)?,
-            None => Parameters::fresh(key, backend, |vb| Ok(build(vb)?.buffers()))?,
+            Some(network) => network.initial(key, backend)?,
+            None => Parameters::initial(key, backend, |vb| Ok(build(vb)?.buffers()))?,
         };
         let model = Self::around(config, build, sde, parameters)?;
         match log_variance {
@@ -127,7 +127,7 @@ impl ScoreModel {
             log_variance: None,
             identity: None,
         };
-        let parameters = Parameters::fresh(key, backend, |vb| Ok(build(vb)?.buffers()))?;
+        let parameters = Parameters::initial(key, backend, |vb| Ok(build(vb)?.buffers()))?;
         Self::around(config, build, sde, parameters)
     }
 
@@ -214,8 +214,8 @@ impl ScoreModel {
     ///
     /// # Errors
     /// [`Error::Unsupported`] for labels and a model without classes, [`Error::Setting`] for a label that is none.
-    pub fn given(&self, labels: Option<&Tensor>) -> Result<Given<'_>> {
-        Given::new(self, labels)
+    pub fn with_labels(&self, labels: Option<&Tensor>) -> Result<LabelledModel<'_>> {
+        LabelledModel::new(self, labels)
     }
 
     /// A copy with values of its own, on another backend.

@@ -3,7 +3,7 @@
 use candle_core::{Tensor, Var};
 use sde_core::{Derivatives, Parametrisation, Potential};
 
-use super::{Given, ScoreModel, backward::dot, evaluate::Inputs};
+use super::{LabelledModel, ScoreModel, backward::dot, evaluate::Inputs};
 use crate::{
     Condition, Error, Gradients, Jet, Network, Result, Vjp, check_inputs, net::to_host, vjp,
 };
@@ -191,7 +191,7 @@ fn bend(
     Ok(Vjp { x: gradient(&u)?, c: gradient(&c)?, value: along.detach() })
 }
 
-impl Potential<Tensor> for Given<'_> {
+impl Potential<Tensor> for LabelledModel<'_> {
     fn derivatives(&self, x: &Tensor, t: &[f64]) -> sde_core::Result<Derivatives<Tensor>> {
         Ok(self.model.potential_derivatives(x, t, &self.condition())?)
     }
@@ -206,6 +206,6 @@ impl Potential<Tensor> for Given<'_> {
 
 impl Potential<Tensor> for ScoreModel {
     fn derivatives(&self, x: &Tensor, t: &[f64]) -> sde_core::Result<Derivatives<Tensor>> {
-        self.given(None)?.derivatives(x, t)
+        self.with_labels(None)?.derivatives(x, t)
     }
 }

@@ -5,8 +5,8 @@ use std::{ops::Range, sync::Arc};
 use sde_core::Key;
 
 use super::{
-    DataSource, Draws, NoisedRows, Noising, Objective, Proposal, Tails, TimeLaw, Weighting,
-    as_share,
+    DataSource, Draws, NoisedRows, Noising, Objective, OutlierWeighting, Proposal,
+    TimeDistribution, Weighting, as_share,
 };
 use crate::{Error, Gradients, Result, ScoreBatch, ScoreNet};
 
@@ -24,14 +24,14 @@ pub struct Dsm {
 impl Dsm {
     /// The loss on `batch` rows of `source` a step.
     pub fn new(source: Arc<dyn DataSource>, batch: usize) -> Self {
-        let time = TimeLaw::Beta { a: 1.0, b: 2.0 };
+        let time = TimeDistribution::Beta { a: 1.0, b: 2.0 };
         let noising = Noising { time, ..Noising::new(source, batch) };
         Self { noising, weighting: Weighting::One }
     }
 
     /// With another law of the times.
     #[must_use]
-    pub fn time(mut self, time: TimeLaw) -> Self {
+    pub fn time(mut self, time: TimeDistribution) -> Self {
         self.noising.time = time;
         self
     }
@@ -53,8 +53,8 @@ impl Dsm {
     /// With points outside the data that count for more (or not, which is the default); the
     /// minimiser is the same.
     #[must_use]
-    pub fn tails(mut self, tails: Option<Tails>) -> Self {
-        self.noising.tails = tails;
+    pub fn outlier_weighting(mut self, outliers: Option<OutlierWeighting>) -> Self {
+        self.noising.outlier_weighting = outliers;
         self
     }
 
@@ -91,20 +91,28 @@ impl Dsm {
             let (expected, found) = (vec![n, d], vec![n, found]);
             return Err(Error::Shape { what: "training data".into(), expected, found });
         }
-        let NoisedRows { z: mut target, x, t, mut share, tail, .. } =
+        let NoisedRows { z: mut target, x, t, time_weight: mut share, outlier_weight, .. } =
             self.noising.rows(sde, key, rows)?;
         for (row, (z, t)) in target.chunks_mut(d).zip(&t).enumerate() {
             let sigma = sde.marginal(*t).sigma;
             // The target takes the place of the noise.
             z.iter_mut().for_each(|z| *z = -*z / sigma);
             share[row] *= self.weighting.at(sde, *t);
-            let (Some(tail), Some(tails)) = (tail.get(row), &self.noising.tails) else { continue };
-            share[row] *= tail;
+            let (Some(weight), Some(outliers)) =
+                (outlier_weight.get(row), &self.noising.outlier_weighting)
+            else {
+                continue;
+            };
+            share[row] *= weight;
             if !(share[row] as f32).is_finite() {
                 let (x, weight) = (&x[row * d..(row + 1) * d], share[row]);
                 let reason =
                     format!("the data leave the box: the weight at {x:?}, t = {t}, is {weight:e}");
-                return Err(Error::setting("tails.half-width", tails.half_width, reason));
+                return Err(Error::setting(
+                    "outlier-weighting.half-width",
+                    outliers.half_width,
+                    reason,
+                ));
             }
         }
         Ok(ScoreBatch { x, t, target, weight: share })

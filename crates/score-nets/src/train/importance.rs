@@ -2,14 +2,14 @@
 
 use sde_core::{Key, Sde};
 
-use super::TimeLaw;
-use super::time_law::lambda_ends;
+use super::TimeDistribution;
+use super::time_distribution::lambda_ends;
 use crate::{Error, Result};
 
 /// `Z`, the integral of `g^2 / sigma^2` over `[t_min, T]`: the log signal-to-noise ratio
 /// `log(alpha^2 / sigma^2)` that is lost there, in closed form for every linear SDE. The loss under the
 /// weighting `g^2` and uniform times is `Z / (T - t_min)` times that under the weighting `sigma^2` and
-/// [`TimeLaw::LogSnr`].
+/// [`TimeDistribution::LogSnr`].
 ///
 /// # Errors
 /// [`Error::Setting`] when it is infinite.
@@ -52,7 +52,7 @@ pub struct VarianceFactor {
 /// under the second; whatever laws and integrand fail with.
 ///
 /// ```
-/// use score_nets::{TimeLaw, variance_factor};
+/// use score_nets::{TimeDistribution, variance_factor};
 /// use sde_core::{Key, Sde, Vp};
 /// // The likelihood weighting of an error that is a square of a normal number at every time.
 /// let sde = Vp::default();
@@ -61,7 +61,7 @@ pub struct VarianceFactor {
 ///     key.fill_normals(0, &mut z);
 ///     Ok(sde.diffusion_squared(t) / sde.marginal(t).sigma.powi(2) * z[0] * z[0])
 /// };
-/// let laws = [TimeLaw::Uniform, TimeLaw::LogSnr];
+/// let laws = [TimeDistribution::Uniform, TimeDistribution::LogSnr];
 /// let measured = variance_factor(&sde, 1e-3, laws, &error, 4000, Key::root(1))?;
 /// assert!(measured.factor > 5.0);
 /// # Ok::<(), score_nets::Error>(())
@@ -69,7 +69,7 @@ pub struct VarianceFactor {
 pub fn variance_factor(
     sde: &dyn Sde,
     t_min: f64,
-    laws: [TimeLaw; 2],
+    laws: [TimeDistribution; 2],
     integrand: &dyn Fn(f64, Key) -> Result<f64>,
     n: usize,
     key: Key,

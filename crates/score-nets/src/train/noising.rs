@@ -3,9 +3,11 @@
 use std::{ops::Range, sync::Arc};
 
 use rayon::prelude::*;
-use sde_core::{Key, Lattice, Sde};
+use sde_core::{Key, KroneckerSequence, Sde};
 
-use super::{Coupling, DataSource, Draws, Independent, Proposal, Tails, TimeLaw};
+use super::{
+    Coupling, DataSource, Draws, Independent, OutlierWeighting, Proposal, TimeDistribution,
+};
 use crate::{Error, Result};
 
 /// Rows that one piece of work takes at a time; what is drawn does not depend on it.
@@ -33,16 +35,16 @@ pub struct Noising {
     /// The smallest time.
     pub t_min: f64,
     /// The law of the times.
-    pub time: TimeLaw,
+    pub time: TimeDistribution,
     /// A law that a share of the times is drawn from instead.
     pub proposal: Proposal,
     /// How rows are drawn together.
     pub draws: Draws,
-    /// Whether [`Draws::Stratified`] makes pairs of one data point and time with opposite noise; times are spread
+    /// Whether [`Draws::QuasiMonteCarlo`] makes pairs of one data point and time with opposite noise; times are spread
     /// either way.
-    pub pairs: bool,
+    pub antithetic: bool,
     /// Wider noise for a share of the rows.
-    pub tails: Option<Tails>,
+    pub outlier_weighting: Option<OutlierWeighting>,
     /// Which noise meets which data.
     pub coupling: Arc<dyn Coupling>,
 }
@@ -62,9 +64,9 @@ pub struct NoisedRows {
     /// The times.
     pub t: Vec<f64>,
     /// What a row counts because its time was drawn from the proposal, 1 on average.
-    pub share: Vec<f64>,
-    /// What a row counts for lying outside the data; empty without tails.
-    pub tail: Vec<f64>,
+    pub time_weight: Vec<f64>,
+    /// What a row counts for lying outside the data; empty without [`Noising::outlier_weighting`].
+    pub outlier_weight: Vec<f64>,
 }
 
 /// The part of [`NoisedRows`] that one piece of work fills.
@@ -73,8 +75,8 @@ struct Task<'a> {
     z: &'a mut [f64],
     x: &'a mut [f64],
     t: &'a mut [f64],
-    share: &'a mut [f64],
-    tail: &'a mut [f64],
+    time_weight: &'a mut [f64],
+    outlier_weight: &'a mut [f64],
 }
 
 impl Noising {
@@ -84,11 +86,11 @@ impl Noising {
             source,
             batch,
             t_min: 1e-4,
-            time: TimeLaw::Uniform,
+            time: TimeDistribution::Uniform,
             proposal: Proposal::default(),
             draws: Draws::Independent,
-            pairs: true,
-            tails: None,
+            antithetic: true,
+            outlier_weighting: None,
             coupling: Arc::new(Independent),
         }
     }
@@ -104,8 +106,8 @@ impl Noising {
         if n == 0 || d == 0 {
             return Err(Error::setting("batch", n * d, "must be at least 1"));
         }
-        if let Some(tails) = &self.tails {
-            tails.validate()?;
+        if let Some(outliers) = &self.outlier_weighting {
+            outliers.validate()?;
         }
         let coupled = self.coupled(key, d, &rows)?;
         let zeros = |n| vec![0.0; n];
@@ -114,40 +116,40 @@ impl Noising {
             z: zeros(n * d),
             x: zeros(n * d),
             t: zeros(n),
-            share: zeros(n),
-            tail: zeros(if self.tails.is_some() { n } else { 0 }),
+            time_weight: zeros(n),
+            outlier_weight: zeros(if self.outlier_weighting.is_some() { n } else { 0 }),
         };
-        // Without tails there is nothing to hand out.
+        // Without outlier weighting there is nothing to hand out.
         let mut none = vec![[0.0; 0]; n.div_ceil(ROWS_A_TASK)];
-        let mut tails: Vec<&mut [f64]> = match self.tails {
-            Some(_) => all.tail.chunks_mut(ROWS_A_TASK).collect(),
+        let mut outliers: Vec<&mut [f64]> = match self.outlier_weighting {
+            Some(_) => all.outlier_weight.chunks_mut(ROWS_A_TASK).collect(),
             None => none.iter_mut().map(|none| none.as_mut_slice()).collect(),
         };
         let tasks = all.x0.par_chunks_mut(ROWS_A_TASK * d);
         let tasks = tasks.zip(all.z.par_chunks_mut(ROWS_A_TASK * d));
         let tasks = tasks.zip(all.x.par_chunks_mut(ROWS_A_TASK * d));
         let tasks = tasks.zip(all.t.par_chunks_mut(ROWS_A_TASK));
-        let tasks = tasks.zip(all.share.par_chunks_mut(ROWS_A_TASK));
-        let tasks = tasks.zip(tails.par_iter_mut()).enumerate();
-        tasks.try_for_each(|(i, (((((x0, z), x), t), share), tail))| {
+        let tasks = tasks.zip(all.time_weight.par_chunks_mut(ROWS_A_TASK));
+        let tasks = tasks.zip(outliers.par_iter_mut()).enumerate();
+        tasks.try_for_each(|(i, (((((x0, z), x), t), share), weight))| {
             let before = i * ROWS_A_TASK;
             let u = self.draw(key, rows.start + before as u64, x0, z)?;
             if let Some(coupled) = &coupled {
                 z.copy_from_slice(&coupled[before * d..][..z.len()]);
             }
-            self.noise(sde, d, &u, Task { x0, z, x, t, share, tail })
+            self.noise(sde, d, &u, Task { x0, z, x, t, time_weight: share, outlier_weight: weight })
         })?;
         Ok(all)
     }
 
     /// Rows that share data and a time, with opposite noise.
     fn group(&self) -> usize {
-        if self.pairs && self.draws == Draws::Stratified { 2 } else { 1 }
+        if self.antithetic && self.draws == Draws::QuasiMonteCarlo { 2 } else { 1 }
     }
 
-    /// What a group draws uniformly: its time and, with tails, whether its noise is wider.
+    /// What a group draws uniformly: its time and, with outlier weighting, whether its noise is wider.
     fn axes(&self) -> usize {
-        1 + usize::from(self.tails.is_some())
+        1 + usize::from(self.outlier_weighting.is_some())
     }
 
     /// Writes data and noise from row `first` on, and returns the uniform numbers of the groups.
@@ -158,7 +160,9 @@ impl Noising {
         let mut u = vec![0.0; groups * axes];
         match self.draws {
             Draws::Independent => times.fill_uniforms(first * axes as u64, &mut u),
-            Draws::Stratified => Lattice::new(times, axes).fill_uniforms(first, &mut u),
+            Draws::QuasiMonteCarlo => {
+                KroneckerSequence::new(times, axes).fill_uniforms(first, &mut u)
+            }
         }
         if group == 1 {
             self.source.fill(data, first, x0)?;
@@ -199,22 +203,25 @@ impl Noising {
         let group = self.group();
         let rows = task.x0.chunks(group * d).zip(task.z.chunks_mut(group * d));
         let rows = rows.zip(task.x.chunks_mut(group * d)).zip(task.t.chunks_mut(group));
-        let rows = rows.zip(task.share.chunks_mut(group)).zip(u.chunks(self.axes()));
-        let mut tail = task.tail.chunks_mut(group);
+        let rows = rows.zip(task.time_weight.chunks_mut(group)).zip(u.chunks(self.axes()));
+        let mut weights = task.outlier_weight.chunks_mut(group);
         for (((((x0, z), x), t), share), u) in rows {
             let (time, counts) = self.proposal.draw(self.time, sde, self.t_min, u[0])?;
             t.fill(time);
             share.fill(counts);
             let m = sde.marginal(time);
-            if let Some(tails) = self.tails.filter(|tails| u[1] < tails.share) {
-                z.iter_mut().for_each(|z| *z *= tails.scale);
+            if let Some(outliers) = self.outlier_weighting.filter(|outliers| u[1] < outliers.share)
+            {
+                z.iter_mut().for_each(|z| *z *= outliers.scale);
             }
             for ((x, x0), z) in x.iter_mut().zip(x0).zip(&*z) {
                 *x = m.alpha * x0 + m.sigma * z;
             }
-            let (Some(tails), Some(tail)) = (&self.tails, tail.next()) else { continue };
-            for ((x, z), tail) in x.chunks(d).zip(z.chunks(d)).zip(tail) {
-                *tail = tails.weight(x, z, m.alpha, m.sigma);
+            let (Some(outliers), Some(weights)) = (&self.outlier_weighting, weights.next()) else {
+                continue;
+            };
+            for ((x, z), weight) in x.chunks(d).zip(z.chunks(d)).zip(weights) {
+                *weight = outliers.weight(x, z, m.alpha, m.sigma);
             }
         }
         Ok(())

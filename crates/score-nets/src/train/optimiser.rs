@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     AdamConfig, SoapConfig,
     adam::Adam,
-    soap::{Soap, Turned},
+    soap::{Eigenbases, Soap},
 };
 use crate::{Gradients, Parameters, Result, io::group};
 
@@ -78,7 +78,7 @@ impl OptimiserState {
             named.push((format!("{}{name}", group::FIRST), first[i].clone()));
             named.push((format!("{}{name}", group::SECOND), second[i].clone()));
             if let Self::Soap(soap) = self
-                && let Some(Turned { factors, bases }) = &soap.turned[i]
+                && let Some(Eigenbases { factors, bases }) = &soap.eigenbases[i]
             {
                 for (prefix, tensor) in group::TURNED.iter().zip(factors.iter().chain(bases)) {
                     named.push((format!("{prefix}{name}"), tensor.clone()));
@@ -88,7 +88,7 @@ impl OptimiserState {
         named
     }
 
-    /// Takes the moments, and from `tensors` the turned coordinates, of a checkpoint.
+    /// Takes the moments, and from `tensors` the eigenbases, of a checkpoint.
     pub(crate) fn restore(
         &mut self,
         parameters: &Parameters,
@@ -100,13 +100,15 @@ impl OptimiserState {
             Self::Adam(adam) => (adam.first, adam.second) = (m, v),
             Self::Soap(soap) => {
                 (soap.first, soap.second) = (m, v);
-                for (turned, name) in soap.turned.iter_mut().zip(parameters.names()) {
+                for (eigenbases, name) in soap.eigenbases.iter_mut().zip(parameters.names()) {
                     let get = |k: usize| tensors.get(&format!("{}{name}", group::TURNED[k]));
                     if let (Some(l), Some(r), Some(ql), Some(qr)) = (get(0), get(1), get(2), get(3))
                     {
                         let on = |x: &Tensor| x.to_device(&parameters.backend().device);
-                        *turned =
-                            Some(Turned { factors: [on(l)?, on(r)?], bases: [on(ql)?, on(qr)?] });
+                        *eigenbases = Some(Eigenbases {
+                            factors: [on(l)?, on(r)?],
+                            bases: [on(ql)?, on(qr)?],
+                        });
                     }
                 }
             }

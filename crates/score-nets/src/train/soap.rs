@@ -54,16 +54,16 @@ impl SoapConfig {
     }
 }
 
-/// The turned coordinates of one weight matrix.
+/// Kronecker factors of one weight matrix's second moments, and their eigenvectors.
 #[derive(Clone, Debug)]
-pub(crate) struct Turned {
+pub(crate) struct Eigenbases {
     /// `L`, `R`.
     pub(crate) factors: [Tensor; 2],
     /// `Q_L`, `Q_R`.
     pub(crate) bases: [Tensor; 2],
 }
 
-impl Turned {
+impl Eigenbases {
     fn new(gradient: &Tensor) -> Result<Self> {
         let factors = outer(gradient)?;
         let bases = [eigenvectors(&factors[0])?, eigenvectors(&factors[1])?];
@@ -103,13 +103,13 @@ pub(crate) struct Soap {
     config: SoapConfig,
     pub(crate) first: Vec<Tensor>,
     pub(crate) second: Vec<Tensor>,
-    pub(crate) turned: Vec<Option<Turned>>,
+    pub(crate) eigenbases: Vec<Option<Eigenbases>>,
 }
 
 impl Soap {
     pub(crate) fn new(config: SoapConfig, parameters: &Parameters) -> Result<Self> {
-        let turned = vec![None; parameters.len()];
-        Ok(Self { config, first: zeros(parameters)?, second: zeros(parameters)?, turned })
+        let eigenbases = vec![None; parameters.len()];
+        Ok(Self { config, first: zeros(parameters)?, second: zeros(parameters)?, eigenbases })
     }
 
     /// Update number `n` (the first is 1) of the parameters; those without a gradient stay.
@@ -122,29 +122,29 @@ impl Soap {
     ) -> Result<()> {
         let SoapConfig { beta1, beta2, eps, refresh } = self.config;
         let (m_correction, v_correction) = (1.0 - beta1.powf(n as f64), 1.0 - beta2.powf(n as f64));
-        let moments = self.first.par_iter_mut().zip(&mut self.second).zip(&mut self.turned);
+        let moments = self.first.par_iter_mut().zip(&mut self.second).zip(&mut self.eigenbases);
         // Small products, one after the other, would leave the other threads idle.
         let values: Vec<&Tensor> = parameters.iter().map(|(_, p)| p).collect();
         moments.zip(&grads.0).zip(&values).enumerate().try_for_each(
             |(i, ((state, g), value))| -> Result<()> {
-                let (((first, second), turned), Some(g)) = (state, g) else { return Ok(()) };
+                let (((first, second), eigenbases), Some(g)) = (state, g) else { return Ok(()) };
                 let m = ((&*first * beta1)? + (g * (1.0 - beta1))?)?.detach();
-                if turned.is_none() && g.rank() == 2 {
-                    *turned = Some(Turned::new(g)?);
+                if eigenbases.is_none() && g.rank() == 2 {
+                    *eigenbases = Some(Eigenbases::new(g)?);
                 }
-                let (g_in, m_in) = match turned {
+                let (g_in, m_in) = match eigenbases {
                     Some(basis) => (basis.rotated(g)?, basis.rotated(&m)?),
                     None => (g.clone(), m.clone()),
                 };
                 let v = ((&*second * beta2)? + (g_in.sqr()? * (1.0 - beta2))?)?.detach();
                 let scale = ((&v / v_correction)?.sqrt()? + eps)?;
                 let step = ((m_in / m_correction)? / scale)?;
-                let step = match turned {
+                let step = match eigenbases {
                     Some(basis) => basis.out_of_basis(&step)?,
                     None => step,
                 };
                 parameters.set_at(i, &(*value - (step * lr)?)?)?;
-                if let Some(basis) = turned {
+                if let Some(basis) = eigenbases {
                     // The first gradient is already in the factors.
                     if n > 1 {
                         basis.absorb(g, beta2)?;

@@ -124,7 +124,7 @@ impl EdmConfig {
     /// ```
     /// use score_nets::{Architecture, Backend, unet::EdmConfig};
     /// let config = EdmConfig { label_dim: 10, ..EdmConfig::small(1, 28) };
-    /// let net = Architecture::Edm(config).fresh(sde_core::Key::root(1), &Backend::cpu())?;
+    /// let net = Architecture::Edm(config).initial(sde_core::Key::root(1), &Backend::cpu())?;
     /// assert_eq!(net.n_scalars() / 1000, 1259);
     /// # Ok::<(), score_nets::Error>(())
     /// ```

@@ -10,7 +10,7 @@ use crate::{Condition, Error, Jet, Network, Result};
 ///     "model_channels": 32, "out_channels": 2, "num_res_blocks": 1, "attention_resolutions": [],
 ///     "channel_mult": [1]}}"#;
 /// let architecture = Architecture::parse(json)?;
-/// let parameters = architecture.fresh(sde_core::Key::root(1), &Backend::cpu())?;
+/// let parameters = architecture.initial(sde_core::Key::root(1), &Backend::cpu())?;
 /// let net = FirstChannels::new(architecture.build(parameters.detached())?, 1)?;
 /// assert_eq!(net.out_shape(), net.row_shape());
 /// # Ok::<(), score_nets::Error>(())

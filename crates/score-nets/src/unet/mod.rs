@@ -53,7 +53,7 @@ enum Factor {
 /// use sde_core::Key;
 /// let config = EdmConfig { model_channels: 8, ..EdmConfig::small(1, 8) };
 /// let backend = Backend::cpu();
-/// let parameters = Parameters::fresh(Key::root(1), &backend, |vb| Ok(config.build(vb)?.buffers()))?;
+/// let parameters = Parameters::initial(Key::root(1), &backend, |vb| Ok(config.build(vb)?.buffers()))?;
 /// let net = config.build(parameters.detached())?;
 /// let (x, c) = (backend.tensor(vec![0.1; 64], &[1, 1, 8, 8])?, backend.tensor(vec![0.2], &[1])?);
 /// let (y, dy) = jvp(&net, &x, &c, &Condition::default(), Some(&x), None)?;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use candle_core::DType;
-use score_nets::{DataSource, Draws, Dsm, FnSource, NetConfig, Proposal, Tails, TimeLaw};
+use score_nets::{
+    DataSource, Draws, Dsm, FnSource, NetConfig, OutlierWeighting, Proposal, TimeDistribution,
+};
 use sde_core::{Key, Ou, Sde, Vp, analytic::DataSet};
 
 use crate::common::{Outcome, host, net, zoo};
@@ -12,14 +14,14 @@ use crate::common::{Outcome, host, net, zoo};
 const NORMAL: f64 = 4.891_6;
 const T_MIN: f64 = 1e-3;
 
-fn laws() -> [TimeLaw; 6] {
+fn laws() -> [TimeDistribution; 6] {
     [
-        TimeLaw::Uniform,
-        TimeLaw::Beta { a: 1.0, b: 2.0 },
-        TimeLaw::Beta { a: 2.5, b: 1.0 },
-        TimeLaw::Beta { a: 2.0, b: 3.0 },
-        TimeLaw::LogSnr,
-        TimeLaw::LogUniform { shift: 0.02 },
+        TimeDistribution::Uniform,
+        TimeDistribution::Beta { a: 1.0, b: 2.0 },
+        TimeDistribution::Beta { a: 2.5, b: 1.0 },
+        TimeDistribution::Beta { a: 2.0, b: 3.0 },
+        TimeDistribution::LogSnr,
+        TimeDistribution::LogUniform { shift: 0.02 },
     ]
 }
 
@@ -47,13 +49,14 @@ fn weights_make_up_for_the_proposal() -> Outcome {
     let (sde, n) = (Ou::default(), 200_000);
     let f = |t: f64| (t + 0.3).recip() + (0.3 * t).sin();
     let quantiles = || (0..n).map(|i| (f64::from(i) + 0.5) / f64::from(n));
-    for target in [TimeLaw::Uniform, TimeLaw::Beta { a: 1.0, b: 2.0 }] {
+    for target in [TimeDistribution::Uniform, TimeDistribution::Beta { a: 1.0, b: 2.0 }] {
         let mut expected = 0.0;
         for u in quantiles() {
             expected += f(target.time(&sde, T_MIN, u)?) / f64::from(n);
         }
         for share in [0.0, 0.3, 0.9] {
-            let proposal = Proposal { share, law: TimeLaw::LogUniform { shift: 0.01 } };
+            let proposal =
+                Proposal { share, distribution: TimeDistribution::LogUniform { shift: 0.01 } };
             let (mut mean, mut one) = (0.0, 0.0);
             for u in quantiles() {
                 let (t, weight) = proposal.draw(target, &sde, T_MIN, u)?;
@@ -65,7 +68,8 @@ fn weights_make_up_for_the_proposal() -> Outcome {
             assert!((one - 1.0).abs() < 1e-4, "{target:?} {share}: {one}");
         }
     }
-    let error = Proposal { share: 1.0, law: TimeLaw::Uniform }.validate().unwrap_err();
+    let error =
+        Proposal { share: 1.0, distribution: TimeDistribution::Uniform }.validate().unwrap_err();
     assert_eq!(error.to_string(), "proposal.share = 1: must be in [0, 1)");
     Ok(())
 }
@@ -79,8 +83,8 @@ fn dsm(n: usize, draws: Draws) -> Dsm {
 #[test]
 fn stratified_rows_come_in_pairs() -> Outcome {
     let net = net(&NetConfig::published(), DType::F32);
-    let batch = dsm(3001, Draws::Stratified).batch(&net, Key::root(1))?;
-    let short = dsm(1200, Draws::Stratified).batch(&net, Key::root(1))?;
+    let batch = dsm(3001, Draws::QuasiMonteCarlo).batch(&net, Key::root(1))?;
+    let short = dsm(1200, Draws::QuasiMonteCarlo).batch(&net, Key::root(1))?;
     assert_eq!((&batch.x[..2400], &batch.target[..2400]), (&short.x[..], &short.target[..]));
     for (t, target) in batch.t.chunks_exact(2).zip(batch.target.chunks_exact(4)) {
         assert_eq!(t[0], t[1]);
@@ -101,13 +105,14 @@ fn stratified_rows_come_in_pairs() -> Outcome {
 #[test]
 fn draws_change_the_noise_alone() -> Outcome {
     let net = net(&zoo()[1], DType::F32);
-    let proposal = Proposal { share: 0.5, law: TimeLaw::LogUniform { shift: 0.01 } };
-    let dsm = |n, draws| dsm(n, draws).time(TimeLaw::Beta { a: 1.0, b: 2000.0 });
+    let proposal =
+        Proposal { share: 0.5, distribution: TimeDistribution::LogUniform { shift: 0.01 } };
+    let dsm = |n, draws| dsm(n, draws).time(TimeDistribution::Beta { a: 1.0, b: 2000.0 });
     let mut found = Vec::new();
     for objective in [
         dsm(256, Draws::Independent),
-        dsm(256, Draws::Stratified),
-        dsm(256, Draws::Stratified).proposal(proposal),
+        dsm(256, Draws::QuasiMonteCarlo),
+        dsm(256, Draws::QuasiMonteCarlo).proposal(proposal),
     ] {
         let n = 400;
         let mut draws = Vec::new();
@@ -146,8 +151,8 @@ fn tails_leave_the_minimiser_alone() -> Outcome {
     let (dim, n) = (2, 200_000);
     let config = NetConfig { sde: "ou".into(), ..NetConfig::published() };
     let net = net(&config, DType::F32);
-    let tails = Tails { share: 0.2, scale: 1.6, half_width: 0.4, blur: 0.1 };
-    for draws in [Draws::Independent, Draws::Stratified] {
+    let outliers = OutlierWeighting { share: 0.2, scale: 1.6, half_width: 0.4, blur: 0.1 };
+    for draws in [Draws::Independent, Draws::QuasiMonteCarlo] {
         let source: Arc<dyn DataSource> = Arc::new(FnSource::new(dim, |key: Key, first, out| {
             let mut u = vec![0.0; out.len() / 2];
             key.fill_uniforms(first, &mut u);
@@ -156,7 +161,7 @@ fn tails_leave_the_minimiser_alone() -> Outcome {
             }
             Ok(())
         }));
-        let dsm = Dsm::new(source, n).draws(draws).tails(Some(tails)).t_min(0.2);
+        let dsm = Dsm::new(source, n).draws(draws).outlier_weighting(Some(outliers)).t_min(0.2);
         let batch = dsm.batch(&net, Key::root(3))?;
         // Along the line through both.
         let score = |x: f64, alpha: f64, sigma: f64| {
@@ -191,15 +196,18 @@ fn tails_leave_the_minimiser_alone() -> Outcome {
 fn tails_weigh_as_wider_noise_would() -> Outcome {
     let n = 400_000;
     let net = net(&NetConfig { sde: "ou".into(), ..NetConfig::published() }, DType::F32);
-    for draws in [Draws::Independent, Draws::Stratified] {
+    for draws in [Draws::Independent, Draws::QuasiMonteCarlo] {
         let batch = |scale, half_width| {
             let nothing = |_: Key, _, out: &mut [f64]| {
                 out.fill(0.0);
                 Ok(())
             };
             let source: Arc<dyn DataSource> = Arc::new(FnSource::new(2, nothing));
-            let tails = Tails { share: 0.3, scale, half_width, blur: 0.0 };
-            Dsm::new(source, n).draws(draws).tails(Some(tails)).batch(&net, Key::root(4))
+            let outliers = OutlierWeighting { share: 0.3, scale, half_width, blur: 0.0 };
+            Dsm::new(source, n)
+                .draws(draws)
+                .outlier_weighting(Some(outliers))
+                .batch(&net, Key::root(4))
         };
         let rows = batch(1.5, 0.0)?;
         let mean = rows.weight.iter().sum::<f64>() / n as f64;
@@ -220,25 +228,38 @@ fn tails_weigh_as_wider_noise_would() -> Outcome {
         let mean = inside.weight.iter().sum::<f64>() / n as f64;
         assert!((mean - 1.0).abs() < 0.01, "{draws:?}: {mean}");
     }
-    let good = Tails { share: 0.1, scale: 2.0, half_width: 3.0, blur: 0.2 };
+    let good = OutlierWeighting { share: 0.1, scale: 2.0, half_width: 3.0, blur: 0.2 };
     for (bad, message) in [
-        (Tails { share: 0.0, ..good }, "tails.share = 0: must be between 0 and 1"),
-        (Tails { scale: 0.5, ..good }, "tails.scale = 0.5: must be finite and at least 1"),
-        (Tails { blur: -1.0, ..good }, "tails.blur = -1: must be finite and not negative"),
         (
-            Tails { half_width: f64::NAN, ..good },
-            "tails.half-width = NaN: must be finite and not negative",
+            OutlierWeighting { share: 0.0, ..good },
+            "outlier-weighting.share = 0: must be between 0 and 1",
+        ),
+        (
+            OutlierWeighting { scale: 0.5, ..good },
+            "outlier-weighting.scale = 0.5: must be finite and at least 1",
+        ),
+        (
+            OutlierWeighting { blur: -1.0, ..good },
+            "outlier-weighting.blur = -1: must be finite and not negative",
+        ),
+        (
+            OutlierWeighting { half_width: f64::NAN, ..good },
+            "outlier-weighting.half-width = NaN: must be finite and not negative",
         ),
     ] {
         assert_eq!(bad.validate().unwrap_err().to_string(), message);
     }
     // The Gaussians of `blob` reach beyond the box, where small noise makes the distance huge.
-    let blob = |tails| {
-        let dsm = dsm(30_000, Draws::Stratified).time(TimeLaw::Beta { a: 1.0, b: 2000.0 });
-        dsm.tails(Some(tails)).batch(&net, Key::root(1))
+    let blob = |outliers| {
+        let dsm =
+            dsm(30_000, Draws::QuasiMonteCarlo).time(TimeDistribution::Beta { a: 1.0, b: 2000.0 });
+        dsm.outlier_weighting(Some(outliers)).batch(&net, Key::root(1))
     };
-    let error = blob(Tails { blur: 0.0, ..good }).unwrap_err().to_string();
-    assert!(error.starts_with("tails.half-width = 3: the data leave the box"), "{error}");
+    let error = blob(OutlierWeighting { blur: 0.0, ..good }).unwrap_err().to_string();
+    assert!(
+        error.starts_with("outlier-weighting.half-width = 3: the data leave the box"),
+        "{error}"
+    );
     blob(good)?;
     Ok(())
 }

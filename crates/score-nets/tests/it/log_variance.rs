@@ -8,7 +8,7 @@ use std::sync::{
 use candle_core::{Device, Tensor};
 use score_nets::{
     Architecture, Backend, Denoising, EmaConfig, Error, FnSource, ModelConfig, Objective, Proposal,
-    Result, Schedule, ScoreModel, TimeLaw, TrainConfig, Trainer, Weighting, log_variance,
+    Result, Schedule, ScoreModel, TimeDistribution, TrainConfig, Trainer, Weighting, log_variance,
 };
 use sde_core::{Key, State, Vp};
 
@@ -41,7 +41,7 @@ fn loss(batch: usize) -> Denoising {
 }
 
 fn proposal() -> Proposal {
-    Proposal { share: 0.4, law: TimeLaw::LogUniform { shift: 0.01 } }
+    Proposal { share: 0.4, distribution: TimeDistribution::LogUniform { shift: 0.01 } }
 }
 
 /// `e^-u L + u` of every row, `L` the loss of the same model without, a row at a time; with times from another law,
@@ -60,8 +60,12 @@ fn the_loss_is_that_of_its_rows() -> Outcome {
         let mut expected = 0.0;
         for (row, u) in u.into_iter().enumerate() {
             let rows = row as u64..row as u64 + 1;
-            let share =
-                proposal().weight(TimeLaw::Uniform, &Vp::default(), 1e-3, samples.t[row])?;
+            let share = proposal().weight(
+                TimeDistribution::Uniform,
+                &Vp::default(),
+                1e-3,
+                samples.t[row],
+            )?;
             let weighted = loss.loss_and_grad(&plain, 0, key, rows)?.0 * n as f64;
             // The weight of a time belongs to the whole of its loss.
             let share = if samples.weight.iter().any(|w| *w != 1.0) { share } else { 1.0 };
@@ -186,7 +190,8 @@ fn it_learns_the_logarithm_of_the_loss() -> Outcome {
     let model = model(&Backend::cpu_f64())?.with_log_variance(64, Key::root(2))?;
     // That error of the data is from 0.006 to 0.25 of that of F between these times.
     let weighting = "data".parse::<Weighting>()?;
-    let loss = |batch: usize| loss(batch).time(TimeLaw::LogSnr).t_min(0.02).weighting(weighting);
+    let loss =
+        |batch: usize| loss(batch).time(TimeDistribution::LogSnr).t_min(0.02).weighting(weighting);
     let config = TrainConfig::new(300, Schedule::Constant { lr: 2e-2 });
     let mut trainer = Trainer::new(model, config)?.term(1.0, Box::new(loss(128)));
     for _ in 0..300 {

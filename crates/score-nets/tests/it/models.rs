@@ -8,8 +8,8 @@ use std::sync::{
 use candle_core::{DType, Device, Tensor};
 use score_nets::{
     Architecture, Backend, Condition, DataSource, Denoising, EmaConfig, EmaProfile, Error, Jet,
-    ModelConfig, Network, Objective, Quantity, Result, Schedule, ScoreModel, TimeLaw, TrainConfig,
-    Trainer, Weighting, sigma_data,
+    ModelConfig, Network, Objective, Quantity, Result, Schedule, ScoreModel, TimeDistribution,
+    TrainConfig, Trainer, Weighting, sigma_data,
 };
 use sde_core::{
     Key, Level, Parametrisation, Preconditioning, Score, ScoreJvp, Sde, State, sde::parse,
@@ -132,7 +132,7 @@ fn derivatives_are_those_of_differences_on_every_device() -> Outcome {
 fn derivatives_on(backend: &Backend) -> Outcome {
     let model = model(2, backend)?;
     let labels = Tensor::new(&[1_u32, 0, 1, 1, 0], &Device::Cpu)?;
-    let given = model.given(Some(&labels))?;
+    let given = model.with_labels(Some(&labels))?;
     let (x, v, t) = (backend.place(&points(5, 1))?, backend.place(&points(5, 2))?, 0.3);
     let score = |x: &Tensor, t: f64| host(&given.score(x, t).unwrap());
     let (_, along) = given.score_jvp(&x, t, &v)?;
@@ -168,7 +168,7 @@ fn derivatives_on(backend: &Backend) -> Outcome {
 fn labels_belong_to_particles() -> Outcome {
     let model = model(3, &Backend::cpu())?;
     let labels = Tensor::new(&[0_u32, 2, 1, 2], &Device::Cpu)?;
-    let given = model.given(Some(&labels))?;
+    let given = model.with_labels(Some(&labels))?;
     let x = points(4, 5).to_dtype(DType::F32)?;
     let all = host(&given.score(&x, 0.5)?);
     let some = given.for_rows(&[1, 2])?;
@@ -177,10 +177,10 @@ fn labels_belong_to_particles() -> Outcome {
     assert!(all.iter().zip(&without).all(|(a, b)| a != b));
     let message = |e: Option<Error>| e.expect("is refused").to_string();
     let wrong = Tensor::new(&[0_u32, 3], &Device::Cpu)?;
-    let error = message(model.given(Some(&wrong)).err());
+    let error = message(model.with_labels(Some(&wrong)).err());
     assert_eq!(error, "label = 3: must be one of the classes 0 to 2");
     let plain = self::model(0, &Backend::cpu_f64())?;
-    let error = message(plain.given(Some(&labels)).err());
+    let error = message(plain.with_labels(Some(&labels)).err());
     assert_eq!(error, "a batch with labels needs a model with classes, which this is not");
     let error = given.for_rows(&[4]).err().expect("is refused").to_string();
     assert!(error.contains("particle = 4: there are labels of 4"), "{error}");
@@ -218,7 +218,7 @@ impl DataSource for Clusters {
 }
 
 fn loss(batch: usize) -> Denoising {
-    let law = TimeLaw::Uniform;
+    let law = TimeDistribution::Uniform;
     Denoising::new(Arc::new(Clusters), batch).time(law).t_min(1e-2).label_dropout(0.2)
 }
 

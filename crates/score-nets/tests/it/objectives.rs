@@ -2,8 +2,8 @@
 //! quadrature.
 
 use score_nets::{
-    FnSource, Reduction, TimeLaw, Weighting, importance_integral, log_variance, sigma_data,
-    variance_factor,
+    FnSource, Reduction, TimeDistribution, Weighting, importance_integral, log_variance,
+    sigma_data, variance_factor,
 };
 use sde_core::{Discrete, Edm, Key, Level, Ou, Parametrisation, Sde, SubVp, Ve, Vp, schedule};
 
@@ -118,19 +118,19 @@ fn weightings_are_texts_in_configurations() -> Outcome {
     Ok(())
 }
 
-fn laws() -> Vec<TimeLaw> {
+fn laws() -> Vec<TimeDistribution> {
     vec![
-        TimeLaw::Uniform,
-        TimeLaw::Beta { a: 2.0, b: 3.0 },
-        TimeLaw::LogSnr,
-        TimeLaw::LogUniform { shift: 0.02 },
-        TimeLaw::LogNormal { mean: -1.2, std: 1.2 },
-        TimeLaw::LogNormal { mean: 9.0, std: 0.8 },
-        TimeLaw::LogNormal { mean: -25.0, std: 2.5 },
-        TimeLaw::LogitNormal { mean: 0.3, std: 0.8 },
-        TimeLaw::Mode { scale: 1.29 },
-        TimeLaw::Mode { scale: -0.7 },
-        TimeLaw::CosMap,
+        TimeDistribution::Uniform,
+        TimeDistribution::Beta { a: 2.0, b: 3.0 },
+        TimeDistribution::LogSnr,
+        TimeDistribution::LogUniform { shift: 0.02 },
+        TimeDistribution::LogNormal { mean: -1.2, std: 1.2 },
+        TimeDistribution::LogNormal { mean: 9.0, std: 0.8 },
+        TimeDistribution::LogNormal { mean: -25.0, std: 2.5 },
+        TimeDistribution::LogitNormal { mean: 0.3, std: 0.8 },
+        TimeDistribution::Mode { scale: 1.29 },
+        TimeDistribution::Mode { scale: -0.7 },
+        TimeDistribution::CosMap,
     ]
 }
 
@@ -172,10 +172,10 @@ fn quantiles_shares_and_densities_of_every_law() -> Outcome {
 #[test]
 fn laws_have_their_published_quantiles() -> Outcome {
     let (below_one, edm) = (0.841_344_746_068_542_9, Edm::new(1e6)?);
-    let law = TimeLaw::LogNormal { mean: -1.2, std: 1.2 };
+    let law = TimeDistribution::LogNormal { mean: -1.2, std: 1.2 };
     close(law.time(&edm, 0.0, 0.5)?, (-1.2_f64).exp(), 1e-12);
     close(law.time(&edm, 0.0, below_one)?, 1.0, 1e-12);
-    let law = TimeLaw::LogitNormal { mean: 0.0, std: 1.0 };
+    let law = TimeDistribution::LogitNormal { mean: 0.0, std: 1.0 };
     let vp = Vp::default();
     close(law.time(&vp, 0.0, 0.5)?, 0.5, 1e-12);
     close(law.time(&vp, 0.0, below_one)?, 1.0 / (1.0 + (-1.0_f64).exp()), 1e-12);
@@ -183,9 +183,9 @@ fn laws_have_their_published_quantiles() -> Outcome {
         let (s, v) = (1.29, 1.0 - u);
         let half_pi = std::f64::consts::FRAC_PI_2;
         let mode = 1.0 - v - s * ((half_pi * v).cos().powi(2) - 1.0 + v);
-        close(TimeLaw::Mode { scale: s }.time(&vp, 0.0, u)?, mode, 1e-14);
+        close(TimeDistribution::Mode { scale: s }.time(&vp, 0.0, u)?, mode, 1e-14);
         let cos_map = 1.0 - 1.0 / ((half_pi * u).tan() + 1.0);
-        close(TimeLaw::CosMap.time(&vp, 0.0, u)?, cos_map, 1e-13);
+        close(TimeDistribution::CosMap.time(&vp, 0.0, u)?, cos_map, 1e-13);
     }
     Ok(())
 }
@@ -193,7 +193,7 @@ fn laws_have_their_published_quantiles() -> Outcome {
 #[test]
 fn steps_are_those_of_the_process() -> Outcome {
     let discrete = Discrete::new(&schedule::ddpm_betas(1000, 0.1, 20.0))?;
-    let law = TimeLaw::Steps { n: 1000 };
+    let law = TimeDistribution::Steps { n: 1000 };
     for i in 0..1000 {
         let u = (f64::from(i) + 0.5) / 1000.0;
         assert_eq!(law.time(&discrete, 0.0, u)?, f64::from(i + 1));
@@ -201,22 +201,23 @@ fn steps_are_those_of_the_process() -> Outcome {
     }
     assert_eq!(law.time(&discrete, 3.0, 1e-9)?, 3.0);
     assert_eq!(law.time(&discrete, 3.0, 1.0 - 1e-9)?, 1000.0);
-    let (levels, ve) = (TimeLaw::Levels { n: 1000 }, Ve::default());
+    let (levels, ve) = (TimeDistribution::Levels { n: 1000 }, Ve::default());
     let sigmas = schedule::smld_sigmas(1000, 0.01, 50.0);
     for (i, sigma) in sigmas.iter().enumerate() {
         let t = levels.time(&ve, 0.0, (i as f64 + 0.5) / 1000.0)?;
         close(ve.marginal(t).sigma, *sigma, 1e-13);
     }
-    let refused =
-        |law: TimeLaw| law.validate(0.5, 1.0).map_or_else(|e| e.to_string(), |()| String::new());
-    assert!(refused(TimeLaw::Steps { n: 0 }).contains("n = 0: must be at least 1"));
-    assert!(refused(TimeLaw::Levels { n: 1 }).contains("n = 1: must be at least 2"));
-    assert!(refused(TimeLaw::Mode { scale: 2.0 }).contains("scale = 2.0"));
-    assert!(refused(TimeLaw::LogNormal { mean: 0.0, std: 0.0 }).contains("std = 0.0"));
+    let refused = |law: TimeDistribution| {
+        law.validate(0.5, 1.0).map_or_else(|e| e.to_string(), |()| String::new())
+    };
+    assert!(refused(TimeDistribution::Steps { n: 0 }).contains("n = 0: must be at least 1"));
+    assert!(refused(TimeDistribution::Levels { n: 1 }).contains("n = 1: must be at least 2"));
+    assert!(refused(TimeDistribution::Mode { scale: 2.0 }).contains("scale = 2.0"));
+    assert!(refused(TimeDistribution::LogNormal { mean: 0.0, std: 0.0 }).contains("std = 0.0"));
     assert!(law.density(&discrete, 0.0, 1.0).is_err());
-    let far = TimeLaw::LogNormal { mean: 300.0, std: 0.1 }.time(&ve, 0.0, 0.5);
+    let far = TimeDistribution::LogNormal { mean: 300.0, std: 0.1 }.time(&ve, 0.0, 0.5);
     assert!(far.is_err_and(|e| e.to_string().contains("leaves nothing of the law")));
-    let endless = TimeLaw::LogSnr.time(&Vp::default(), 0.0, 0.5);
+    let endless = TimeDistribution::LogSnr.time(&Vp::default(), 0.0, 0.5);
     assert!(endless.is_err_and(|e| e.to_string().contains("no uniform law")));
     Ok(())
 }
@@ -232,9 +233,9 @@ fn importance_sampling_in_closed_form() -> Outcome {
             let z = importance_integral(&*sde, t_min)?;
             close(z, integral(t_min, horizon, &rate), 1e-12);
             let u = 0.37;
-            let t = TimeLaw::LogSnr.time(&*sde, t_min, u)?;
+            let t = TimeDistribution::LogSnr.time(&*sde, t_min, u)?;
             close(integral(t_min, t, &rate), u * z, 1e-11);
-            close(TimeLaw::LogSnr.density(&*sde, t_min, t)?, rate(t) / z, 1e-12);
+            close(TimeDistribution::LogSnr.density(&*sde, t_min, t)?, rate(t) / z, 1e-12);
         }
     }
     Ok(())
@@ -252,7 +253,7 @@ fn importance_sampling_cuts_the_variance_as_computed() -> Outcome {
         key.fill_normals(0, &mut z);
         Ok(rate(t) * error(t) * z[0] * z[0])
     };
-    let laws = [TimeLaw::Uniform, TimeLaw::LogSnr];
+    let laws = [TimeDistribution::Uniform, TimeDistribution::LogSnr];
     let n = 100_000;
     let found = variance_factor(&sde, t_min, laws, &integrand, n, Key::root(5))?;
     let mean = integral(t_min, 10.0, &|t| rate(t) * error(t));

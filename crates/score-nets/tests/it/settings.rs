@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Device, Tensor};
 use score_nets::{
-    Activation, Base, Error, Kernels, NetConfig, Output, Schedule, ScoreNet, TimeEmbedding,
-    TimeFeature, TimeLaw, TrainConfig,
+    Activation, Base, Error, Kernels, NetConfig, Output, Schedule, ScoreNet, TimeDistribution,
+    TimeEmbedding, TimeFeature, TrainConfig,
 };
 use sde_core::{Key, Potential, Score, ScoreJvp, Sde, Vp};
 
@@ -90,7 +90,7 @@ fn impossible_runs() {
     refused(TrainConfig { clip: Some(0.0), ..constant() }.validate(), "clip = 0");
     let ema = Some(score_nets::EmaConfig { decay: 1.0, warmup: false });
     refused(TrainConfig { ema, ..constant() }.validate(), "ema.decay = 1");
-    refused(TimeLaw::Beta { a: 0.0, b: 1.0 }.time(&Vp::default(), 0.0, 0.5), "time.a = 0");
+    refused(TimeDistribution::Beta { a: 0.0, b: 1.0 }.time(&Vp::default(), 0.0, 0.5), "time.a = 0");
     let net = net(&zoo()[5], DType::F32);
     let result = net.operator_loss_and_grad(&[0.0; 3], &[0.5], &[], &|_, _| (0.0, 0.0));
     assert!(matches!(result, Err(Error::Unsupported { .. })));
@@ -125,17 +125,18 @@ fn time_laws() -> Outcome {
     let lambda = |t| sde.half_log_snr(t);
     for u in [1e-6, 0.1, 0.37, 0.5, 0.93, 1.0 - 1e-6] {
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9 * b.abs().max(1e-3), "{a} {b}");
-        let at = |law: TimeLaw| law.time(&sde, 0.01, u);
-        close(at(TimeLaw::Uniform)?, 0.01 + 0.99 * u);
-        close(at(TimeLaw::Beta { a: 1.0, b: 2.0 })?, 0.01 + (1.0 - (1.0 - u).sqrt()));
+        let at = |law: TimeDistribution| law.time(&sde, 0.01, u);
+        close(at(TimeDistribution::Uniform)?, 0.01 + 0.99 * u);
+        close(at(TimeDistribution::Beta { a: 1.0, b: 2.0 })?, 0.01 + (1.0 - (1.0 - u).sqrt()));
         // P(B <= b) = 1 - (1 - b)^3; b^2; 3 b^2 - 2 b^3.
-        let b = at(TimeLaw::Beta { a: 1.0, b: 3.0 })? - 0.01;
+        let b = at(TimeDistribution::Beta { a: 1.0, b: 3.0 })? - 0.01;
         close(1.0 - (1.0 - b).powi(3), u);
-        let b = at(TimeLaw::Beta { a: 2.0, b: 1.0 })? - 0.01;
+        let b = at(TimeDistribution::Beta { a: 2.0, b: 1.0 })? - 0.01;
         close(b * b, u);
-        let b = at(TimeLaw::Beta { a: 2.0, b: 2.0 })? - 0.01;
+        let b = at(TimeDistribution::Beta { a: 2.0, b: 2.0 })? - 0.01;
         close(b * b * (3.0 - 2.0 * b), u);
-        let share = (lambda(at(TimeLaw::LogSnr)?) - lambda(0.01)) / (lambda(1.0) - lambda(0.01));
+        let share =
+            (lambda(at(TimeDistribution::LogSnr)?) - lambda(0.01)) / (lambda(1.0) - lambda(0.01));
         close(share, u);
     }
     Ok(())

@@ -11,8 +11,8 @@ use std::{
 use candle_core::{DType, Device};
 use score_nets::{
     AdamConfig, Dsm, EmaConfig, Error, Gradients, Kernels, NetConfig, Objective, Optimiser,
-    Outcome as End, Phase, Schedule, ScoreBatch, ScoreNet, SoapConfig, TimeLaw, TrainConfig,
-    Trainer, Weighting,
+    Outcome as End, Phase, Schedule, ScoreBatch, ScoreNet, SoapConfig, TimeDistribution,
+    TrainConfig, Trainer, Weighting,
 };
 use sde_core::{Key, Potential, analytic::DataSet};
 
@@ -278,9 +278,9 @@ fn importance_sampling_keeps_the_expectation() -> Outcome {
     let config = NetConfig { sde: "vp".into(), hidden: vec![6], ..NetConfig::published() };
     let net = net(&config, DType::F64);
     let n = 400_000;
-    let plain = Dsm::new(Arc::new(DataSet::Blob), n).t_min(0.01).time(TimeLaw::Uniform);
+    let plain = Dsm::new(Arc::new(DataSet::Blob), n).t_min(0.01).time(TimeDistribution::Uniform);
     let plain = plain.weighting(Weighting::DiffusionSquared).batch(&net, Key::root(1))?;
-    let snr = Dsm::new(Arc::new(DataSet::Blob), n).t_min(0.01).time(TimeLaw::LogSnr);
+    let snr = Dsm::new(Arc::new(DataSet::Blob), n).t_min(0.01).time(TimeDistribution::LogSnr);
     let snr = snr.weighting(Weighting::SigmaSquared).batch(&net, Key::root(2))?;
     let (sde, horizon) = (net.sde(), net.sde().horizon());
     let factor = 2.0 * (sde.half_log_snr(0.01) - sde.half_log_snr(horizon)) / (horizon - 0.01);

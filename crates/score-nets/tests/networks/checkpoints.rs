@@ -130,13 +130,13 @@ fn a_state_dict_needs_to_be_told_what_it_is() {
     // Labels are by the table of the file, rounded as it is there and not as the formula gives it.
     let read = opened.conventions.levels.clone().expect("has levels");
     assert!(read.ratios().iter().rev().map(|u| *u as f32).eq(levels.iter().copied()));
-    let around = opened.conventions.around().expect("works").expect("says everything");
+    let setup = opened.conventions.setup().expect("works").expect("says everything");
     for (k, level) in levels.iter().enumerate().step_by(37) {
-        let label = around.preconditioning.label.of_log_ratio(f64::from(*level).ln());
+        let label = setup.preconditioning.label.of_log_ratio(f64::from(*level).ln());
         assert_eq!(label, Some(999.0 - k as f64));
     }
-    let name = around.preconditioning.to_string();
-    assert!(name.parse().is_ok_and(|p: Preconditioning| p == around.preconditioning));
+    let name = setup.preconditioning.to_string();
+    assert!(name.parse().is_ok_and(|p: Preconditioning| p == setup.preconditioning));
     let short = Tensor::new(&levels[1..], &Device::Cpu).expect("is a tensor");
     wrapped.insert("u".into(), short);
     write_f16(&path, &wrapped);

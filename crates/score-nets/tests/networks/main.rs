@@ -181,7 +181,7 @@ fn guided() -> Vec<Case> {
 
 /// Parameters away from their initial values, where nothing vanishes by chance.
 pub fn parameters(architecture: &Architecture, backend: &Backend) -> Parameters {
-    let parameters = architecture.fresh(Key::root(5), backend).expect("is an architecture");
+    let parameters = architecture.initial(Key::root(5), backend).expect("is an architecture");
     let names: Vec<String> = parameters.names().map(String::from).collect();
     for (i, name) in names.iter().enumerate() {
         let value = parameters.get(name).expect("is one of the names");

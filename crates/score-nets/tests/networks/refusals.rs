@@ -58,7 +58,7 @@ fn batches_that_do_not_fit_are_one_line() {
     let json = json!({"architecture": "edm", "args": {"img_resolution": 4, "img_channels": 1, "label_dim": 2,
         "model_channels": 4, "channel_mult": [1], "num_blocks": 1}});
     let architecture = Architecture::from_json(&json).expect("is one");
-    let parameters = architecture.fresh(Key::root(1), &backend).expect("is a network");
+    let parameters = architecture.initial(Key::root(1), &backend).expect("is a network");
     let net = architecture.build(parameters.detached()).expect("is a network");
     let tensor =
         |n: usize, shape: &[usize]| backend.tensor(vec![0.5; n], shape).expect("is a tensor");

@@ -1,12 +1,12 @@
 //! Randomness as a value: Philox4x32-10 keyed by purpose, counted by particle.
 
-mod lattice;
+mod kronecker;
 mod normal;
 mod philox;
 mod quantile;
 mod uniform;
 
-pub use lattice::Lattice;
+pub use kronecker::KroneckerSequence;
 use philox::philox4x32;
 pub(crate) use quantile::quantile;
 

@@ -1,12 +1,13 @@
 //! A discrete schedule seen as a continuous one.
 
-use super::{Betas, Marginal, Sde, inverse_in_range, parse::lists};
+use super::constants::lists;
+use super::{Betas, Marginal, Sde, inverse_in_range};
 use crate::schedule::zero_terminal_snr;
 use crate::{Error, Result};
 
 /// What is linear in time between two training steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Between {
+pub enum Interpolation {
     /// `log(sigma / alpha)`: k-diffusion, and the times that diffusers gives to noise levels.
     #[default]
     LogRatio,
@@ -49,7 +50,7 @@ pub struct Discrete {
     first_rate: f64,
     /// `log(sigma / alpha)` at the times `1, ..., N`.
     log_ratios: Vec<f64>,
-    between: Between,
+    between: Interpolation,
 }
 
 impl Discrete {
@@ -106,7 +107,7 @@ impl Discrete {
             Some(if *b < 700.0 { 0.5 * b.exp_m1().ln() } else { 0.5 * *b })
         };
         let log_ratios = values.iter().scan(0.0, log_ratio).collect();
-        let (first_rate, between) = (-(-values[0]).ln_1p(), Between::default());
+        let (first_rate, between) = (-(-values[0]).ln_1p(), Interpolation::default());
         Self { betas, rescaled: false, first_rate, log_ratios, between }
     }
 
@@ -123,13 +124,13 @@ impl Discrete {
     /// The process of what stands behind `discrete:` in a name.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let (mut betas, mut rescaled) = (Betas::default(), false);
-        let mut between = Between::default();
+        let mut between = Interpolation::default();
         for (key, words) in lists(text)? {
             match (key, words.as_slice()) {
                 ("betas", words) => betas = Betas::of_words(words)?,
                 ("terminal-snr", ["zero"]) => rescaled = true,
-                ("between", ["ratio"]) => between = Between::Ratio,
-                ("between", ["log-ratio"]) => between = Between::LogRatio,
+                ("between", ["ratio"]) => between = Interpolation::Ratio,
+                ("between", ["log-ratio"]) => between = Interpolation::LogRatio,
                 ("terminal-snr" | "between", words) => {
                     let known = if key == "between" { "log-ratio or ratio" } else { "zero" };
                     return Err(Error::Parameter {
@@ -146,12 +147,12 @@ impl Discrete {
             }
         }
         let table = Self::of(betas)?;
-        Ok(if rescaled { table.zero_terminal_snr()? } else { table }.with_between(between))
+        Ok(if rescaled { table.zero_terminal_snr()? } else { table }.with_interpolation(between))
     }
 
     /// The same process with another rule between training steps.
     #[must_use]
-    pub fn with_between(mut self, between: Between) -> Self {
+    pub fn with_interpolation(mut self, between: Interpolation) -> Self {
         self.between = between;
         self
     }
@@ -172,10 +173,10 @@ impl Discrete {
         match self.between {
             // To no signal, linear in alpha / sigma.
             _ if b == f64::INFINITY => a - (1.0 - u).ln(),
-            Between::LogRatio => a + u * (b - a),
+            Interpolation::LogRatio => a + u * (b - a),
             // The same where the ratios are beyond the numbers.
-            Between::Ratio if b > 700.0 => a + (u * (b - a).exp_m1()).ln_1p(),
-            Between::Ratio => (a.exp() + u * (b.exp() - a.exp())).ln(),
+            Interpolation::Ratio if b > 700.0 => a + (u * (b - a).exp_m1()).ln_1p(),
+            Interpolation::Ratio => (a.exp() + u * (b.exp() - a.exp())).ln(),
         }
     }
 
@@ -191,7 +192,7 @@ impl Sde for Discrete {
         if self.rescaled {
             name += ",terminal-snr=zero";
         }
-        if self.between == Between::Ratio {
+        if self.between == Interpolation::Ratio {
             name += ",between=ratio";
         }
         name
@@ -213,9 +214,9 @@ impl Sde for Discrete {
         let (a, b, u) = self.cell(t);
         let slope = match self.between {
             _ if b == f64::INFINITY => 1.0 / (1.0 - u),
-            Between::LogRatio => b - a,
-            Between::Ratio if b > 700.0 => (b - a).exp_m1() / (self.log_ratio(t) - a).exp(),
-            Between::Ratio => (b.exp() - a.exp()) / self.log_ratio(t).exp(),
+            Interpolation::LogRatio => b - a,
+            Interpolation::Ratio if b > 700.0 => (b - a).exp_m1() / (self.log_ratio(t) - a).exp(),
+            Interpolation::Ratio => (b.exp() - a.exp()) / self.log_ratio(t).exp(),
         };
         -2.0 * (-self.integral(t)).exp_m1() * slope
     }
@@ -259,8 +260,8 @@ impl Sde for Discrete {
             let (a, b) = (self.log_ratios[i], self.log_ratios[i + 1]);
             let u = match self.between {
                 _ if b == f64::INFINITY => -(a - l).exp_m1(),
-                Between::LogRatio => (l - a) / (b - a),
-                Between::Ratio => (l - a).exp_m1() / (b - a).exp_m1(),
+                Interpolation::LogRatio => (l - a) / (b - a),
+                Interpolation::Ratio => (l - a).exp_m1() / (b - a).exp_m1(),
             };
             1.0 + i as f64 + u
         };

@@ -3,6 +3,7 @@
 mod betas;
 mod brownian;
 mod check;
+pub(crate) mod constants;
 mod cosine;
 mod discrete;
 mod discretisation;
@@ -18,7 +19,7 @@ pub use betas::Betas;
 pub use brownian::Brownian;
 pub use check::check;
 pub use cosine::CosineVp;
-pub use discrete::{Between, Discrete};
+pub use discrete::{Discrete, Interpolation};
 pub use discretisation::Discretisation;
 pub use edm::Edm;
 pub use ou::Ou;

@@ -1,12 +1,13 @@
 //! The discrete schedule as a process: its nodes, what lies between them, its inverse.
 
 use sde_core::schedule::{self, alphas_cumprod, ddpm_betas};
-use sde_core::sde::{self, Betas, Between};
+use sde_core::sde::{self, Betas, Interpolation};
 use sde_core::{Discrete, Sde};
 
 fn both() -> [Discrete; 2] {
     let betas = ddpm_betas(1000, 0.1, 20.0);
-    [Between::LogRatio, Between::Ratio].map(|b| Discrete::new(&betas).unwrap().with_between(b))
+    [Interpolation::LogRatio, Interpolation::Ratio]
+        .map(|b| Discrete::new(&betas).unwrap().with_interpolation(b))
 }
 
 /// The nodes are the products of `1 - beta`, as published code forms them.
@@ -69,8 +70,8 @@ fn it_is_a_linear_sde() {
 /// logarithm goes on by `log(2) / 2` a step.
 #[test]
 fn signal_below_the_numbers_is_none() {
-    for between in [Between::LogRatio, Between::Ratio] {
-        let sde = Discrete::new(&[0.5; 4000]).unwrap().with_between(between);
+    for between in [Interpolation::LogRatio, Interpolation::Ratio] {
+        let sde = Discrete::new(&[0.5; 4000]).unwrap().with_interpolation(between);
         let m = sde.marginal(4000.0);
         assert_eq!((m.alpha, m.sigma), (0.0, 1.0));
         let change = sde.half_log_snr(3000.0) - sde.half_log_snr(2000.0);
@@ -145,8 +146,8 @@ fn a_name_holds_the_whole_table() {
         Betas::Listed(schedule::zero_terminal_snr(&ddpm_betas(100, 0.1, 20.0))),
     ];
     for table in tables {
-        for between in [Between::LogRatio, Between::Ratio] {
-            let plain = Discrete::of(table.clone()).unwrap().with_between(between);
+        for between in [Interpolation::LogRatio, Interpolation::Ratio] {
+            let plain = Discrete::of(table.clone()).unwrap().with_interpolation(between);
             for sde in [plain.clone(), plain.zero_terminal_snr().unwrap()] {
                 let again = sde::parse(&sde.name()).unwrap();
                 assert_eq!(again.name(), sde.name());

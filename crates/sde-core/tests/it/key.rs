@@ -1,7 +1,7 @@
 //! The random numbers: the same however they are cut, and distributed as they should be.
 
 use proptest::prelude::*;
-use sde_core::{Key, Lattice};
+use sde_core::{Key, KroneckerSequence};
 
 /// Kolmogorov's critical distance times `sqrt(n)` at a false-alarm rate of 1e-6:
 /// `sqrt(log(2 / 1e-6) / 2)`.
@@ -169,10 +169,10 @@ proptest! {
 fn lattices_are_uniform_and_even() {
     let n = 4096;
     for dim in [1, 2, 3, 5] {
-        let lattice = Lattice::new(Key::root(11), dim);
+        let sequence = KroneckerSequence::new(Key::root(11), dim);
         let (mut u, mut z) = (vec![0.0; n * dim], vec![0.0; n * dim]);
-        lattice.fill_uniforms(0, &mut u);
-        lattice.fill_normals(0, &mut z);
+        sequence.fill_uniforms(0, &mut u);
+        sequence.fill_normals(0, &mut z);
         for j in 0..dim {
             let column = |x: &[f64]| x.iter().skip(j).step_by(dim).copied().collect::<Vec<_>>();
             // Independent points would be some 0.8 away.
@@ -183,7 +183,7 @@ fn lattices_are_uniform_and_even() {
         }
         // Any stretch is the same points.
         let mut part = vec![0.0; 10 * dim];
-        lattice.fill_uniforms(77, &mut part);
+        sequence.fill_uniforms(77, &mut part);
         assert_eq!(part, u[77 * dim..87 * dim]);
     }
 }
@@ -195,7 +195,7 @@ fn lattices_are_unbiased() {
     let mut means = Vec::new();
     for k in 0..keys {
         let mut u = [0.0; 6];
-        Lattice::new(Key::root(12).fold(k), 2).fill_uniforms(5, &mut u);
+        KroneckerSequence::new(Key::root(12).fold(k), 2).fill_uniforms(5, &mut u);
         means.push(u.chunks(2).map(|u| u[0] * u[1]).sum::<f64>() / f64::from(n));
     }
     let mean = means.iter().sum::<f64>() / means.len() as f64;

@@ -244,8 +244,8 @@ fn all_sdes() -> Vec<Box<dyn Sde>> {
     let silent = schedule::zero_terminal_snr(&betas);
     let mut all: Vec<Box<dyn Sde>> = sde::NAMES.iter().map(|n| sde::parse(n).unwrap()).collect();
     for betas in [&betas, &silent, &schedule::ddpm_betas(1000, 0.1, 20.0)] {
-        for between in [sde::Between::LogRatio, sde::Between::Ratio] {
-            all.push(Box::new(Discrete::new(betas).unwrap().with_between(between)));
+        for between in [sde::Interpolation::LogRatio, sde::Interpolation::Ratio] {
+            all.push(Box::new(Discrete::new(betas).unwrap().with_interpolation(between)));
         }
     }
     all

@@ -39,6 +39,17 @@ impl Pixels {
         })
     }
 
+    /// The interval itself.
+    ///
+    /// ```
+    /// use solvers::density::Pixels;
+    /// assert!(Pixels::MinusOneToOne.range().contains(&-0.5));
+    /// assert!(!Pixels::ZeroToOne.range().contains(&-0.5));
+    /// ```
+    pub fn range(self) -> std::ops::RangeInclusive<f64> {
+        1.0 - self.length()..=1.0
+    }
+
     /// Length of the interval.
     fn length(self) -> f64 {
         match self {

@@ -10,7 +10,9 @@ use super::{Augmented, LogPrior, mean_and_error, nan_row, one_a_row};
 use crate::rows::solve_rows;
 use crate::steppers::RungeKutta;
 use crate::tableau::DOPRI5;
-use crate::{Control, Fresh, Request, Result, SolveError, Summary, solve, solve_blocks};
+use crate::{
+    Control, IndependentIncrements, Request, Result, SolveError, Summary, solve, solve_blocks,
+};
 
 /// The probability-flow ODE `dx/dt = v = a x - g^2/2 s(x, t)` with integrals along it: of the exact
 /// divergence of `v` if asked for, then for each probe `p` of `p . (dv/dx) p`, whose mean over the
@@ -277,7 +279,7 @@ fn flow_up<S: State>(
         };
         let start = Augmented::start(rows, integrals);
         let mut steps = flow.control.controller()?;
-        let none = Fresh::new(key, 0);
+        let none = IndependentIncrements::new(key, 0);
         solve(&RungeKutta(&DOPRI5), &problem, start, t_start, &mut *steps, &none, &mut ())
     };
     let mut parts = vec![];

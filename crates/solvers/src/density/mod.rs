@@ -21,7 +21,7 @@ pub use flow::{
 pub use paths::{PathDensity, PathLogDensity, sampler_log_density};
 pub use prior::{LogPrior, standard_log_prior};
 
-use crate::{Adaptive, Control, Controller, Dynamic, Grid, Result, SolveError};
+use crate::{Adaptive, Control, Controller, GottaGoFast, Grid, Result, SolveError};
 
 impl Control {
     /// Where a solve upward in time begins and ends.
@@ -32,7 +32,7 @@ impl Control {
                 (times[0], end)
             }
             Self::Restarts(..) => return Err(no_way_up()),
-            Self::Adaptive { t_start, t_end, .. } | Self::Dynamic { t_start, t_end, .. } => {
+            Self::Adaptive { t_start, t_end, .. } | Self::GottaGoFast { t_start, t_end, .. } => {
                 (*t_start, *t_end)
             }
         };
@@ -56,8 +56,8 @@ impl Control {
             Self::Adaptive { t_start, t_end, tol } => {
                 Box::new(Adaptive::new(*t_start, *t_end, *tol)?)
             }
-            Self::Dynamic { t_start, t_end, tol } => {
-                Box::new(Dynamic::new(*t_start, *t_end, *tol)?)
+            Self::GottaGoFast { t_start, t_end, tol } => {
+                Box::new(GottaGoFast::new(*t_start, *t_end, *tol)?)
             }
         })
     }
@@ -77,7 +77,7 @@ fn no_way_up() -> SolveError {
     SolveError::Setup(Error::Parameter {
         name: "control".into(),
         value: "restarts".into(),
-        reason: "a path that climbs at random has no density: give plain steps".into(),
+        reason: "a path with restarts has no density: give plain steps".into(),
     })
 }
 

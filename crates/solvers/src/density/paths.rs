@@ -13,8 +13,8 @@ use crate::rows::solve_rows;
 use crate::steppers::{Heun, RungeKutta};
 use crate::tableau::DOPRI5;
 use crate::{
-    BrownianTree, Control, Fresh, Noise, Request, Result, SolveError, Stepper, Summary, solve,
-    solve_blocks,
+    BrownianTree, Control, IndependentIncrements, Noise, Request, Result, SolveError, Stepper,
+    Summary, solve, solve_blocks,
 };
 
 /// Levels of the Brownian tree behind adaptive steps.
@@ -156,10 +156,10 @@ pub fn sampler_log_density<'a, S: State>(
         let model = model.potential_for_rows(&points(first, len as u64))?;
         let problem = Tilted { sde, model: &*model, eta: paths.eta };
         let noise: Box<dyn Noise<Augmented<S>>> = match paths.control {
-            Control::Adaptive { .. } | Control::Dynamic { .. } if noisy => {
+            Control::Adaptive { .. } | Control::GottaGoFast { .. } if noisy => {
                 Box::new(BrownianTree::new(key, path, t_start, t_end, DEPTH)?)
             }
-            _ => Box::new(Fresh::new(key, path)),
+            _ => Box::new(IndependentIncrements::new(key, path)),
         };
         let mut steps = paths.control.controller()?;
         let stepper: Box<dyn Stepper<Augmented<S>, Tilted<'_, S>>> =

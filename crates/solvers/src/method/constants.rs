@@ -106,10 +106,15 @@ impl Method {
             Self::Restart => {
                 const {
                     &[
-                        constant("low", 0.06, Positive, "level `sigma/alpha` where a climb begins"),
+                        constant(
+                            "low",
+                            0.06,
+                            Positive,
+                            "level `sigma/alpha` where a restart begins",
+                        ),
                         constant("high", 0.3, Positive, "level it goes up to"),
                         constant("steps", 3.0, Whole(1, 100_000), "steps of a way down again"),
-                        constant("repeats", 0.0, Whole(0, 100_000), "climbs; none usually"),
+                        constant("repeats", 0.0, Whole(0, 100_000), "restarts; none usually"),
                     ]
                 }
             }

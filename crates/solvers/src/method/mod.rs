@@ -1,20 +1,20 @@
 //! The registry of methods.
 
+mod configured;
 mod constants;
 mod info;
 mod page;
 mod table;
-mod tuned;
 
 use sde_core::{Error, Result, Reverse, Semilinear, State};
 
 use crate::steppers::{EdmChurn, UniPc, Variant};
 use crate::{Scheme, Stepper};
 
+pub use configured::ConfiguredMethod;
 pub use constants::Constant;
 pub use info::{Info, Order};
 pub use table::Method;
-pub use tuned::Tuned;
 
 impl Method {
     /// The method of a name.

@@ -7,9 +7,9 @@ use crate::Stepper;
 use crate::steppers::{
     Ancestral, AnnealedLangevin, Correction, Deis, DpmMultistep, DpmSinglestep, DpmSolverPP2MSde,
     DpmSolverPP3MSde, DpmSolverPPSde, EdmChurn, EdmHeun, ErSde, EulerAncestral, EulerMaruyama,
-    ExponentialEulerMaruyama, Heun, Ipndm, Kdpm2, NoiseScale, Pndm, Polynomial, PredictorCorrector,
-    Restart, ReverseDiffusion, RhoRungeKutta, RungeKutta, SaSolver, Sdirk2, Sea, Seeds, Shark,
-    Sra1, Stay, UniPc, Variant,
+    ExponentialEulerMaruyama, Heun, Ipndm, Kdpm2, NoPredictor, NoiseScale, Pndm, Polynomial,
+    PredictorCorrector, Restart, ReverseDiffusion, RhoRungeKutta, RungeKutta, SaSolver, Sdirk2,
+    Sea, Seeds, Shark, Sra1, UniPc, Variant,
 };
 use crate::tableau::{BOSH3, DOPRI5, RK4, TSIT5};
 
@@ -298,14 +298,14 @@ methods! {
     /// An annealed Langevin correction a step, and no predictor.
     PcNoneAld "pc-none-ald":
         Info::corrects("Song et al. 2021, arXiv 2011.13456, algorithms 1 and 4")
-        => PredictorCorrector::annealed(Stay);
+        => PredictorCorrector::annealed(NoPredictor);
     /// Annealed Langevin dynamics, five steps a level.
     AnnealedLangevin "annealed-langevin":
         Info::corrects("Song, Ermon 2019, arXiv 1907.05600, algorithm 1").nfe(5)
         => AnnealedLangevin::default();
 
     // Up and down in time.
-    /// Restart, on a grid that climbs; EDM's Heun on one that does not.
+    /// Restart, on a grid with restart intervals; EDM's Heun on one without.
     Restart "restart":
         Info::ode(2.0, "Xu et al. 2023, arXiv 2306.14878, algorithm 1").nfe(2)
         => Restart;

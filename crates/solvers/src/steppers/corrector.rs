@@ -76,7 +76,7 @@ impl Corrector {
 
 /// Predictor-corrector sampling: some corrector steps at `t0`, then the predictor's to `t1`. Noise of
 /// the correctors is apart from the predictor's path, so with a last step without noise
-/// ([`crate::QuietEnd`]) the sampler returns the predictor's mean, as published.
+/// ([`crate::NoiselessEnd`]) the sampler returns the predictor's mean, as published.
 ///
 /// # Reference
 /// Song et al. 2021, arXiv 2011.13456, algorithm 1.
@@ -145,9 +145,9 @@ fn squared_alpha<S: State, P: Semilinear<S> + ?Sized>(
 
 /// No predictor: the state stays and the noise level falls.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Stay;
+pub struct NoPredictor;
 
-impl<S: State, P: ?Sized> Stepper<S, P> for Stay {
+impl<S: State, P: ?Sized> Stepper<S, P> for NoPredictor {
     fn step(&self, _: &P, x: &S, _: f64, _: f64, _: &Past<S>, _: &dyn Noise<S>) -> Result<Step<S>> {
         Ok(Step { x: x.clone(), error: None, past: Past::default(), nfe: 0 })
     }
@@ -158,7 +158,7 @@ impl<S: State, P: ?Sized> Stepper<S, P> for Stay {
 }
 
 /// Annealed Langevin dynamics: a step lowers the noise level from `t0` to `t1` and takes Langevin
-/// steps there. With a last step without noise ([`crate::QuietEnd`]) the last Langevin step of all
+/// steps there. With a last step without noise ([`crate::NoiselessEnd`]) the last Langevin step of all
 /// has none.
 ///
 /// # Reference

@@ -3,7 +3,7 @@
 use sde_core::{Result, Semilinear, State};
 
 use super::ExponentialEulerMaruyama;
-use super::expansion::{Expansion, LambdaStep, LowerOrderEnd, Prediction, half_log_snr};
+use super::expansion::{Expansion, LambdaStep, LowerOrderFinal, Prediction, half_log_snr};
 use super::limit;
 use crate::phi::phi;
 use crate::{Noise, Past, Step, Stepper};
@@ -36,14 +36,14 @@ pub struct DpmMultistep {
     /// The weight of the slope at order 2.
     pub expansion: Expansion,
     /// Where the orders fall again (the authors do so with fewer than ten steps).
-    pub lower_order_end: Option<LowerOrderEnd>,
+    pub lower_order_final: Option<LowerOrderFinal>,
 }
 
 impl DpmMultistep {
     /// DPM-Solver++, orders 1 (DDIM), 2 (2M) and 3 (3M).
     pub const fn data(order: usize) -> Self {
         let (prediction, expansion) = (Prediction::Data, Expansion::DpmSolver);
-        Self { prediction, order, expansion, lower_order_end: None }
+        Self { prediction, order, expansion, lower_order_final: None }
     }
 
     /// DPM-Solver on the predicted noise.
@@ -68,7 +68,7 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for DpmMultistep {
         }
         let m0 = self.prediction.at(problem, x, t0, end)?;
         let step = LambdaStep::new(self.prediction, start, end);
-        let most = self.lower_order_end.map_or(usize::MAX, |l| l.most(t1)).min(self.order);
+        let most = self.lower_order_final.map_or(usize::MAX, |l| l.most(t1)).min(self.order);
         // In units of h; a prediction made at a limit is infinitely far away.
         let gap = |from: f64, to: f64| {
             let change = half_log_snr(problem.marginal(to)) - half_log_snr(problem.marginal(from));

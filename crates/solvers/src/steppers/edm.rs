@@ -9,7 +9,7 @@ use crate::{Noise, Past, Step, Stepper};
 
 /// The variable a method is a Runge-Kutta method in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Clock {
+pub enum IntegrationVariable {
     /// The noise level `rho = sigma / alpha`, on `x / alpha`.
     #[default]
     Ratio,
@@ -32,12 +32,12 @@ pub struct EdmHeun {
     /// Where the second stage lies, in `(0, 1]`.
     pub second_stage: f64,
     /// The variable of the steps.
-    pub clock: Clock,
+    pub variable: IntegrationVariable,
 }
 
 impl Default for EdmHeun {
     fn default() -> Self {
-        Self { second_stage: 1.0, clock: Clock::Ratio }
+        Self { second_stage: 1.0, variable: IntegrationVariable::Ratio }
     }
 }
 
@@ -50,14 +50,14 @@ impl EdmHeun {
         noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
         let (m0, m1, a) = (problem.marginal(t0), problem.marginal(t1), self.second_stage);
-        if self.clock == Clock::Ratio && limit::lost(x.resolution(), m0, m1) {
+        if self.variable == IntegrationVariable::Ratio && limit::lost(x.resolution(), m0, m1) {
             let past = Past::default();
             return ExponentialEulerMaruyama.step(problem, x, t0, t1, &past, noise);
         }
         let second = 0.5 / a;
         let euler = m1.sigma == 0.0;
-        let x1 = match self.clock {
-            Clock::Ratio => {
+        let x1 = match self.variable {
+            IntegrationVariable::Ratio => {
                 let (rho, h) = (ratio(m0), ratio(m1) - ratio(m0));
                 let d0 = problem.eps(x, t0)?;
                 if euler {
@@ -69,7 +69,7 @@ impl EdmHeun {
                     transfer(x, m0, m1, [(h * (1.0 - second), &d0), (h * second, &d)])?
                 }
             }
-            Clock::Time => {
+            IntegrationVariable::Time => {
                 let h = t1 - t0;
                 let d0 = problem.drift(x, t0)?;
                 if euler {

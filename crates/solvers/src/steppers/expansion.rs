@@ -4,7 +4,7 @@ use sde_core::{Marginal, Result, Semilinear, State};
 
 use super::exponential::LONGEST;
 pub(super) use super::exponential::half_log_snr;
-use super::limit;
+use super::predicted_data;
 use crate::phi::phi;
 
 /// What an exponential integrator holds or extrapolates over a step.
@@ -28,7 +28,7 @@ impl Prediction {
     ) -> Result<S> {
         match self {
             Self::Noise => problem.eps(x, t),
-            Self::Data => limit::data(problem, x, t, to),
+            Self::Data => predicted_data::data(problem, x, t, to),
         }
     }
 }
@@ -114,12 +114,12 @@ impl LambdaStep {
 
 /// The last steps of a grid, where multistep methods may fall back to lower orders.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LowerOrderEnd {
+pub struct LowerOrderFinal {
     end: f64,
     before: Option<f64>,
 }
 
-impl LowerOrderEnd {
+impl LowerOrderFinal {
     /// The last step of `times` has order 1, the one before order 2 at most (the authors'
     /// `lower_order_final`); `None` for a grid without times.
     pub fn of(times: &[f64]) -> Option<Self> {

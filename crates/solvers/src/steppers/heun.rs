@@ -11,7 +11,7 @@ use crate::{Noise, Past, Step, Stepper};
 /// # Reference
 /// Kloeden, Platen 1992, section 15.1 (Platen's scheme of weak order 2 for additive noise). As the
 /// stochastic improved Euler method, with this estimate: Jolicoeur-Martineau et al. 2021, arXiv
-/// 2105.14080, algorithm 1, whose step control is [`crate::Dynamic`].
+/// 2105.14080, algorithm 1, whose step control is [`crate::GottaGoFast`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Heun;
 

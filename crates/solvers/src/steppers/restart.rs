@@ -12,9 +12,9 @@ use crate::{Noise, Past, Step, Stepper};
 ///
 /// `x1 = alpha1/alpha0 x0 + sqrt(sigma1^2 - (alpha1/alpha0)^2 sigma0^2) z`, `t1 > t0`,
 ///
-/// which costs no evaluation. [`crate::Grid::with_restarts`] goes up and down. Every climb has noise
+/// which costs no evaluation. [`crate::Grid::with_restarts`] goes up and down. Every restart has noise
 /// of its own, also over an interval climbed before. Where `alpha` is too small for the predicted noise
-/// the step down is DDIM's on the predicted data. Without climbs it is the deterministic sampler
+/// the step down is DDIM's on the predicted data. Without restarts it is the deterministic sampler
 /// of EDM.
 ///
 /// # Reference

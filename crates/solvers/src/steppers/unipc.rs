@@ -3,7 +3,7 @@
 use sde_core::{Result, Semilinear, State};
 
 use super::ExponentialEulerMaruyama;
-use super::expansion::{LambdaStep, LowerOrderEnd, Prediction, half_log_snr};
+use super::expansion::{LambdaStep, LowerOrderFinal, Prediction, half_log_snr};
 use super::limit;
 use crate::phi::phi;
 use crate::{Noise, Past, Step, Stepper};
@@ -47,20 +47,20 @@ pub struct UniPc {
     /// The end of the solve, where nothing is corrected.
     pub end: Option<f64>,
     /// Where the orders fall again (the authors do so on every grid).
-    pub lower_order_end: Option<LowerOrderEnd>,
+    pub lower_order_final: Option<LowerOrderFinal>,
 }
 
 impl UniPc {
     /// UniPC-p on the predicted data.
     pub const fn data(variant: Variant, order: usize) -> Self {
-        Self { prediction: Prediction::Data, variant, order, end: None, lower_order_end: None }
+        Self { prediction: Prediction::Data, variant, order, end: None, lower_order_final: None }
     }
 
     /// With the end of the authors' code on the grid `times`: no corrector in the last step, which
     /// has order 1, after one of order 2 at most.
     #[must_use]
     pub fn ending(mut self, times: &[f64]) -> Self {
-        (self.end, self.lower_order_end) = (times.last().copied(), LowerOrderEnd::of(times));
+        (self.end, self.lower_order_final) = (times.last().copied(), LowerOrderFinal::of(times));
         self
     }
 
@@ -126,7 +126,8 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for UniPc {
             }
         };
         let step = LambdaStep::new(self.prediction, start, target);
-        let order = self.lower_order_end.map_or(usize::MAX, |l| l.most(t1)).min(self.order.max(1));
+        let order =
+            self.lower_order_final.map_or(usize::MAX, |l| l.most(t1)).min(self.order.max(1));
         let (mut nodes, mut earlier) = (vec![], vec![]);
         if !step.at_limit() {
             while let Some((t, m)) =

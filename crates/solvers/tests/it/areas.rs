@@ -2,7 +2,10 @@
 
 use ndarray::Array2;
 use sde_core::{Key, Reverse, TimeGrid, Tolerance, Vp};
-use solvers::{Adaptive, BrownianGrid, BrownianTree, Fresh, Grid, Method, Noise, QuietEnd, solve};
+use solvers::{
+    Adaptive, BrownianGrid, BrownianTree, Grid, IndependentIncrements, Method, Noise, NoiselessEnd,
+    solve,
+};
 
 use crate::common::{distance, normals, target};
 
@@ -32,7 +35,7 @@ fn check_uncorrelated(what: &str, a: &Rows, b: &Rows) {
 #[test]
 fn areas_have_their_law() {
     let key = Key::root(5);
-    let fresh = Fresh::new(key, 0);
+    let fresh = IndependentIncrements::new(key, 0);
     let grid = BrownianGrid::new(key, 0, 1.0, 0.0, 64).unwrap();
     let tree = BrownianTree::new(key, 0, 1.0, 0.0, 30).unwrap();
     let all: [(&str, &dyn Noise<Rows>, [f64; 3]); 4] = [
@@ -85,11 +88,11 @@ fn areas_of_a_path_add_up() {
         let (back, area) = pair(noise, c, a);
         assert!(distance(&-back, &w) < 1e-12 && distance(&area, &h) < 1e-12);
     }
-    let quiet = QuietEnd::new(&tree, 0.25);
+    let noiseless = NoiselessEnd::new(&tree, 0.25);
     let zero = Array2::<f64>::zeros((ROWS, 2));
-    assert_eq!(pair(&quiet, 0.5, 0.25), (zero.clone(), zero.clone()));
-    assert_eq!(quiet.normals(&zero, 0.25, 3).unwrap(), zero);
-    assert_eq!(quiet.normals(&zero, 0.5, 3).unwrap(), tree.normals(&zero, 0.5, 3).unwrap());
+    assert_eq!(pair(&noiseless, 0.5, 0.25), (zero.clone(), zero.clone()));
+    assert_eq!(noiseless.normals(&zero, 0.25, 3).unwrap(), zero);
+    assert_eq!(noiseless.normals(&zero, 0.5, 3).unwrap(), tree.normals(&zero, 0.5, 3).unwrap());
 }
 
 /// Adaptive steps on a path converge to the solution on that very path.

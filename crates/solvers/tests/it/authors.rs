@@ -7,10 +7,10 @@ use sde_core::schedule::iddpm_sigmas;
 use sde_core::{Brownian, Edm, Error, Key, Reverse, Sde, State, TimeGrid, Vp};
 use serde_json::Value;
 use solvers::steppers::{
-    Clock, Deis, DpmSchedule, DpmScheduled, EdmChurn, EdmHeun, Expansion, LowerOrderEnd,
-    Polynomial, Prediction, RhoRungeKutta, UniPc, Variant,
+    Deis, DpmSchedule, DpmScheduled, EdmChurn, EdmHeun, Expansion, IntegrationVariable,
+    LowerOrderFinal, Polynomial, Prediction, RhoRungeKutta, UniPc, Variant,
 };
-use solvers::{Fresh, Grid, Noise, Stepper, solve};
+use solvers::{Grid, IndependentIncrements, Noise, Stepper, solve};
 
 use crate::common::{fixture, matrix, target};
 
@@ -79,7 +79,11 @@ fn deis(case: &Value) -> Setup {
 fn edm(case: &Value) -> Setup {
     let n = count(case, "num_steps");
     let discretisation = case["discretization"].as_str().unwrap_or("edm");
-    let clock = if matches!(discretisation, "vp" | "ve") { Clock::Time } else { Clock::Ratio };
+    let variable = if matches!(discretisation, "vp" | "ve") {
+        IntegrationVariable::Time
+    } else {
+        IntegrationVariable::Ratio
+    };
     let (sde, grid, start, end): (Box<dyn Sde>, _, _, _) = match discretisation {
         "edm" => (Box::new(Edm::new(80.0).unwrap()), TimeGrid::Karras { rho: 7.0 }, 80.0, 0.002),
         "vp" => (Box::<Vp>::default(), TimeGrid::Uniform, 1.0, 1e-3),
@@ -107,7 +111,7 @@ fn edm(case: &Value) -> Setup {
     } else if case["solver"] == "euler" {
         Box::new(Deis::new(Polynomial::Ratio, 0))
     } else {
-        Box::new(EdmHeun { second_stage: case["alpha"].as_f64().unwrap_or(1.0), clock })
+        Box::new(EdmHeun { second_stage: case["alpha"].as_f64().unwrap_or(1.0), variable })
     };
     Setup { sde, times, stepper }
 }
@@ -120,9 +124,9 @@ fn unipc(case: &Value) -> Setup {
     };
     let variant = if text(case, "variant") == "bh1" { Variant::Bh1 } else { Variant::Bh2 };
     let lower = case["lower_order_final"] == true;
-    let lower_order_end = if lower { LowerOrderEnd::of(&times) } else { None };
+    let lower_order_final = if lower { LowerOrderFinal::of(&times) } else { None };
     let (order, end) = (count(case, "order"), times.last().copied());
-    let stepper = Box::new(UniPc { prediction, variant, order, end, lower_order_end });
+    let stepper = Box::new(UniPc { prediction, variant, order, end, lower_order_final });
     Setup { sde, times, stepper }
 }
 
@@ -189,7 +193,7 @@ fn end_state(all: &Value, case: &Value) -> Rows {
         let normals = all["noise"].as_array().unwrap().iter().map(matrix).collect();
         Box::new(Recorded { times: times.clone(), normals })
     } else {
-        Box::new(Fresh::new(Key::root(0), 0))
+        Box::new(IndependentIncrements::new(Key::root(0), 0))
     };
     let mut grid = Grid::new(times).unwrap();
     let done = solve(&*stepper, &problem, x, start, &mut grid, &*noise, &mut ()).unwrap();

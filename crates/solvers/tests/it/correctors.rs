@@ -4,7 +4,9 @@ use ndarray::{Array1, Array2, array};
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Dynamics, Key, Langevin, Marginal, Reverse, Sde, State, SubVp, TimeGrid, Ve, Vp};
 use solvers::steppers::{Corrector, EulerMaruyama, PredictorCorrector, Restart};
-use solvers::{Climb, Fresh, Grid, Method, Noise, QuietEnd, Stepper, solve};
+use solvers::{
+    Grid, IndependentIncrements, Method, Noise, NoiselessEnd, RestartInterval, Stepper, solve,
+};
 
 use crate::common::{distance, normals};
 use crate::gaussian::Moments;
@@ -100,7 +102,7 @@ fn steps_too_long_for_vp_are_named() {
     let data = gaussian(0.0, 1.0);
     let score = data.under(&vp);
     let problem = Reverse::sde(&vp, &score);
-    let noise = Fresh::new(Key::root(0), 0);
+    let noise = IndependentIncrements::new(Key::root(0), 0);
     let with = |method: Method, n| {
         let mut grid = Grid::new(TimeGrid::Uniform.times(&vp, n, 1.0, 0.0).unwrap()).unwrap();
         let x = normals(1, 4, 1);
@@ -215,7 +217,7 @@ fn predictor_correctors_sample_few_dimensions() {
         for method in methods {
             let rows = 12_000 / d;
             let mut grid = Grid::new(times.clone()).unwrap();
-            let (noise, x) = (Fresh::new(Key::root(8), 0), normals(9, rows, d));
+            let (noise, x) = (IndependentIncrements::new(Key::root(8), 0), normals(9, rows, d));
             let stepper = method.stepper();
             let x = solve(&*stepper, &problem, x, 1.0, &mut grid, &noise, &mut ()).unwrap().x;
             let found = x.mapv(|x| x * x).mean().unwrap();
@@ -229,7 +231,7 @@ fn predictor_correctors_sample_few_dimensions() {
 
 /// The mean square of samples after a solve.
 fn variance<P: Dynamics<Rows>>(stepper: &dyn Stepper<Rows, P>, problem: &P, times: &[f64]) -> f64 {
-    let noise = Fresh::new(Key::root(8), 0);
+    let noise = IndependentIncrements::new(Key::root(8), 0);
     let mut grid = Grid::new(times.to_vec()).unwrap();
     let x = normals(9, 500, 128);
     let x = solve(stepper, problem, x, times[0], &mut grid, &noise, &mut ()).unwrap().x;
@@ -244,8 +246,8 @@ fn correctors_pull_towards_the_marginal() {
     let data = GaussianMixture::isotropic(&[1.0], &Array2::zeros((1, 128)), &[0.7]).unwrap();
     let score = data.under(&vp);
     let problem = Reverse::sde(&vp, &score);
-    let noise = Fresh::new(Key::root(8), 0);
-    let quiet = QuietEnd::new(&noise, 0.1);
+    let noise = IndependentIncrements::new(Key::root(8), 0);
+    let noiseless = NoiselessEnd::new(&noise, 0.1);
     let times = TimeGrid::Uniform.times(&vp, 10, 1.0, 0.1).unwrap();
     let exact = forward(vp.marginal(0.1), 0.0, 0.49).1;
     let rule = Corrector::Langevin { snr: 0.16 };
@@ -266,11 +268,11 @@ fn correctors_pull_towards_the_marginal() {
     };
     let like = normals(9, 4, 128);
     let w = Noise::<Rows>::increment(&noise, &like, 0.2, 0.1).unwrap();
-    assert!(distance(&(last(&quiet) + w * vp.diffusion(0.2)), &last(&noise)) < 1e-12);
+    assert!(distance(&(last(&noiseless) + w * vp.diffusion(0.2)), &last(&noise)) < 1e-12);
 }
 
 /// Climbs add noise by the forward kernel: exact marginals stay exact, up to the error of Heun, every
-/// climb has its own noise, and a step to `sigma = 0` ends in the data.
+/// interval has its own noise, and a step to `sigma = 0` ends in the data.
 #[test]
 fn restart_keeps_the_marginals() {
     let vp = Vp::new(0.1, 8.0).unwrap();
@@ -283,31 +285,35 @@ fn restart_keeps_the_marginals() {
     };
     let main = TimeGrid::Uniform.times(&vp, 200, 1.0, 0.1).unwrap();
     let node = main[150];
-    let climb = Climb { times: TimeGrid::Uniform.times(&vp, 60, 0.8, node).unwrap(), repeats: 3 };
-    let grid = Grid::with_restarts(main.clone(), std::slice::from_ref(&climb)).unwrap();
-    // The same noise in each climb would add up coherently: the units are those of three draws.
+    let interval =
+        RestartInterval { times: TimeGrid::Uniform.times(&vp, 60, 0.8, node).unwrap(), repeats: 3 };
+    let grid = Grid::with_restarts(main.clone(), std::slice::from_ref(&interval)).unwrap();
+    // The same noise in each interval would add up coherently: the units are those of three draws.
     let found = carry(&Restart, &problem, &grid, 1.0, &at(1.0));
     let exact = at(0.1);
     let e =
         (found.mean[0] - exact.mean[0]).abs().max((found.cov[[0, 0]] - exact.cov[[0, 0]]).abs());
     assert!(e < 2e-4, "{e:e}");
-    // Errors of a wrong start are forgotten in climbs.
+    // Errors of a wrong start are forgotten in restarts.
     let wrong = law(0.8, 0.2);
     let plain = carry(&Restart, &problem, &Grid::new(main.clone()).unwrap(), 1.0, &wrong);
     let climbed = carry(&Restart, &problem, &grid, 1.0, &wrong);
     let gap = |m: &Moments| (m.mean[0] - exact.mean[0]).abs();
     assert!(gap(&climbed) < 0.5 * gap(&plain), "{} {}", gap(&climbed), gap(&plain));
     let nfe = {
-        let noise = Fresh::new(Key::root(1), 0);
+        let noise = IndependentIncrements::new(Key::root(1), 0);
         let x = normals(1, 4, 1);
         solve(&Restart, &problem, x, 1.0, &mut grid.clone(), &noise, &mut ()).unwrap().stats.nfe
     };
     assert_eq!(nfe, 2 * (200 + 3 * 60));
-    let bad = |climb: Climb| Grid::with_restarts(main.clone(), &[climb]).unwrap_err().to_string();
+    let bad = |interval: RestartInterval| {
+        Grid::with_restarts(main.clone(), &[interval]).unwrap_err().to_string()
+    };
     assert!(
-        bad(Climb { times: vec![0.8, 0.123], repeats: 1 }).contains("a later time of the grid")
+        bad(RestartInterval { times: vec![0.8, 0.123], repeats: 1 })
+            .contains("a later time of the grid")
     );
-    assert!(bad(Climb { times: vec![0.1, 0.8], repeats: 1 }).contains("must go down"));
+    assert!(bad(RestartInterval { times: vec![0.1, 0.8], repeats: 1 }).contains("must go down"));
 }
 
 /// Langevin dynamics on an energy: every stochastic stepper finds the stationary law, forward in a

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use ndarray::{Array2, Axis, concatenate};
 use sde_core::{Key, Result, Sde};
-use solvers::{Fresh, Noise, Past, Stepper};
+use solvers::{IndependentIncrements, Noise, Past, Stepper};
 
 use crate::common::normals;
 
@@ -63,7 +63,7 @@ impl Layer {
 /// earlier steps again.
 struct Nodes {
     layers: Vec<Layer>,
-    before: Fresh,
+    before: IndependentIncrements,
     rows: usize,
 }
 
@@ -184,7 +184,7 @@ fn defect<P>(
     problem: &P,
     line: &Line<'_>,
     (start, times, end): (&Place, &[f64], f64),
-    before: Fresh,
+    before: IndependentIncrements,
 ) -> f64 {
     let rows = start.x.nrows();
     let (mut place, mut nodes) = (start.clone(), Nodes { layers: vec![], before, rows });
@@ -239,7 +239,7 @@ pub(crate) fn weak_error<P>(
     seed: u64,
 ) -> f64 {
     let end = times[times.len() - 1];
-    let noise = Fresh::new(Key::root(seed).fold(1), 0);
+    let noise = IndependentIncrements::new(Key::root(seed).fold(1), 0);
     let mut places = vec![Place { x: normals(seed, rows, 1), past: Past::default() }];
     let mut error = 0.0;
     for n in 0..times.len() - 1 {

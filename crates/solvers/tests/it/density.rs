@@ -10,7 +10,7 @@ use solvers::density::{
 };
 use solvers::steppers::RungeKutta;
 use solvers::tableau::DOPRI5;
-use solvers::{Adaptive, Control, Fresh, solve};
+use solvers::{Adaptive, Control, IndependentIncrements, solve};
 
 use crate::common::{matrices, normals, sde_of, shared, slope, target};
 
@@ -87,7 +87,7 @@ fn recorded_likelihoods() {
                     let tol = Tolerance { abs: 1e-11, rel: 1e-11 };
                     let mut steps = Adaptive::new(eps, sde.horizon(), tol).unwrap();
                     let start = Augmented::start(row(&x0), 2);
-                    let none = Fresh::new(Key::root(0), 0);
+                    let none = IndependentIncrements::new(Key::root(0), 0);
                     let stepper = RungeKutta(&DOPRI5);
                     let done =
                         solve(&stepper, &problem, start, eps, &mut steps, &none, &mut ()).unwrap();

@@ -3,8 +3,8 @@
 use ndarray::Array2;
 use sde_core::{Key, Reverse, Sde, TimeGrid, Vp};
 use serde_json::Value;
-use solvers::steppers::{DpmMultistep, LowerOrderEnd};
-use solvers::{Fresh, Grid, Method, Trajectory, denoise, solve};
+use solvers::steppers::{DpmMultistep, LowerOrderFinal};
+use solvers::{Grid, IndependentIncrements, Method, Trajectory, denoise, solve};
 
 use crate::common::{distance, fixture, matrix, normals, numbers, target};
 
@@ -25,22 +25,22 @@ fn check(meta: &Value, grid: &[f64], states: &[Array2<f64>], last: &Array2<f64>)
     let mut gap = |a: &Array2<f64>, b: &Array2<f64>| {
         worst = (a - b).iter().fold(worst, |w, d| w.max(d.abs()));
     };
-    let quiet = Fresh::new(Key::root(0), 0);
+    let noiseless = IndependentIncrements::new(Key::root(0), 0);
     let lower = meta["lower_order_final"] == true && n < 10;
-    let lower_order_end = if lower { LowerOrderEnd::of(&times) } else { None };
-    let stepper = DpmMultistep { lower_order_end, ..DpmMultistep::data(2) };
+    let lower_order_final = if lower { LowerOrderFinal::of(&times) } else { None };
+    let stepper = DpmMultistep { lower_order_final, ..DpmMultistep::data(2) };
     let mut x = states[0].clone();
     if meta["order"] == 1 {
         // Order 1 is the first step of order 2, over and over.
         for (w, state) in times.windows(2).zip(&states[1..]) {
             let mut grid = Grid::new(w.to_vec()).unwrap();
-            x = solve(&stepper, &problem, x, w[0], &mut grid, &quiet, &mut ()).unwrap().x;
+            x = solve(&stepper, &problem, x, w[0], &mut grid, &noiseless, &mut ()).unwrap().x;
             gap(&x, state);
         }
     } else {
         let mut seen = Trajectory::default();
         let mut grid = Grid::new(times).unwrap();
-        let done = solve(&stepper, &problem, x, 1.0, &mut grid, &quiet, &mut seen).unwrap();
+        let done = solve(&stepper, &problem, x, 1.0, &mut grid, &noiseless, &mut seen).unwrap();
         for (a, b) in seen.states.iter().zip(&states[1..]) {
             gap(a, b);
         }
@@ -75,12 +75,12 @@ fn the_step_to_zero_is_the_denoised_state() {
     let score = target("gmm2d").under(&vp);
     let problem = Reverse::ode(&vp, &score);
     let times = TimeGrid::Uniform.times(&vp, 20, 1.0, 0.0).unwrap();
-    let quiet = Fresh::new(Key::root(0), 0);
+    let noiseless = IndependentIncrements::new(Key::root(0), 0);
     let mut seen = Trajectory::default();
     let stepper = Method::DpmSolverPP2M.stepper();
     let mut grid = Grid::new(times.clone()).unwrap();
     let x = normals(1, 8, 2);
-    let done = solve(&*stepper, &problem, x, 1.0, &mut grid, &quiet, &mut seen).unwrap();
+    let done = solve(&*stepper, &problem, x, 1.0, &mut grid, &noiseless, &mut seen).unwrap();
     let expected = denoise(&problem, &seen.states[18], times[19]).unwrap();
     assert!(vp.marginal(0.0).sigma == 0.0 && distance(&done.x, &expected) < 1e-14);
 }

@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2, Axis};
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Result, Reverse, TimeGrid};
 use serde_json::Value;
-use solvers::{End, Method, Noise, Past, QuietEnd, Stepper};
+use solvers::{End, Method, Noise, NoiselessEnd, Past, Stepper};
 
 use crate::common::{fixture, json, matrix, numbers, sde_of, shared};
 
@@ -42,8 +42,8 @@ pub(crate) fn push<P: ?Sized>(
 ) -> Moments {
     let d = now.mean.len();
     let batch = Array2::from_shape_fn((2 * d + 1, d), |(i, j)| f64::from(u8::from(i == j + 1)));
-    let quiet = QuietEnd::new(&Unit, times[times.len() - 1]);
-    let noise: &dyn Noise<_> = if end == End::Plain { &Unit } else { &quiet };
+    let noiseless = NoiselessEnd::new(&Unit, times[times.len() - 1]);
+    let noise: &dyn Noise<_> = if end == End::Plain { &Unit } else { &noiseless };
     for w in times.windows(2) {
         let x = stepper.step(problem, &batch, w[0], w[1], &Past::default(), noise).unwrap().x;
         let origin = x.row(0).to_owned();

@@ -5,7 +5,8 @@ use ndarray::Array2;
 use sde_core::analytic::DataSet;
 use sde_core::{Key, Ou, Reverse, Score, Sde, State, TimeGrid, Tolerance, Vp};
 use solvers::{
-    Control, End, Fresh, Grid, Method, Sampler, SolveError, Summary, sample, sample_from, solve,
+    Control, End, Grid, IndependentIncrements, Method, Sampler, SolveError, Summary, sample,
+    sample_from, solve,
 };
 
 use crate::common::{normals, target};
@@ -51,7 +52,7 @@ fn samplers(vp: &dyn Sde) -> Vec<Sampler> {
                 let tol = Tolerance { abs: 1e-2, rel: 1e-2 };
                 let control = Control::Adaptive { t_start: 1.0, t_end: 1e-3, tol };
                 all.push(Sampler { method, eta, control, end: End::NoNoise, block_rows: 64 });
-                let control = Control::Dynamic { t_start: 1.0, t_end: 1e-3, tol };
+                let control = Control::GottaGoFast { t_start: 1.0, t_end: 1e-3, tol };
                 all.push(Sampler { method, eta, control, end: End::Denoise, block_rows: 64 });
             }
         }
@@ -119,7 +120,7 @@ fn states_agree() {
             }
             let times = TimeGrid::Quadratic.times(&vp, 50, 1.0, 1e-3).unwrap();
             let mut grid = Grid::new(times.clone()).unwrap();
-            let noise = Fresh::new(Key::root(2), 9);
+            let noise = IndependentIncrements::new(Key::root(2), 9);
             let problem = Reverse::new(&vp, &score, eta).unwrap();
             let stepper = method.stepper();
             let a = solve(&*stepper, &problem, x.clone(), 1.0, &mut grid, &noise, &mut ()).unwrap();

@@ -5,10 +5,10 @@ use ndarray_npy::NpzReader;
 use sde_core::{Key, Reverse, TimeGrid, Vp};
 use serde_json::Value;
 use solvers::steppers::{
-    DpmMultistep, DpmSchedule, DpmScheduled, DpmSinglestep, Expansion, LowerOrderEnd, Prediction,
+    DpmMultistep, DpmSchedule, DpmScheduled, DpmSinglestep, Expansion, LowerOrderFinal, Prediction,
     UniPc, Variant,
 };
-use solvers::{Fresh, Grid, LambdaAdaptive, Stepper, Trajectory, denoise, solve};
+use solvers::{Grid, IndependentIncrements, LambdaAdaptive, Stepper, Trajectory, denoise, solve};
 
 use crate::common::{distance, fixture, json, matrix, normals, numbers, shared, target};
 
@@ -36,15 +36,15 @@ fn stepper(vp: &Vp, meta: &Value) -> (Boxed, Vec<f64>) {
         other => panic!("{other}"),
     };
     let lower = meta["lower_order_final"] == true;
-    let end = |lower| if lower { LowerOrderEnd::of(&times) } else { None };
+    let end = |lower| if lower { LowerOrderFinal::of(&times) } else { None };
     let expansion = match text(meta, "solver_type") {
         "taylor" => Expansion::Taylor,
         _ => Expansion::DpmSolver,
     };
     match (text(meta, "variant"), text(meta, "method")) {
         ("", "multistep") => {
-            let lower_order_end = end(lower && steps < 10);
-            (Box::new(DpmMultistep { prediction, order, expansion, lower_order_end }), times)
+            let lower_order_final = end(lower && steps < 10);
+            (Box::new(DpmMultistep { prediction, order, expansion, lower_order_final }), times)
         }
         ("", method) => {
             let make = if method == "singlestep" { DpmSchedule::fast } else { DpmSchedule::fixed };
@@ -56,8 +56,8 @@ fn stepper(vp: &Vp, meta: &Value) -> (Boxed, Vec<f64>) {
         }
         (variant, _) => {
             let variant = if variant == "bh1" { Variant::Bh1 } else { Variant::Bh2 };
-            let (end, lower_order_end) = (Some(1e-3), end(lower));
-            (Box::new(UniPc { prediction, variant, order, end, lower_order_end }), times)
+            let (end, lower_order_final) = (Some(1e-3), end(lower));
+            (Box::new(UniPc { prediction, variant, order, end, lower_order_final }), times)
         }
     }
 }
@@ -68,10 +68,11 @@ fn check(meta: &Value, x: &Rows, grid: &[f64], states: &[Rows]) -> f64 {
     let score = target("gmm2d").under(&vp);
     let problem = Reverse::ode(&vp, &score);
     let (stepper, times) = stepper(&vp, meta);
-    let quiet = Fresh::new(Key::root(0), 0);
+    let noiseless = IndependentIncrements::new(Key::root(0), 0);
     let mut seen = Trajectory::default();
     let mut control = Grid::new(times.clone()).unwrap();
-    let done = solve(&*stepper, &problem, x.clone(), 1.0, &mut control, &quiet, &mut seen).unwrap();
+    let done =
+        solve(&*stepper, &problem, x.clone(), 1.0, &mut control, &noiseless, &mut seen).unwrap();
     let mut nfe = done.stats.nfe;
     if meta["denoise_to_zero"] == true {
         seen.states.push(denoise(&problem, &done.x, 1e-3).unwrap());
@@ -140,13 +141,13 @@ fn adaptive_steps_are_those_of_the_authors() {
     let vp = Vp::default();
     let score = target("gmm2d").under(&vp);
     let problem = Reverse::ode(&vp, &score);
-    let quiet = Fresh::new(Key::root(0), 0);
+    let noiseless = IndependentIncrements::new(Key::root(0), 0);
     for order in [2, 3] {
         let name = format!("gmm2d/dpm/adaptive_o{order}");
         let tol = LambdaAdaptive::TOLERANCE;
         let mut control = LambdaAdaptive::new(&vp, 1.0, 1e-3, tol).unwrap();
         let stepper = DpmSinglestep::noise(order);
-        let done = solve(&stepper, &problem, x.clone(), 1.0, &mut control, &quiet, &mut ());
+        let done = solve(&stepper, &problem, x.clone(), 1.0, &mut control, &noiseless, &mut ());
         let done = done.unwrap();
         assert_eq!(done.stats.nfe, cases[&name]["nfe"].as_u64().unwrap());
         let expected: Rows = npz.by_name(&format!("{name}/x")).unwrap();
@@ -162,13 +163,13 @@ fn steps_in_lambda_follow_the_tolerance() {
     let vp = Vp::default();
     let score = target("gmm2d").under(&vp);
     let problem = Reverse::ode(&vp, &score);
-    let quiet = Fresh::new(Key::root(0), 0);
+    let noiseless = IndependentIncrements::new(Key::root(0), 0);
     let x = normals(3, 16, 2);
     let run = |digits: i32| {
         let tol = sde_core::Tolerance { abs: 10_f64.powi(-digits), rel: 10_f64.powi(-digits) };
         let mut control = LambdaAdaptive::new(&vp, 1.0, 1e-3, tol).unwrap();
         let stepper = DpmSinglestep::noise(3);
-        solve(&stepper, &problem, x.clone(), 1.0, &mut control, &quiet, &mut ()).unwrap()
+        solve(&stepper, &problem, x.clone(), 1.0, &mut control, &noiseless, &mut ()).unwrap()
     };
     let exact = run(9);
     let mut before = f64::INFINITY;
@@ -196,7 +197,7 @@ fn the_step_to_zero_is_the_denoised_state() {
     let score = target("gmm2d").under(&vp);
     let problem = Reverse::ode(&vp, &score);
     let times = TimeGrid::Uniform.times(&vp, 20, 1.0, 0.0).unwrap();
-    let quiet = Fresh::new(Key::root(0), 0);
+    let noiseless = IndependentIncrements::new(Key::root(0), 0);
     let mut steppers: Vec<Boxed> = vec![];
     for order in 1..=3 {
         for prediction in [Prediction::Noise, Prediction::Data] {
@@ -209,12 +210,12 @@ fn the_step_to_zero_is_the_denoised_state() {
         let mut seen = Trajectory::default();
         let mut grid = Grid::new(times.clone()).unwrap();
         let x = normals(1, 8, 2);
-        solve(&*stepper, &problem, x, 1.0, &mut grid, &quiet, &mut seen).unwrap();
+        solve(&*stepper, &problem, x, 1.0, &mut grid, &noiseless, &mut seen).unwrap();
         assert!(seen.states.iter().flatten().all(|x| x.is_finite()));
         // UniPC predicts at the state before its correction: without a past there is none.
         let (before, t) = (&seen.states[18], times[19]);
         let mut last = Grid::new(vec![t, 0.0]).unwrap();
-        let done = solve(&*stepper, &problem, before.clone(), t, &mut last, &quiet, &mut ());
+        let done = solve(&*stepper, &problem, before.clone(), t, &mut last, &noiseless, &mut ());
         let done = done.unwrap();
         let expected = denoise(&problem, before, t).unwrap();
         assert!(done.stats.nfe == 1 && distance(&done.x, &expected) < 1e-13);
@@ -225,7 +226,7 @@ fn the_step_to_zero_is_the_denoised_state() {
         let mut seen = Trajectory::default();
         let mut grid = Grid::new(times.clone()).unwrap();
         let x = normals(1, 8, 2);
-        let done = solve(&stepper, &problem, x, 1.0, &mut grid, &quiet, &mut seen).unwrap();
+        let done = solve(&stepper, &problem, x, 1.0, &mut grid, &noiseless, &mut seen).unwrap();
         let expected = denoise(&problem, &seen.states[18], times[19]).unwrap();
         assert!(distance(&done.x, &expected) < 1e-13);
     }

@@ -2,7 +2,10 @@
 
 use ndarray::Array2;
 use sde_core::{Error, Key, Reverse, State, TimeGrid, Tolerance, Vp};
-use solvers::{Adaptive, BrownianGrid, BrownianTree, Fresh, Grid, Method, Noise, QuietEnd, solve};
+use solvers::{
+    Adaptive, BrownianGrid, BrownianTree, Grid, IndependentIncrements, Method, Noise, NoiselessEnd,
+    solve,
+};
 
 use crate::common::{distance, target};
 
@@ -31,7 +34,7 @@ fn check_uncorrelated(what: &str, a: &Array2<f64>, b: &Array2<f64>) {
 #[test]
 fn increments_are_brownian() {
     let key = Key::root(1);
-    let fresh = Fresh::new(key, 0);
+    let fresh = IndependentIncrements::new(key, 0);
     let grid = BrownianGrid::new(key, 0, 1.0, 0.0, 64).unwrap();
     let tree = BrownianTree::new(key, 0, 1.0, 0.0, 30).unwrap();
     let all: [(&str, &dyn Noise<Array2<f64>>); 3] =
@@ -60,7 +63,7 @@ fn increments_are_brownian() {
 #[test]
 fn rows_are_particles() {
     let key = Key::root(2);
-    let fresh = |r| Box::new(Fresh::new(key, r)) as Box<dyn Noise<Array2<f64>>>;
+    let fresh = |r| Box::new(IndependentIncrements::new(key, r)) as Box<dyn Noise<Array2<f64>>>;
     let grid = |r| {
         Box::new(BrownianGrid::new(key, r, 1.0, 0.0, 8).unwrap()) as Box<dyn Noise<Array2<f64>>>
     };
@@ -87,9 +90,9 @@ fn times_without_noise_are_refused() {
     assert!(refused(tree.increment(&x, 1.0, -0.1)) && refused(tree.increment(&x, f64::NAN, 0.5)));
     assert!(BrownianTree::new(Key::root(0), 0, 1.0, 1.0, 8).is_err());
     assert!(BrownianGrid::new(Key::root(0), 0, 1.0, 0.0, 0).is_err());
-    let quiet = QuietEnd::new(&tree, 0.25);
-    assert_eq!(quiet.increment(&x, 0.5, 0.25).unwrap(), x);
-    assert_eq!(quiet.increment(&x, 1.0, 0.5).unwrap(), tree.increment(&x, 1.0, 0.5).unwrap());
+    let noiseless = NoiselessEnd::new(&tree, 0.25);
+    assert_eq!(noiseless.increment(&x, 0.5, 0.25).unwrap(), x);
+    assert_eq!(noiseless.increment(&x, 1.0, 0.5).unwrap(), tree.increment(&x, 1.0, 0.5).unwrap());
 }
 
 /// Adaptive steps on a path converge to the solution on that very path.

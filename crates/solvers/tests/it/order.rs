@@ -3,7 +3,10 @@
 use ndarray::{Array2, array};
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Key, Reverse, Score, Sde, TimeGrid, Tolerance, Vp};
-use solvers::{Adaptive, BrownianGrid, BrownianTree, Fresh, Gains, Grid, Method, Noise, solve};
+use solvers::{
+    Adaptive, BrownianGrid, BrownianTree, Grid, IndependentIncrements, Method, Noise, PidGains,
+    solve,
+};
 
 use crate::common::{distance, draws_inside, normals, slope, slow};
 
@@ -58,8 +61,8 @@ type Kind = (&'static str, f64, fn(usize) -> Vec<f64>);
 fn every_method_has_its_ode_order() {
     let (sde, x) = (vp(), normals(7, 64, 1));
     let score = mixture(1.2, 0.7).under(&sde);
-    let quiet = Fresh::new(Key::root(0), 0);
-    let exact = run(Method::Dopri5, &sde, &score, 0.0, &x, uniform(1000), &quiet);
+    let noiseless = IndependentIncrements::new(Key::root(0), 0);
+    let exact = run(Method::Dopri5, &sde, &score, 0.0, &x, uniform(1000), &noiseless);
     let mut missed = vec![];
     let deterministic = |m: &&Method| !m.own_noise() && !m.corrects();
     for &method in Method::ALL.iter().filter(deterministic) {
@@ -76,8 +79,9 @@ fn every_method_has_its_ode_order() {
                 _ => 2560,
             };
             let levels = [finest / 8, finest / 4, finest / 2, finest];
-            let errors = levels
-                .map(|n| distance(&run(method, &sde, &score, 0.0, &x, times(n), &quiet), &exact));
+            let errors = levels.map(|n| {
+                distance(&run(method, &sde, &score, 0.0, &x, times(n), &noiseless), &exact)
+            });
             let found = slope(&levels, &errors);
             let name = method.name();
             eprintln!("{name}: {what} order {found:.3}, claimed {claimed}, {errors:?}");
@@ -140,8 +144,8 @@ fn strong_orders(paths: usize) {
 fn adaptive_error_follows_the_tolerance() {
     let (sde, x) = (vp(), normals(7, 16, 1));
     let score = mixture(1.5, 0.5).under(&sde);
-    let quiet = Fresh::new(Key::root(0), 0);
-    let exact = run(Method::Dopri5, &sde, &score, 0.0, &x, uniform(2000), &quiet);
+    let noiseless = IndependentIncrements::new(Key::root(0), 0);
+    let exact = run(Method::Dopri5, &sde, &score, 0.0, &x, uniform(2000), &noiseless);
     let problem = Reverse::ode(&sde, &score);
     for &method in Method::ALL.iter().filter(|m| m.adaptive()) {
         let mut before = 0;
@@ -150,7 +154,8 @@ fn adaptive_error_follows_the_tolerance() {
             let tol = 10_f64.powi(-digits);
             let mut control = Adaptive::new(START, END, Tolerance { abs: tol, rel: tol }).unwrap();
             let stepper = method.stepper();
-            let done = solve(&*stepper, &problem, x.clone(), START, &mut control, &quiet, &mut ());
+            let done =
+                solve(&*stepper, &problem, x.clone(), START, &mut control, &noiseless, &mut ());
             let done = done.unwrap();
             let e = distance(&done.x, &exact);
             eprintln!("{} at {tol:e}: error {e:e}, {:?}", method.name(), done.stats);
@@ -168,17 +173,17 @@ fn adaptive_error_follows_the_tolerance() {
 fn every_gain_follows_the_tolerance() {
     let (sde, x) = (vp(), normals(7, 16, 1));
     let score = mixture(1.5, 0.5).under(&sde);
-    let quiet = Fresh::new(Key::root(0), 0);
-    let exact = run(Method::Dopri5, &sde, &score, 0.0, &x, uniform(2000), &quiet);
+    let noiseless = IndependentIncrements::new(Key::root(0), 0);
+    let exact = run(Method::Dopri5, &sde, &score, 0.0, &x, uniform(2000), &noiseless);
     let problem = Reverse::ode(&sde, &score);
     let tol = Tolerance { abs: 1e-8, rel: 1e-8 };
     let plain = Adaptive::new(START, END, tol).unwrap();
     let solved = |mut control: Adaptive| {
         let stepper = Method::Dopri5.stepper();
-        solve(&*stepper, &problem, x.clone(), START, &mut control, &quiet, &mut ()).unwrap()
+        solve(&*stepper, &problem, x.clone(), START, &mut control, &noiseless, &mut ()).unwrap()
     };
     let steps = solved(plain.clone()).stats.accepted;
-    for gains in [Gains::I, Gains::PI, Gains::PID, Gains::SDE] {
+    for gains in [PidGains::I, PidGains::PI, PidGains::PID, PidGains::SDE] {
         let done = solved(plain.clone().with_gains(gains));
         let e = distance(&done.x, &exact);
         eprintln!("{gains:?}: error {e:e}, {:?} against {steps} steps", done.stats);

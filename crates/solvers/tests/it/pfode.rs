@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 use sde_core::{Key, Reverse, State, Tolerance};
-use solvers::{Adaptive, Fresh, Method, solve};
+use solvers::{Adaptive, IndependentIncrements, Method, solve};
 
 use crate::common::{fixture, matrices, matrix, sde_of, shared, target};
 
@@ -14,12 +14,12 @@ fn check(case: &str, x_t: Array2<f64>, expected: &[Array2<f64>; 3]) -> f64 {
     let sde = sde_of(process);
     let score = target(name).under(&*sde);
     let problem = Reverse::ode(&*sde, &score);
-    let quiet = Fresh::new(Key::root(0), 0);
+    let noiseless = IndependentIncrements::new(Key::root(0), 0);
     let stepper = Method::Dopri5.stepper();
     let (mut x, mut t, mut worst) = (x_t, sde.horizon(), 0.0_f64);
     for ((_, end), expected) in ENDS.iter().zip(expected) {
         let mut control = Adaptive::new(t, *end, Tolerance { abs: 1e-12, rel: 1e-12 }).unwrap();
-        x = solve(&*stepper, &problem, x, t, &mut control, &quiet, &mut ()).unwrap().x;
+        x = solve(&*stepper, &problem, x, t, &mut control, &noiseless, &mut ()).unwrap().x;
         t = *end;
         worst = (&x - expected).iter().fold(worst, |w, d| w.max(d.abs()));
     }

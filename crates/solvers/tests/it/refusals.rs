@@ -4,8 +4,8 @@ use ndarray::{Array2, array};
 use sde_core::analytic::DataSet;
 use sde_core::{Key, Result, Reverse, Score, Short, TimeGrid, Tolerance, Vp};
 use solvers::{
-    Adaptive, BrownianTree, Control, Controller, End, Fresh, Grid, Method, Noise, Sampler,
-    SolveError, sample, solve,
+    Adaptive, BrownianTree, Control, Controller, End, Grid, IndependentIncrements, Method, Noise,
+    Sampler, SolveError, sample, solve,
 };
 
 /// A score given by a formula.
@@ -41,8 +41,8 @@ fn adaptive() -> Adaptive {
     Adaptive::new(1.0, 0.0, TOL).unwrap()
 }
 
-fn fresh() -> Fresh {
-    Fresh::new(Key::root(0), 0)
+fn fresh() -> IndependentIncrements {
+    IndependentIncrements::new(Key::root(0), 0)
 }
 
 #[test]

@@ -13,7 +13,9 @@ use solvers::density::{
     Divergence, FlowDensity, PathDensity, flow_log_density, sampler_log_density, standard_log_prior,
 };
 use solvers::steppers::{EdmChurn, EdmHeun};
-use solvers::{Control, End, Method, Own, Plan, Sampler, Scheme, Tuned, sample};
+use solvers::{
+    ConfiguredMethod, Control, CustomStepper, End, Method, Sampler, SamplerBuilder, Scheme, sample,
+};
 
 type Rows = Array2<f64>;
 
@@ -26,8 +28,11 @@ fn like() -> Rows {
 fn constants_reach_the_steppers() {
     let ve = Ve::new(0.01, 20.0).unwrap();
     let score = DataSet::Blob.under(&ve).unwrap();
-    let draw = |method: Tuned| {
-        Plan::new(method, 0.0, 12).stop(0.05).draw(&ve, &score, 20, &like(), Key::root(2)).unwrap()
+    let draw = |method: ConfiguredMethod| {
+        SamplerBuilder::new(method, 0.0, 12)
+            .stop(0.05)
+            .draw(&ve, &score, 20, &like(), Key::root(2))
+            .unwrap()
     };
     let mut seen = 0;
     for &method in Method::ALL {
@@ -55,7 +60,7 @@ fn constants_reach_the_steppers() {
                 0.7 * c.usual
             };
             let changed = method.with(c.name, other).unwrap();
-            assert_eq!(Tuned::parse(&changed.name()).unwrap(), changed);
+            assert_eq!(ConfiguredMethod::parse(&changed.name()).unwrap(), changed);
             assert_eq!(changed.get(c.name), Some(other));
             // Noise at levels above 50, and what is above 0.05, there is none of here.
             let unseen = ["highest", "lowest"].contains(&c.name);
@@ -73,8 +78,8 @@ fn evaluations_are_counted_with_the_constants() {
     let restart = "restart:low=0.1,high=1,repeats=4";
     for text in ["pc-ancestral-langevin:corrections=3", "annealed-langevin:corrections=2", restart]
     {
-        let tuned = Tuned::parse(text).unwrap();
-        let sampler = Plan::new(tuned.clone(), 0.0, 30).sampler(&vp).unwrap();
+        let tuned = ConfiguredMethod::parse(text).unwrap();
+        let sampler = SamplerBuilder::new(tuned.clone(), 0.0, 30).build(&vp).unwrap();
         let mut sink = |_, _| Ok(());
         let done = sample(&sampler, &vp, &score, 3, Key::root(1), &like(), &mut sink).unwrap();
         assert_eq!(done.nfe, tuned.nfe(30), "{text}");
@@ -83,7 +88,7 @@ fn evaluations_are_counted_with_the_constants() {
 
 #[test]
 fn bad_constants_are_refused_in_words() {
-    let e = |text: &str| Tuned::parse(text).unwrap_err().to_string();
+    let e = |text: &str| ConfiguredMethod::parse(text).unwrap_err().to_string();
     assert!(e("runge").starts_with("unknown method `runge`"));
     let known = "expected one of churn, lowest, highest, noise-scale";
     assert_eq!(e("edm-churn:curn=1"), format!("edm-churn: unknown constant `curn`: {known}"));
@@ -100,9 +105,11 @@ fn bad_constants_are_refused_in_words() {
     );
     assert!(Method::Heun.with("order", 3.0).is_err());
     let vp = Vp::default();
-    let restart = Tuned::parse("restart:high=1e9,repeats=1").unwrap();
+    let restart = ConfiguredMethod::parse("restart:high=1e9,repeats=1").unwrap();
     let score = DataSet::Blob.under(&vp).unwrap();
-    let e = Plan::new(restart, 0.0, 9).draw(&vp, &score, 2, &like(), Key::root(1)).unwrap_err();
+    let e = SamplerBuilder::new(restart, 0.0, 9)
+        .draw(&vp, &score, 2, &like(), Key::root(1))
+        .unwrap_err();
     assert!(e.to_string().starts_with("restart: lambda = "), "{e}");
 }
 
@@ -112,24 +119,24 @@ fn the_same_stepper_takes_the_same_steps() {
     let vp = Vp::default();
     let score = DataSet::Blob.under(&vp).unwrap();
     fn draw<M: Scheme<Rows>>(method: M, vp: &Vp, score: &dyn Score<Rows>) -> Rows {
-        Plan::new(method, 0.0, 20).draw(vp, score, 30, &like(), Key::root(4)).unwrap()
+        SamplerBuilder::new(method, 0.0, 20).draw(vp, score, 30, &like(), Key::root(4)).unwrap()
     }
     let expected = draw(Method::EdmHeun, &vp, &score);
-    assert_eq!(draw(Own(EdmHeun::default()), &vp, &score), expected);
-    assert_eq!(draw(Tuned::from(Method::EdmHeun), &vp, &score), expected);
+    assert_eq!(draw(CustomStepper(EdmHeun::default()), &vp, &score), expected);
+    assert_eq!(draw(ConfiguredMethod::from(Method::EdmHeun), &vp, &score), expected);
     let any: Vec<Arc<dyn Scheme<Rows>>> =
-        vec![Arc::new(Method::EdmHeun), Arc::new(Own(EdmHeun::default()))];
+        vec![Arc::new(Method::EdmHeun), Arc::new(CustomStepper(EdmHeun::default()))];
     for scheme in any {
         assert_eq!(draw(scheme, &vp, &score), expected);
     }
     let churn = EdmChurn { steps: 20, churn: 7.0, ..EdmChurn::default() };
     let tuned = Method::EdmChurn.with("churn", 7.0).unwrap();
-    let plan = |end| Plan::new(tuned.clone(), 0.0, 20).end(end);
+    let plan = |end| SamplerBuilder::new(tuned.clone(), 0.0, 20).end(end);
     let a = plan(End::Plain).draw(&vp, &score, 30, &like(), Key::root(4)).unwrap();
     let b = plan(End::NoNoise).draw(&vp, &score, 30, &like(), Key::root(4)).unwrap();
     // Noise that a method draws itself comes off again in the same step.
     assert_eq!(a, b);
-    let own = Plan::new(Own(churn), 0.0, 20).end(End::Plain);
+    let own = SamplerBuilder::new(CustomStepper(churn), 0.0, 20).end(End::Plain);
     assert_eq!(own.draw(&vp, &score, 30, &like(), Key::root(4)).unwrap(), a);
 }
 
@@ -138,8 +145,8 @@ fn the_same_stepper_takes_the_same_steps() {
 fn plans_say_what_they_do() {
     let vp = Vp::default();
     let score = DataSet::Blob.under(&vp).unwrap();
-    let plan = || Plan::new(Method::Heun, 0.0, 10);
-    let times = |plan: Plan, sde: &dyn Sde| match plan.sampler(sde).unwrap().control {
+    let plan = || SamplerBuilder::new(Method::Heun, 0.0, 10);
+    let times = |plan: SamplerBuilder, sde: &dyn Sde| match plan.build(sde).unwrap().control {
         Control::Grid(times) => times,
         other => panic!("{other:?}"),
     };
@@ -149,18 +156,24 @@ fn plans_say_what_they_do() {
     assert_eq!(times(plan(), &ve), karras.times(&ve, 10, 1.0, 1e-5).unwrap());
     let other = plan().start(0.9).stop(0.1).grid(TimeGrid::Uniform);
     assert_eq!(times(other, &vp), TimeGrid::Uniform.times(&vp, 10, 0.9, 0.1).unwrap());
-    let sampler = plan().end(End::Denoise).block_rows(7).sampler(&vp).unwrap();
+    let sampler = plan().end(End::Denoise).block_rows(7).build(&vp).unwrap();
     assert_eq!((sampler.end, sampler.block_rows, sampler.eta), (End::Denoise, 7, 0.0));
 
-    let draw = |plan: Plan, rows: Range<u64>| {
+    let draw = |plan: SamplerBuilder, rows: Range<u64>| {
         plan.draw(&vp, &score, rows, &like(), Key::root(1)).map_err(|e| e.to_string())
     };
     assert!(draw(plan().block_rows(0), 0..2).unwrap_err().contains("block-rows = 0"));
     assert!(draw(plan().start(2.0), 0..2).unwrap_err().contains("t = 2 is outside [0, 1]"));
     assert!(draw(plan().stop(1.0), 0..2).unwrap_err().contains("must be below 1"));
-    assert!(draw(Plan::new(Method::Heun, 0.0, 0), 0..2).unwrap_err().contains("n_steps = 0"));
-    assert!(draw(Plan::new(Method::Heun, -1.0, 9), 0..2).unwrap_err().contains("eta = -1"));
-    assert!(draw(Plan::new(Method::Dopri5, 1.0, 9), 0..2).unwrap_err().contains("ODEs only"));
+    assert!(
+        draw(SamplerBuilder::new(Method::Heun, 0.0, 0), 0..2).unwrap_err().contains("n_steps = 0")
+    );
+    assert!(
+        draw(SamplerBuilder::new(Method::Heun, -1.0, 9), 0..2).unwrap_err().contains("eta = -1")
+    );
+    assert!(
+        draw(SamplerBuilder::new(Method::Dopri5, 1.0, 9), 0..2).unwrap_err().contains("ODEs only")
+    );
     assert!(draw(plan(), 5..5).unwrap_err().contains("rows = 5..5: needs at least one"));
     let backward = Range { start: 5, end: 3 };
     assert!(draw(plan(), backward).unwrap_err().contains("rows = 5..3: needs at least one"));

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 use sde_core::{Key, Marginal, Reverse, Score, Sde, TimeGrid, Vp};
-use solvers::{Fresh, Grid, Method, solve};
+use solvers::{Grid, IndependentIncrements, Method, solve};
 
 use crate::common::{distance, normals, target};
 
@@ -11,7 +11,7 @@ type Rows = Array2<f64>;
 fn go(method: Method, sde: &dyn Sde, score: &dyn Score<Rows>, eta: f64, times: &[f64]) -> Rows {
     let problem = Reverse::new(sde, score, eta).unwrap();
     let mut grid = Grid::new(times.to_vec()).unwrap();
-    let noise = Fresh::new(Key::root(4), 0);
+    let noise = IndependentIncrements::new(Key::root(4), 0);
     let x = normals(2, 32, 2);
     solve(&*method.stepper(), &problem, x, times[0], &mut grid, &noise, &mut ()).unwrap().x
 }

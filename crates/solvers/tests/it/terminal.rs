@@ -11,7 +11,7 @@ use sde_core::{
 use solvers::density::{
     Divergence, FlowDensity, PathDensity, flow_log_density, sampler_log_density, standard_log_prior,
 };
-use solvers::{BadRows, Control, End, Method, Plan, SolveError};
+use solvers::{BadRows, Control, End, Method, SamplerBuilder, SolveError};
 
 const WEIGHTS: [f64; 2] = [0.35, 0.65];
 const MEANS: [f64; 2] = [-1.2, 0.8];
@@ -71,7 +71,7 @@ fn every_method_begins_without_signal_or_says_why_not() {
                     continue;
                 }
                 let what = format!("{} {} eta = {eta}", method.name(), sde.name());
-                let plan = Plan::new(method, eta, 150).stop(end).end(End::Plain);
+                let plan = SamplerBuilder::new(method, eta, 150).stop(end).end(End::Plain);
                 let x = match plan.draw(sde, &score, n, &like, Key::root(1)) {
                     Ok(x) => x,
                     Err(e) => {
@@ -117,7 +117,7 @@ fn refusals_are_those_of_the_formulas() {
     let score = mixture();
     let score = score.under(&Rectified);
     let attempt = |method, eta| {
-        let plan = Plan::new(method, eta, 50);
+        let plan = SamplerBuilder::new(method, eta, 50);
         plan.draw(&Rectified, &score, 3, &array![[0.0]], Key::root(1)).map_err(|e| e.to_string())
     };
     let e = attempt(Method::EulerMaruyama, 1.0).unwrap_err();
@@ -155,7 +155,7 @@ fn adaptive_steps_begin_without_signal() {
     for sde in [&Rectified as &dyn Sde, &CosineVp] {
         let score = data.under(sde);
         for &method in Method::ALL.iter().filter(|m| m.adaptive()) {
-            let plan = Plan::adaptive(method, 0.0, tol);
+            let plan = SamplerBuilder::adaptive(method, 0.0, tol);
             let x = plan.draw(sde, &score, 40, &like, Key::root(1)).unwrap();
             for (x, z) in x.iter().zip(&z) {
                 let gap = (cdf(sde, 1e-3, *x) - normal_cdf(*z)).abs();
@@ -171,11 +171,15 @@ fn a_score_alone_begins_below() {
     let data = mixture();
     let exact = data.under(&Rectified);
     let bare = FnScore::new(|x: &Array2<f64>, t| exact.score(x, t));
-    let draw = |plan: Plan| plan.draw(&Rectified, &bare, 5, &array![[0.0]], Key::root(1));
+    let draw = |plan: SamplerBuilder| plan.draw(&Rectified, &bare, 5, &array![[0.0]], Key::root(1));
     for method in [Method::EulerMaruyama, Method::Heun, Method::DpmSolverPP2M] {
-        let e = draw(Plan::new(method, 0.0, 20)).unwrap_err();
+        let e = draw(SamplerBuilder::new(method, 0.0, 20)).unwrap_err();
         assert!(said(&e), "{e}");
-        assert!(draw(Plan::new(method, 0.0, 20).start(0.999)).is_ok(), "{}", method.name());
+        assert!(
+            draw(SamplerBuilder::new(method, 0.0, 20).start(0.999)).is_ok(),
+            "{}",
+            method.name()
+        );
     }
     // Where there is a signal, the velocity is that of the coefficients.
     let x = array![[0.3], [-2.0]];

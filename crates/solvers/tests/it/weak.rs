@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Key, Reverse, TimeGrid, Vp};
 use solvers::steppers::{EdmChurn, EdmHeun};
-use solvers::{BrownianGrid, End, Fresh, Grid, Method, solve};
+use solvers::{BrownianGrid, End, Grid, IndependentIncrements, Method, solve};
 
 use crate::common::{normals, slope, slow};
 use crate::defect::{Line, weak_error};
@@ -134,7 +134,7 @@ fn weak_errors_are_those_of_plain_sampling() {
         let stepper = method.stepper();
         let blocks: Vec<f64> =
             (0..32).map(|b| weak_error(&*stepper, &problem, &line, &times, 64, 100 + b)).collect();
-        let noise = Fresh::new(Key::root(2), 0);
+        let noise = IndependentIncrements::new(Key::root(2), 0);
         let mut grid = Grid::new(times.clone()).unwrap();
         let x = solve(&*stepper, &problem, x0.clone(), 1.0, &mut grid, &noise, &mut ()).unwrap().x;
         let gaps: Vec<f64> = x.iter().zip(&before).map(|(x, u)| x * x - u).collect();
@@ -191,10 +191,10 @@ fn churn_has_weak_order_two_on_gaussian_data() {
         without.push(error(&EdmChurn { churn: 0.0, ..churn }));
         // No churn is the deterministic sampler, bit for bit.
         let x = normals(3, 5, 2);
-        let quiet = BrownianGrid::new(Key::root(5), 0, 0.8, 0.05, n as u64).unwrap();
+        let noiseless = BrownianGrid::new(Key::root(5), 0, 0.8, 0.05, n as u64).unwrap();
         let run = |stepper: &dyn solvers::Stepper<_, _>| {
             let mut grid = Grid::new(times.clone()).unwrap();
-            solve(stepper, &problem, x.clone(), 0.8, &mut grid, &quiet, &mut ()).unwrap().x
+            solve(stepper, &problem, x.clone(), 0.8, &mut grid, &noiseless, &mut ()).unwrap().x
         };
         let still = run(&EdmChurn { churn: 0.0, ..churn });
         assert_eq!(still, run(&EdmHeun::default()));

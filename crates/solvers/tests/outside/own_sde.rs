@@ -1,6 +1,6 @@
 use ndarray::{Array2, array};
 use sde_core::{FnScore, Key, Marginal, Result, Sde, sde};
-use solvers::{Method, Plan, SolveError};
+use solvers::{Method, SamplerBuilder, SolveError};
 
 /// The variance-preserving process whose time is its noise level, `sigma / alpha = t`.
 struct Tangent;
@@ -48,7 +48,7 @@ fn main() -> Result<(), SolveError> {
     });
 
     let plan =
-        Plan::new(Method::DpmSolverPP2M, 0.0, 40).grid(sde_core::TimeGrid::Karras { rho: 7.0 });
+        SamplerBuilder::new(Method::DpmSolverPP2M, 0.0, 40).grid(sde_core::TimeGrid::Karras { rho: 7.0 });
     let x = plan.draw(&Tangent, &score, 4000, &array![[0.0]], Key::root(1))?;
     assert!((x.mean().unwrap_or_default() - 2.0).abs() < 0.05);
     assert!((x.std(0.0) - 0.5).abs() < 0.03);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Args, Uncertainty};
 use crate::cli::Output;
-use crate::cli::output::table;
+use crate::cli::output::{number, short, table};
 
 /// Everything there is to say.
 pub(super) struct Page<'a> {
@@ -190,28 +190,6 @@ fn exact(value: f64) -> Value {
 
 fn unknown(size: usize) -> String {
     if size == 0 { "unknown".into() } else { size.to_string() }
-}
-
-/// Six digits.
-fn number(value: f64) -> String {
-    digits(value, 6)
-}
-
-/// Two digits, as error bars have.
-fn short(value: f64) -> String {
-    digits(value, 2)
-}
-
-fn digits(value: f64, digits: i32) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return value.to_string();
-    }
-    let exponent = value.abs().log10().floor() as i32;
-    if !(-4..6).contains(&exponent) {
-        return format!("{value:.*e}", (digits - 1) as usize);
-    }
-    let text = format!("{value:.*}", (digits - 1 - exponent).max(0) as usize);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
 /// A value to the digits that its error leaves it: `0.5234 +- 0.0012`.

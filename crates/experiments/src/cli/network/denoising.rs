@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
-use score_nets::checkpoint::{Around, Opened, Prediction};
+use score_nets::checkpoint::{LoadedCheckpoint, ModelSetup, Prediction};
 use sde_core::{Edm, InputScale, Label, Parametrisation, Preconditioning, Sde, sde};
 
 /// Whether a network is evaluated as a denoiser, and how where no file says so.
@@ -38,12 +38,12 @@ impl DenoiseOptions {
     }
 
     /// What the files and the flags say; flags come first.
-    pub(super) fn around(&self, opened: &Opened) -> Result<Around> {
+    pub(super) fn setup(&self, opened: &LoadedCheckpoint) -> Result<ModelSetup> {
         let conventions = &opened.conventions;
         ensure!(conventions.prediction != Prediction::Logits, "a classifier denoises nothing");
-        let files = conventions.around()?;
+        let files = conventions.setup()?;
         let Some(preconditioning) = &self.preconditioning else {
-            let Some(mut around) = files else {
+            let Some(mut setup) = files else {
                 bail!(
                     "{} does not say how it is preconditioned: give --preconditioning, or say its process in the \
                      JSON beside it (`precond`, `sde` or `diffusion`) or in scheduler_config.json",
@@ -51,12 +51,12 @@ impl DenoiseOptions {
                 );
             };
             if let Some(output) = &self.parametrisation {
-                around.output = output.parse()?;
+                setup.output = output.parse()?;
             }
             if let Some(name) = &self.sde {
-                around = Around { sde: Arc::from(sde::parse(name)?), offset: 0.0, ..around };
+                setup = ModelSetup { sde: Arc::from(sde::parse(name)?), offset: 0.0, ..setup };
             }
-            return Ok(around);
+            return Ok(setup);
         };
         let preconditioning: Preconditioning = preconditioning.parse()?;
         let output = match &self.parametrisation {
@@ -67,7 +67,7 @@ impl DenoiseOptions {
             Some(name) => Arc::from(sde::parse(name)?),
             None => Arc::new(Edm::default()),
         };
-        Ok(Around { sde, preconditioning, output, offset: 0.0 })
+        Ok(ModelSetup { sde, preconditioning, output, offset: 0.0 })
     }
 }
 

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use score_nets::checkpoint::{self, Opened};
+use score_nets::checkpoint::{self, LoadedCheckpoint};
 use score_nets::{Backend, ScoreModel, ScoreNet};
 
 use super::options::ArchitectureChoice;
@@ -33,7 +33,7 @@ enum Model {
     /// A checkpoint of ours, of a model of any network.
     Any(Box<ScoreModel>),
     /// A published architecture with its weights.
-    Published(Box<Opened>),
+    Published(Box<LoadedCheckpoint>),
 }
 
 impl Model {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use score_nets::checkpoint::{Opened, Prediction};
+use score_nets::checkpoint::{LoadedCheckpoint, Prediction};
 use score_nets::{Architecture, Backend, Parameters, ScoreModel, ScoreNet};
 use sde_core::sde::brief;
 use serde::Serialize;
@@ -97,11 +97,11 @@ fn own(net: &ScoreNet) -> Result<Shown> {
     })
 }
 
-fn published(opened: &Opened, backend: &Backend) -> Result<Shown> {
+fn published(opened: &LoadedCheckpoint, backend: &Backend) -> Result<Shown> {
     let parameters = opened.parameters(backend)?;
     let net = opened.architecture.build(parameters.detached())?;
     let described = opened.architecture.to_json();
-    let around = opened.conventions.around()?;
+    let setup = opened.conventions.setup()?;
     let told = !matches!(opened.conventions.prediction, Prediction::Logits | Prediction::Free);
     let predicts = told.then(|| opened.conventions.output().to_string());
     let silent = net.without_gradient().into_iter().map(|(name, why)| (name, why.to_owned()));
@@ -112,10 +112,10 @@ fn published(opened: &Opened, backend: &Backend) -> Result<Shown> {
         input: net.row_shape(),
         output: net.out_shape(),
         classes: net.n_classes(),
-        sde: around.as_ref().map(|a| a.sde.name()),
-        parametrisation: around.as_ref().map(|a| a.output.to_string()).or(predicts),
-        preconditioning: around.as_ref().map(|a| a.preconditioning.to_string()),
-        sigma_data: around.as_ref().and_then(|a| a.output.sigma_data()),
+        sde: setup.as_ref().map(|a| a.sde.name()),
+        parametrisation: setup.as_ref().map(|a| a.output.to_string()).or(predicts),
+        preconditioning: setup.as_ref().map(|a| a.preconditioning.to_string()),
+        sigma_data: setup.as_ref().and_then(|a| a.output.sigma_data()),
         conventions: Some(opened.conventions.to_string()),
         parameters: parameters.n_scalars(),
         buffers: in_buffers(&parameters),

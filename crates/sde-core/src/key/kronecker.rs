@@ -16,21 +16,21 @@ use super::{Key, quantile::quantile};
 /// quasirandom sequences" (the slopes, a generalised golden ratio).
 ///
 /// ```
-/// use sde_core::{Key, Lattice};
-/// let lattice = Lattice::new(Key::root(1), 2);
+/// use sde_core::{Key, KroneckerSequence};
+/// let sequence = KroneckerSequence::new(Key::root(1), 2);
 /// let mut u = [0.0; 2000];
-/// lattice.fill_uniforms(0, &mut u);
+/// sequence.fill_uniforms(0, &mut u);
 /// // The mean of x y over a thousand points is close to 1/4: independent ones scatter by 7e-3.
 /// let mean = u.chunks(2).map(|u| u[0] * u[1]).sum::<f64>() / 1000.0;
 /// assert!((mean - 0.25).abs() < 2e-3);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Lattice {
+pub struct KroneckerSequence {
     /// Shift and slope of every coordinate, in units of `2^-64`.
     axes: Vec<(u64, u64)>,
 }
 
-impl Lattice {
+impl KroneckerSequence {
     /// The sequence in `dim` dimensions under `key`.
     pub fn new(key: Key, dim: usize) -> Self {
         let mut shift = vec![0.0; 2 * dim];
@@ -50,7 +50,7 @@ impl Lattice {
         self.axes.len()
     }
 
-    /// Writes points `first`, `first + 1`, ... into `out`, [`Lattice::dim`] coordinates in (0, 1)
+    /// Writes points `first`, `first + 1`, ... into `out`, [`KroneckerSequence::dim`] coordinates in (0, 1)
     /// each.
     pub fn fill_uniforms(&self, first: u64, out: &mut [f64]) {
         for (i, point) in (first..).zip(out.chunks_mut(self.dim())) {
@@ -60,7 +60,7 @@ impl Lattice {
         }
     }
 
-    /// As [`Lattice::fill_uniforms`], each coordinate turned into a standard normal.
+    /// As [`KroneckerSequence::fill_uniforms`], each coordinate turned into a standard normal.
     pub fn fill_normals(&self, first: u64, out: &mut [f64]) {
         self.fill_uniforms(first, out);
         out.iter_mut().for_each(|u| *u = quantile(*u));

@@ -1,9 +1,9 @@
-//! The law of the training times.
+//! The distribution of the training times.
 
 use sde_core::{Level, Sde};
 use serde::{Deserialize, Serialize};
 
-use super::laws::{self, Normal};
+use super::distributions::{self, Normal};
 use crate::{Error, Result};
 
 /// How training times are distributed.
@@ -14,7 +14,7 @@ use crate::{Error, Result};
     rename_all_fields = "kebab-case",
     deny_unknown_fields
 )]
-pub enum TimeLaw {
+pub enum TimeDistribution {
     /// Uniform on `[t_min, T]`.
     Uniform,
     /// `t = t_min + T B` with `B ~ Beta(a, b)`; `a = 1, b = 2` in arXiv 2311.15996.
@@ -27,7 +27,7 @@ pub enum TimeLaw {
     /// Uniform in `lambda = log(alpha / sigma)` between `t_min` and `T`: density
     /// `g^2 / (sigma^2 Z)`, `Z = 2 (lambda(t_min) - lambda(T))` ([`super::importance_integral`]), so
     /// that the weighting `sigma^2` has the expectation of the likelihood weighting `g^2` under
-    /// [`TimeLaw::Uniform`], up to a constant and with less variance: the importance sampling of
+    /// [`TimeDistribution::Uniform`], up to a constant and with less variance: the importance sampling of
     /// continuous time. `Z`, the distribution function and its inverse are closed forms wherever
     /// lambda and its inverse are, which is every SDE of `sde-core`.
     ///
@@ -89,7 +89,7 @@ pub enum TimeLaw {
     },
 }
 
-impl TimeLaw {
+impl TimeDistribution {
     /// Checks every constant, for times from `t_min` to `horizon`.
     ///
     /// # Errors
@@ -115,10 +115,10 @@ impl TimeLaw {
             Self::LogNormal { mean, std } | Self::LogitNormal { mean, std } => {
                 Normal { mean, std }.validate()
             }
-            Self::Mode { scale } => laws::validate_mode(scale),
+            Self::Mode { scale } => distributions::validate_mode(scale),
             Self::CosMap => Ok(()),
-            Self::Steps { n } => laws::steps(n, 1, t_min, horizon).map(|_| ()),
-            Self::Levels { n } => laws::steps(n, 0, t_min, horizon).map(|_| ()),
+            Self::Steps { n } => distributions::steps(n, 1, t_min, horizon).map(|_| ()),
+            Self::Levels { n } => distributions::steps(n, 0, t_min, horizon).map(|_| ()),
         }
     }
 
@@ -147,39 +147,39 @@ impl TimeLaw {
                 Ok(sde.time_of_half_log_snr(-log_ratio)?.clamp(t_min, horizon))
             }
             Self::LogitNormal { mean, std } => {
-                let ends = [t_min, horizon].map(|t| laws::logit(t, horizon));
+                let ends = [t_min, horizon].map(|t| distributions::logit(t, horizon));
                 let logit = Normal { mean, std }.between(ends)?.quantile(u);
                 Ok((horizon / (1.0 + (-logit).exp())).clamp(t_min, horizon))
             }
             Self::Mode { scale } => {
-                laws::validate_mode(scale)?;
-                let first = laws::mode_inverse(scale, t_min / horizon);
-                let t = horizon * laws::mode(scale, first + (1.0 - first) * u);
+                distributions::validate_mode(scale)?;
+                let first = distributions::mode_inverse(scale, t_min / horizon);
+                let t = horizon * distributions::mode(scale, first + (1.0 - first) * u);
                 Ok(t.clamp(t_min, horizon))
             }
             Self::CosMap => {
-                let first = laws::cos_map_cdf(t_min / horizon);
-                let t = horizon * laws::cos_map(first + (1.0 - first) * u);
+                let first = distributions::cos_map_cdf(t_min / horizon);
+                let t = horizon * distributions::cos_map(first + (1.0 - first) * u);
                 Ok(t.clamp(t_min, horizon))
             }
-            Self::Steps { n } => Ok(laws::steps(n, 1, t_min, horizon)?.at(u)),
-            Self::Levels { n } => Ok(laws::steps(n, 0, t_min, horizon)?.at(u)),
+            Self::Steps { n } => Ok(distributions::steps(n, 1, t_min, horizon)?.at(u)),
+            Self::Levels { n } => Ok(distributions::steps(n, 0, t_min, horizon)?.at(u)),
         }
     }
 
     /// The share of the law below `t`.
     ///
     /// ```
-    /// use score_nets::TimeLaw;
+    /// use score_nets::TimeDistribution;
     /// use sde_core::Vp;
-    /// let (law, sde) = (TimeLaw::LogNormal { mean: -1.2, std: 1.2 }, Vp::default());
+    /// let (law, sde) = (TimeDistribution::LogNormal { mean: -1.2, std: 1.2 }, Vp::default());
     /// let t = law.time(&sde, 1e-5, 0.3)?;
     /// assert!((law.cdf(&sde, 1e-5, t)? - 0.3).abs() < 1e-12);
     /// # Ok::<(), score_nets::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`TimeLaw::time`].
+    /// As [`TimeDistribution::time`].
     pub fn cdf(&self, sde: &dyn Sde, t_min: f64, t: f64) -> Result<f64> {
         let horizon = sde.horizon();
         let cut = |first: f64, at: f64| (at - first) / (1.0 - first);
@@ -202,17 +202,20 @@ impl TimeLaw {
                 Normal { mean, std }.between(ends)?.cdf(-sde.half_log_snr(t))
             }
             Self::LogitNormal { mean, std } => {
-                let ends = [t_min, horizon].map(|t| laws::logit(t, horizon));
-                Normal { mean, std }.between(ends)?.cdf(laws::logit(t, horizon))
+                let ends = [t_min, horizon].map(|t| distributions::logit(t, horizon));
+                Normal { mean, std }.between(ends)?.cdf(distributions::logit(t, horizon))
             }
             Self::Mode { scale } => {
-                laws::validate_mode(scale)?;
-                let share = |t: f64| laws::mode_inverse(scale, t / horizon);
+                distributions::validate_mode(scale)?;
+                let share = |t: f64| distributions::mode_inverse(scale, t / horizon);
                 cut(share(t_min), share(t))
             }
-            Self::CosMap => cut(laws::cos_map_cdf(t_min / horizon), laws::cos_map_cdf(t / horizon)),
-            Self::Steps { n } => laws::steps(n, 1, t_min, horizon)?.below(t),
-            Self::Levels { n } => laws::steps(n, 0, t_min, horizon)?.below(t),
+            Self::CosMap => cut(
+                distributions::cos_map_cdf(t_min / horizon),
+                distributions::cos_map_cdf(t / horizon),
+            ),
+            Self::Steps { n } => distributions::steps(n, 1, t_min, horizon)?.below(t),
+            Self::Levels { n } => distributions::steps(n, 0, t_min, horizon)?.below(t),
         };
         Ok(share.clamp(0.0, 1.0))
     }
@@ -220,7 +223,7 @@ impl TimeLaw {
     /// The density of the law at a time `t` of its support.
     ///
     /// # Errors
-    /// As [`TimeLaw::time`]; for a law over steps, which has none.
+    /// As [`TimeDistribution::time`]; for a law over steps, which has none.
     pub fn density(&self, sde: &dyn Sde, t_min: f64, t: f64) -> Result<f64> {
         let horizon = sde.horizon();
         Ok(match *self {
@@ -239,19 +242,20 @@ impl TimeLaw {
                 density * 0.5 * Level::at(sde, t).snr_decay()
             }
             Self::LogitNormal { mean, std } => {
-                let ends = [t_min, horizon].map(|t| laws::logit(t, horizon));
-                let density = Normal { mean, std }.between(ends)?.density(laws::logit(t, horizon));
+                let ends = [t_min, horizon].map(|t| distributions::logit(t, horizon));
+                let density =
+                    Normal { mean, std }.between(ends)?.density(distributions::logit(t, horizon));
                 density * horizon / (t * (horizon - t))
             }
             Self::Mode { scale } => {
-                laws::validate_mode(scale)?;
-                let share = |t: f64| laws::mode_inverse(scale, t / horizon);
+                distributions::validate_mode(scale)?;
+                let share = |t: f64| distributions::mode_inverse(scale, t / horizon);
                 let left = 1.0 - share(t_min);
-                1.0 / (laws::mode_slope(scale, share(t)) * horizon * left)
+                1.0 / (distributions::mode_slope(scale, share(t)) * horizon * left)
             }
             Self::CosMap => {
-                let left = 1.0 - laws::cos_map_cdf(t_min / horizon);
-                laws::cos_map_density(t / horizon) / (horizon * left)
+                let left = 1.0 - distributions::cos_map_cdf(t_min / horizon);
+                distributions::cos_map_density(t / horizon) / (horizon * left)
             }
             Self::Steps { n } | Self::Levels { n } => {
                 return Err(Error::setting("time law", format!("{n} steps"), "has no density"));
@@ -269,14 +273,14 @@ impl TimeLaw {
 /// Hesterberg 1995, "Weighted average importance sampling and defensive mixture distributions".
 ///
 /// ```
-/// use score_nets::{Proposal, TimeLaw};
+/// use score_nets::{Proposal, TimeDistribution};
 /// use sde_core::Ou;
 /// let sde = Ou::default();
-/// let proposal = Proposal { share: 0.5, law: TimeLaw::LogUniform { shift: 0.01 } };
+/// let proposal = Proposal { share: 0.5, distribution: TimeDistribution::LogUniform { shift: 0.01 } };
 /// let n = 10_000;
 /// // The mean of 1 / (t + 0.1) over uniform times, from weighted times of the mixture.
 /// let mean = (0..n).map(|i| -> Result<f64, score_nets::Error> {
-///     let (t, weight) = proposal.draw(TimeLaw::Uniform, &sde, 1e-4, (i as f64 + 0.5) / n as f64)?;
+///     let (t, weight) = proposal.draw(TimeDistribution::Uniform, &sde, 1e-4, (i as f64 + 0.5) / n as f64)?;
 ///     Ok(weight / (t + 0.1) / n as f64)
 /// }).sum::<Result<f64, _>>()?;
 /// let exact = (10.1_f64 / 0.1001).ln() / (10.0 - 1e-4);
@@ -286,16 +290,17 @@ impl TimeLaw {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Proposal {
-    /// Share of the times that come from [`Proposal::law`]; 0 for none.
+    /// Share of the times that come from [`Proposal::distribution`]; 0 for none.
     pub share: f64,
-    /// Its law.
-    pub law: TimeLaw,
+    /// The distribution of that share.
+    #[serde(alias = "law")]
+    pub distribution: TimeDistribution,
 }
 
 impl Default for Proposal {
     /// No share at all.
     fn default() -> Self {
-        Self { share: 0.0, law: TimeLaw::Uniform }
+        Self { share: 0.0, distribution: TimeDistribution::Uniform }
     }
 }
 
@@ -314,13 +319,19 @@ impl Proposal {
     /// The time at the quantile `u` in (0, 1) and its weight in a loss over `target`.
     ///
     /// # Errors
-    /// As [`TimeLaw::time`].
-    pub fn draw(&self, target: TimeLaw, sde: &dyn Sde, t_min: f64, u: f64) -> Result<(f64, f64)> {
+    /// As [`TimeDistribution::time`].
+    pub fn draw(
+        &self,
+        target: TimeDistribution,
+        sde: &dyn Sde,
+        t_min: f64,
+        u: f64,
+    ) -> Result<(f64, f64)> {
         if self.share == 0.0 {
             return Ok((target.time(sde, t_min, u)?, 1.0));
         }
         let t = if u < self.share {
-            self.law.time(sde, t_min, u / self.share)?
+            self.distribution.time(sde, t_min, u / self.share)?
         } else {
             target.time(sde, t_min, (u - self.share) / (1.0 - self.share))?
         };
@@ -330,12 +341,18 @@ impl Proposal {
     /// The weight of a time in a loss over `target`.
     ///
     /// # Errors
-    /// As [`TimeLaw::density`].
-    pub fn weight(&self, target: TimeLaw, sde: &dyn Sde, t_min: f64, t: f64) -> Result<f64> {
+    /// As [`TimeDistribution::density`].
+    pub fn weight(
+        &self,
+        target: TimeDistribution,
+        sde: &dyn Sde,
+        t_min: f64,
+        t: f64,
+    ) -> Result<f64> {
         if self.share == 0.0 {
             return Ok(1.0);
         }
-        let (p, q) = (target.density(sde, t_min, t)?, self.law.density(sde, t_min, t)?);
+        let (p, q) = (target.density(sde, t_min, t)?, self.distribution.density(sde, t_min, t)?);
         Ok(p / ((1.0 - self.share) * p + self.share * q))
     }
 }

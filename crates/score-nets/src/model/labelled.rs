@@ -11,13 +11,13 @@ const DIRECTIONS: usize = 8;
 
 /// A [`ScoreModel`] and the classes of particles: row `b` of what it is evaluated on has the label of particle `b`,
 /// or of the particle that [`Score::for_rows`] says.
-pub struct Given<'a> {
+pub struct LabelledModel<'a> {
     pub(super) model: &'a ScoreModel,
     /// `[N, K]`.
     labels: Option<Tensor>,
 }
 
-impl<'a> Given<'a> {
+impl<'a> LabelledModel<'a> {
     pub(super) fn new(model: &'a ScoreModel, labels: Option<&Tensor>) -> Result<Self> {
         let Some(labels) = labels else { return Ok(Self { model, labels: None }) };
         if model.n_classes() == 0 {
@@ -77,7 +77,7 @@ impl<'a> Given<'a> {
     }
 }
 
-impl Score<Tensor> for Given<'_> {
+impl Score<Tensor> for LabelledModel<'_> {
     fn score(&self, x: &Tensor, t: f64) -> sde_core::Result<Tensor> {
         Ok(self.value(Quantity::Score, x, t)?)
     }
@@ -94,7 +94,7 @@ impl Score<Tensor> for Given<'_> {
     }
 }
 
-impl ScoreJvp<Tensor> for Given<'_> {
+impl ScoreJvp<Tensor> for LabelledModel<'_> {
     fn score_jvp(&self, x: &Tensor, t: f64, v: &Tensor) -> sde_core::Result<(Tensor, Tensor)> {
         if v.dims() != x.dims() {
             let (expected, found) = (x.dims().to_vec(), v.dims().to_vec());
@@ -116,20 +116,20 @@ impl ScoreJvp<Tensor> for Given<'_> {
 
 impl Score<Tensor> for ScoreModel {
     fn score(&self, x: &Tensor, t: f64) -> sde_core::Result<Tensor> {
-        self.given(None)?.score(x, t)
+        self.with_labels(None)?.score(x, t)
     }
 
     fn denoised(&self, x: &Tensor, t: f64) -> sde_core::Result<Option<Tensor>> {
-        self.given(None)?.denoised(x, t)
+        self.with_labels(None)?.denoised(x, t)
     }
 }
 
 impl ScoreJvp<Tensor> for ScoreModel {
     fn score_jvp(&self, x: &Tensor, t: f64, v: &Tensor) -> sde_core::Result<(Tensor, Tensor)> {
-        self.given(None)?.score_jvp(x, t, v)
+        self.with_labels(None)?.score_jvp(x, t, v)
     }
 
     fn divergence(&self, x: &Tensor, t: f64) -> sde_core::Result<Vec<f64>> {
-        self.given(None)?.divergence(x, t)
+        self.with_labels(None)?.divergence(x, t)
     }
 }

@@ -3,7 +3,7 @@
 use sde_core::{Error, Sde, Tolerance};
 
 use crate::control::ErrorRule;
-use crate::{Controller, Result, SolveError, Verdict};
+use crate::{Controller, Result, SolveError, StepDecision};
 
 /// Steps in `lambda = log(alpha / sigma)` as long as a tolerance allows, as DPM-Solver-12 and -23
 /// choose them: after an error `E` (in units of [`ErrorRule::Lower`]) a step `h` is followed, or
@@ -88,18 +88,18 @@ impl Controller for LambdaAdaptive<'_> {
         Ok(Some(self.tried))
     }
 
-    fn judge(&mut self, error: Option<f64>) -> Verdict {
+    fn judge(&mut self, error: Option<f64>) -> StepDecision {
         const SAFETY: f64 = 0.9;
         let error = error.unwrap_or(f64::NAN);
         let tried = self.h;
         let factor = if error.is_finite() { SAFETY * error.powf(-1.0 / self.order) } else { 0.1 };
         self.h = tried * factor;
         if error <= 1.0 {
-            Verdict::Accept
+            StepDecision::Accept
         } else if tried <= self.h_min {
-            Verdict::TooSmall
+            StepDecision::TooSmall
         } else {
-            Verdict::Reject
+            StepDecision::Reject
         }
     }
 

@@ -3,7 +3,7 @@
 use sde_core::{Error, Tolerance};
 
 use crate::control::ErrorRule;
-use crate::{Controller, Result, SolveError, Verdict};
+use crate::{Controller, Result, SolveError, StepDecision};
 
 /// Steps as long as a tolerance allows, by the rule of Jolicoeur-Martineau et al. With
 /// [`crate::steppers::Heun`] on a [`crate::BrownianTree`] it is their solver: from the
@@ -25,20 +25,20 @@ use crate::{Controller, Result, SolveError, Verdict};
 ///
 /// ```
 /// use sde_core::{Key, Reverse, State, Vp, analytic::DataSet};
-/// use solvers::{BrownianTree, Dynamic, Method, solve};
+/// use solvers::{BrownianTree, GottaGoFast, Method, solve};
 ///
 /// let vp = Vp::default();
 /// let score = DataSet::Blob.under(&vp).expect("a mixture");
 /// let x = ndarray::Array2::zeros((1, 2)).normals_like(Key::root(1), 0)?;
 /// let path = BrownianTree::new(Key::root(2), 0, 1.0, 1e-3, 40)?;
-/// let mut control = Dynamic::new(1.0, 1e-3, Dynamic::TOLERANCE)?;
+/// let mut control = GottaGoFast::new(1.0, 1e-3, GottaGoFast::TOLERANCE)?;
 /// let (problem, stepper) = (Reverse::sde(&vp, &score), Method::Heun.stepper());
 /// let done = solve(&*stepper, &problem, x, 1.0, &mut control, &path, &mut ())?;
 /// assert_eq!(done.t, 1e-3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Dynamic {
+pub struct GottaGoFast {
     end: f64,
     tol: Tolerance,
     h: f64,
@@ -47,7 +47,7 @@ pub struct Dynamic {
     proposed: f64,
 }
 
-impl Dynamic {
+impl GottaGoFast {
     /// Their tolerance for data in `[-1, 1]`, the absolute part a step of 8-bit colours.
     pub const TOLERANCE: Tolerance = Tolerance { abs: 0.0078, rel: 0.01 };
 
@@ -91,7 +91,7 @@ impl Dynamic {
     }
 }
 
-impl Controller for Dynamic {
+impl Controller for GottaGoFast {
     fn propose(&mut self, t: f64) -> Result<Option<f64>> {
         let left = self.end - t;
         if left == 0.0 {
@@ -104,7 +104,7 @@ impl Controller for Dynamic {
         Ok(Some(t1))
     }
 
-    fn judge(&mut self, error: Option<f64>) -> Verdict {
+    fn judge(&mut self, error: Option<f64>) -> StepDecision {
         const SAFETY: f64 = 0.9;
         const EXPONENT: f64 = 0.9;
         let error = error.unwrap_or(f64::NAN);
@@ -113,11 +113,11 @@ impl Controller for Dynamic {
         let tried = self.proposed;
         self.h = (tried * factor).max(self.h_min);
         if error <= 1.0 {
-            Verdict::Accept
+            StepDecision::Accept
         } else if tried <= self.h_min {
-            Verdict::TooSmall
+            StepDecision::TooSmall
         } else {
-            Verdict::Reject
+            StepDecision::Reject
         }
     }
 

@@ -8,30 +8,30 @@ use crate::{Control, End, Method, Result, Rows, Sampler, Scheme, sample};
 /// How particles are drawn: what has to be said, and usual values for the rest.
 ///
 /// It begins at the horizon `T`, where particles are drawn from the prior, and ends where samplers of the SDE
-/// usually do ([`Sde::usual_end`]), the last step without noise. Steps lie as [`Plan::grid`] says: evenly in
+/// usually do ([`Sde::usual_end`]), the last step without noise. Steps lie as [`SamplerBuilder::grid`] says: evenly in
 /// `sqrt(t)`, or, where noise is added to the data as they are (`alpha = 1`), as Karras et al. lay them. Each has a
-/// method of its name that changes it. [`Plan::sampler`] is the same for [`crate::sample`], which hands out blocks
+/// method of its name that changes it. [`SamplerBuilder::build`] is the same for [`crate::sample`], which hands out blocks
 /// as they come.
 ///
 /// ```
 /// use ndarray::Array2;
 /// use sde_core::{Key, Vp, analytic::DataSet};
-/// use solvers::{Method, Plan};
+/// use solvers::{Method, SamplerBuilder};
 ///
 /// let vp = Vp::default();
 /// let score = DataSet::Blob.under(&vp).expect("a mixture");
 /// // A particle is a row of two numbers.
 /// let like = Array2::zeros((1, 2));
-/// let x = Plan::new(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 1000, &like, Key::root(1))?;
+/// let x = SamplerBuilder::new(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 1000, &like, Key::root(1))?;
 /// assert_eq!(x.dim(), (1000, 2));
 ///
 /// // Particle 700 is the same whoever is drawn with it.
-/// let some = Plan::new(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 700..710, &like, Key::root(1))?;
+/// let some = SamplerBuilder::new(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 700..710, &like, Key::root(1))?;
 /// assert_eq!(some.row(0), x.row(700));
 /// # Ok::<(), solvers::SolveError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Plan<M = Method> {
+pub struct SamplerBuilder<M = Method> {
     method: M,
     eta: f64,
     steps: Steps,
@@ -52,8 +52,16 @@ enum Steps {
 /// Particles in a block.
 const BLOCK: u64 = 256;
 
-impl<M> Plan<M> {
-    /// So many steps of a method (a [`Method`], a [`crate::Tuned`] one, one's [`crate::Own`]), with stochasticity
+impl<M> Sampler<M> {
+    /// A sampler of `steps` steps of a method, with everything else at its usual value until it is changed: see
+    /// [`SamplerBuilder`].
+    pub fn builder(method: M, eta: f64, steps: usize) -> SamplerBuilder<M> {
+        SamplerBuilder::new(method, eta, steps)
+    }
+}
+
+impl<M> SamplerBuilder<M> {
+    /// So many steps of a method (a [`Method`], a [`crate::ConfiguredMethod`] one, one's [`crate::CustomStepper`]), with stochasticity
     /// `eta`: 0 for the probability-flow ODE, 1 for the reverse SDE.
     pub fn new(method: M, eta: f64, steps: usize) -> Self {
         let (start, stop, grid) = (None, None, None);
@@ -106,7 +114,7 @@ impl<M> Plan<M> {
     /// # Errors
     /// [`crate::SolveError::Setup`] for a time outside `[0, T]`, or a grid that cannot be laid
     /// ([`TimeGrid::times`]).
-    pub fn sampler(self, sde: &dyn Sde) -> Result<Sampler<M>> {
+    pub fn build(self, sde: &dyn Sde) -> Result<Sampler<M>> {
         let t_start = self.start.unwrap_or(sde.horizon());
         let t_end = self.stop.unwrap_or(sde.usual_end());
         let control = match self.steps {
@@ -131,7 +139,7 @@ impl<M> Plan<M> {
     /// has as many rows as were asked for.
     ///
     /// # Errors
-    /// As [`Plan::sampler`] and [`sample`]; [`crate::SolveError::Setup`] for no particles.
+    /// As [`SamplerBuilder::build`] and [`sample`]; [`crate::SolveError::Setup`] for no particles.
     pub fn draw<S: State>(
         self,
         sde: &dyn Sde,
@@ -143,7 +151,7 @@ impl<M> Plan<M> {
     where
         M: Scheme<S>,
     {
-        let (sampler, rows, mut parts) = (self.sampler(sde)?, rows.into(), vec![]);
+        let (sampler, rows, mut parts) = (self.build(sde)?, rows.into(), vec![]);
         if rows.is_empty() {
             return refuse("rows", rows, "needs at least one");
         }

@@ -8,32 +8,32 @@ use sde_core::{Error, Result, Reverse, Sde, Semilinear, State, TimeGrid};
 use super::Method;
 use crate::steppers::{
     Ancestral, AnnealedLangevin, Corrector, DpmSinglestep, EdmChurn, EdmHeun, EulerMaruyama, Ipndm,
-    PredictorCorrector, ReverseDiffusion, SaSolver, Stay,
+    NoPredictor, PredictorCorrector, ReverseDiffusion, SaSolver,
 };
-use crate::{Climb, Control, Scheme, Stepper};
+use crate::{Control, RestartInterval, Scheme, Stepper};
 
 /// A method with its constants.
 ///
 /// ```
-/// use solvers::{Method, Tuned};
+/// use solvers::{Method, ConfiguredMethod};
 /// let churn = Method::EdmChurn.with("churn", 10.0)?;
 /// assert_eq!(churn.name(), "edm-churn:churn=10");
-/// assert_eq!(Tuned::parse("edm-churn:churn=10")?, churn);
-/// assert_eq!(Tuned::parse("heun")?, Method::Heun.into());
+/// assert_eq!(ConfiguredMethod::parse("edm-churn:churn=10")?, churn);
+/// assert_eq!(ConfiguredMethod::parse("heun")?, Method::Heun.into());
 /// assert_eq!(
-///     Tuned::parse("edm-churn:curn=1").unwrap_err().to_string(),
+///     ConfiguredMethod::parse("edm-churn:curn=1").unwrap_err().to_string(),
 ///     "edm-churn: unknown constant `curn`: expected one of churn, lowest, highest, noise-scale"
 /// );
 /// # Ok::<(), sde_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tuned {
+pub struct ConfiguredMethod {
     method: Method,
     /// In the order of [`Method::constants`].
     values: Vec<f64>,
 }
 
-impl From<Method> for Tuned {
+impl From<Method> for ConfiguredMethod {
     fn from(method: Method) -> Self {
         let values = method.constants().iter().map(|c| c.usual).collect();
         Self { method, values }
@@ -44,13 +44,13 @@ impl Method {
     /// The method with one constant changed.
     ///
     /// # Errors
-    /// As [`Tuned::with`].
-    pub fn with(self, constant: &str, value: f64) -> Result<Tuned> {
-        Tuned::from(self).with(constant, value)
+    /// As [`ConfiguredMethod::with`].
+    pub fn with(self, constant: &str, value: f64) -> Result<ConfiguredMethod> {
+        ConfiguredMethod::from(self).with(constant, value)
     }
 }
 
-impl Tuned {
+impl ConfiguredMethod {
     /// The same with another constant changed.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Tuned {
     /// value.
     ///
     /// # Errors
-    /// As [`Method::parse`] and [`Tuned::with`]; [`Error::Parameter`] for a constant given twice, and for any given to
+    /// As [`Method::parse`] and [`ConfiguredMethod::with`]; [`Error::Parameter`] for a constant given twice, and for any given to
     /// a method without.
     pub fn parse(text: &str) -> Result<Self> {
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
@@ -115,7 +115,7 @@ impl Tuned {
         at.map(|i| self.values[i])
     }
 
-    /// The name [`Tuned::parse`] knows it by: that of the method, with the constants that are not the usual ones.
+    /// The name [`ConfiguredMethod::parse`] knows it by: that of the method, with the constants that are not the usual ones.
     pub fn name(&self) -> String {
         let mut name = self.method.name().to_owned();
         let mut mark = ':';
@@ -132,10 +132,10 @@ impl Tuned {
     pub fn nfe(&self, steps: u64) -> u64 {
         let usual = Self::from(self.method);
         let more = |name| self.get(name).zip(usual.get(name)).map_or(0.0, |(v, u)| v - u);
-        let climbs = self.get("repeats").unwrap_or(0.0) * self.get("steps").unwrap_or(0.0);
-        let climbing = 2.0 * climbs;
+        let inner = self.get("repeats").unwrap_or(0.0) * self.get("steps").unwrap_or(0.0);
+        let restarts = 2.0 * inner;
         // Whole numbers, far below 2^63.
-        let extra = more("corrections") * steps as f64 + climbing;
+        let extra = more("corrections") * steps as f64 + restarts;
         self.method.nfe(steps).saturating_add_signed(extra as i64)
     }
 
@@ -171,7 +171,7 @@ impl Tuned {
                 Box::new(PredictorCorrector { predictor: EulerMaruyama, corrector, corrections })
             }
             Method::PcNoneAld => {
-                Box::new(PredictorCorrector { predictor: Stay, corrector, corrections })
+                Box::new(PredictorCorrector { predictor: NoPredictor, corrector, corrections })
             }
             _ => {
                 Box::new(PredictorCorrector { predictor: ReverseDiffusion, corrector, corrections })
@@ -229,14 +229,14 @@ impl Tuned {
                 corrector: annealed,
                 corrections: of("corrections") as u64,
             }),
-            // The climbs of Restart are steps: see `control`.
+            // The restart interval of Restart is part of the steps: see `control`.
             _ => usual(),
         }
     }
 
-    /// The climb of Restart: down from `high`, on the grid of Karras et al., to the time of `times` whose level is
+    /// The restart interval of Restart: down from `high`, on the grid of Karras et al., to the time of `times` whose level is
     /// nearest to `low`.
-    fn climb(&self, sde: &dyn Sde, times: &[f64]) -> Result<Option<Climb>> {
+    fn restart_interval(&self, sde: &dyn Sde, times: &[f64]) -> Result<Option<RestartInterval>> {
         let of = |name| self.get(name).unwrap_or(0.0);
         let repeats = of("repeats") as usize;
         if repeats == 0 {
@@ -246,7 +246,7 @@ impl Tuned {
         let off = |t: &f64| (level(*t) - of("low").ln()).abs();
         let inner = times.get(1..times.len().saturating_sub(1)).unwrap_or_default();
         let Some(low) = inner.iter().copied().min_by(|a, b| off(a).total_cmp(&off(b))) else {
-            let reason = "a climb needs a grid with a time between its ends";
+            let reason = "a restart needs a grid with a time between its ends";
             let (name, value) =
                 ("restart: steps".into(), times.len().saturating_sub(1).to_string());
             return Err(Error::Parameter { name, value, reason: reason.into() });
@@ -254,7 +254,7 @@ impl Tuned {
         let high =
             sde.time_of_half_log_snr(-of("high").ln()).map_err(|e| self::of(self.method, e))?;
         let down = TimeGrid::Karras { rho: 7.0 }.times(sde, of("steps") as usize, high, low);
-        Ok(Some(Climb { times: down.map_err(|e| self::of(self.method, e))?, repeats }))
+        Ok(Some(RestartInterval { times: down.map_err(|e| self::of(self.method, e))?, repeats }))
     }
 }
 
@@ -269,7 +269,7 @@ fn of(method: Method, error: Error) -> Error {
     }
 }
 
-impl<S: State> Scheme<S> for Tuned {
+impl<S: State> Scheme<S> for ConfiguredMethod {
     fn make<'p>(&self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + '_>
     where
         S: 'p,
@@ -283,8 +283,8 @@ impl<S: State> Scheme<S> for Tuned {
 
     fn control(&self, sde: &dyn Sde, control: Control) -> Result<Control> {
         let Control::Grid(times) = control else { return Ok(control) };
-        Ok(match self.climb(sde, &times)? {
-            Some(climb) => Control::Restarts(times, vec![climb]),
+        Ok(match self.restart_interval(sde, &times)? {
+            Some(interval) => Control::Restarts(times, vec![interval]),
             None => Control::Grid(times),
         })
     }

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 /// standard deviation `blur` would take them. A point at a distance
 /// `d sqrt(sigma^2 + alpha^2 blur^2)` from the box `alpha [-half_width, half_width]^D` at time `t`
 /// has a density of about `exp(-d^2 / 2)`: at `d = 3` a network can err as it likes and the loss
-/// hardly notices. Particles do come there, and where the score is too weak they stay. With tails a
+/// hardly notices. Particles do come there, and where the score is too weak they stay. With outliers a
 /// point counts
 ///
 /// `exp((1 - 1 / scale^2) d^2 / 2)`
@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// is the compromise of a network that cannot reach it.
 ///
 /// A `share` of the rows has noise that *is* `scale` times wider, and every row is weighed by the
-/// density of the noise over that of this mixture, which leaves the expectation alone: tails
+/// density of the noise over that of this mixture, which leaves the expectation alone: outliers
 /// are seen often instead of seldom with huge weights. For data in the box no weight exceeds
 /// `scale^D / share`; data far outside of it get enormous ones, so a box is better too large than
 /// too small, and [`Dsm::batch`](super::Dsm::batch) refuses weights beyond single precision.
@@ -31,17 +31,17 @@ use crate::{Error, Result};
 ///
 /// ```
 /// use std::sync::Arc;
-/// use score_nets::{Dsm, Tails};
+/// use score_nets::{Dsm, OutlierWeighting};
 /// use sde_core::analytic::DataSet;
 /// // The checkerboard is uniform on cells of `[-3, 3]^2`.
-/// let tails = Tails { share: 0.1, scale: 2.0, half_width: 3.0, blur: 0.0 };
-/// tails.validate()?;
-/// let dsm = Dsm::new(Arc::new(DataSet::Checker), 256).tails(Some(tails));
+/// let outliers = OutlierWeighting { share: 0.1, scale: 2.0, half_width: 3.0, blur: 0.0 };
+/// outliers.validate()?;
+/// let dsm = Dsm::new(Arc::new(DataSet::Checker), 256).outlier_weighting(Some(outliers));
 /// # Ok::<(), score_nets::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Tails {
+pub struct OutlierWeighting {
     /// Share of the rows with wider noise, in (0, 1).
     pub share: f64,
     /// How many times wider, at least 1; at 1 the loss is the plain one.
@@ -53,7 +53,7 @@ pub struct Tails {
     pub blur: f64,
 }
 
-impl Tails {
+impl OutlierWeighting {
     /// Checks every setting.
     ///
     /// # Errors
@@ -61,17 +61,29 @@ impl Tails {
     pub fn validate(&self) -> Result<()> {
         let Self { share, scale, half_width, blur } = *self;
         if !(share > 0.0 && share < 1.0) {
-            return Err(Error::setting("tails.share", share, "must be between 0 and 1"));
+            return Err(Error::setting(
+                "outlier-weighting.share",
+                share,
+                "must be between 0 and 1",
+            ));
         }
         if !(scale.is_finite() && scale >= 1.0) {
-            return Err(Error::setting("tails.scale", scale, "must be finite and at least 1"));
+            return Err(Error::setting(
+                "outlier-weighting.scale",
+                scale,
+                "must be finite and at least 1",
+            ));
         }
         if !(half_width.is_finite() && half_width >= 0.0) {
             let reason = "must be finite and not negative";
-            return Err(Error::setting("tails.half-width", half_width, reason));
+            return Err(Error::setting("outlier-weighting.half-width", half_width, reason));
         }
         if !(blur.is_finite() && blur >= 0.0) {
-            return Err(Error::setting("tails.blur", blur, "must be finite and not negative"));
+            return Err(Error::setting(
+                "outlier-weighting.blur",
+                blur,
+                "must be finite and not negative",
+            ));
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::{Result, unet::EdmPrecond};
 
 /// What makes a model of the score of a network: the process, what the network is given, what it gives.
 #[derive(Clone)]
-pub struct Around {
+pub struct ModelSetup {
     /// The forward process.
     pub sde: Arc<dyn Sde>,
     /// What the network is given.
@@ -41,11 +41,11 @@ impl Conventions {
     ///
     /// # Errors
     /// [`crate::Error::Sde`] for constants that no process can have.
-    pub fn around(&self) -> Result<Option<Around>> {
+    pub fn setup(&self) -> Result<Option<ModelSetup>> {
         let output = self.output();
         let with = |sde: Arc<dyn Sde>, label: Label| {
             let preconditioning = Preconditioning { input: InputScale::One, label };
-            Some(Around { sde, preconditioning, output, offset: 0.0 })
+            Some(ModelSetup { sde, preconditioning, output, offset: 0.0 })
         };
         let time = |scale: f64| Label::Time { scale, offset: 0.0 };
         if matches!(self.prediction, Prediction::Logits | Prediction::Free) {
@@ -59,7 +59,7 @@ impl Conventions {
                     sde = sde.zero_terminal_snr()?;
                 }
                 let label = Label::Time { scale: 1.0, offset: -1.0 };
-                with(Arc::new(sde), label).map(|around| Around { offset: 1.0, ..around })
+                with(Arc::new(sde), label).map(|setup| ModelSetup { offset: 1.0, ..setup })
             }
             (Some(Process::Vp { beta_min, beta_max }), NoiseLevel::Time { scale }) => {
                 with(Arc::new(Vp::new(*beta_min, *beta_max)?), time(scale))
@@ -76,7 +76,7 @@ impl Conventions {
     }
 }
 
-fn wrapper(precond: EdmPrecond, levels: Option<&NoiseTable>) -> Result<Around> {
+fn wrapper(precond: EdmPrecond, levels: Option<&NoiseTable>) -> Result<ModelSetup> {
     let (preconditioning, output) = match precond {
         EdmPrecond::Edm { sigma_data } => {
             (Preconditioning::edm(sigma_data), Parametrisation::F { sigma_data })
@@ -96,5 +96,5 @@ fn wrapper(precond: EdmPrecond, levels: Option<&NoiseTable>) -> Result<Around> {
             (Preconditioning::table(levels, -1.0), Parametrisation::Eps)
         }
     };
-    Ok(Around { sde: Arc::new(Edm::default()), preconditioning, output, offset: 0.0 })
+    Ok(ModelSetup { sde: Arc::new(Edm::default()), preconditioning, output, offset: 0.0 })
 }

@@ -5,8 +5,9 @@ use ndarray::{Array2, array, s};
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Key, Result, Reverse, Score, Sde, Short, State, TimeGrid, Tolerance, Ve, Vp};
 use solvers::{
-    BrownianTree, Control, Controller, Dynamic, End, ErrorRule, Fresh, Grid, Method, Noise,
-    Sampler, SolveError, Trajectory, Verdict, denoise, sample, sample_from, solve,
+    BrownianTree, Control, Controller, End, ErrorRule, GottaGoFast, Grid, IndependentIncrements,
+    Method, Noise, Sampler, SolveError, StepDecision, Trajectory, denoise, sample, sample_from,
+    solve,
 };
 
 use crate::common::{distance, normals, slope, target};
@@ -22,22 +23,22 @@ fn tree(row: u64, end: f64) -> BrownianTree {
 
 fn sampler(end: End, tol: f64) -> Sampler {
     let tol = Tolerance { abs: tol, rel: tol };
-    let control = Control::Dynamic { t_start: 1.0, t_end: 1e-3, tol };
+    let control = Control::GottaGoFast { t_start: 1.0, t_end: 1e-3, tol };
     Sampler { method: Method::Heun, eta: 1.0, control, end, block_rows: 64 }
 }
 
 /// Keeps what its controller was asked: where steps begin and end, their errors and what became of
 /// them.
-struct Watched(Dynamic, Vec<(f64, f64, f64, Verdict)>);
+struct Watched(GottaGoFast, Vec<(f64, f64, f64, StepDecision)>);
 
 impl Controller for Watched {
     fn propose(&mut self, t: f64) -> Result<Option<f64>, SolveError> {
         let next = self.0.propose(t)?;
-        self.1.extend(next.map(|next| (t, next, f64::NAN, Verdict::TooSmall)));
+        self.1.extend(next.map(|next| (t, next, f64::NAN, StepDecision::TooSmall)));
         Ok(next)
     }
 
-    fn judge(&mut self, error: Option<f64>) -> Verdict {
+    fn judge(&mut self, error: Option<f64>) -> StepDecision {
         let verdict = self.0.judge(error);
         let last = self.1.last_mut().unwrap();
         (last.2, last.3) = (error.unwrap(), verdict);
@@ -68,8 +69,8 @@ fn it_is_the_published_algorithm() {
         let (mut rejected, mut accepted) = (0, 0);
         for row in 0..4_usize {
             let start = normals(4, 8, 2).slice(s![row..=row, ..]).mapv(|x| x * sde.prior_std());
-            let tol = Dynamic::TOLERANCE;
-            let mut control = Watched(Dynamic::new(1.0, end, tol).unwrap(), vec![]);
+            let tol = GottaGoFast::TOLERANCE;
+            let mut control = Watched(GottaGoFast::new(1.0, end, tol).unwrap(), vec![]);
             let mut seen = Trajectory::default();
             let stepper = Method::Heun.stepper();
             let path = tree(row as u64, end);
@@ -95,13 +96,13 @@ fn it_is_the_published_algorithm() {
                 let e = (sum / 2.0).sqrt();
                 assert!((e - error).abs() < 1e-9 * (1.0 + e), "{error:e} is not {e:e}");
                 if e <= 1.0 {
-                    assert_eq!((verdict, seen.times[steps]), (Verdict::Accept, to));
+                    assert_eq!((verdict, seen.times[steps]), (StepDecision::Accept, to));
                     let gap = distance(&seen.states[steps], &second);
                     assert!(gap < 1e-12 * sde.prior_std(), "step {steps}: {gap:e}");
                     (x, before, t, steps) = (seen.states[steps].clone(), first, to, steps + 1);
                     accepted += 1;
                 } else {
-                    assert_eq!(verdict, Verdict::Reject);
+                    assert_eq!(verdict, StepDecision::Reject);
                     rejected += 1;
                 }
                 h = 0.9 * h * e.powf(-0.9);
@@ -150,7 +151,7 @@ fn a_particle_is_its_own_whatever_its_neighbours() {
         assert_eq!(all.row(i) == others.row(i), i % 3 == 0, "row {i}");
         let x = normals(4, ROWS, 2).slice(s![i..=i, ..]).to_owned();
         let problem = Reverse::sde(&vp, &score);
-        let mut control = Dynamic::new(1.0, 1e-3, TOL).unwrap();
+        let mut control = GottaGoFast::new(1.0, 1e-3, TOL).unwrap();
         let (stepper, path) = (Method::Heun.stepper(), tree(i as u64, 1e-3));
         let done = solve(&*stepper, &problem, x, 1.0, &mut control, &path, &mut ()).unwrap();
         let last = denoise(&problem, &done.x, 1e-3).unwrap();
@@ -221,7 +222,7 @@ fn solutions_converge_on_their_paths() {
     for n in parts {
         let tol = 0.1 / n as f64;
         let one = |row: usize| {
-            let mut control = Dynamic::new(1.0, end, Tolerance { abs: tol, rel: tol }).unwrap();
+            let mut control = GottaGoFast::new(1.0, end, Tolerance { abs: tol, rel: tol }).unwrap();
             let x = start.slice(s![row..=row, ..]).to_owned();
             let path = tree(row as u64);
             let stepper = Method::Heun.stepper();
@@ -280,7 +281,7 @@ fn it_ends_whatever_the_score() {
     let stiff = Formula(|x, _| -1e8 * x);
     let problem = Reverse::sde(&vp, &stiff);
     let tol = Tolerance { abs: 1e-2, rel: 1e-2 };
-    let mut control = Dynamic::new(1.0, 1e-3, tol).unwrap().with_max_steps(2000);
+    let mut control = GottaGoFast::new(1.0, 1e-3, tol).unwrap().with_max_steps(2000);
     let (stepper, path, x) = (Method::Heun.stepper(), tree(0, 1e-3), normals(1, 1, 2));
     let e = solve(&*stepper, &problem, x, 1.0, &mut control, &path, &mut ()).unwrap_err();
     let SolveError::TooManySteps { limit: 2000, t, h } = e else { panic!("{e}") };
@@ -296,7 +297,7 @@ fn it_ends_whatever_the_score() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     let bad = |a: f64, b: f64, abs: f64, rel: f64| {
-        Dynamic::new(a, b, Tolerance { abs, rel }).unwrap_err().to_string()
+        GottaGoFast::new(a, b, Tolerance { abs, rel }).unwrap_err().to_string()
     };
     assert!(bad(1.0, 1.0, 0.1, 0.1).contains("end = 1"));
     assert!(bad(1.0, f64::NAN, 0.1, 0.1).contains("end = NaN"));
@@ -306,11 +307,11 @@ fn what_makes_no_sense_is_refused() {
     let score = Formula(|x, _| -x);
     let problem = Reverse::sde(&vp, &score);
     let attempt = |method: Method, noise: &dyn Noise<Rows>| {
-        let mut control = Dynamic::new(1.0, 1e-3, Dynamic::TOLERANCE).unwrap();
+        let mut control = GottaGoFast::new(1.0, 1e-3, GottaGoFast::TOLERANCE).unwrap();
         let x = array![[1.0, 0.5]];
         solve(&*method.stepper(), &problem, x, 1.0, &mut control, noise, &mut ()).map(|s| s.t)
     };
-    let e = attempt(Method::Heun, &Fresh::new(Key::root(0), 0));
+    let e = attempt(Method::Heun, &IndependentIncrements::new(Key::root(0), 0));
     assert!(matches!(e, Err(SolveError::NotAPath { t: 1.0 })));
     let e = attempt(Method::EulerMaruyama, &tree(0, 1e-3));
     assert!(matches!(e, Err(SolveError::NoErrorEstimate { t: 1.0 })));
