@@ -10,6 +10,5 @@ mod log_variance;
 mod models;
 mod objectives;
 mod potentials;
-mod published;
 mod settings;
 mod training;
