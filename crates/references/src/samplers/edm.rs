@@ -15,7 +15,7 @@ pub(super) fn sampler(at: &Asked<'_>) -> Result<Sampler> {
     let n = case.count("num_steps")?;
     ensure!(n >= 2, "{n} steps");
     let karras = TimeGrid::Karras { rho: number("rho", 7.0)? };
-    let (sde, grid, start, end, clock): (Box<dyn Sde>, _, _, _, _) = match case
+    let (sde, grid, start, end, variable): (Box<dyn Sde>, _, _, _, _) = match case
         .text_or("discretization", "edm")
     {
         "edm" => {
@@ -54,8 +54,10 @@ pub(super) fn sampler(at: &Asked<'_>) -> Result<Sampler> {
             highest: number("S_max", f64::INFINITY)?,
             noise_scale: number("S_noise", 1.0)?,
         }),
-        "heun" => Box::new(EdmHeun { second_stage: number("alpha", 1.0)?, variable: clock }),
-        "euler" if clock == IntegrationVariable::Ratio => Box::new(Deis::new(Polynomial::Ratio, 0)),
+        "heun" => Box::new(EdmHeun { second_stage: number("alpha", 1.0)?, variable }),
+        "euler" if variable == IntegrationVariable::Ratio => {
+            Box::new(Deis::new(Polynomial::Ratio, 0))
+        }
         other => bail!("no solver `{other}` here"),
     };
     let scale = sde.marginal(times[0]).sigma;
