@@ -1,9 +1,12 @@
 //! The command line and the experiments behind it: one config, one finished, reproducible run.
 //!
-//! - [`cli`]: what the `experiment` binary understands, one file a command;
-//! - [`run`]: the experiments by name; `runs`: one run, its folder, record and log;
-//! - [`ode_sde_gap`]: the main experiment and its page; `studies`: the others, all on one frame;
+//! - [`main`]: the `experiment` command, with experiments of one's own beside those of this crate;
+//! - [`cli`]: what the command understands, one file a command;
+//! - [`run`]: experiments by name, the trait [`run::Experiment`] and what it is given; `runs`: the life of
+//!   a run, its folder, record and log;
+//! - [`ode_sde_gap`]: the main experiment and its page; `studies`: the others;
 //! - [`report`]: drawings, tables and pages, whatever is in them;
+//! - [`citations`]: the works that runs rest on;
 //! - [`device_check`]: what a device computes, held against the CPU;
 //! - [`verify`]: recomputes published reference numbers from the shell;
 //! - [`coupling`]: data and noise of a batch, paired by exact transport;
@@ -11,6 +14,7 @@
 
 pub mod atomic;
 mod checks;
+pub mod citations;
 pub mod cli;
 pub mod coupling;
 pub mod device_check;
@@ -25,3 +29,12 @@ pub(crate) mod shell;
 pub(crate) mod signals;
 pub(crate) mod studies;
 pub mod verify;
+
+/// The whole `experiment` command, with these experiments beside those of this crate: what a `main` of one's own
+/// calls, first thing. [`run::Experiment`] has an example.
+pub fn main(own: &[run::Entry]) -> std::process::ExitCode {
+    // Threads inherit the flag, so it must be set before the first one starts: softplus with
+    // beta = 100 makes denormals by the million, and each costs a hundred times a normal number.
+    score_nets::fused::prepare_process();
+    cli::main(std::env::args_os(), &run::Registry::with(own))
+}

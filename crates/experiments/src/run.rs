@@ -4,106 +4,140 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::citations::{self, Citation};
+use crate::runs::Goal;
+use crate::runs::config::parse_file;
 use crate::{ode_sde_gap, studies};
 
-pub use crate::runs::{Experiment, Outcome, RunArgs, Status};
+pub use crate::report::sheet::{Block, Foot, Sheet, Table};
+pub use crate::report::{Figure, Html};
+pub use crate::runs::config::{from_toml, preset, to_toml};
+pub use crate::runs::{Entry, Experiment, Interrupted, Outcome, RunArgs, Status, Train, Workspace};
 
-/// The experiments there are.
-pub const EXPERIMENTS: &[Experiment] = &[
-    ode_sde_gap::EXPERIMENT,
-    studies::experiment::<studies::SdeVsOde>(),
-    studies::experiment::<studies::EtaSweep>(),
-    studies::experiment::<studies::Solvers>(),
-    studies::experiment::<studies::Energy>(),
-    studies::experiment::<studies::Encode>(),
-    studies::experiment::<studies::Identifiability>(),
-    studies::experiment::<studies::Likelihood>(),
-    studies::experiment::<studies::TimeSampling>(),
+/// The experiments of this crate.
+pub const EXPERIMENTS: &[Entry] = &[
+    Entry::of::<ode_sde_gap::OdeSdeGap>(),
+    Entry::of::<studies::SdeVsOde>(),
+    Entry::of::<studies::EtaSweep>(),
+    Entry::of::<studies::Solvers>(),
+    Entry::of::<studies::Energy>(),
+    Entry::of::<studies::Encode>(),
+    Entry::of::<studies::Identifiability>(),
+    Entry::of::<studies::Likelihood>(),
+    Entry::of::<studies::TimeSampling>(),
 ];
 
-/// Names of the presets of the main experiment.
-pub const PRESETS: &[&str] = &ode_sde_gap::config::PRESETS;
+/// The experiments that can be run: those of this crate, and others.
+#[derive(Clone, Debug)]
+pub struct Registry(Vec<Entry>);
 
-/// The experiment of a name.
-fn find(name: &str) -> Result<&'static Experiment> {
-    EXPERIMENTS.iter().find(|e| e.name == name).with_context(|| {
-        let names: Vec<&str> = EXPERIMENTS.iter().map(|e| e.name).collect();
-        format!(
-            "unknown experiment `{name}`: expected {} or a file ending in .toml",
-            names.join(", ")
-        )
-    })
-}
-
-/// The experiment that a configuration file is for; the main one when it does not say.
-fn named_in(path: &Path) -> Result<&'static Experiment> {
-    let table = ode_sde_gap::resolve::parse_file(path)?;
-    match table.get("experiment").and_then(toml::Value::as_str) {
-        Some(name) => find(name).with_context(|| path.display().to_string()),
-        None => Ok(&EXPERIMENTS[0]),
+impl Default for Registry {
+    fn default() -> Self {
+        Self(EXPERIMENTS.to_vec())
     }
 }
 
-/// Runs an experiment from configuration to report.
-///
-/// # Errors
-/// One line: a configuration that does not work, a folder that cannot be used, a computation that
-/// fails.
-pub fn run(args: &RunArgs) -> Result<Outcome> {
-    (asked_for(args)?.run)(args)
-}
-
-/// Checks everything that [`run`] is asked for and runs nothing; hands back about how many evaluations
-/// of a score the run takes.
-///
-/// # Errors
-/// One line with the key and the offending value.
-///
-/// ```
-/// use experiments::run::{RunArgs, check};
-/// let args = |set: &str| RunArgs {
-///     experiment: "energy".into(),
-///     preset: Some("smoke".into()),
-///     set: vec![set.into()],
-///     ..RunArgs::default()
-/// };
-/// assert!(check(&args("seed=2")).is_ok_and(|evaluations| evaluations < 1e6));
-/// let refused = check(&args("step=100")).expect_err("far too long").to_string();
-/// assert_eq!(refused, "step = 100.0: must be from 1e-9 to 1.0");
-/// ```
-pub fn check(args: &RunArgs) -> Result<f64> {
-    (asked_for(args)?.check)(args)
-}
-
-fn asked_for(args: &RunArgs) -> Result<&'static Experiment> {
-    if args.experiment.ends_with(".toml") {
-        return named_in(Path::new(&args.experiment));
+impl Registry {
+    /// Those of this crate and `own`, of which one replaces another of the same name.
+    #[must_use]
+    pub fn with(own: &[Entry]) -> Self {
+        let replaced = |e: &&Entry| own.iter().any(|o| o.name == e.name);
+        Self(EXPERIMENTS.iter().filter(|e| !replaced(e)).chain(own).copied().collect())
     }
-    find(&args.experiment)
-}
 
-/// Trains the networks of a configuration and stops there.
-///
-/// # Errors
-/// As [`run`].
-pub fn train(args: &RunArgs) -> Result<Outcome> {
-    if args.experiment.ends_with(".toml") {
-        let name = named_in(Path::new(&args.experiment))?.name;
-        let only = ode_sde_gap::config::NAME;
-        ensure!(
-            name == only,
-            "{name} has no training of its own: use `run` (`train` is for {only})"
-        );
+    /// All of them.
+    pub fn entries(&self) -> &[Entry] {
+        &self.0
     }
-    ode_sde_gap::run(args, ode_sde_gap::Until::Trained)
-}
 
-/// Rebuilds plots and page of a finished run from its files.
-///
-/// # Errors
-/// When the folder holds no finished run, or a file of it is damaged.
-pub fn report(dir: &Path) -> Result<Outcome> {
-    let config = dir.join("config.toml");
-    ensure!(config.is_file(), "{} holds no run: there is no config.toml", dir.display());
-    (named_in(&config)?.report)(dir)
+    fn find(&self, name: &str) -> Result<&Entry> {
+        self.0.iter().find(|e| e.name == name).with_context(|| {
+            let names: Vec<&str> = self.0.iter().map(|e| e.name).collect();
+            format!(
+                "unknown experiment `{name}`: expected {} or a file ending in .toml",
+                names.join(", ")
+            )
+        })
+    }
+
+    /// The experiment that a configuration file is for; `ode-sde-gap` when it does not say.
+    fn named_in(&self, path: &Path) -> Result<&Entry> {
+        let table = parse_file(path)?;
+        let name = table.get("experiment").and_then(toml::Value::as_str);
+        let main = <ode_sde_gap::OdeSdeGap as Experiment>::NAME;
+        self.find(name.unwrap_or(main)).with_context(|| path.display().to_string())
+    }
+
+    fn asked_for(&self, args: &RunArgs) -> Result<&Entry> {
+        if args.experiment.ends_with(".toml") {
+            return self.named_in(Path::new(&args.experiment));
+        }
+        self.find(&args.experiment)
+    }
+
+    /// The experiment whose run a folder holds.
+    fn of_folder(&self, dir: &Path) -> Result<&Entry> {
+        let config = dir.join("config.toml");
+        ensure!(config.is_file(), "{} holds no run: there is no config.toml", dir.display());
+        self.named_in(&config)
+    }
+
+    /// Runs an experiment from configuration to report.
+    ///
+    /// # Errors
+    /// One line: a configuration that does not work, a folder that cannot be used, a computation that
+    /// fails.
+    pub fn run(&self, args: &RunArgs) -> Result<Outcome> {
+        (self.asked_for(args)?.run)(args, Goal::Report)
+    }
+
+    /// Trains the networks of a configuration and stops there.
+    ///
+    /// # Errors
+    /// As [`Registry::run`]; for an experiment that trains none.
+    pub fn train(&self, args: &RunArgs) -> Result<Outcome> {
+        let entry = self.asked_for(args)?;
+        ensure!(entry.trains, "{} has no training of its own: use `run`", entry.name);
+        (entry.run)(args, Goal::Trained)
+    }
+
+    /// Checks everything that [`Registry::run`] is asked for and runs nothing; hands back about how many
+    /// evaluations of a score the run takes.
+    ///
+    /// # Errors
+    /// One line with the key and the offending value.
+    ///
+    /// ```
+    /// use experiments::run::{Registry, RunArgs};
+    /// let check = |set: &str| {
+    ///     Registry::default().check(&RunArgs {
+    ///         experiment: "energy".into(),
+    ///         preset: Some("smoke".into()),
+    ///         set: vec![set.into()],
+    ///         ..RunArgs::default()
+    ///     })
+    /// };
+    /// assert!(check("seed=2").is_ok_and(|evaluations| evaluations < 1e6));
+    /// let refused = check("step=100").expect_err("far too long").to_string();
+    /// assert_eq!(refused, "step = 100.0: must be from 1e-9 to 1.0");
+    /// ```
+    pub fn check(&self, args: &RunArgs) -> Result<f64> {
+        (self.asked_for(args)?.check)(args)
+    }
+
+    /// Rebuilds plots and page of a finished run from its files.
+    ///
+    /// # Errors
+    /// When the folder holds no finished run, or a file of it is damaged.
+    pub fn report(&self, dir: &Path) -> Result<Outcome> {
+        (self.of_folder(dir)?.report)(dir)
+    }
+
+    /// The works that a run rests on, as BibTeX.
+    ///
+    /// # Errors
+    /// When the folder holds no run.
+    pub fn cite(&self, dir: &Path) -> Result<Vec<&'static Citation>> {
+        citations::of(&(self.of_folder(dir)?.references)(dir)?)
+    }
 }

@@ -183,6 +183,7 @@ impl DensityOptions {
         let named: Vec<String> = columns.iter().map(|c| (*c).to_owned()).collect();
         let table = by_row(&x, &named, &|a, len| Ok(table.slice(s![a..a + len, ..]).to_owned()))?;
         let n_lost = lost.say(x.nrows() as u64, output)?;
+        output.replacing(out);
         npy::write(out, table.view())?;
         let columns = summaries(&columns, table.view());
         let each = |pick: fn(&Column) -> serde_json::Value| -> serde_json::Map<_, _> {

@@ -161,6 +161,7 @@ impl Common {
         }
         .map_err(|e| with_values(e, path, x))?;
         let n_lost = lost.say(rows.nrows() as u64, output)?;
+        output.replacing(&self.out);
         npy::write(&self.out, rows.view())?;
         let seconds = start.elapsed().as_secs_f64();
         let report = json!({

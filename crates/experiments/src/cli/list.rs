@@ -9,7 +9,7 @@ use solvers::{ConfiguredMethod, Method};
 
 use super::metric;
 use super::output::{Output, table};
-use crate::run;
+use crate::run::{Entry, Registry};
 
 /// List experiments, methods, SDEs, time grids and metrics
 #[derive(Debug, clap::Args)]
@@ -44,18 +44,20 @@ impl What {
     }
 
     /// One object a row, all with the same keys.
-    fn rows(self) -> Result<Vec<Value>> {
+    fn rows(self, registry: &Registry) -> Result<Vec<Value>> {
         Ok(match self {
-            Self::Experiments => run::EXPERIMENTS
-                .iter()
-                .map(|e| json!({"name": e.name, "presets": e.presets.join(" "), "about": e.about}))
-                .collect(),
+            Self::Experiments => registry.entries().iter().map(experiment).collect(),
             Self::Methods => Method::ALL.iter().map(|m| method(*m)).collect(),
             Self::Sdes => sde_core::sde::NAMES.iter().map(|n| sde(n)).collect::<Result<_>>()?,
             Self::Grids => TimeGrid::NAMES.iter().map(|name| json!({"name": name})).collect(),
             Self::Metrics => Metric::ALL.iter().map(|m| metric::row(*m)).collect(),
         })
     }
+}
+
+fn experiment(entry: &Entry) -> Value {
+    let presets: Vec<&str> = entry.presets.iter().map(|p| p.0).collect();
+    json!({"name": entry.name, "presets": presets.join(" "), "about": entry.about})
 }
 
 fn method(method: Method) -> Value {
@@ -82,7 +84,7 @@ fn sde(name: &str) -> Result<Value> {
         "prior-std": sde.prior_std()}))
 }
 
-pub(super) fn list(args: &Args, output: &Output) -> Result<()> {
+pub(super) fn list(args: &Args, registry: &Registry, output: &Output) -> Result<()> {
     if args.markdown {
         let text = match args.what {
             Some(What::Methods) => {
@@ -100,7 +102,7 @@ pub(super) fn list(args: &Args, output: &Output) -> Result<()> {
     let mut object = Map::new();
     let mut text = Vec::new();
     for what in chosen {
-        let rows = what.rows()?;
+        let rows = what.rows(registry)?;
         text.push(format!("{}\n{}", what.name(), as_table(&rows)));
         object.insert(what.name().into(), Value::Array(rows));
     }

@@ -27,6 +27,7 @@ use clap::{Parser, Subcommand};
 use score_nets::fused::Isa;
 use sde_core::shorten;
 
+use crate::run::Registry;
 use crate::signals;
 pub use output::Output;
 use output::ReaderGone;
@@ -56,6 +57,7 @@ enum Command {
     List(list::Args),
     Run(runs::RunCommand),
     Report(runs::ReportCommand),
+    Cite(runs::CiteCommand),
     Train(runs::TrainCommand),
     Sample(sample::Args),
     Residual(points::ResidualCommand),
@@ -76,12 +78,12 @@ const READER_GONE: u8 = 141;
 /// Runs one command line and turns its outcome into an exit code: 0, 1 for an error or a missed
 /// reference, 2 for a command line that cannot be understood, 130 when interrupted (143 when
 /// terminated), 141 when nobody reads standard output any more.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn main(args: impl IntoIterator<Item = OsString>, registry: &Registry) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    match dispatch(cli) {
+    match dispatch(cli, registry) {
         Ok(code) => ExitCode::from(code),
         // As a process that a broken pipe ends: without a word.
         Err(error) if error.is::<ReaderGone>() => ExitCode::from(READER_GONE),
@@ -92,7 +94,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> Result<u8> {
+fn dispatch(cli: Cli, registry: &Registry) -> Result<u8> {
     signals::watch();
     if let Some(isa) = cli.isa {
         isa.choose()?;
@@ -104,10 +106,11 @@ fn dispatch(cli: Cli) -> Result<u8> {
         .context("cannot start the threads")?;
     let output = Output::new(cli.json);
     match cli.command {
-        Command::List(args) => list::list(&args, &output).map(|()| 0),
-        Command::Run(args) => args.run(&output),
-        Command::Report(args) => args.run(&output),
-        Command::Train(args) => args.run(&output),
+        Command::List(args) => list::list(&args, registry, &output).map(|()| 0),
+        Command::Run(args) => args.run(registry, &output),
+        Command::Report(args) => args.run(registry, &output),
+        Command::Cite(args) => args.run(registry, &output),
+        Command::Train(args) => args.run(registry, &output),
         Command::Sample(args) => sample::sample(&args, &output).map(|()| 0),
         Command::Residual(args) => args.run(&output).map(|()| 0),
         Command::Logp(args) => args.run(&output).map(|()| 0),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -27,6 +28,13 @@ impl Output {
     pub fn note(self, line: &str) {
         // Nothing can be done about a reader who has gone.
         let _ = writeln!(std::io::stderr(), "{line}");
+    }
+
+    /// Says that a file of results takes the place of another, where it does.
+    pub fn replacing(self, path: &Path) {
+        if path.exists() {
+            self.note(&format!("{} is replaced", path.display()));
+        }
     }
 
     /// Prints a command's result, once: `value` as one JSON object, or `text`.

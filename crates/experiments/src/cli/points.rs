@@ -135,6 +135,7 @@ impl Points {
             writer.push(by_row.table((start, CHUNK.min(n - start)), &part)?.view())?;
         }
         let lost = lost.say(n as u64, output)?;
+        output.replacing(&self.out);
         writer.finish()?;
         let report = json!({"rows": n, "columns": columns, "sde": sde.name(),
             "lost": lost, "out": self.out,

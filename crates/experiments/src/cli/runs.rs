@@ -3,10 +3,51 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::ValueEnum as _;
+use serde_json::json;
 
 use super::Output;
 use super::options::{BackendOptions, KernelChoice};
-use crate::run::{self, Outcome, RunArgs};
+use crate::run::{Outcome, Registry, RunArgs};
+
+/// What a configuration is changed by, and where its run goes.
+#[derive(Debug, clap::Args)]
+struct RunOptions {
+    /// Change one value of the configuration; may be repeated
+    #[arg(long, value_name = "A.B=C")]
+    set: Vec<String>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Arithmetic of the networks (default: the configuration's, which is auto in every preset)
+    #[arg(long, value_enum)]
+    kernels: Option<KernelChoice>,
+    #[command(flatten)]
+    backend: BackendOptions,
+    /// The run's folder (default: runs/<experiment>/<hash of the configuration>)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Continue what was interrupted; an error when there is nothing to continue
+    #[arg(long)]
+    resume: bool,
+}
+
+impl RunOptions {
+    fn of(self, experiment: String) -> RunArgs {
+        let kernels = self.kernels.and_then(|k| Some(k.to_possible_value()?.get_name().to_owned()));
+        RunArgs {
+            experiment,
+            set: self.set,
+            seed: self.seed,
+            kernels,
+            device: self.backend.device,
+            dtype: self.backend.dtype,
+            out: self.out,
+            resume: self.resume,
+            ..RunArgs::default()
+        }
+    }
+}
 
 /// Run an experiment: train, sample, measure, report
 ///
@@ -25,23 +66,8 @@ pub(super) struct RunCommand {
     /// quick; ode-sde-gap with --models: published)
     #[arg(long, value_name = "P")]
     preset: Option<String>,
-    /// Change one value of the configuration; may be repeated
-    #[arg(long, value_name = "A.B=C")]
-    set: Vec<String>,
-    /// Seed of everything random
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// Arithmetic of the networks (default: the configuration's, which is auto in every preset)
-    #[arg(long, value_enum)]
-    kernels: Option<KernelChoice>,
     #[command(flatten)]
-    backend: BackendOptions,
-    /// The run's folder (default: runs/<experiment>/<hash of the configuration>)
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Continue an interrupted run; an error when there is nothing to continue
-    #[arg(long)]
-    resume: bool,
+    options: RunOptions,
     /// Evaluate the checkpoints of a folder instead of training, with the published sampler
     /// unless a preset is named
     #[arg(long, value_name = "DIR")]
@@ -49,20 +75,10 @@ pub(super) struct RunCommand {
 }
 
 impl RunCommand {
-    pub(super) fn run(self, output: &Output) -> Result<u8> {
-        let outcome = run::run(&RunArgs {
-            experiment: self.experiment,
-            preset: self.preset,
-            set: self.set,
-            seed: self.seed,
-            kernels: self.kernels.map(Into::into),
-            device: self.backend.device,
-            dtype: self.backend.dtype,
-            out: self.out,
-            resume: self.resume,
-            models: self.models,
-        })?;
-        finish(&outcome, output)
+    pub(super) fn run(self, registry: &Registry, output: &Output) -> Result<u8> {
+        let args = self.options.of(self.experiment);
+        let args = RunArgs { preset: self.preset, models: self.models, ..args };
+        finish(&registry.run(&args)?, output)
     }
 }
 
@@ -76,8 +92,26 @@ pub(super) struct ReportCommand {
 }
 
 impl ReportCommand {
-    pub(super) fn run(self, output: &Output) -> Result<u8> {
-        finish(&run::report(&self.run)?, output)
+    pub(super) fn run(self, registry: &Registry, output: &Output) -> Result<u8> {
+        finish(&registry.report(&self.run)?, output)
+    }
+}
+
+/// Print the works that a run rests on, as BibTeX
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  experiment cite runs/first > run.bib")]
+pub(super) struct CiteCommand {
+    /// The run's folder
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+}
+
+impl CiteCommand {
+    pub(super) fn run(self, registry: &Registry, output: &Output) -> Result<u8> {
+        let found = registry.cite(&self.run)?;
+        let entries: Vec<&str> = found.iter().map(|c| c.bibtex).collect();
+        output.emit(&json!({"references": found}), &entries.join("\n\n"))?;
+        Ok(0)
     }
 }
 
@@ -90,40 +124,13 @@ pub(super) struct TrainCommand {
     /// The configuration
     #[arg(value_name = "FILE.toml")]
     file: String,
-    /// Change one value of the configuration; may be repeated
-    #[arg(long, value_name = "A.B=C")]
-    set: Vec<String>,
-    /// Seed of everything random
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// Arithmetic of the networks (default: the configuration's, which is auto in every preset)
-    #[arg(long, value_enum)]
-    kernels: Option<KernelChoice>,
     #[command(flatten)]
-    backend: BackendOptions,
-    /// The run's folder (default: runs/<experiment>/<hash of the configuration>)
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Continue an interrupted training; an error when there is nothing to continue
-    #[arg(long)]
-    resume: bool,
+    options: RunOptions,
 }
 
 impl TrainCommand {
-    pub(super) fn run(self, output: &Output) -> Result<u8> {
-        let outcome = run::train(&RunArgs {
-            experiment: self.file,
-            preset: None,
-            set: self.set,
-            seed: self.seed,
-            kernels: self.kernels.map(Into::into),
-            device: self.backend.device,
-            dtype: self.backend.dtype,
-            out: self.out,
-            resume: self.resume,
-            models: None,
-        })?;
-        finish(&outcome, output)
+    pub(super) fn run(self, registry: &Registry, output: &Output) -> Result<u8> {
+        finish(&registry.train(&self.options.of(self.file))?, output)
     }
 }
 

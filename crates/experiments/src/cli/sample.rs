@@ -152,6 +152,7 @@ pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
     };
     job.bar.finish_and_clear();
     let lost = job.lost.say(n, output)?;
+    output.replacing(&args.out);
     job.writer.finish()?;
     let seconds = start.elapsed().as_secs_f64();
     let report = json!({

@@ -1,5 +1,6 @@
 //! One cell of the experiment: a data set and a weight of the residual.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
@@ -12,6 +13,8 @@ use super::config::Config;
 pub(crate) struct Cell {
     pub(crate) dataset: String,
     pub(crate) w_r: f64,
+    /// Whether it is trained by the recipe that the run's own is held against.
+    pub(crate) contrast: bool,
 }
 
 /// All cells of a configuration that have a network: every pair, or those with a given checkpoint.
@@ -19,11 +22,15 @@ pub(super) fn cells(config: &Config) -> Result<Vec<Cell>> {
     let mut cells = Vec::new();
     for dataset in &config.data_sets {
         for w_r in &config.weights {
-            let cell = Cell { dataset: dataset.clone(), w_r: *w_r };
+            let cell = Cell::new(dataset, *w_r);
             if config.models.is_none() || cell.given(config).is_some() {
                 cells.push(cell);
             }
         }
+    }
+    if let Some(c) = &config.contrast {
+        let pairs = c.data_sets.iter().flat_map(|d| c.weights.iter().map(move |w| (d, *w)));
+        cells.extend(pairs.map(|(d, w)| Cell { contrast: true, ..Cell::new(d, w) }));
     }
     ensure!(
         !cells.is_empty(),
@@ -34,9 +41,22 @@ pub(super) fn cells(config: &Config) -> Result<Vec<Cell>> {
 }
 
 impl Cell {
-    /// The name of its files, `blob_w0.1`.
+    pub(crate) fn new(dataset: &str, w_r: f64) -> Self {
+        Self { dataset: dataset.into(), w_r, contrast: false }
+    }
+
+    /// The name of its files, `blob_w0.1`, or `contrast-blob_w0.1`.
     pub(super) fn name(&self) -> String {
-        format!("{}_w{:?}", self.dataset, self.w_r)
+        let recipe = if self.contrast { "contrast-" } else { "" };
+        format!("{recipe}{}_w{:?}", self.dataset, self.w_r)
+    }
+
+    /// The configuration with the network and the training of this cell.
+    pub(super) fn config<'a>(&self, config: &'a Config) -> Cow<'a, Config> {
+        match config.contrast() {
+            Some(contrast) if self.contrast => Cow::Owned(contrast),
+            _ => Cow::Borrowed(config),
+        }
     }
 
     /// The given checkpoint.
@@ -64,6 +84,11 @@ impl Cell {
             .collect();
         found.sort();
         found.into_iter().next()
+    }
+
+    /// What kind of work its training is.
+    pub(super) fn training(&self) -> &'static str {
+        if self.w_r == 0.0 { "train" } else { "train with the residual" }
     }
 
     /// The data set itself.

@@ -1,5 +1,6 @@
 //! From the files of a run to what its report shows.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
@@ -7,33 +8,19 @@ use ndarray::Array3;
 use toml::Value;
 
 use super::cell::{Cell as Name, cells};
-use super::config::{self, Config, preset_text};
+use super::config::Config;
 use super::results::{Results, Row};
+use crate::npy;
 use crate::ode_sde_gap::report::data::{Cell, Difference, Loss, Paths, ReportData, Truth};
-use crate::runs::{Record, RunFolder, read_log};
-use crate::{npy, shell};
+use crate::runs::read_log;
 
 /// Reads everything a report needs.
-pub(super) fn collect(
-    folder: &RunFolder,
-    config: &Config,
-    results: Results,
-    record: &Record,
-) -> Result<ReportData> {
-    let log_path = folder.path("metrics.jsonl");
+pub(super) fn collect(folder: &Path, config: &Config, results: &Results) -> Result<ReportData> {
+    let log_path = folder.join("metrics.jsonl");
     let log = if log_path.is_file() { read_log(&log_path)? } else { Vec::new() };
-    let array = |name: String| npy::read_rows(&folder.path(&format!("samples/{name}")));
-    let mut data = ReportData {
-        config: config.to_toml()?,
-        differences: differences(config)?,
-        command: command(folder.root(), config),
-        facts: facts(config, record),
-        sampling: "Every random number is a function of the seed, of what it is for and of the particle it belongs to: \
-                   the command repeats these figures on any number of threads."
-            .into(),
-        ..ReportData::default()
-    };
-    for cell in cells(config)? {
+    let array = |name: String| npy::read_rows(&folder.join(format!("samples/{name}")));
+    let mut data = ReportData { differences: differences(config)?, ..ReportData::default() };
+    for cell in cells(config)?.into_iter().filter(|cell| !cell.contrast) {
         // Of the others there is nothing to show but why.
         let measured = |row: &Row| row.dataset == cell.dataset && row.w_r == cell.w_r;
         if !results.rows.iter().any(measured) {
@@ -66,13 +53,13 @@ pub(super) fn collect(
             second: array(format!("{name}_truth2_counts.npy")).with_context(again)?,
         });
     }
-    data.results = results;
+    data.results = results.clone();
     Ok(data)
 }
 
 /// Writes the course of a few particles: one file of times, one for each sampler.
-pub(super) fn write_paths(folder: &RunFolder, cell: &Name, paths: &Paths) -> Result<()> {
-    let file = |what: &str| folder.path(&format!("samples/{}_{what}.npy", cell.name()));
+pub(super) fn write_paths(folder: &Path, cell: &Name, paths: &Paths) -> Result<()> {
+    let file = |what: &str| folder.join(format!("samples/{}_{what}.npy", cell.name()));
     let times = ndarray::ArrayView2::from_shape((paths.times.len(), 1), &paths.times)?;
     npy::write(&file("times"), times)?;
     for (name, states) in [("ode_paths", &paths.ode), ("sde_paths", &paths.sde)] {
@@ -82,8 +69,8 @@ pub(super) fn write_paths(folder: &RunFolder, cell: &Name, paths: &Paths) -> Res
     Ok(())
 }
 
-fn read_paths(folder: &RunFolder, cell: &Name) -> Result<Option<Paths>> {
-    let file = |what: &str| folder.path(&format!("samples/{}_{what}.npy", cell.name()));
+fn read_paths(folder: &Path, cell: &Name) -> Result<Option<Paths>> {
+    let file = |what: &str| folder.join(format!("samples/{}_{what}.npy", cell.name()));
     if !file("times").is_file() {
         return Ok(None);
     }
@@ -102,48 +89,20 @@ fn read_paths(folder: &RunFolder, cell: &Name) -> Result<Option<Paths>> {
     Ok(Some(Paths { times, ode, sde }))
 }
 
-fn command(root: &Path, config: &Config) -> String {
-    // The folder's own configuration always works; a preset as it is has a shorter name.
-    let as_is = preset_text(&config.preset).ok().and_then(|t| Config::from_toml(t).ok());
-    let (seed, models) = (config.seed, config.models.clone());
-    match as_is {
-        Some(preset)
-            if Config { seed, models: models.clone(), ..preset.clone() } == *config
-                && models.is_none() =>
-        {
-            let (name, seed) = (config::NAME, seed.to_string());
-            let words =
-                ["cargo", "xtask", "run", name, "--preset", &config.preset, "--seed", &seed];
-            shell::command(words)
-        }
-        _ => shell::again(root),
-    }
-}
-
-fn facts(config: &Config, record: &Record) -> Vec<(String, String)> {
-    let fact = |name: &str, value: String| (name.to_string(), value);
-    let s = &config.sampling;
-    let mut facts = vec![
-        fact("seed", config.seed.to_string()),
-        fact("configuration", record.hash.clone()),
-        fact("revision", record.revision.clone()),
-        fact("build", format!("{} ({})", record.version, record.features.join(", "))),
-        fact("machine", record.machine()),
-        fact(
-            "sampling",
-            format!(
-                "grid {}, {} steps; ODE {} ({} evaluations), SDE {} ({} evaluations, end {})",
-                s.grid, s.steps, s.ode_method, record.nfe[0], s.sde_method, record.nfe[1], s.end
-            ),
-        ),
-    ];
-    if let Some(models) = &config.models {
-        facts.push(fact("networks", models.clone()));
-    }
-    if let Some(first) = record.sessions.first() {
-        facts.push(fact("started", first.started.clone()));
-    }
-    facts
+/// How samples were drawn, and where networks are from.
+pub(super) fn facts(config: &Config, results: &Results) -> Vec<(String, String)> {
+    let (s, row) = (&config.sampling, results.rows.last());
+    let taken = |nfe: fn(&Row) -> u64| match row.map_or(0, nfe) {
+        0 => String::new(),
+        nfe => format!(" ({nfe} evaluations)"),
+    };
+    let (ode, sde) = (taken(|r| r.nfe_ode), taken(|r| r.nfe_sde));
+    let sampling = format!(
+        "grid {}, {} steps; ODE {}{ode}, SDE {}{sde}, end {}",
+        s.grid, s.steps, s.ode_method, s.sde_method, s.end
+    );
+    let networks = config.models.iter().map(|models| ("networks".into(), models.clone()));
+    std::iter::once(("sampling".into(), sampling)).chain(networks).collect()
 }
 
 /// Settings without a published counterpart, or without effect on the figures.
@@ -162,36 +121,25 @@ const NEUTRAL: [&str; 10] = [
 
 /// What differs from the published recipe, setting by setting.
 fn differences(config: &Config) -> Result<Vec<Difference>> {
-    let published = flatten(&Config::preset("paper")?.to_toml()?)?;
-    let here = flatten(&config.to_toml()?)?;
+    let published = flatten(&Config::preset("paper")?)?;
     let given = config.models.is_some();
-    let skip = |key: &str| {
-        let about_training = key.starts_with("training.") || key.starts_with("network.");
-        NEUTRAL.contains(&key) || (given && about_training)
+    let counts = |key: &str| {
+        let of_training = key.starts_with("training.") || key.starts_with("network.");
+        !NEUTRAL.contains(&key) && !key.starts_with("contrast.") && !(given && of_training)
     };
-    let mut found: Vec<Difference> = here
-        .iter()
-        .filter(|(key, _)| !skip(key))
-        .filter_map(|(key, value)| {
-            let old = published
-                .iter()
-                .find(|(k, _)| k == key)
-                .map(|(_, v)| v.clone())
-                .unwrap_or_default();
-            (old != *value).then(|| Difference {
-                key: key.clone(),
-                published: old,
-                here: value.clone(),
-            })
-        })
-        .collect();
-    found.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut found = Vec::new();
+    for (key, here) in flatten(config)?.into_iter().filter(|(key, _)| counts(key)) {
+        let published = published.get(&key).cloned().unwrap_or_default();
+        if published != here {
+            found.push(Difference { key, published, here });
+        }
+    }
     Ok(found)
 }
 
-/// Keys and values of a configuration; a table with a `kind` is one value.
-fn flatten(text: &str) -> Result<Vec<(String, String)>> {
-    fn walk(prefix: &str, value: &Value, out: &mut Vec<(String, String)>) {
+/// Values of a configuration by key; a table with a `kind` is one value.
+fn flatten(config: &Config) -> Result<BTreeMap<String, String>> {
+    fn walk(prefix: &str, value: &Value, out: &mut BTreeMap<String, String>) {
         match value {
             Value::Table(t) if prefix.is_empty() || !t.contains_key("kind") => {
                 for (key, v) in t {
@@ -200,11 +148,11 @@ fn flatten(text: &str) -> Result<Vec<(String, String)>> {
                     walk(&name, v, out);
                 }
             }
-            _ => out.push((prefix.to_string(), shown(value))),
+            _ => drop(out.insert(prefix.to_string(), shown(value))),
         }
     }
-    let mut out = Vec::new();
-    walk("", &Value::Table(text.parse().context("a configuration")?), &mut out);
+    let mut out = BTreeMap::new();
+    walk("", &Value::try_from(config).context("a configuration")?, &mut out);
     Ok(out)
 }
 

@@ -1,23 +1,16 @@
 //! The configuration: one TOML table in which every default is written out.
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result};
+use metrics::Metric;
 use score_nets::{
     Activation, Backend, Draws, Kernels, Optimiser, OutlierWeighting, Proposal, Schedule,
     TimeDistribution, TimeEmbedding, TimeFeature, Weighting,
 };
 use sde_core::TimeGrid;
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
 
-/// The name of the experiment.
-pub const NAME: &str = "ode-sde-gap";
-
-/// Names of the presets, each a whole configuration.
-pub const PRESETS: [&str; 5] = ["smoke", "quick", "table", "published", "paper"];
-
-/// Keys that may be absent.
-pub(super) const OPTIONAL: [&str; 5] =
-    ["models", "device", "dtype", "sampling.n-ode", "training.outlier-weighting"];
+use super::OdeSdeGap;
+use crate::{citations, runs};
 
 /// A whole configuration of the experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,10 +43,29 @@ pub struct Config {
     pub network: Network,
     /// Its training.
     pub training: Training,
+    /// Other networks, trained in another way and sampled in the same, that these are held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contrast: Option<Contrast>,
     /// Sampling.
     pub sampling: Sampling,
     /// Measuring.
     pub measuring: Measuring,
+}
+
+/// Another recipe, on some of the data sets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Contrast {
+    /// What it is called in the report: `the published recipe`.
+    pub name: String,
+    /// Data sets, by name.
+    pub data_sets: Vec<String>,
+    /// Weights of the mean squared residual.
+    pub weights: Vec<f64>,
+    /// The network.
+    pub network: Network,
+    /// Its training.
+    pub training: Training,
 }
 
 /// The potential network.
@@ -93,7 +105,6 @@ pub struct Training {
     /// The smallest time trained on.
     pub t_min: f64,
     /// How times are drawn.
-    #[serde(alias = "time-law")]
     pub time_distribution: TimeDistribution,
     /// A law that a share of the times is drawn from instead, with weights that make up for it; of
     /// both losses.
@@ -101,7 +112,7 @@ pub struct Training {
     /// How the rows of a batch are drawn together: `independent` or `quasi-monte-carlo`; of both losses.
     pub draws: Draws,
     /// Points outside the data that count for more in the denoising loss, where given.
-    #[serde(default, alias = "tails", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outlier_weighting: Option<OutlierWeighting>,
     /// Weight of the denoising loss by time.
     pub weighting: Weighting,
@@ -216,13 +227,24 @@ impl Sampling {
     }
 }
 
+/// What one network costs, in evaluations of its gradient.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Of its training.
+    pub train: f64,
+    /// Of ODE and SDE.
+    pub sample: f64,
+    /// Of what is measured.
+    pub measure: f64,
+}
+
 impl Config {
     /// A preset.
     ///
     /// # Errors
     /// When there is none of that name.
     pub fn preset(name: &str) -> Result<Self> {
-        Self::from_toml(preset_text(name)?)
+        runs::config::preset::<OdeSdeGap>(name)
     }
 
     /// Reads and checks a whole configuration.
@@ -230,22 +252,7 @@ impl Config {
     /// # Errors
     /// One line that names the place and the offending value.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text).map_err(|e| one_line(&e, text))?;
-        // Variants without fields accept any in serde: what does not come back was not understood.
-        let (given, read): (Table, Table) = (text.parse()?, config.to_toml()?.parse()?);
-        if let Some(key) = lost_key(&given, &read) {
-            bail!("unknown key `{key}`");
-        }
-        config.validate()?;
-        Ok(config)
-    }
-
-    /// The configuration as TOML, every default written out.
-    ///
-    /// # Errors
-    /// When a value cannot be written.
-    pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(self).context("writing the configuration")
+        runs::config::from_toml::<OdeSdeGap>(text)
     }
 
     /// Where networks compute, opened; a configuration may name a device that only another machine has.
@@ -262,15 +269,6 @@ impl Config {
         self.training.schedule.steps().unwrap_or(0)
     }
 
-    /// Checks every value.
-    ///
-    /// # Errors
-    /// One line with the key and the offending value.
-    pub fn validate(&self) -> Result<()> {
-        ensure!(self.experiment == NAME, "experiment = {:?}: expected {NAME:?}", self.experiment);
-        super::limits::check(self)
-    }
-
     /// The times of the sampler, descending.
     ///
     /// # Errors
@@ -282,61 +280,54 @@ impl Config {
         grid.times(&*sde, s.steps, sde.horizon(), s.t_end).context("sampling.steps")
     }
 
+    /// The configuration of the other recipe, where there is one.
+    pub fn contrast(&self) -> Option<Self> {
+        let Contrast { data_sets, weights, network, training, .. } = self.contrast.clone()?;
+        Some(Self { data_sets, weights, network, training, contrast: None, ..self.clone() })
+    }
+
     /// Evaluations of the score that all networks take together, about.
     pub fn evaluations(&self) -> f64 {
-        let ((train, sample), m) = (self.cost(), &self.measuring);
-        let cells = self.data_sets.len() * self.weights.len();
-        let measured = m.residual_points + m.dsm_points;
-        cells as f64 * ((train + sample) as f64 + measured as f64 + m.truth as f64)
+        // As if every network had the residual in its loss.
+        let (cost, m) = (self.cost(1.0), &self.measuring);
+        let cells = (self.data_sets.len() * self.weights.len()) as f64;
+        let measured = (m.residual_points + m.dsm_points) as f64 + m.truth as f64;
+        let other = self.contrast().map_or(0.0, |c| c.evaluations());
+        other + cells * (cost.train + cost.sample + measured)
     }
 
-    /// The cost of things, in evaluations of the network's gradient: training of one network, and
-    /// sampling of ODE and SDE, each for progress bars only.
-    pub fn cost(&self) -> (u64, u64) {
-        let (t, s) = (&self.training, &self.sampling);
-        let step = 3 * t.batch as u64 + 8 * t.residual.points as u64;
-        (self.steps() * step, (s.n + s.n_ode()) * s.steps as u64)
+    /// What a network with this weight of the residual costs.
+    pub fn cost(&self, w_r: f64) -> Cost {
+        let (t, s, m) = (&self.training, &self.sampling, &self.measuring);
+        let step = |dsm: usize, residual: usize| 3.0 * dsm as f64 + 8.0 * residual as f64;
+        let points = if w_r == 0.0 { 0 } else { t.residual.points };
+        Cost {
+            train: self.steps() as f64 * step(t.batch, points),
+            sample: (s.n as f64 + s.n_ode() as f64) * s.steps as f64,
+            measure: step(m.dsm_points, m.residual_points) + (m.cloud as f64).powi(2),
+        }
     }
-}
 
-/// The text of a preset.
-///
-/// # Errors
-/// When there is none of that name.
-pub fn preset_text(name: &str) -> Result<&'static str> {
-    Ok(match name {
-        "smoke" => include_str!("../../configs/smoke.toml"),
-        "quick" => include_str!("../../configs/quick.toml"),
-        "table" => include_str!("../../configs/table.toml"),
-        "published" => include_str!("../../configs/published.toml"),
-        "paper" => include_str!("../../configs/paper.toml"),
-        _ => bail!("unknown preset `{name}`: expected one of {}", PRESETS.join(", ")),
-    })
-}
-
-/// The first key of `given` that is not in `read`.
-pub(crate) fn lost_key(given: &Table, read: &Table) -> Option<String> {
-    given.iter().find_map(|(key, value)| match (value, read.get(key)) {
-        (_, None) => Some(key.clone()),
-        (Value::Table(a), Some(Value::Table(b))) => {
-            lost_key(a, b).map(|inner| format!("{key}.{inner}"))
+    /// What a run rests on.
+    pub(super) fn references(&self) -> Vec<String> {
+        let mut all = vec!["deveney2025".into(), "song2021".into(), citations::sde(&self.sde)];
+        all.extend(self.data_sets.iter().filter_map(|name| citations::data_set(name)));
+        if self.models.is_none() {
+            all.extend(self.training_references());
         }
-        _ => None,
-    })
-}
+        let methods = [&self.sampling.ode_method, &self.sampling.sde_method];
+        all.extend(methods.into_iter().filter_map(|name| citations::method(name)));
+        let metrics = [Metric::W2, Metric::TotalVariation, Metric::Mmd];
+        all.extend(metrics.map(|m| m.info().reference.to_owned()));
+        all
+    }
 
-/// A TOML error as one line: the line it is in, where it is about a value, and what.
-pub(crate) fn one_line(error: &toml::de::Error, text: &str) -> anyhow::Error {
-    let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-    let at = error.span().map_or(0, |s| s.start.min(text.len()));
-    let line = text.get(..at).map_or("", |before| {
-        text[before.rfind('\n').map_or(0, |k| k + 1)..].lines().next().unwrap_or("")
-    });
-    match line.split_once('=') {
-        // A field that is missing or unknown is named in the message.
-        Some((key, _)) if !message.contains(" field `") => {
-            anyhow::anyhow!("configuration: {}: {message}", key.trim())
-        }
-        _ => anyhow::anyhow!("configuration: {message}"),
+    /// What the training rests on.
+    pub(crate) fn training_references(&self) -> Vec<String> {
+        let optimiser = match self.training.optimiser {
+            Optimiser::Adam(_) => "kingma2015",
+            Optimiser::Soap(_) => "vyas2024",
+        };
+        vec!["vincent2011".into(), optimiser.into()]
     }
 }

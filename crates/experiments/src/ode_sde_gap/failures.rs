@@ -1,6 +1,6 @@
 //! Cells that give no figures: a network that diverged, samples that left the window.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use score_nets::Error as NetError;
@@ -9,7 +9,6 @@ use solvers::SolveError;
 use super::cell::Cell;
 use super::results::Failed;
 use crate::atomic;
-use crate::runs::RunFolder;
 
 /// Figures that a cell has not, in words: an error of the cell alone.
 #[derive(Clone, Debug)]
@@ -38,12 +37,12 @@ fn of_the_cell(error: &anyhow::Error) -> bool {
 
 /// Where a failure is kept: it is a function of the configuration, so a resumed run does not look for
 /// it again.
-fn file(folder: &RunFolder, cell: &Cell) -> PathBuf {
-    folder.path(&format!("samples/{}.failed.json", cell.name()))
+fn file(folder: &Path, cell: &Cell) -> PathBuf {
+    folder.join(format!("samples/{}.failed.json", cell.name()))
 }
 
 /// The failure of a cell that an earlier session found.
-pub(super) fn known(folder: &RunFolder, cell: &Cell) -> Result<Option<Failed>> {
+pub(super) fn known(folder: &Path, cell: &Cell) -> Result<Option<Failed>> {
     let path = file(folder, cell);
     if !path.is_file() {
         return Ok(None);
@@ -55,12 +54,13 @@ pub(super) fn known(folder: &RunFolder, cell: &Cell) -> Result<Option<Failed>> {
 }
 
 /// Keeps an error of a cell as its outcome; any other is handed back.
-pub(super) fn keep(folder: &RunFolder, cell: &Cell, error: anyhow::Error) -> Result<Failed> {
+pub(super) fn keep(folder: &Path, cell: &Cell, error: anyhow::Error) -> Result<Failed> {
     if !of_the_cell(&error) {
         return Err(error);
     }
     let (dataset, w_r) = (cell.dataset.clone(), cell.w_r);
-    let failed = Failed { dataset, w_r, reason: format!("{error:#}") };
+    let recipe = if cell.contrast { "the recipe for contrast: " } else { "" };
+    let failed = Failed { dataset, w_r, reason: format!("{recipe}{error:#}") };
     atomic::write(&file(folder, cell), &serde_json::to_vec_pretty(&failed)?)?;
     Ok(failed)
 }

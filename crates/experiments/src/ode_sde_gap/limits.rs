@@ -24,7 +24,8 @@ pub(super) fn check(config: &Config) -> Result<()> {
     network(config)?;
     training(config, &*sde)?;
     sampling(config, &*sde)?;
-    measuring(config)
+    measuring(config)?;
+    config.contrast().map_or(Ok(()), |c| check(&c).context("contrast"))
 }
 
 fn cells(config: &Config) -> Result<()> {
@@ -61,7 +62,7 @@ fn network(config: &Config) -> Result<()> {
         memory(&[width, width], 64)?;
         inputs = width;
     }
-    let cell = Cell { dataset: config.data_sets[0].clone(), w_r: config.weights[0] };
+    let cell = Cell::new(&config.data_sets[0], config.weights[0]);
     named("network", net_config(config, &cell)?.validate())
 }
 

@@ -23,6 +23,9 @@ pub struct Results {
     pub truth: u64,
     /// One row for each data set and weight that has figures.
     pub rows: Vec<Row>,
+    /// The same for the networks of the other recipe, where the configuration has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contrast: Vec<Row>,
     /// The networks that gave no figures, each with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<Failed>,
@@ -101,6 +104,12 @@ pub struct Row {
     /// Seconds of measuring.
     #[serde(with = "crate::number")]
     pub measure_seconds: f64,
+    /// Evaluations of the score for one particle of the ODE.
+    #[serde(default)]
+    pub nfe_ode: u64,
+    /// Evaluations of the score for one particle of the SDE.
+    #[serde(default)]
+    pub nfe_sde: u64,
     /// Points of each cloud below.
     pub cloud_n: u64,
     /// Squared W2 of point clouds (nothing dropped), ODE to truth.

@@ -1,6 +1,5 @@
 //! Samples of the ODE and of the SDE, counted as they come: memory does not grow with their number.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -15,28 +14,37 @@ use solvers::{
     Trajectory, sample_from, solve,
 };
 
+use super::cell::Purpose;
 use super::config::{Config, Starts};
 use crate::ode_sde_gap::report::data::Paths;
-use crate::runs::{Progress, RunFolder, read_json};
+use crate::runs::{Workspace, read_json};
 use crate::{atomic, npy};
 
 /// Particles between two saves of the counts. No particle depends on it.
 const CHUNK: u64 = 25_000;
 
-/// Which of the two samplers.
+/// Which of the two equations is solved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Who {
+pub(super) enum Equation {
     /// The probability-flow ODE.
     Ode,
     /// The reverse SDE.
     Sde,
 }
 
-impl Who {
-    pub(super) fn name(self) -> &'static str {
+impl Equation {
+    fn name(self) -> &'static str {
         match self {
             Self::Ode => "ode",
             Self::Sde => "sde",
+        }
+    }
+
+    /// What its random numbers are for.
+    pub(super) fn purpose(self) -> Purpose {
+        match self {
+            Self::Ode => Purpose::Ode,
+            Self::Sde => Purpose::Sde,
         }
     }
 }
@@ -124,25 +132,23 @@ pub(super) fn truth(
 pub(super) struct Job<'a> {
     pub(super) config: &'a Config,
     pub(super) net: &'a ScoreNet,
-    pub(super) who: Who,
+    pub(super) equation: Equation,
     pub(super) key: Key,
     /// The cell's name.
     pub(super) name: &'a str,
-    pub(super) folder: &'a RunFolder,
-    pub(super) progress: &'a Progress,
-    pub(super) stop: &'a AtomicBool,
+    pub(super) workspace: &'a Workspace,
 }
 
 impl Job<'_> {
     fn end(&self) -> Result<End> {
         let end = End::parse(&self.config.sampling.end)?;
         // An ODE has no noise to leave out.
-        Ok(if self.who == Who::Ode && end == End::NoNoise { End::Plain } else { end })
+        Ok(if self.equation == Equation::Ode && end == End::NoNoise { End::Plain } else { end })
     }
 
     fn method(&self) -> Result<ConfiguredMethod> {
         let s = &self.config.sampling;
-        Ok(ConfiguredMethod::parse(if self.who == Who::Ode {
+        Ok(ConfiguredMethod::parse(if self.equation == Equation::Ode {
             &s.ode_method
         } else {
             &s.sde_method
@@ -151,11 +157,11 @@ impl Job<'_> {
 
     fn particles(&self) -> u64 {
         let s = &self.config.sampling;
-        if self.who == Who::Ode { s.n_ode() } else { s.n }
+        if self.equation == Equation::Ode { s.n_ode() } else { s.n }
     }
 
     fn eta(&self) -> f64 {
-        if self.who == Who::Ode { 0.0 } else { 1.0 }
+        if self.equation == Equation::Ode { 0.0 } else { 1.0 }
     }
 
     /// As configured; on a device at least what fills it.
@@ -167,14 +173,14 @@ impl Job<'_> {
     }
 
     fn file(&self, what: &str) -> std::path::PathBuf {
-        self.folder.path(&format!("samples/{}_{}_{what}", self.name, self.who.name()))
+        self.workspace.path(&format!("samples/{}_{}_{what}", self.name, self.equation.name()))
     }
 
-    /// Draws all particles, continuing after the last chunk that was saved. `None` after ctrl-c.
+    /// Draws all particles, continuing after the last chunk that was saved.
     ///
     /// # Errors
-    /// A state that is not finite, a full device.
-    pub(super) fn run(&self) -> Result<Option<Sampled>> {
+    /// A state that is not finite, a full device; [`Interrupted`](crate::runs::Interrupted) after ctrl-c.
+    pub(super) fn run(&self) -> Result<Sampled> {
         self.run_in(CHUNK)
     }
 
@@ -184,7 +190,7 @@ impl Job<'_> {
     }
 
     /// As [`Job::run`], with a save after so many particles.
-    fn run_in(&self, chunk: u64) -> Result<Option<Sampled>> {
+    fn run_in(&self, chunk: u64) -> Result<Sampled> {
         let (config, n) = (self.config, self.particles());
         let mut sampled = self.restore();
         let sampler = Sampler {
@@ -194,8 +200,10 @@ impl Job<'_> {
             end: self.end()?,
             block_rows: self.block_rows()?,
         };
-        let label = format!("{} {}", self.who.name().to_uppercase(), self.name);
-        let mut bar = self.progress.part(&label, n, sampled.seen, config.sampling.steps as f64);
+        let label = format!("{} {}", self.equation.name().to_uppercase(), self.name);
+        let (steps, progress) = (config.sampling.steps as f64, &self.workspace.progress);
+        progress.resumed("sample", sampled.seen as f64 * steps);
+        let mut bar = progress.part(&label, "sample", (n, sampled.seen), steps);
         while sampled.seen < n {
             let rows = sampled.seen..n.min(sampled.seen.saturating_add(chunk));
             let start = Instant::now();
@@ -208,7 +216,7 @@ impl Job<'_> {
                 self.draws(),
                 &|first, len| self.starts(first, len),
                 &mut |_, x| {
-                    if self.stop.load(Ordering::Relaxed) {
+                    if self.workspace.interrupted() {
                         return Err(refuse("interrupted"));
                     }
                     let x = to_rows(&x).map_err(refuse)?;
@@ -217,21 +225,18 @@ impl Job<'_> {
                     Ok(())
                 },
             );
-            let done = match done {
-                Ok(done) => done,
-                Err(_) if self.stop.load(Ordering::Relaxed) => return Ok(None),
-                Err(error) => {
-                    return Err(error).with_context(|| {
-                        format!("sampling the {} of {}", self.who.name().to_uppercase(), self.name)
-                    });
-                }
-            };
+            if done.is_err() {
+                self.workspace.go_on()?;
+            }
+            let done = done.with_context(|| {
+                format!("sampling the {} of {}", self.equation.name().to_uppercase(), self.name)
+            })?;
             next.seconds += start.elapsed().as_secs_f64();
             next.nfe = done.nfe;
             sampled = next;
             self.save(&sampled)?;
         }
-        Ok(Some(sampled))
+        Ok(sampled)
     }
 
     /// The particles `first ..` at the horizon, `[len, 2]`.
@@ -334,43 +339,40 @@ fn refuse(error: impl std::fmt::Display) -> SolveError {
 mod tests {
     use super::*;
     use crate::ode_sde_gap::cell::{Cell, Purpose, key};
-    use crate::ode_sde_gap::config::preset_text;
     use crate::ode_sde_gap::training::net_config;
 
     /// How often the counts are saved changes no particle, and neither does an interruption.
     #[test]
     fn chunks_change_nothing() -> Result<()> {
         for starts in [Starts::Independent, Starts::QuasiMonteCarlo] {
-            let mut config = Config::from_toml(preset_text("smoke")?)?;
+            let mut config = Config::preset("smoke")?;
             config.sampling.starts = starts;
             config.measuring.cloud = 300;
-            let cell = Cell { dataset: config.data_sets[0].clone(), w_r: 0.0 };
+            let cell = Cell::new(&config.data_sets[0], 0.0);
             let weights = key(&config, Purpose::Weights, &cell.dataset);
             let net =
                 ScoreNet::new(net_config(&config, &cell)?, weights, DType::F32, &Device::Cpu)?;
-            let (progress, stop) = (Progress::new(1, 0), AtomicBool::new(false));
-            for who in [Who::Ode, Who::Sde] {
+            for equation in [Equation::Ode, Equation::Sde] {
                 let key = key(&config, Purpose::Sde, &cell.dataset);
                 // All particles, after an earlier session has drawn so many.
                 let drawn = |chunk: u64, before: u64| -> Result<Array2<f64>> {
                     let dir = tempfile::tempdir()?;
-                    let folder = RunFolder::open(&dir.path().join("run"), "", false)?;
-                    std::fs::create_dir_all(folder.path("samples"))?;
+                    let workspace = Workspace::of_a_test(&dir.path().join("run"))?;
                     let mut cloud = Array2::zeros((0, 2));
                     for n in [before, 300] {
                         let mut config = config.clone();
                         config.sampling.n = n;
                         let (config, net, name) = (&config, &net, "a");
-                        let (folder, progress, stop) = (&folder, &progress, &stop);
-                        let job = Job { config, net, who, key, name, folder, progress, stop };
-                        cloud = job.run_in(chunk)?.expect("nobody interrupts").cloud;
+                        let workspace = &workspace;
+                        let job = Job { config, net, equation, key, name, workspace };
+                        cloud = job.run_in(chunk)?.cloud;
                     }
                     Ok(cloud)
                 };
                 let whole = drawn(CHUNK, 300)?;
                 assert_eq!(whole.nrows(), 300);
                 for (chunk, before) in [(120, 300), (77, 40), (1, 299)] {
-                    assert_eq!(drawn(chunk, before)?, whole, "{who:?} {chunk} {before}");
+                    assert_eq!(drawn(chunk, before)?, whole, "{equation:?} {chunk} {before}");
                 }
             }
         }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,7 +16,7 @@ use sde_core::Key;
 use super::cell::{Cell, Purpose, key};
 use super::config::{Base, Collocation, Config, Training};
 use super::failures::NoFigures;
-use crate::runs::{Line, Log, Progress, RunFolder};
+use crate::runs::{Interrupted, Line, Log, Workspace};
 
 /// A network, and what its training took.
 pub(crate) struct Trained {
@@ -26,49 +25,65 @@ pub(crate) struct Trained {
     pub(crate) seconds: f64,
 }
 
-/// The network of a cell: given, trained before, or trained now. `None` after ctrl-c.
+/// The network of a cell: given, trained before, or trained now.
 ///
 /// # Errors
-/// A checkpoint that cannot be read, a loss that is not finite, a full device.
+/// A checkpoint that cannot be read, a loss that is not finite, a full device; [`Interrupted`] after
+/// ctrl-c, with a checkpoint to go on from.
 pub(crate) fn network(
     config: &Config,
     backend: &Backend,
     cell: &Cell,
-    folder: &RunFolder,
-    progress: &Progress,
-    stop: &AtomicBool,
-) -> Result<Option<Trained>> {
+    workspace: &Workspace,
+) -> Result<Trained> {
     let ready = |net: ScoreNet, path: &Path| -> Result<ScoreNet> {
         net.with_kernels(config.kernels).with_context(|| path.display().to_string())
     };
-    let open = |path: &Path| -> Result<ScoreNet> {
-        ready(ScoreNet::open_as(path, backend.dtype(), backend.device())?, path)
-    };
     if let Some(path) = cell.given(config) {
         let net = ScoreNet::open_published(&path, backend.dtype(), backend.device())?;
-        let net = ready(net, &path)?;
-        return Ok(Some(Trained { net, steps: 0, seconds: 0.0 }));
+        return Ok(Trained { net: ready(net, &path)?, steps: 0, seconds: 0.0 });
     }
-    let name = cell.name();
-    let done = folder.path(&format!("checkpoints/{name}.safetensors"));
-    let state = folder.path(&format!("checkpoints/{name}.training.safetensors"));
-    let log_path = folder.path("metrics.jsonl");
-    let steps = config.steps();
+    let (name, steps) = (cell.name(), config.steps());
+    let done = workspace.path(&format!("checkpoints/{name}.safetensors"));
     if done.is_file() {
-        let net = open(&done)
+        let net = ScoreNet::open_as(&done, backend.dtype(), backend.device())
+            .map_err(anyhow::Error::from)
+            .and_then(|net| ready(net, &done))
             .and_then(|net| belongs(config, cell, &done, net.config()).map(|()| net))
             .with_context(|| format!("to train {name} again, delete its checkpoint"))?;
-        let (_, seconds) = Log::open(&log_path, &name, steps)?;
-        return Ok(Some(Trained { net, steps, seconds }));
+        let (_, seconds) = Log::open(&workspace.path("metrics.jsonl"), &name, steps)?;
+        return Ok(Trained { net, steps, seconds });
     }
+    let (net, seconds) = train(config, backend, cell, workspace)?;
+    if !finite(&net)? {
+        // The last step is the one whose outcome no loss has seen.
+        let line = format!("training {name}: the weights are not finite after step {steps}");
+        return Err(NoFigures(line).into());
+    }
+    net.save(&done)?;
+    let took = crate::report::duration(seconds);
+    workspace.say(&format!("{name}: trained {steps} steps in {took}"));
+    Ok(Trained { net, steps, seconds })
+}
+
+/// Trains the network of a cell, or the rest of it; hands back the seconds it took in all.
+fn train(
+    config: &Config,
+    backend: &Backend,
+    cell: &Cell,
+    workspace: &Workspace,
+) -> Result<(ScoreNet, f64)> {
+    let (name, steps) = (cell.name(), config.steps());
+    let state = workspace.path(&format!("checkpoints/{name}.training.safetensors"));
     let mut trainer = trainer(config, backend, cell, &state)?.checkpoint_to(&state);
-    let (mut log, before) = Log::open(&log_path, &name, trainer.step())?;
-    let (units, _) = config.cost();
-    let mut bar =
-        progress.part(&format!("train {name}"), steps, trainer.step(), units as f64 / steps as f64);
+    let (mut log, before) = Log::open(&workspace.path("metrics.jsonl"), &name, trainer.step())?;
+    let (units, kind) = (config.cost(cell.w_r).train / steps.max(1) as f64, cell.training());
+    workspace.progress.resumed(kind, trainer.step() as f64 * units);
+    let label = format!("train {name}");
+    let mut bar = workspace.progress.part(&label, kind, (steps, trainer.step()), units);
     let (start, mut last) = (Instant::now(), trainer.step());
     let mut failed = None;
-    let outcome = trainer.run(stop, &mut |p| {
+    let outcome = trainer.run(workspace.stop, &mut |p| {
         let term = |name: &str| p.terms.iter().find(|(n, _)| n == name).map(|(_, v)| *v);
         let line = Line {
             network: name.clone(),
@@ -83,7 +98,7 @@ pub(crate) fn network(
         if let Err(error) = log.push(&line) {
             // The run goes to its next checkpoint before the error is reported.
             failed.get_or_insert(error);
-            stop.store(true, std::sync::atomic::Ordering::SeqCst);
+            workspace.stop.store(true, std::sync::atomic::Ordering::SeqCst);
         }
         bar.advance(p.step - last);
         last = p.step;
@@ -98,21 +113,10 @@ pub(crate) fn network(
         return Err(error);
     }
     if outcome == Outcome::Interrupted {
-        return Ok(None);
+        return Err(Interrupted.into());
     }
     let seconds = before + start.elapsed().as_secs_f64();
-    let net = match trainer.ema_net()? {
-        Some(average) => average,
-        None => trainer.into_net(),
-    };
-    if !finite(&net)? {
-        // The last step is the one whose outcome no loss has seen.
-        let line = format!("training {name}: the weights are not finite after step {steps}");
-        return Err(NoFigures(line).into());
-    }
-    net.save(&done)?;
-    progress.say(&format!("{name}: trained {steps} steps in {}", crate::report::duration(seconds)));
-    Ok(Some(Trained { net, steps, seconds }))
+    Ok((trainer.ema_net()?.map_or_else(|| trainer.into_net(), |average| average), seconds))
 }
 
 /// Whether every weight is a number.
@@ -202,11 +206,23 @@ pub(super) fn net_config(config: &Config, cell: &Cell) -> Result<NetConfig> {
     })
 }
 
+/// Names in the text that [`identity`] digests, which were others in the first version: a digest must not change with
+/// a name.
+const FIRST_NAMES: [(&str, &str); 4] = [
+    ("\"time-distribution\"", "\"time-law\""),
+    ("\"distribution\"", "\"law\""),
+    ("\"outlier-weighting\"", "\"tails\""),
+    ("\"quasi-monte-carlo\"", "\"stratified\""),
+];
+
 /// A digest of all that the weights of a cell depend on.
 fn identity(config: &Config, cell: &Cell) -> Result<String> {
     let training = Training { log_every: 0, checkpoint_every: 0, ..config.training.clone() };
     let all = (&cell.dataset, cell.w_r, config.seed, &config.sde, &config.network, &training);
-    Ok(blake3::hash(&serde_json::to_vec(&all)?).to_hex()[..16].to_string())
+    let text = FIRST_NAMES
+        .iter()
+        .fold(serde_json::to_string(&all)?, |t, (now, first)| t.replace(now, first));
+    Ok(blake3::hash(text.as_bytes()).to_hex()[..16].to_string())
 }
 
 /// Refuses a checkpoint of another cell in the place of this one's. One from before networks knew what

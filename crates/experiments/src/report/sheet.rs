@@ -6,77 +6,72 @@ use super::page::{self, Head};
 
 /// A page before it is written.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sheet {
+pub struct Sheet {
     /// What was found, in a line.
-    pub(crate) title: Html,
+    pub title: Html,
     /// What was found, in a paragraph.
-    pub(crate) lead: Html,
+    pub lead: Html,
     /// The rest, in order.
-    pub(crate) blocks: Vec<Block>,
+    pub blocks: Vec<Block>,
 }
 
 /// A part of a page.
 #[derive(Clone, Debug)]
-pub(crate) enum Block {
+pub enum Block {
     /// A heading with a paragraph.
     Section(String, Html),
     /// A drawing and what is seen in it.
     Figure(Figure, Html),
     /// A table.
     Table(Table),
+    /// Anything else.
+    Html(Html),
 }
 
 /// A table; it is also written as CSV.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Table {
+pub struct Table {
     /// File name without its ending.
-    pub(crate) name: String,
+    pub name: String,
     /// What it says.
-    pub(crate) caption: Html,
+    pub caption: Html,
     /// Names of the columns.
-    pub(crate) head: Vec<String>,
+    pub head: Vec<String>,
     /// Cells; one that begins with `*` is set in colour.
-    pub(crate) rows: Vec<Vec<String>>,
+    pub rows: Vec<Vec<String>>,
     /// How many columns on the left hold words.
-    pub(crate) words: usize,
+    pub words: usize,
 }
 
 /// What the foot of a page says.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Foot {
+pub struct Foot {
     /// The command that repeats the run.
-    pub(crate) command: String,
+    pub command: String,
     /// Name and value.
-    pub(crate) facts: Vec<(String, String)>,
+    pub facts: Vec<(String, String)>,
     /// The configuration.
-    pub(crate) config: String,
+    pub config: String,
 }
 
 impl Sheet {
     /// Appends a heading with a paragraph.
-    pub(crate) fn section(&mut self, title: &str, text: impl Into<Html>) {
+    pub fn section(&mut self, title: &str, text: impl Into<Html>) {
         self.blocks.push(Block::Section(title.into(), text.into()));
     }
 
     /// Appends a figure.
-    pub(crate) fn figure(&mut self, figure: Figure, caption: impl Into<Html>) {
+    pub fn figure(&mut self, figure: Figure, caption: impl Into<Html>) {
         self.blocks.push(Block::Figure(figure, caption.into()));
     }
 
     /// Appends a table.
-    pub(crate) fn table(&mut self, table: Table) {
+    pub fn table(&mut self, table: Table) {
         self.blocks.push(Block::Table(table));
     }
 
     /// The whole page.
-    pub(crate) fn html(
-        &self,
-        experiment: &str,
-        preset: &str,
-        hash: &str,
-        seed: u64,
-        foot: &Foot,
-    ) -> Html {
+    pub fn html(&self, experiment: &str, preset: &str, hash: &str, seed: u64, foot: &Foot) -> Html {
         let mut html = page::head(&Head {
             experiment,
             preset,
@@ -90,6 +85,7 @@ impl Sheet {
                 Block::Section(title, text) => page::section(title, text),
                 Block::Figure(figure, caption) => page::figure(figure, caption),
                 Block::Table(table) => table.html(),
+                Block::Html(html) => html.clone(),
             });
         }
         let repeated = Html::from(
@@ -129,7 +125,7 @@ impl Table {
     }
 
     /// The table as comma-separated values.
-    pub(crate) fn csv(&self) -> String {
+    pub fn csv(&self) -> String {
         let mut text = String::new();
         for row in std::iter::once(&self.head).chain(&self.rows) {
             let cells: Vec<String> = row.iter().map(|c| plain(c)).collect();

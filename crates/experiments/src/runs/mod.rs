@@ -1,29 +1,49 @@
-//! Runs: one configuration, one folder, one finished experiment.
+//! The life of a run, the same for every experiment: one configuration, one folder, one page.
 //!
+//! - `experiment`: what an experiment is; `entry`: an experiment in a registry;
+//! - `config`: from a command line to a whole configuration;
+//! - `runner`: folder, record, work, page, in this order;
+//! - `workspace`: where the work is done, in parts that are kept;
 //! - `folder`: `runs/<experiment>/<hash>/`, locked while somebody writes to it;
 //! - `record`: `record.json`, what ran where and how it ended;
 //! - `log`: `metrics.jsonl`, the course of training;
 //! - `progress`: bars with the time left.
 
+pub(crate) mod config;
+mod entry;
+mod experiment;
 mod folder;
 mod log;
 mod progress;
 mod record;
+mod runner;
+mod workspace;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use score_nets::Kernels;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use entry::Entry;
+pub use experiment::{Experiment, Train};
 pub(crate) use folder::RunFolder;
 pub(crate) use log::{Line, Log, read_log};
 pub(crate) use progress::Progress;
 pub(crate) use record::{End, Record};
+pub use workspace::{Interrupted, Workspace};
 
 use crate::signals;
+
+/// How far a run is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// Until the networks are trained.
+    Trained,
+    /// Until the page is written.
+    Report,
+}
 
 /// Reads a JSON file of a run.
 ///
@@ -36,25 +56,8 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
         .with_context(|| format!("{shown} is damaged (delete it, and `run` makes it again)"))
 }
 
-/// An entry of the registry.
-#[derive(Clone, Copy, Debug)]
-pub struct Experiment {
-    /// The name it is run by.
-    pub name: &'static str,
-    /// What it is about.
-    pub about: &'static str,
-    /// Names of its presets.
-    pub presets: &'static [&'static str],
-    /// From a command line to a configuration that works, and its evaluations.
-    pub(crate) check: fn(&RunArgs) -> Result<f64>,
-    /// From configuration to report.
-    pub(crate) run: fn(&RunArgs) -> Result<Outcome>,
-    /// Plots and page once more, from the files of a finished run.
-    pub(crate) report: fn(&Path) -> Result<Outcome>,
-}
-
 /// What `run` and `train` are asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunArgs {
     /// A registered experiment, or the path of a configuration ending in `.toml`.
     pub experiment: String,
@@ -64,8 +67,8 @@ pub struct RunArgs {
     pub set: Vec<String>,
     /// Seed.
     pub seed: Option<u64>,
-    /// Arithmetic of the networks.
-    pub kernels: Option<Kernels>,
+    /// Arithmetic of the networks: `auto`, `composite` or `fused`.
+    pub kernels: Option<String>,
     /// Where networks compute ([`score_nets::Backend::parse`]).
     pub device: Option<String>,
     /// Their element type.
@@ -119,6 +122,21 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    fn new(dir: &Path, hash: &str, device: &str) -> Self {
+        Self {
+            status: Status::AlreadyFinished,
+            dir: dir.to_path_buf(),
+            report: None,
+            results: None,
+            hash: hash.into(),
+            device: device.into(),
+            seconds: 0.0,
+            checkpoints: Vec::new(),
+            failed: Vec::new(),
+            next: None,
+        }
+    }
+
     /// The exit code of a process that ends with this: 130 after ctrl-c (143 when it was terminated),
     /// 0 otherwise, also where some of several networks gave no figures (where none did, the run is an
     /// error).

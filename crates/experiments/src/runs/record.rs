@@ -1,12 +1,11 @@
 //! `record.json`: which code ran where, when, and how it ended.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use score_nets::fused::Isa;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::read_json;
 use crate::atomic;
@@ -27,10 +26,11 @@ pub(crate) enum End {
     Finished,
 }
 
-/// One stretch of work on a run.
+/// One stretch of work on a run: by which program, where, and how long.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Session {
+    /// In UTC, `2025-01-31T12:00:00Z`.
     pub(crate) started: String,
     #[serde(with = "crate::number")]
     pub(crate) seconds: f64,
@@ -38,6 +38,27 @@ pub(crate) struct Session {
     /// The error that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
+    /// Git revision that the program was built from, `-dirty` when files differed from it.
+    #[serde(default)]
+    pub(crate) revision: String,
+    /// blake3 of the Cargo.lock it was built with.
+    #[serde(default)]
+    pub(crate) lock_hash: String,
+    #[serde(default)]
+    pub(crate) version: String,
+    #[serde(default)]
+    pub(crate) profile: String,
+    /// Where networks computed.
+    #[serde(default)]
+    pub(crate) device: String,
+    /// The machine's name and kind.
+    #[serde(default)]
+    pub(crate) host: String,
+    #[serde(default)]
+    pub(crate) threads: usize,
+    /// Instruction set of the hand-written kernels.
+    #[serde(default)]
+    pub(crate) isa: String,
 }
 
 /// The record of a run.
@@ -47,44 +68,31 @@ pub(crate) struct Record {
     pub(crate) experiment: String,
     pub(crate) hash: String,
     pub(crate) status: End,
-    /// Git revision, `-dirty` when files differ from it.
-    pub(crate) revision: String,
-    /// blake3 of Cargo.lock.
-    pub(crate) lock_hash: String,
-    pub(crate) version: String,
-    pub(crate) features: Vec<String>,
-    pub(crate) device: String,
-    pub(crate) threads: usize,
-    /// Instruction sets of the hand-written kernels: one, unless sessions differ.
-    #[serde(default)]
-    pub(crate) isa: Vec<String>,
-    /// Evaluations of the score for one particle: ODE, SDE.
-    pub(crate) nfe: [u64; 2],
     pub(crate) sessions: Vec<Session>,
 }
 
 impl Record {
     /// The record of a run that begins.
     pub(crate) fn new(experiment: &str, hash: &str) -> Self {
-        Self {
-            experiment: experiment.into(),
-            hash: hash.into(),
-            status: End::Running,
-            revision: revision(),
-            lock_hash: blake3::hash(include_bytes!("../../../../Cargo.lock")).to_hex().to_string(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            features: features(),
-            device: "cpu".into(),
-            threads: rayon::current_num_threads(),
-            isa: Vec::new(),
-            nfe: [0, 0],
-            sessions: Vec::new(),
-        }
+        let (experiment, hash) = (experiment.into(), hash.into());
+        Self { experiment, hash, status: End::Running, sessions: Vec::new() }
     }
 
     /// Reads a record.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        read_json(path)
+        let mut record: Value = read_json(path)?;
+        // Up to version 0.1 the last session's build and machine stood beside the list of sessions.
+        let shared = ["revision", "lock-hash", "version", "device", "threads"];
+        let shared: Vec<(&str, Value)> =
+            shared.iter().filter_map(|key| Some((*key, record.get(key)?.clone()))).collect();
+        let isa = record.get("isa").and_then(|isa| isa.get(0)).cloned();
+        let sessions = record.get_mut("sessions").and_then(Value::as_array_mut);
+        for session in sessions.into_iter().flatten().filter_map(Value::as_object_mut) {
+            for (key, value) in shared.iter().cloned().chain(isa.clone().map(|isa| ("isa", isa))) {
+                session.entry(key).or_insert(value);
+            }
+        }
+        read_value(path, record)
     }
 
     /// Writes it.
@@ -92,34 +100,33 @@ impl Record {
         atomic::write(path, &serde_json::to_vec_pretty(self)?)
     }
 
-    /// The machine, in words.
-    pub(crate) fn machine(&self) -> String {
-        let Self { device, threads, .. } = self;
-        let isa = self.isa.join(", ");
-        let kernels = if isa.is_empty() { isa } else { format!(" ({isa} kernels)") };
-        format!("{device}{kernels}, {threads} threads")
-    }
-
     /// Seconds of all sessions.
     pub(crate) fn seconds(&self) -> f64 {
         self.sessions.iter().map(|s| s.seconds).sum()
     }
 
+    /// Where the last session computed.
+    pub(crate) fn device(&self) -> &str {
+        self.sessions.last().map_or("cpu", |s| &s.device)
+    }
+
     /// Begins a session on a device.
     pub(crate) fn begin(&mut self, device: &str) {
-        self.device = device.into();
         self.status = End::Running;
-        self.revision = revision();
-        self.threads = rayon::current_num_threads();
-        let isa = Isa::detect().to_string();
-        if !self.isa.contains(&isa) {
-            self.isa.push(isa);
-        }
+        let name = gethostname::gethostname().to_string_lossy().into_owned();
         self.sessions.push(Session {
-            started: now(),
+            started: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
             seconds: 0.0,
             ended: End::Running,
             error: None,
+            revision: env!("SOURCE_REVISION").into(),
+            lock_hash: blake3::hash(include_bytes!("../../../../Cargo.lock")).to_hex().to_string(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            profile: if cfg!(debug_assertions) { "debug" } else { "release" }.into(),
+            device: device.into(),
+            host: format!("{name} ({} {})", std::env::consts::OS, std::env::consts::ARCH),
+            threads: rayon::current_num_threads(),
+            isa: Isa::detect().to_string(),
         });
     }
 
@@ -130,72 +137,96 @@ impl Record {
             (session.ended, session.seconds, session.error) = (end, seconds, error);
         }
     }
-}
 
-fn features() -> Vec<String> {
-    let mut on = vec![if cfg!(debug_assertions) { "debug" } else { "release" }.to_string()];
-    for (name, here) in [
-        ("avx2", cfg!(target_arch = "x86_64") && detected_avx2()),
-        ("avx512", cfg!(target_arch = "x86_64") && detected_avx512()),
-    ] {
-        if here {
-            on.push(name.into());
+    /// What a page says of it, by name. Where sessions differ, each value is said with its sessions.
+    pub(crate) fn facts(&self) -> Vec<(String, String)> {
+        let mut facts = vec![("configuration".to_string(), self.hash.clone())];
+        let said: [(&str, fn(&Session) -> String); 4] = [
+            ("revision", |s| s.revision.clone()),
+            ("build", |s| format!("{} ({})", s.version, s.profile)),
+            ("dependencies", |s| {
+                format!("Cargo.lock {}", s.lock_hash.get(..12).unwrap_or("unknown"))
+            }),
+            ("machine", |s| format!("{} ({} kernels), {} threads", s.device, s.isa, s.threads)),
+        ];
+        facts.extend(said.map(|(name, of)| (name.to_string(), self.by_session(of))));
+        if let Some(first) = self.sessions.first() {
+            facts.push(("started".into(), first.started.clone()));
         }
+        if self.sessions.len() > 1 {
+            facts.push(("sessions".into(), self.sessions.len().to_string()));
+        }
+        facts
     }
-    on
+
+    fn by_session(&self, of: fn(&Session) -> String) -> String {
+        let mut found: Vec<(String, Vec<String>)> = Vec::new();
+        for (k, session) in self.sessions.iter().enumerate() {
+            let (value, number) = (of(session), (k + 1).to_string());
+            match found.iter_mut().find(|(v, _)| *v == value) {
+                Some((_, numbers)) => numbers.push(number),
+                None => found.push((value, vec![number])),
+            }
+        }
+        if let [(value, _)] = &found[..] {
+            return value.clone();
+        }
+        let each = found.iter().map(|(value, k)| format!("{value} in session {}", k.join(", ")));
+        each.collect::<Vec<_>>().join("; ")
+    }
 }
 
-#[cfg(target_arch = "x86_64")]
-fn detected_avx2() -> bool {
-    is_x86_feature_detected!("avx2")
+fn read_value(path: &Path, record: Value) -> Result<Record> {
+    use anyhow::Context as _;
+    let damaged = || format!("{} is damaged (delete it, and `run` makes it again)", path.display());
+    serde_json::from_value(record).with_context(damaged)
 }
 
-#[cfg(target_arch = "x86_64")]
-fn detected_avx512() -> bool {
-    is_x86_feature_detected!("avx512f")
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[cfg(not(target_arch = "x86_64"))]
-fn detected_avx2() -> bool {
-    false
-}
+    fn session(revision: &str) -> Session {
+        let mut record = Record::new("a", "b");
+        record.begin("cpu");
+        Session { revision: revision.into(), ..record.sessions.remove(0) }
+    }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn detected_avx512() -> bool {
-    false
-}
+    /// Sessions of one build are one fact; of two, each is named with its sessions.
+    #[test]
+    fn sessions_of_different_revisions_are_told_apart() {
+        let fact = |revisions: &[&str]| {
+            let sessions = revisions.iter().map(|r| session(r)).collect();
+            let facts = Record { sessions, ..Record::new("a", "b") }.facts();
+            facts.into_iter().find(|(name, _)| name == "revision").expect("a revision").1
+        };
+        assert_eq!(fact(&["1", "1"]), "1");
+        assert_eq!(fact(&["1", "2", "1"]), "1 in session 1, 3; 2 in session 2");
+    }
 
-/// The checked-out revision, `unknown` outside a repository.
-fn revision() -> String {
-    let git = |words: &[&str]| {
-        let mut command = Command::new("git");
-        command.args(["-C", env!("CARGO_MANIFEST_DIR")]).args(words).stderr(Stdio::null());
-        let out = command.output().ok().filter(|o| o.status.success())?;
-        Some(String::from_utf8_lossy(&out.stdout).trim().to_string())
-    };
-    let Some(head) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "unknown".into() };
-    let clean = git(&["status", "--porcelain"]).is_some_and(|s| s.is_empty());
-    if clean { head } else { format!("{head}-dirty") }
-}
+    #[test]
+    fn a_session_says_when_and_by_what() {
+        let session = session("r");
+        let time: jiff::Timestamp = session.started.parse().expect("a time");
+        assert!((jiff::Timestamp::now() - time).get_seconds() < 60);
+        assert_eq!(session.lock_hash.len(), 64);
+        assert!(session.host.contains(std::env::consts::ARCH) && !session.isa.is_empty());
+        assert!(env!("SOURCE_REVISION") == "unknown" || env!("SOURCE_REVISION").len() >= 12);
+    }
 
-/// The time in UTC, `2025-01-31T12:00:00Z`.
-fn now() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let (days, rest) = ((seconds / 86_400) as i64, seconds % 86_400);
-    // Days to civil date: Hinnant, "chrono-compatible low-level date algorithms".
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let day = doy - (153 * mp + 2) / 5 + 1;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + i64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
+    /// Records of earlier versions have one build for all sessions.
+    #[test]
+    fn old_records_are_read() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("record.json");
+        let old = r#"{"experiment": "e", "hash": "h", "status": "finished", "revision": "abc",
+            "lock-hash": "def", "version": "0.1.0", "features": ["debug"], "device": "cuda:0",
+            "threads": 2, "isa": ["avx512"], "nfe": [1, 2],
+            "sessions": [{"started": "t", "seconds": 1.5, "ended": "finished"}]}"#;
+        std::fs::write(&path, old).expect("written");
+        let record = Record::read(&path).expect("read");
+        let session = &record.sessions[0];
+        assert_eq!((&*session.revision, &*session.isa, session.threads), ("abc", "avx512", 2));
+        assert_eq!((record.device(), record.seconds()), ("cuda:0", 1.5));
+    }
 }

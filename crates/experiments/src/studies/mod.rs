@@ -1,14 +1,26 @@
-//! The experiments beside the main one, on one frame: a configuration, parts that are computed once
-//! and kept, results, and a page made from the results alone.
+//! The experiments beside the main one, each with three presets: `smoke` for tests, `quick` for a look
+//! in about a minute, `full` for figures with less noise.
 
-mod desk;
+/// The presets of an experiment, from its folder of configurations.
+macro_rules! presets {
+    ($name:literal) => {
+        presets!($name: "smoke", "quick", "full")
+    };
+    ($name:literal: $($preset:literal),*) => {
+        &[$((
+            $preset,
+            include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"), "/configs/", $name, "/", $preset, ".toml"
+            )),
+        )),*]
+    };
+}
+
 mod encode;
 mod energy;
 mod eta_sweep;
 mod identifiability;
 mod likelihood;
-mod resolve;
-mod runner;
 mod sampling;
 mod sde_vs_ode;
 mod solvers;
@@ -16,10 +28,6 @@ mod target;
 mod time_sampling;
 mod train;
 mod yardstick;
-
-use anyhow::Result;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 pub(crate) use self::solvers::Solvers;
 pub(crate) use encode::Encode;
@@ -29,46 +37,3 @@ pub(crate) use identifiability::Identifiability;
 pub(crate) use likelihood::Likelihood;
 pub(crate) use sde_vs_ode::SdeVsOde;
 pub(crate) use time_sampling::TimeSampling;
-
-use crate::report::sheet::Sheet;
-use crate::runs::Experiment;
-use desk::Desk;
-
-/// Names of the presets: for tests, for a look in about a minute, for figures with less noise.
-const PRESETS: [&str; 3] = ["smoke", "quick", "full"];
-
-/// An experiment on the common frame.
-pub(crate) trait Study {
-    /// The name it is run by.
-    const NAME: &'static str;
-    /// What it is about.
-    const ABOUT: &'static str;
-    /// Whole configurations, in the order of [`PRESETS`].
-    const TEXTS: [&'static str; 3];
-    /// The whole of the input; holds `experiment`, `preset` and `seed`.
-    type Config: Serialize + DeserializeOwned;
-    /// The whole of the output.
-    type Results: Serialize + DeserializeOwned;
-
-    /// Checks every value, in one line with the offending one; hands back about how many evaluations
-    /// of a score the work takes.
-    fn check(config: &Self::Config) -> Result<f64>;
-
-    /// Does the work, in parts that the desk keeps.
-    fn work(config: &Self::Config, desk: &Desk<'_>) -> Result<Self::Results>;
-
-    /// Figures, tables and text, from the results.
-    fn sheet(config: &Self::Config, results: &Self::Results) -> Result<Sheet>;
-}
-
-/// The entry of a study in the registry.
-pub(crate) const fn experiment<S: Study>() -> Experiment {
-    Experiment {
-        name: S::NAME,
-        about: S::ABOUT,
-        presets: &PRESETS,
-        check: |args| S::check(&resolve::resolve::<S>(args)?.config),
-        run: runner::run::<S>,
-        report: runner::report::<S>,
-    }
-}

@@ -1,17 +1,17 @@
 //! Small networks for studies that need some, trained by the main experiment's code.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use ndarray::Array2;
-use score_nets::ScoreNet;
+use score_nets::{Schedule, ScoreNet};
 use sde_core::{Score, Sde};
 use serde::{Deserialize, Serialize};
-use toml::Table;
 
-use super::desk::{Desk, Interrupted};
+use crate::citations;
 use crate::model::{to_rows, to_tensor};
-use crate::ode_sde_gap::config::{Config, preset_text};
-use crate::ode_sde_gap::{Cell, overrides, training};
-use crate::runs::{Progress, RunFolder};
+use crate::ode_sde_gap::config::Config;
+use crate::ode_sde_gap::{Cell, OdeSdeGap, training};
+use crate::runs::config::to_toml;
+use crate::runs::{Experiment as _, Workspace};
 
 /// What is trained: the network of the main experiment's preset `quick` without the residual, shorter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,13 +24,16 @@ pub(crate) struct Training {
     /// Steps of SOAP.
     pub(crate) steps: u64,
     /// Points a step.
-    pub(crate) batch: u64,
+    pub(crate) batch: usize,
 }
 
 impl Training {
     /// Checks every value; hands back the evaluations a training takes.
     pub(crate) fn check(&self) -> Result<f64> {
-        Ok(self.config(0).context("training")?.cost().0 as f64)
+        ensure!(self.steps > 0, "steps = 0: must be at least 1");
+        let config = self.config(0)?;
+        OdeSdeGap::check(&config).context("training")?;
+        Ok(config.cost(0.0).train)
     }
 
     /// The process that networks are trained for.
@@ -38,38 +41,40 @@ impl Training {
         Ok(sde_core::sde::parse(&self.config(0)?.sde)?)
     }
 
+    /// What the training rests on.
+    pub(crate) fn references(&self) -> Vec<String> {
+        let Ok(config) = self.config(0) else { return Vec::new() };
+        let mut all = config.training_references();
+        all.push(citations::sde(&config.sde));
+        all.extend(citations::data_set(&self.data_set));
+        all
+    }
+
     fn config(&self, seed: u64) -> Result<Config> {
-        ensure!(self.steps > 0, "steps = 0: must be at least 1");
-        let mut table = preset_text("quick")?.parse::<Table>()?;
-        for change in [
-            format!("seed={seed}"),
-            format!("data-sets=[{}]", toml::Value::String(self.data_set.clone())),
-            "weights=[0.0]".into(),
-            format!("network.hidden={:?}", self.hidden),
-            format!("training.batch={}", self.batch),
-            format!("training.schedule.steps={}", self.steps),
-            format!("training.schedule.warmup={}", self.steps.min(100) / 2),
-        ] {
-            overrides::apply(&mut table, &change)?;
-        }
-        Config::from_toml(&toml::to_string(&table)?)
+        let mut config = Config::preset("quick")?;
+        config.seed = seed;
+        config.data_sets = vec![self.data_set.clone()];
+        config.weights = vec![0.0];
+        config.network.hidden = self.hidden.clone();
+        config.training.batch = self.batch;
+        let Schedule::Cosine { lr, lr_end, .. } = config.training.schedule else {
+            bail!("the preset's schedule is no cosine")
+        };
+        let (steps, warmup) = (self.steps, self.steps.min(100) / 2);
+        config.training.schedule = Schedule::Cosine { lr, lr_end, warmup, steps };
+        Ok(config)
     }
 
     /// The network of a seed: trained before, or trained now, in a folder of its own.
     ///
     /// # Errors
-    /// [`Interrupted`] after ctrl-c, with a checkpoint to go on from.
-    pub(crate) fn network(&self, seed: u64, desk: &Desk<'_>) -> Result<ScoreNet> {
-        desk.go_on()?;
+    /// [`Interrupted`](crate::runs::Interrupted) after ctrl-c, with a checkpoint to go on from.
+    pub(crate) fn network(&self, seed: u64, workspace: &Workspace) -> Result<ScoreNet> {
+        workspace.go_on()?;
         let config = self.config(seed)?;
-        let root = desk.folder.path(&format!("networks/seed-{seed}"));
-        let folder = RunFolder::open(&root, &config.to_toml()?, false)?;
-        let cell = Cell { dataset: self.data_set.clone(), w_r: 0.0 };
-        let progress = Progress::new(config.cost().0, 0);
-        let trained =
-            training::network(&config, &config.backend()?, &cell, &folder, &progress, desk.stop);
-        progress.clear();
-        Ok(trained?.ok_or(Interrupted)?.net)
+        let cell = Cell::new(&self.data_set, 0.0);
+        let inner = workspace.inner(&format!("networks/seed-{seed}"), &to_toml(&config)?)?;
+        Ok(training::network(&config, &config.backend()?, &cell, &inner)?.net)
     }
 }
 

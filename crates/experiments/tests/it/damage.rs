@@ -123,7 +123,7 @@ fn damage_is_at_most_an_error_of_one_line() {
             fs::write(&path, bytes).expect("written");
             tried += 1;
             // Only what fails before figures are drawn is quick; both ends are fine.
-            if let Err(error) = experiments::run::report(&out) {
+            if let Err(error) = experiments::run::Registry::default().report(&out) {
                 let said = format!("{error:#}");
                 assert!(!said.trim().is_empty() && said.lines().count() == 1, "{name}: {said}");
             }

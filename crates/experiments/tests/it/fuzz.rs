@@ -2,9 +2,8 @@
 //! memory beyond the machine's, no run without an end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
-use experiments::run::{self, EXPERIMENTS, RunArgs};
+use experiments::run::{EXPERIMENTS, Registry, RunArgs};
 use sde_core::Key;
 use toml::{Table, Value};
 
@@ -133,17 +132,12 @@ struct Preset {
 }
 
 fn presets() -> Vec<Preset> {
-    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
     let mut all = Vec::new();
     for entry in EXPERIMENTS {
-        let (experiment, own) = (entry.name, configs.join(entry.name));
-        let folder = if own.is_dir() { own } else { configs.clone() };
-        for name in entry.presets.iter().copied() {
-            let text =
-                std::fs::read_to_string(folder.join(format!("{name}.toml"))).expect("a preset");
+        for (name, text) in entry.presets {
             let mut keys = Vec::new();
             leaves(&text.parse().expect("TOML"), "", &mut keys);
-            all.push(Preset { experiment, name, keys });
+            all.push(Preset { experiment: entry.name, name, keys });
         }
     }
     all
@@ -175,7 +169,7 @@ impl Preset {
         let args = self.with(set);
         let wrong =
             |what: String| format!("{} {} {:?}: {what}", self.experiment, self.name, args.set);
-        match catch_unwind(AssertUnwindSafe(|| run::check(&args))) {
+        match catch_unwind(AssertUnwindSafe(|| Registry::default().check(&args))) {
             Err(_) => Err(wrong("panics".into())),
             Ok(Ok(cost)) if !(cost.is_finite() && cost < 1e19) => {
                 Err(wrong(format!("costs {cost:e}")))
@@ -315,7 +309,7 @@ fn slow_random_configurations_are_refused_or_end() {
         let out = dir.path().join(ran.to_string());
         let args = RunArgs { out: Some(out.clone()), ..args };
         eprintln!("{} {:?}", args.experiment, &args.set[tiny.len()..]);
-        let ended = catch_unwind(AssertUnwindSafe(|| run::run(&args)));
+        let ended = catch_unwind(AssertUnwindSafe(|| Registry::default().run(&args)));
         let ended = ended.unwrap_or_else(|_| panic!("{} {:?} panics", args.experiment, args.set));
         if let Err(error) = ended {
             let line = format!("{error:#}");

@@ -108,7 +108,11 @@ fn settings_are_refused_before_any_work() {
         ("ode-sde-gap", "sampling.n=1", &["sampling.n", "1"]),
         ("ode-sde-gap", "network.activation.beta=0", &["network.activation.beta"]),
         ("ode-sde-gap", "network.time.floor=0", &["network.time.floor"]),
-        ("ode-sde-gap", "training.proposal.law.shift=-1", &["training.proposal.law.shift", "-1"]),
+        (
+            "ode-sde-gap",
+            "training.proposal.law.shift=-1",
+            &["training.proposal.distribution.shift", "-1"],
+        ),
         ("ode-sde-gap", "training.optimiser.beta1=1", &["training.optimiser.beta1", "1"]),
         ("ode-sde-gap", "training.batch=9223372036854775807", &["training.batch", "9.2e18"]),
         ("ode-sde-gap", "network.hidden=[4611686018427387904]", &["network.hidden", "4.6e18"]),

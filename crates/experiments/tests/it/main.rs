@@ -16,6 +16,7 @@ mod mutations;
 mod networks;
 mod npy;
 mod ode_sde_gap;
+mod own_experiment;
 mod points;
 mod report;
 mod sampling;

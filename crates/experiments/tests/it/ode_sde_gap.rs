@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::cargo_bin;
 use experiments::ode_sde_gap::config::Config;
-use experiments::ode_sde_gap::official;
 use experiments::ode_sde_gap::results::{Results, Row};
+use experiments::ode_sde_gap::{OdeSdeGap, official};
+use experiments::run::{Experiment as _, Registry, RunArgs, to_toml};
 use serde_json::Value;
 
-use crate::support::{experiment, fails, json, shared, slow, text};
+use crate::support::{experiment, fails, json, run, shared, slow, text};
 
 fn results(dir: &Path) -> Results {
     let file = fs::read_to_string(dir.join("results.json")).expect("results.json");
@@ -44,10 +45,10 @@ fn tiny<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn presets_are_whole_and_survive_a_round_trip() {
-    for name in experiments::run::PRESETS {
+    for (name, _) in OdeSdeGap::PRESETS {
         let config = Config::preset(name).expect(name);
         assert_eq!(config.preset, *name);
-        let text = config.to_toml().expect(name);
+        let text = to_toml(&config).expect(name);
         assert_eq!(Config::from_toml(&text).expect(name), config);
     }
     let paper = Config::preset("paper").expect("paper");
@@ -58,6 +59,40 @@ fn presets_are_whole_and_survive_a_round_trip() {
     let times = paper.times().expect("times");
     assert_eq!(times.len(), 891);
     assert!((times[0] - times[1] - 0.0125).abs() < 1e-12 && (times[889] - 0.00125).abs() < 1e-12);
+}
+
+/// Files with the keys and names of earlier versions say the same as before.
+#[test]
+fn old_configurations_open() {
+    let now = to_toml(&Config::preset("smoke").expect("smoke")).expect("text");
+    let before = [
+        ("time-distribution", "time-law"),
+        ("proposal.distribution", "proposal.law"),
+        ("quasi-monte-carlo", "lattice"),
+    ];
+    let mut old = now.clone();
+    for (now, before) in before {
+        assert!(old.contains(now), "{now}");
+        old = old.replacen(now, before, if now == "quasi-monte-carlo" { 2 } else { 1 });
+    }
+    old = old.replace("draws = \"lattice\"", "draws = \"stratified\"");
+    assert_eq!(
+        Config::from_toml(&old).expect("an old configuration"),
+        Config::preset("smoke").expect("smoke")
+    );
+    // Also laid over a preset that has the names of today.
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("old.toml");
+    fs::write(&file, old).expect("a file");
+    let args = |experiment: &str, set: &[&str]| RunArgs {
+        experiment: experiment.into(),
+        preset: Some("smoke".into()),
+        set: set.iter().map(|s| (*s).to_owned()).collect(),
+        ..RunArgs::default()
+    };
+    let check = |args: RunArgs| Registry::default().check(&args).expect("sound");
+    let set = "training.time-law={kind='uniform'}";
+    assert_eq!(check(args(text(&file), &[])), check(args("ode-sde-gap", &[set])));
 }
 
 #[test]
@@ -115,10 +150,13 @@ fn smoke_runs_end_to_end() {
     assert!(raw["total_seconds"].as_f64() > Some(0.0));
     let record: Value =
         serde_json::from_slice(&fs::read(out.join("record.json")).expect("record")).expect("json");
-    assert_eq!(
-        (&record["status"], &record["nfe"][0]),
-        (&Value::from("finished"), &Value::from(150))
-    );
+    assert_eq!(record["status"], "finished");
+    let sessions = record["sessions"].as_array().expect("sessions");
+    assert_eq!(sessions.len(), 1);
+    for key in ["started", "revision", "lock-hash", "version", "device", "host", "isa"] {
+        assert!(sessions[0][key].as_str().is_some_and(|s| !s.is_empty()), "{key}");
+    }
+    assert_eq!((&rows[0]["nfe_ode"], &rows[0]["nfe_sde"]), (&Value::from(150), &Value::from(150)));
     // Everything is written out: the folder's own configuration is the run.
     let config = Config::from_toml(&fs::read_to_string(out.join("config.toml")).expect("config"))
         .expect("config");
@@ -135,6 +173,36 @@ fn smoke_runs_end_to_end() {
         fs::metadata(out.join("report.html")).expect("report").modified().expect("a time"),
         before
     );
+
+    // The works it rests on, from its folder.
+    let cited = json(&["cite", text(&out)]);
+    let keys: Vec<&str> = cited["references"]
+        .as_array()
+        .expect("references")
+        .iter()
+        .map(|r| r["key"].as_str().expect("a key"))
+        .collect();
+    for key in ["deveney2025", "song2021", "vincent2011", "vyas2024", "kloeden1992", "peyre2019"] {
+        assert!(keys.contains(&key), "{key} in {keys:?}");
+    }
+    let bib = run(&["cite", text(&out)]).stdout;
+    assert_eq!(String::from_utf8_lossy(&bib).matches("\n@").count() + 1, keys.len());
+
+    // Its networks are given ones; the states of their trainings beside them are none.
+    let sweep = dir.path().join("sweep");
+    let models = out.join("checkpoints");
+    let words =
+        ["run", "eta-sweep", "--preset", "smoke", "--models", text(&models), "--out", text(&sweep)];
+    json(&[&words[..], &["--set", "n=200", "--set", "truth=2000", "--set", "steps=30"]].concat());
+    let swept = fs::read(sweep.join("results.json")).expect("results");
+    let swept: Value = serde_json::from_slice(&swept).expect("json");
+    let scores: Vec<&str> = swept["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|r| r["score"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(scores, ["blob_w0.0", "blob_w1.0", "checker_w0.0", "checker_w1.0"]);
 
     // The page can be rebuilt from the files, and is the same.
     let page = fs::read(out.join("report.html")).expect("report");
@@ -195,7 +263,7 @@ fn unusable_configurations_are_refused_in_one_line() {
             vec!["run", "ode-sde-gap", "--preset", "huge"],
             vec!["huge", "smoke, quick, table, published, paper"],
         ),
-        (vec!["run", "ode-sde-gap", "--set", "sampling.m=3"], vec!["`m` in `sampling`"]),
+        (vec!["run", "ode-sde-gap", "--set", "sampling.m=3"], vec!["sampling.m", "`m`", "`n-ode`"]),
         (vec!["run", "ode-sde-gap", "--set", "sampling.n"], vec!["KEY=VALUE"]),
         (vec!["run", "ode-sde-gap", "--set", "sampling.n=-4"], vec!["-4"]),
         (vec!["run", "ode-sde-gap", "--set", "sampling.n-ode=0"], vec!["sampling.n-ode = 0"]),
@@ -376,8 +444,7 @@ fn the_instruction_set_can_be_chosen() {
     let read = |dir: &Path, file: &str| fs::read(dir.join(file)).expect("a file of the run");
     let isa = |dir: &Path| {
         let record: Value = serde_json::from_slice(&read(dir, "record.json")).expect("json");
-        assert_eq!(record["isa"].as_array().map(Vec::len), Some(1));
-        record["isa"][0].as_str().expect("a name").to_owned()
+        record["sessions"][0]["isa"].as_str().expect("a name").to_owned()
     };
     assert_eq!(isa(&a), "portable");
     let report = String::from_utf8(read(&a, "report.html")).expect("text");

@@ -1,9 +1,10 @@
 //! The report, from made-up figures: no network, no sampling.
 
+use experiments::ode_sde_gap::report;
 use experiments::ode_sde_gap::report::data::{Cell, Difference, Loss, Paths, ReportData, Truth};
-use experiments::ode_sde_gap::report::{self, Report};
 use experiments::ode_sde_gap::results::{Floor, Results, Row};
 use experiments::report as drawing;
+use experiments::run::{Block, Figure, Foot, Html};
 use ndarray::{Array2, Array3};
 
 /// A ring of counts on an 8 x 8 grid, shifted by `shift`.
@@ -23,8 +24,6 @@ fn made_up() -> ReportData {
             total_seconds: 75.0,
             ..Results::default()
         },
-        config: "seed = 0\nname = \"<&>\"\n".into(),
-        command: "cargo xtask run ode-sde-gap --preset smoke --seed 0".into(),
         differences: vec![Difference {
             key: "training.batch".into(),
             published: "200000".into(),
@@ -82,8 +81,25 @@ fn made_up() -> ReportData {
     data
 }
 
-fn built(data: &ReportData) -> Report {
-    report::build(data).expect("a report")
+/// The page, and its figures.
+struct Built {
+    html: Html,
+    figures: Vec<Figure>,
+}
+
+fn built(data: &ReportData) -> Built {
+    let foot = Foot { config: "seed = 0\nname = \"<&>\"\n".into(), ..Foot::default() };
+    with_foot(data, &foot)
+}
+
+fn with_foot(data: &ReportData, foot: &Foot) -> Built {
+    let sheet = report::build(data).expect("a report");
+    let html = sheet.html("ode-sde-gap", &data.results.preset, &data.results.hash, 0, foot);
+    let figures = sheet.blocks.into_iter().filter_map(|block| match block {
+        Block::Figure(figure, _) => Some(figure),
+        _ => None,
+    });
+    Built { html, figures: figures.collect() }
 }
 
 #[test]
@@ -167,8 +183,8 @@ fn nothing_that_is_named_becomes_markup() {
     let evil = "</title></script><script>alert('1')</script>&\"";
     let mut data = made_up();
     (data.results.preset, data.results.hash) = (evil.into(), evil.into());
-    (data.config, data.command, data.sampling) = (evil.into(), evil.into(), evil.into());
-    data.facts.push((evil.into(), evil.into()));
+    let foot =
+        Foot { command: evil.into(), facts: vec![(evil.into(), evil.into())], config: evil.into() };
     data.differences.push(Difference {
         key: evil.into(),
         published: evil.into(),
@@ -182,7 +198,7 @@ fn nothing_that_is_named_becomes_markup() {
     }
     data.results.floors[0].dataset = evil.into();
     data.truths[0].dataset = evil.into();
-    let report = built(&data);
+    let report = with_foot(&data, &foot);
     assert!(!report.html.contains("<script") && !report.html.contains("</script"));
     assert_eq!(report.html.matches("</title></svg>").count(), 0);
     assert!(report.html.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;"));

@@ -52,6 +52,19 @@ fn only_the_seed_decides() {
 }
 
 #[test]
+fn a_file_that_is_replaced_is_said() {
+    let dir = folder();
+    let words = ["sample", "--model", "mixture.json", "--sde", "vp", "--method", "heun"];
+    let words = [&words[..], &["--steps", "4", "--n", "3", "--out", "o.npy"]].concat();
+    let said = || {
+        let output = experiment(&words).current_dir(dir.path()).output().expect("it starts");
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).expect("text")
+    };
+    assert_eq!((said().as_str(), said().as_str()), ("", "o.npy is replaced\n"));
+}
+
+#[test]
 fn networks_too() {
     let Some(shared) = shared() else { return };
     let dir = folder();

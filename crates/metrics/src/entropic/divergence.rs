@@ -2,7 +2,8 @@
 
 use ndarray::{ArrayView1, ArrayView2};
 
-use super::transport::{EntropicTransport, Pair, Sinkhorn};
+use super::options::{EntropicTransport, Sinkhorn};
+use super::transport::Pair;
 use crate::error::Result;
 use crate::transport::to_one;
 

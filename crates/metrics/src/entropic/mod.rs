@@ -2,9 +2,11 @@
 
 mod divergence;
 mod newton;
+mod options;
 mod plan;
 mod solve;
 mod transport;
 
 pub use divergence::{SinkhornDivergence, sinkhorn_divergence};
-pub use transport::{EntropicTransport, Sinkhorn, entropic_transport};
+pub use options::{EntropicTransport, Sinkhorn};
+pub use transport::entropic_transport;

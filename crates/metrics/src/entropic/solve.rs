@@ -3,8 +3,8 @@
 use ndarray::ArrayView1;
 
 use super::newton::Factors;
+use super::options::{EntropicTransport, Sinkhorn};
 use super::plan::{Side, log_ratios};
-use super::transport::{EntropicTransport, Sinkhorn};
 use crate::transport::{ExactTransport, GroundCost};
 
 /// Potentials whose column marginals are exact.

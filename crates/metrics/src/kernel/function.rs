@@ -1,10 +1,9 @@
 //! Kernel functions.
 
-use ndarray::{ArrayView2, aview1};
+use ndarray::ArrayView2;
 
 use super::bandwidths::Bandwidths;
 use super::median::median_distance;
-use super::posed::Posed;
 use crate::error::{Error, Result};
 use crate::pairwise::{CHUNK, Points, exp_scaled, inverse_root};
 
@@ -94,14 +93,6 @@ impl Kernel {
         let (median, _) = median_distance(x, y)?;
         let scaled: Vec<f64> = factors.iter().map(|factor| factor * median).collect();
         Ok(Self::RbfMixture(Bandwidths::new(&scaled)?))
-    }
-
-    /// The kernel at a pair of points of equal dimension.
-    #[must_use]
-    pub fn at(self, x: &[f64], y: &[f64]) -> f64 {
-        let row = |point| aview1(point).insert_axis(ndarray::Axis(0));
-        let posed = Posed::new(self, row(x), row(y));
-        posed.back(posed.at(posed.x.row(0), posed.y.row(0)))
     }
 
     /// The kernel at a pair of points whose squared distance a double holds.

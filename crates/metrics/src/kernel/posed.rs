@@ -1,6 +1,6 @@
 //! A kernel and two clouds, in units in which nothing overflows or vanishes.
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView2, aview1};
 
 use super::function::Kernel;
 use crate::pairwise::Points;
@@ -17,6 +17,16 @@ pub(super) struct Posed {
     unit: Unit,
     /// Power of the unit that values have.
     degree: f64,
+}
+
+impl Kernel {
+    /// The kernel at a pair of points of equal dimension.
+    #[must_use]
+    pub fn at(self, x: &[f64], y: &[f64]) -> f64 {
+        let row = |point| aview1(point).insert_axis(ndarray::Axis(0));
+        let posed = Posed::new(self, row(x), row(y));
+        posed.back(posed.at(posed.x.row(0), posed.y.row(0)))
+    }
 }
 
 impl Posed {

@@ -27,12 +27,11 @@ use super::amx::Tiles;
 use super::elementwise::{
     Activate, Adjoint, Combined, Jet, JetAdjoint, Jets, Layer, Reverse, Rows, ScaleRows,
 };
-use super::memory::{Of, Once, Workspace};
-use super::mlp::MAX_INPUTS;
 use super::product::{ColumnSum, Dots, Outer, Panels, Product};
-use super::shape::Shape;
+use super::shape::{MAX_INPUTS, Shape};
 use super::simd::Simd;
 use super::weights::{GradLayout, Weights};
+use super::workspace::{Of, Once, Workspace};
 use std::marker::PhantomData;
 use std::ops::Range;
 

@@ -4,9 +4,9 @@ use super::activation::Act;
 use super::block::Block;
 use super::denormals::Flushed;
 use super::isa::{Job, dispatch};
-use super::mlp::{FusedMlp, Gradients};
-use super::parallel::{in_parts, over_chunks, wanted};
+use super::mlp::{FusedMlp, in_parts, over_chunks, wanted};
 use super::simd::Simd;
+use super::weights::Gradients;
 
 /// Some consecutive samples and their values, as the function that defines a loss of the outputs
 /// sees them.

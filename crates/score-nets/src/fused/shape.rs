@@ -2,6 +2,9 @@
 
 use super::isa::Isa;
 
+/// The largest number of inputs of a [`FusedMlp`](super::FusedMlp).
+pub const MAX_INPUTS: usize = 64;
+
 /// The sizes that everything else is computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shape {

@@ -13,7 +13,7 @@ pub(super) use avx2::Avx2;
 pub(super) use avx512::Avx512;
 pub(super) use portable::Portable;
 
-use super::product::{Outer, Product};
+use super::matrices::{Outer, Product};
 
 /// A register of `LANES` single-precision numbers and the operations on it.
 ///

@@ -2,10 +2,48 @@
 
 use super::amx;
 use super::memory::Aligned;
-use super::mlp::{Gradients, Layer};
 use super::product::{Panels, on_tiles};
 use super::shape::Shape;
 use super::simd::{MAX_ROWS, for_groups};
+
+/// A dense layer `W x + b` as candle and PyTorch store it.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<'a> {
+    /// Numbers that come in.
+    pub inputs: usize,
+    /// Numbers that go out.
+    pub outputs: usize,
+    /// `W`, `[outputs][inputs]`.
+    pub weight: &'a [f32],
+    /// `b`, `[outputs]`.
+    pub bias: &'a [f32],
+}
+
+/// The gradient of a layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerGradient {
+    /// With respect to `W`, `[outputs][inputs]`.
+    pub weight: Vec<f32>,
+    /// With respect to `b`, `[outputs]`.
+    pub bias: Vec<f32>,
+}
+
+/// The gradients of all layers, the output last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gradients {
+    /// One for each layer.
+    pub layers: Vec<LayerGradient>,
+}
+
+impl Gradients {
+    /// Sets all of them to zero.
+    pub fn clear(&mut self) {
+        for layer in &mut self.layers {
+            layer.weight.fill(0.0);
+            layer.bias.fill(0.0);
+        }
+    }
+}
 
 /// The weights in the layouts of the kernels, all in one piece of memory.
 #[derive(Clone)]

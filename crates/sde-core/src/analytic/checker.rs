@@ -1,6 +1,6 @@
 //! Uniform densities on boxes: products of Gaussian masses of intervals once noise is added.
 
-use super::score::{At, Components, Parts, Want};
+use super::components::{At, Components, Parts, Want};
 use super::tail::{LOG_SQRT_TAU, mass, share};
 use crate::{Error, Result};
 

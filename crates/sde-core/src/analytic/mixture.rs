@@ -2,9 +2,9 @@
 
 use ndarray::Array2;
 
-use super::score::{AnalyticScore, At, Components, Parts, Target, Want};
+use super::components::{At, Components, Parts, Want};
 use super::spectrum::{spectrum, variances};
-use crate::{Error, Key, Result, Sde};
+use crate::{Error, Key, Result};
 
 /// A mixture of Gaussians, `sum_k w_k N(m_k, S_k)`; a covariance may be rank-deficient.
 ///
@@ -147,11 +147,6 @@ impl GaussianMixture {
             }
         }
         self.weights.len() - 1
-    }
-
-    /// Its density at every time of `sde`.
-    pub fn under<'a>(&self, sde: &'a dyn Sde) -> AnalyticScore<'a> {
-        AnalyticScore::new(Target::Mixture(self.clone()), sde)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Targets whose densities, scores and derivatives are known in closed form at every time.
 
 mod checker;
+mod components;
 mod data;
 mod mixture;
 mod score;

@@ -3,65 +3,9 @@
 use ndarray::Array2;
 
 use super::checker::Checker;
+use super::components::{At, Components, Parts, Want};
 use super::mixture::GaussianMixture;
-use crate::sde::check_time;
 use crate::{Derivatives, Error, Potential, Result, Score, ScoreJvp, Sde};
-
-/// The scalars of an SDE at one time.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct At {
-    pub(super) t: f64,
-    pub(super) alpha: f64,
-    pub(super) var: f64,
-    /// The drift coefficient `a = alpha' / alpha`.
-    pub(super) a: f64,
-    /// `g^2`, so that `(sigma^2)' = 2 a sigma^2 + g^2`.
-    pub(super) g2: f64,
-}
-
-impl At {
-    fn new(sde: &dyn Sde, t: f64) -> Result<Self> {
-        let t = check_time(sde, t)?;
-        let m = sde.marginal(t);
-        let (a, g2) = (sde.drift_coef(t), sde.diffusion_squared(t));
-        Ok(Self { t, alpha: m.alpha, var: m.sigma * m.sigma, a, g2 })
-    }
-}
-
-/// What each component says at one point: logarithms of its weighted density, gradients of that.
-#[derive(Clone, Debug)]
-pub(super) struct Parts {
-    /// `[K]`, `log(w_k p_k)`.
-    pub(super) log: Vec<f64>,
-    /// `[K, D]`, `grad log p_k`.
-    pub(super) grad: Vec<f64>,
-    /// `[K]`, the trace of the Hessian of `log p_k`.
-    pub(super) trace: Vec<f64>,
-    /// `[K]`, `d log p_k / dt`.
-    pub(super) d_t: Vec<f64>,
-    /// `[K, D]`, the Hessian of `log p_k` times the direction asked for.
-    pub(super) hv: Vec<f64>,
-}
-
-/// How much of [`Parts`] is wanted.
-#[derive(Clone, Copy)]
-pub(super) enum Want<'a> {
-    Score,
-    Jvp(&'a [f64]),
-    Everything,
-}
-
-/// A density that is a sum of components with known derivatives.
-pub(super) trait Components: Send + Sync {
-    /// What depends on the time only.
-    type Prepared;
-    fn dim(&self) -> usize;
-    fn count(&self) -> usize;
-    fn prepare(&self, at: At) -> Result<Self::Prepared>;
-    fn parts(&self, prepared: &Self::Prepared, x: &[f64], want: Want<'_>, out: &mut Parts);
-    /// `[K, D]`, the expected data given `x` of each component, without cancellation.
-    fn data(&self, prepared: &Self::Prepared, x: &[f64], out: &mut [f64]);
-}
 
 /// Assembled from parts: `log p = log sum_k w_k p_k` and its derivatives, written with
 /// responsibilities `r_k` and deviations `grad_k - s`, so that nothing large cancels.
@@ -167,6 +111,13 @@ pub(super) enum Target {
 pub struct AnalyticScore<'a> {
     sde: &'a dyn Sde,
     target: Target,
+}
+
+impl GaussianMixture {
+    /// Its density at every time of `sde`.
+    pub fn under<'a>(&self, sde: &'a dyn Sde) -> AnalyticScore<'a> {
+        AnalyticScore::new(Target::Mixture(self.clone()), sde)
+    }
 }
 
 impl<'a> AnalyticScore<'a> {

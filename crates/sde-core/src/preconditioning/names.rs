@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{InputScale, Label, NoiseTable, Preconditioning};
-use crate::sde::parse::{known, lists};
+use crate::sde::constants::lists;
+use crate::sde::parse::known;
 use crate::sde::positive;
 use crate::{Error, Result, Short};
 

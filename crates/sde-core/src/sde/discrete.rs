@@ -1,6 +1,7 @@
 //! A discrete-time noise schedule, interpolated to continuous time.
 
-use super::{Betas, Marginal, Sde, inverse_in_range, parse::lists};
+use super::constants::lists;
+use super::{Betas, Marginal, Sde, inverse_in_range};
 use crate::schedule::zero_terminal_snr;
 use crate::{Error, Result};
 

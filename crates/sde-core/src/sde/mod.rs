@@ -3,6 +3,7 @@
 mod betas;
 mod brownian;
 mod check;
+pub(crate) mod constants;
 mod cosine;
 mod discrete;
 mod discretisation;

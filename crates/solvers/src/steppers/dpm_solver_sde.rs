@@ -4,7 +4,8 @@ use sde_core::{Result, Semilinear, State};
 
 use super::ExponentialEulerMaruyama;
 use super::exponential::{Leap, half_log_snr, unit, with_noise};
-use super::limit::{self, data};
+use super::limit;
+use super::predicted_data::data;
 use crate::{Noise, Past, Step, Stepper};
 
 /// DPM-Solver++ (SDE): a stage at the middle of the step in `lambda`, with its own noise, then the

@@ -4,7 +4,8 @@ use sde_core::{Result, Semilinear, State};
 
 use super::ExponentialEulerMaruyama;
 use super::exponential::{unit, with_noise};
-use super::limit::{data, lost};
+use super::limit::lost;
+use super::predicted_data::data;
 use super::ratio::ratio;
 use crate::{Noise, Past, Step, Stepper};
 

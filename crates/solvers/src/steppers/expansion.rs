@@ -4,7 +4,7 @@ use sde_core::{Marginal, Result, Semilinear, State};
 
 use super::exponential::LONGEST;
 pub(super) use super::exponential::half_log_snr;
-use super::limit;
+use super::predicted_data;
 use crate::phi::phi;
 
 /// What an exponential integrator holds or extrapolates over a step.
@@ -28,7 +28,7 @@ impl Prediction {
     ) -> Result<S> {
         match self {
             Self::Noise => problem.eps(x, t),
-            Self::Data => limit::data(problem, x, t, to),
+            Self::Data => predicted_data::data(problem, x, t, to),
         }
     }
 }

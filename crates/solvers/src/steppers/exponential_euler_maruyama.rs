@@ -3,7 +3,7 @@
 use sde_core::{Result, Semilinear, State};
 
 use super::exponential::{Leap, unit, with_noise};
-use super::limit::data;
+use super::predicted_data::data;
 use crate::{Noise, Past, Step, Stepper};
 
 /// The linear part and the noise of a step exactly, with the predicted data `D = D(x0, t0)` held:

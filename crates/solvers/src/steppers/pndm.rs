@@ -3,8 +3,8 @@
 use sde_core::{Result, Semilinear, State};
 
 use super::exponential::Leap;
-use super::limit;
 use super::ratio::{ratio, transfer};
+use super::{limit, predicted_data};
 use crate::{Noise, Past, Step, Stepper};
 
 /// The Adams-Bashforth methods of orders 1 to 4 on equal steps, newest value first.
@@ -32,7 +32,7 @@ fn adams<S: State, P: Semilinear<S> + ?Sized>(
         Past::new(newest.map(|(t, e)| (*t, (*e).clone())).collect())
     };
     let (x1, past) = if limit::lost(x.resolution(), m0, m1) {
-        let d = limit::data(problem, x, t0, m1)?;
+        let d = predicted_data::data(problem, x, t0, m1)?;
         let leap = Leap::new(m0, m1, 0.0);
         let x1 = S::lincomb(&[(leap.decay, x), (leap.gain, &d)])?;
         if m0.sigma == 0.0 {

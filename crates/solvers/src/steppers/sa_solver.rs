@@ -4,7 +4,7 @@ use sde_core::{Result, Semilinear, State};
 
 use super::ExponentialEulerMaruyama;
 use super::exponential::{Leap, half_log_snr, unit, with_noise};
-use super::limit::data;
+use super::predicted_data::data;
 use crate::{Noise, Past, Step, Stepper};
 
 /// SA-Solver in data prediction. The polynomial in `lambda` through the last `s` predicted data is

@@ -3,7 +3,7 @@
 use sde_core::{Result, Semilinear, State};
 
 use super::exponential::{Leap, half_log_snr, phi, unit, with_noise};
-use super::limit::data;
+use super::predicted_data::data;
 use super::{ExponentialEulerMaruyama, limit};
 use crate::{Noise, Past, Step, Stepper};
 

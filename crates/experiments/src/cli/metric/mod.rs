@@ -112,6 +112,7 @@ pub(super) fn metric(args: &Args, output: &Output) -> Result<()> {
     let (found, seconds) = timed(|| args.metric.evaluate(&x, y.as_ref(), &settled))?;
     let uncertainty = uncertainty(args, &settled, &x, y.as_ref())?;
     if let (Some(path), Some(plan)) = (&args.plan, &found.plan) {
+        output.replacing(path);
         write_plan(path, plan)?;
     }
     let page = Page { args, options: &settled, x: &x, y: y.as_ref(), found: &found, seconds };

@@ -80,7 +80,7 @@ impl ForwardCommand {
                 let denoised = self.denoise.denoised;
                 let evaluate = |x: &Tensor, t: &[f64], _: Option<Tensor>| own(&net, x, t, denoised);
                 (
-                    self.write(&inputs, &backend, evaluate)?,
+                    self.write(&inputs, &backend, evaluate, output)?,
                     if denoised { "denoised" } else { "score" },
                 )
             }
@@ -97,7 +97,7 @@ impl ForwardCommand {
                     let x = Jet::constant(x.clone());
                     Ok(model.jet_detached(quantity, &x, t, None, &condition)?.value)
                 };
-                (self.write(&inputs, &backend, evaluate)?, what)
+                (self.write(&inputs, &backend, evaluate, output)?, what)
             }
             Model::Published(opened) if self.denoise.denoised => {
                 let setup = self.denoise.setup(&opened)?;
@@ -110,7 +110,7 @@ impl ForwardCommand {
                     let point = model.jet_detached(Quantity::Denoised, &x, &t, None, &condition)?;
                     Ok(point.value)
                 };
-                (self.write(&inputs, &backend, evaluate)?, "denoised")
+                (self.write(&inputs, &backend, evaluate, output)?, "denoised")
             }
             Model::Published(opened) => {
                 let parameters = opened.parameters(&backend)?;
@@ -122,7 +122,7 @@ impl ForwardCommand {
                     let (x, t) = (Jet::constant(x.clone()), Jet::constant(t));
                     Ok(net.forward(&x, &t, &condition)?.value)
                 };
-                (self.write(&inputs, &backend, evaluate)?, "network")
+                (self.write(&inputs, &backend, evaluate, output)?, "network")
             }
         };
         let shape: Vec<usize> = [rows].into_iter().chain(row).collect();
@@ -171,6 +171,7 @@ impl ForwardCommand {
         inputs: &Inputs,
         backend: &Backend,
         evaluate: impl Fn(&Tensor, &[f64], Option<Tensor>) -> Result<Tensor>,
+        output: &Output,
     ) -> Result<Vec<usize>> {
         let rows = inputs.t.len();
         let mut writer: Option<(RowWriter, Vec<usize>)> = None;
@@ -200,6 +201,7 @@ impl ForwardCommand {
             }
         }
         let (writer, row) = writer.context("no rows")?;
+        output.replacing(&self.out);
         writer.finish()?;
         Ok(row)
     }

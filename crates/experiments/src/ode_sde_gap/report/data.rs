@@ -13,16 +13,8 @@ pub struct ReportData {
     pub cells: Vec<Cell>,
     /// One entry a data set.
     pub truths: Vec<Truth>,
-    /// The configuration with every default filled in.
-    pub config: String,
     /// What in the configuration differs from the published recipe.
     pub differences: Vec<Difference>,
-    /// The command that repeats the run.
-    pub command: String,
-    /// Facts about the machine and the build: name and value.
-    pub facts: Vec<(String, String)>,
-    /// How samples were drawn, in a few words.
-    pub sampling: String,
 }
 
 /// What one network sampled, as the histograms' counts (row = y, column = x).

@@ -10,23 +10,12 @@ pub use data::ReportData;
 
 use anyhow::Result;
 
-use crate::report::{Figure, Html};
+use crate::report::sheet::Sheet;
 
-/// A finished report, still in memory.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The page.
-    pub html: Html,
-    /// The figures, each an SVG.
-    pub figures: Vec<Figure>,
-}
-
-/// Draws every figure and writes the page.
+/// Draws every figure and lays out the page.
 ///
 /// # Errors
 /// When a picture cannot be encoded.
-pub fn build(data: &ReportData) -> Result<Report> {
-    let figures = figures::all(data)?;
-    let html = page::html(data, &figures);
-    Ok(Report { html, figures })
+pub fn build(data: &ReportData) -> Result<Sheet> {
+    Ok(page::sheet(data, &figures::all(data)?))
 }

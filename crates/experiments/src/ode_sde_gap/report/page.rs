@@ -6,23 +6,16 @@ use super::{headline, tables};
 use crate::ode_sde_gap::official;
 use crate::report::Figure;
 use crate::report::html::{Html, html};
-use crate::report::page::{self, Head};
+use crate::report::page;
+use crate::report::sheet::{Block, Sheet};
 
-/// The report as HTML; `figures` are placed by name.
-pub(crate) fn html(data: &ReportData, figures: &[Figure]) -> Html {
+/// The page; `figures` are placed by name.
+pub(crate) fn sheet(data: &ReportData, figures: &[Figure]) -> Sheet {
     let r = &data.results;
     let (title, lead) = headline::headline(r);
     let n = r.rows.iter().map(|row| row.n).max().unwrap_or(0);
-    let html = page::head(&Head {
-        experiment: &r.experiment,
-        preset: &r.preset,
-        hash: &r.hash,
-        seed: r.seed,
-        title: &title,
-        lead: &lead,
-    });
-    let mut page = Page { figures, html };
-    page.html.push(headline::cards(r));
+    let mut page = Page { figures, sheet: Sheet { title, lead, ..Sheet::default() } };
+    page.push(headline::cards(r));
     page.figure(
         "gap",
         "Squared W<sub>2</sub> between 64-node histograms. Solid: this run. Dotted: the networks published with the paper, on the same nodes. Shaded: what a perfect sampler would measure with as many samples.",
@@ -33,20 +26,23 @@ pub(crate) fn html(data: &ReportData, figures: &[Figure]) -> Html {
     page.training(data);
     page.trajectories(data);
     page.timings(data);
-    page.reproduce(data);
-    page.html.push("</main>\n</body>\n</html>\n");
-    page.html
+    page.recipe(data);
+    page.sheet
 }
 
 struct Page<'a> {
     figures: &'a [Figure],
-    html: Html,
+    sheet: Sheet,
 }
 
 impl Page<'_> {
+    fn push(&mut self, html: impl Into<Html>) {
+        self.sheet.blocks.push(Block::Html(html.into()));
+    }
+
     fn figure(&mut self, name: &str, caption: impl Into<Html>) {
         if let Some(f) = self.figures.iter().find(|f| f.name == name) {
-            self.html.push(page::figure(f, &caption.into()));
+            self.sheet.figure(f.clone(), caption);
         }
     }
 
@@ -55,7 +51,7 @@ impl Page<'_> {
     }
 
     fn section(&mut self, title: &str, text: impl Into<Html>) {
-        self.html.push(page::section(title, &text.into()));
+        self.sheet.section(title, text);
     }
 
     fn distances(&mut self, data: &ReportData, n: u64) {
@@ -75,16 +71,16 @@ impl Page<'_> {
             grouped(official::N)
         );
         self.section("Distances", text);
-        self.html.push(tables::main_table(data));
-        self.html.push(
+        self.push(tables::main_table(data));
+        self.push(
             "<p class=\"note\">Discarded mass is renormalised away before W<sub>2</sub> and TV, here as in the paper, so it is stated. The floor row puts independent samples of the truth, as large as that of the SDE, in the samplers\u{2019} place: it is what perfect samplers would measure (a mean over several draws; under ODE\u{2013}SDE, two such samples against each other). Evenly spread starts give the ODE less noise than that. With fewer samples than in the paper every figure is larger by about its floor.</p>\n",
         );
         let cloud = r.rows.iter().map(|row| row.cloud_n).max().unwrap_or(0);
-        self.html.push(html!(
+        self.push(html!(
             "<h3>The same distances, counted otherwise</h3>\n<p>The published script binned on \u{b1}3.5 and measured on nodes of [\u{2212}4, 4]\u{b2}, which multiplies squared W<sub>2</sub> by (8/7)\u{b2}. The point clouds drop nothing: exact W<sub>2</sub> and unbiased MMD\u{b2} (Gaussian kernel) of {} points a side, with the larger floor that goes with fewer points.</p>\n",
             grouped(cloud)
         ));
-        self.html.push(tables::other_distances(data));
+        self.push(tables::other_distances(data));
     }
 
     fn densities(&mut self, data: &ReportData, n: u64) {
@@ -98,7 +94,7 @@ impl Page<'_> {
         );
         self.section("Densities", text);
         for dataset in data.results.datasets() {
-            self.html.push(html!("<h3>{}</h3>\n", dataset));
+            self.push(html!("<h3>{}</h3>\n", dataset));
             self.figure(&format!("densities-{dataset}"), "");
         }
     }
@@ -108,11 +104,11 @@ impl Page<'_> {
             "The residual",
             "How far the learned potential is from solving the Fokker\u{2013}Planck equation, R = \u{2202}<sub>t</sub>\u{3c6} + div f + f\u{b7}\u{2207}\u{3c6} \u{2212} \u{bd} g\u{b2} (\u{394}\u{3c6} + |\u{2207}\u{3c6}|\u{b2}), against the distance between ODE and SDE, and against the denoising loss that is paid for it.",
         );
-        self.html.push("<div class=\"pair\">\n");
+        self.push("<div class=\"pair\">\n");
         self.figure("residual-w2", "");
         self.figure("residual-dsm", "");
-        self.html.push("</div>\n");
-        self.html.push(tables::networks(data));
+        self.push("</div>\n");
+        self.push(tables::networks(data));
     }
 
     fn training(&mut self, data: &ReportData) {
@@ -136,7 +132,7 @@ impl Page<'_> {
             "First coordinate of a few particles from noise (left) to data (right), from the same starting points; time on a square-root scale. Colours follow the starting points.",
         );
         for dataset in data.results.datasets() {
-            self.html.push(html!("<h3>{}</h3>\n", dataset));
+            self.push(html!("<h3>{}</h3>\n", dataset));
             self.figure(&format!("trajectories-{dataset}"), "");
         }
     }
@@ -147,26 +143,23 @@ impl Page<'_> {
         self.figure("timings", "");
     }
 
-    fn reproduce(&mut self, data: &ReportData) {
-        self.section("Reproduce", html!("{}", data.sampling));
-        self.html.push(page::command(&data.command, &data.facts));
-        self.html.push("<h3>What differs from the published recipe</h3>\n");
-        if data.differences.is_empty() {
-            self.html.push("<p>Nothing: every constant is the published one.</p>\n");
-        } else {
-            self.html.push("<div class=\"scroll\"><table><thead><tr><th class=\"l\">setting</th><th class=\"l\">published</th><th class=\"l\">this run</th></tr></thead><tbody>\n");
+    fn recipe(&mut self, data: &ReportData) {
+        let same = data.differences.is_empty();
+        let text = if same { "Nothing: every constant is the published one." } else { "" };
+        self.section("What differs from the published recipe", text);
+        if !same {
+            self.push("<div class=\"scroll\"><table><thead><tr><th class=\"l\">setting</th><th class=\"l\">published</th><th class=\"l\">this run</th></tr></thead><tbody>\n");
             for d in &data.differences {
-                self.html.push(html!(
+                self.push(html!(
                     "<tr><td class=\"l\"><code>{}</code></td><td class=\"wrap\">{}</td><td class=\"wrap\">{}</td></tr>\n",
                     d.key,
                     d.published,
                     d.here
                 ));
             }
-            self.html.push("</tbody></table></div>\n");
+            self.push("</tbody></table></div>\n");
         }
-        self.html.push(page::configuration(&data.config));
-        self.html.push(
+        self.push(
             "<p class=\"note\">Deveney, Stanczuk, Kreusser, Budd, Sch\u{f6}nlieb, \u{201c}Closing the ODE\u{2013}SDE gap in score-based diffusion models through the Fokker\u{2013}Planck equation\u{201d}, arXiv 2311.15996; Phil. Trans. R. Soc. A 383:20240503 (2025).</p>\n",
         );
     }

@@ -2,19 +2,21 @@
 
 mod page;
 
+use std::path::Path;
+
 use ::solvers::{Control, Method, flow, slerp, temper};
 use anyhow::{Context as _, Result, ensure};
 use ndarray::{Array2, s};
 use sde_core::{Key, Sde, Tolerance};
 use serde::{Deserialize, Serialize};
 
-use super::Study;
-use super::desk::Desk;
 use super::target::{Target, noised};
-use crate::checks;
 use crate::report::sheet::Sheet;
+use crate::runs::{Experiment, Workspace};
+use crate::{checks, citations};
 
-/// The study.
+/// The experiment.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Encode;
 
 /// Its configuration.
@@ -101,15 +103,11 @@ pub(crate) struct Results {
     temperatures: Vec<Temperature>,
 }
 
-impl Study for Encode {
+impl Experiment for Encode {
     const NAME: &'static str = "encode";
     const ABOUT: &'static str =
         "latents of data under the flow ODE, round trips, interpolation and temperature";
-    const TEXTS: [&'static str; 3] = [
-        include_str!("../../../configs/encode/smoke.toml"),
-        include_str!("../../../configs/encode/quick.toml"),
-        include_str!("../../../configs/encode/full.toml"),
-    ];
+    const PRESETS: &'static [(&'static str, &'static str)] = presets!("encode");
     type Config = Config;
     type Results = Results;
 
@@ -138,11 +136,16 @@ impl Study for Encode {
         Ok(1000.0 * rows)
     }
 
-    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
-        desk.part("encode", || compute(config))
+    fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
+        workspace.part("encode", || compute(config))
     }
 
-    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+    fn references(config: &Config) -> Vec<String> {
+        let flow = citations::method(Method::Dopri5.name()).into_iter();
+        flow.chain([citations::sde(&config.sde), "song2021".into()]).collect()
+    }
+
+    fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
         page::sheet(config, results)
     }
 }

@@ -2,24 +2,27 @@
 
 mod page;
 
+use std::path::Path;
+
 use ::solvers::steppers::EulerMaruyama;
 use anyhow::{Context as _, Result, ensure};
+use metrics::Metric;
 use ndarray::Array2;
 use score_nets::ScoreNet;
 use sde_core::analytic::DataSet;
 use sde_core::{Dynamics, Key, Potential, Score};
 use serde::{Deserialize, Serialize};
 
-use super::Study;
-use super::desk::Desk;
 use super::sampling::on_the_way;
 use super::train::{OnRows, Training};
 use super::yardstick::{Sizes, Window, Yardstick};
 use crate::checks;
 use crate::model::to_tensor;
 use crate::report::sheet::Sheet;
+use crate::runs::{Experiment, Workspace};
 
-/// The study.
+/// The experiment.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Energy;
 
 /// Its configuration.
@@ -80,14 +83,10 @@ pub(crate) struct Results {
     floor: Option<f64>,
 }
 
-impl Study for Energy {
+impl Experiment for Energy {
     const NAME: &'static str = "energy";
     const ABOUT: &'static str = "a learned potential as an energy: density contours, Langevin chains, distance to the truth";
-    const TEXTS: [&'static str; 3] = [
-        include_str!("../../../configs/energy/smoke.toml"),
-        include_str!("../../../configs/energy/quick.toml"),
-        include_str!("../../../configs/energy/full.toml"),
-    ];
+    const PRESETS: &'static [(&'static str, &'static str)] = presets!("energy");
     type Config = Config;
     type Results = Results;
 
@@ -123,14 +122,14 @@ impl Study for Energy {
         Ok(trained + 6.0 * checks::time(&[("looks", last), ("n", n)])?)
     }
 
-    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
-        let net = config.training.network(config.seed, desk)?;
+    fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
+        let net = config.training.network(config.seed, workspace)?;
         let set = DataSet::parse(&config.training.data_set)?;
         let sde = sde_core::sde::parse(&net.sde().name())?;
         let exact = set.under(&*sde).ok_or_else(|| anyhow::anyhow!("no closed form"))?;
         let reach = config.window.half_width;
         let area = (2.0 * reach / config.pixels as f64).powi(2);
-        let (learned, truth, total_variation) = desk.numbers("contours", || {
+        let (learned, truth, total_variation) = workspace.numbers("contours", || {
             let learned = super::sde_vs_ode::density(
                 &|x| potential(&net, x, config.t),
                 reach,
@@ -156,7 +155,7 @@ impl Study for Energy {
             let z = Array2::from_shape_vec(x.dim(), z)?;
             Yardstick::new(config.window, &(x * m.alpha + z * m.sigma), config.n, config.floors)
         };
-        let floor = desk.numbers("floor", || Ok(yard()?.floor))?;
+        let floor = workspace.numbers("floor", || Ok(yard()?.floor))?;
         let learned_score = OnRows(&net);
         let energies: [(&str, &dyn Score<Array2<f64>>); 2] =
             [("learned", &learned_score), ("exact", &exact)];
@@ -164,7 +163,7 @@ impl Study for Energy {
         for (name, score) in energies {
             for start in ["wide", "one mode", "annealed"] {
                 let part = format!("{name}-{}", start.replace(' ', "-"));
-                chains.push(desk.part(&part, || {
+                chains.push(workspace.part(&part, || {
                     let found = run(config, score, start)?;
                     let yard = yard()?;
                     let looks = config.looks.iter().zip(&found);
@@ -192,7 +191,13 @@ impl Study for Energy {
         Ok(Results { learned, truth, total_variation, chains, floor })
     }
 
-    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+    fn references(config: &Config) -> Vec<String> {
+        let mut all = config.training.references();
+        all.extend(["songermon2019".into(), Metric::W2.info().reference.into()]);
+        all
+    }
+
+    fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
         page::sheet(config, results)
     }
 }

@@ -3,11 +3,12 @@
 
 mod page;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::solvers::{ConfiguredMethod, Control, End, Sampler, Scheme};
 use anyhow::{Context as _, Result, ensure};
 use candle_core::{DType, Device, Tensor};
+use metrics::Metric;
 use ndarray::Array2;
 use rayon::prelude::*;
 use score_nets::ScoreNet;
@@ -15,16 +16,16 @@ use sde_core::analytic::DataSet;
 use sde_core::{Key, Score, Sde, State, TimeGrid};
 use serde::{Deserialize, Serialize};
 
-use super::desk::Desk;
-use super::resolve::checkpoints;
+use super::sampling;
 use super::target::Target;
 use super::yardstick::{Distance, Sizes, Window, Yardstick};
-use super::{Study, sampling};
-use crate::checks;
 use crate::model::to_rows;
 use crate::report::sheet::Sheet;
+use crate::runs::{Experiment, Workspace};
+use crate::{checks, citations};
 
-/// The study.
+/// The experiment.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct EtaSweep;
 
 /// Its configuration.
@@ -87,14 +88,10 @@ enum Model {
     Network(String, Box<ScoreNet>, DataSet),
 }
 
-impl Study for EtaSweep {
+impl Experiment for EtaSweep {
     const NAME: &'static str = "eta-sweep";
     const ABOUT: &'static str = "distance to the truth as the noise goes from none (ODE) to much, with exact and with wrong scores";
-    const TEXTS: [&'static str; 3] = [
-        include_str!("../../../configs/eta-sweep/smoke.toml"),
-        include_str!("../../../configs/eta-sweep/quick.toml"),
-        include_str!("../../../configs/eta-sweep/full.toml"),
-    ];
+    const PRESETS: &'static [(&'static str, &'static str)] = presets!("eta-sweep");
     type Config = Config;
     type Results = Results;
 
@@ -128,7 +125,7 @@ impl Study for EtaSweep {
         Ok(4.0 * work)
     }
 
-    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
+    fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         let mut rows = Vec::new();
         let models = models(config)?;
         // Networks have processes of their own.
@@ -144,7 +141,7 @@ impl Study for EtaSweep {
             let mut yard = None;
             for steps in &config.steps {
                 let part = format!("{}-{steps}", model.name());
-                rows.push(desk.part(&part, || {
+                rows.push(workspace.part(&part, || {
                     if yard.is_none() {
                         yard = Some(yardstick(config, &model)?);
                     }
@@ -156,7 +153,19 @@ impl Study for EtaSweep {
         Ok(Results { etas: config.etas.clone(), rows })
     }
 
-    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+    fn given(config: &Config) -> Result<Vec<(String, PathBuf)>> {
+        let paths = config.models.as_deref().map_or(Ok(Vec::new()), checkpoints)?;
+        let named =
+            |p: PathBuf| (p.file_name().unwrap_or_default().to_string_lossy().into_owned(), p);
+        Ok(paths.into_iter().map(named).collect())
+    }
+
+    fn references(config: &Config) -> Vec<String> {
+        let method = citations::method(&config.method).into_iter();
+        method.chain([citations::sde(&config.sde), Metric::W2.info().reference.into()]).collect()
+    }
+
+    fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
         Ok(page::sheet(config, results))
     }
 }
@@ -178,6 +187,20 @@ impl Model {
             Self::Blurred(..) => "blurred",
         }
     }
+}
+
+/// The networks of a folder, by name; not the states of trainings that lie beside them.
+fn checkpoints(dir: &str) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read {dir}"))?;
+    let paths = entries.filter_map(|e| Some(e.ok()?.path()));
+    let is_network = |p: &PathBuf| {
+        let name = p.file_name().unwrap_or_default().to_string_lossy();
+        name.ends_with(".safetensors") && !name.ends_with(".training.safetensors")
+    };
+    let mut found: Vec<PathBuf> = paths.filter(is_network).collect();
+    found.sort();
+    ensure!(!found.is_empty(), "{dir} has no checkpoint to evaluate");
+    Ok(found)
 }
 
 /// The exact score and two wrong ones, or the networks of a folder.

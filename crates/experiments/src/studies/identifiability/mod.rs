@@ -1,5 +1,7 @@
 //! `identifiability`: two networks trained apart encode the same data alike.
 
+use std::path::Path;
+
 use ::solvers::{Control, Method, flow};
 use anyhow::{Context as _, Result, ensure};
 use ndarray::{Array1, Array2};
@@ -7,22 +9,22 @@ use sde_core::analytic::DataSet;
 use sde_core::{Key, Score, Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
 
-use super::Study;
-use super::desk::Desk;
 use super::sampling::BLOCK;
 use super::train::{OnRows, Training};
-use crate::checks;
 use crate::report::axes::{Axis, Panel};
 use crate::report::colormap::{GREY, OS};
 use crate::report::html::html;
 use crate::report::sheet::{Sheet, Table, digits};
 use crate::report::svg::{Svg, Text};
 use crate::report::{Figure, columns};
+use crate::runs::{Experiment, Workspace};
+use crate::{checks, citations};
 
 /// What the seed of the second network differs by, small enough for TOML.
 const OTHER: u64 = 1 << 62;
 
-/// The study.
+/// The experiment.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Identifiability;
 
 /// Its configuration.
@@ -66,14 +68,10 @@ pub(crate) struct Results {
     pairs: Vec<Pair>,
 }
 
-impl Study for Identifiability {
+impl Experiment for Identifiability {
     const NAME: &'static str = "identifiability";
     const ABOUT: &'static str = "two networks trained apart give the same encodings: how nearly";
-    const TEXTS: [&'static str; 3] = [
-        include_str!("../../../configs/identifiability/smoke.toml"),
-        include_str!("../../../configs/identifiability/quick.toml"),
-        include_str!("../../../configs/identifiability/full.toml"),
-    ];
+    const PRESETS: &'static [(&'static str, &'static str)] = presets!("identifiability");
     type Config = Config;
     type Results = Results;
 
@@ -91,15 +89,15 @@ impl Study for Identifiability {
         Ok(2.0 * trained + 6.0 * checks::time(&[("points", points), ("steps", steps)])?)
     }
 
-    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
+    fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         let set = DataSet::parse(&config.training.data_set)?;
-        let first = config.training.network(config.seed, desk)?;
-        let second = config.training.network(config.seed ^ OTHER, desk)?;
+        let first = config.training.network(config.seed, workspace)?;
+        let second = config.training.network(config.seed ^ OTHER, workspace)?;
         let sde = sde_core::sde::parse(&first.sde().name())?;
         // Held out: no training sees these points.
         let data = set.sample(Key::root(config.seed).fold(0x1D), 0, config.points);
         let encode = |name: &str, score: &dyn Score<Array2<f64>>| -> Result<Array2<f64>> {
-            let rows = desk.numbers(name, || {
+            let rows = workspace.numbers(name, || {
                 let x = latents(config, &*sde, score, &data)?;
                 Ok(x.rows().into_iter().map(|r| r.to_vec()).collect::<Vec<_>>())
             })?;
@@ -117,7 +115,14 @@ impl Study for Identifiability {
         Ok(Results { first: rows(&a), second: rows(&b), pairs })
     }
 
-    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+    fn references(config: &Config) -> Vec<String> {
+        let mut all = config.training.references();
+        all.extend(citations::method(Method::Heun.name()));
+        all.push("song2021".into());
+        all
+    }
+
+    fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
         let pair = results.pairs.first().context("a pair of networks")?;
         let mut sheet = Sheet {
             title: "Trained apart, encoding alike".into(),

@@ -2,26 +2,28 @@
 
 mod identity;
 
-use ::solvers::Control;
+use std::path::Path;
+
 use ::solvers::density::{Divergence, FlowDensity, flow_log_density};
+use ::solvers::{Control, Method};
 use anyhow::{Context as _, Result, ensure};
 use ndarray::Array2;
 use sde_core::{Key, Probe, Tolerance};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-use super::Study;
-use super::desk::Desk;
 use super::target::{Target, noised};
-use crate::checks;
 use crate::report::axes::{Axis, Panel, short};
 use crate::report::colormap::{INK, OS};
 use crate::report::html::html;
 use crate::report::sheet::{Sheet, Table, digits, maybe};
 use crate::report::svg::{Anchor, Svg, Text};
 use crate::report::{Figure, axes::marker};
+use crate::runs::{Experiment, Workspace};
+use crate::{checks, citations};
 
-/// The study.
+/// The experiment.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Likelihood;
 
 /// Its configuration.
@@ -73,15 +75,11 @@ pub(crate) struct Results {
     rows: Vec<Row>,
 }
 
-impl Study for Likelihood {
+impl Experiment for Likelihood {
     const NAME: &'static str = "likelihood";
     const ABOUT: &'static str =
         "estimators of the log-density against the exact value: error, standard error, cost";
-    const TEXTS: [&'static str; 3] = [
-        include_str!("../../../configs/likelihood/smoke.toml"),
-        include_str!("../../../configs/likelihood/quick.toml"),
-        include_str!("../../../configs/likelihood/full.toml"),
-    ];
+    const PRESETS: &'static [(&'static str, &'static str)] = presets!("likelihood");
     type Config = Config;
     type Results = Results;
 
@@ -118,7 +116,7 @@ impl Study for Likelihood {
         Ok(work)
     }
 
-    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
+    fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         let sde = sde_core::sde::parse(&config.sde)?;
         let mixture = Target::parse(&config.target)?.mixture()?;
         let model = mixture.under(&*sde);
@@ -133,7 +131,7 @@ impl Study for Likelihood {
             control: control.clone(),
             block_rows: 1,
         };
-        let mut rows = vec![desk.part("flow-exact", || {
+        let mut rows = vec![workspace.part("flow-exact", || {
             let start = Instant::now();
             let found = flow_log_density(
                 &flow(Divergence::Exact),
@@ -148,7 +146,7 @@ impl Study for Likelihood {
             Ok(row("flow, exact divergence", &found.log_density, None, &exact, cost, start))
         })?];
         for n_probes in &config.probes {
-            rows.push(desk.part(&format!("hutchinson-{n_probes}"), || {
+            rows.push(workspace.part(&format!("hutchinson-{n_probes}"), || {
                 let start = Instant::now();
                 let divergence =
                     Divergence::Hutchinson { probe: Probe::Rademacher, n_probes: *n_probes };
@@ -165,13 +163,21 @@ impl Study for Likelihood {
         }
         for eta in &config.etas {
             rows.push(
-                desk.part(&format!("identity-{eta}"), || identity::row(config, *eta, key.fold(3)))?,
+                workspace.part(&format!("identity-{eta}"), || {
+                    identity::row(config, *eta, key.fold(3))
+                })?,
             );
         }
         Ok(Results { rows })
     }
 
-    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+    fn references(config: &Config) -> Vec<String> {
+        let all = ["chen2018", "grathwohl2019", "hutchinson1990", "song2021", "deveney2025"];
+        let all = all.map(String::from).into_iter().chain([citations::sde(&config.sde)]);
+        all.chain(citations::method(Method::Dopri5.name())).collect()
+    }
+
+    fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
         let mut sheet = Sheet {
             title: "What does a log-density cost?".into(),
             lead: "Estimators of log p at points of the data, against the closed form: how far off, how far off they say they are, and at what cost.".into(),

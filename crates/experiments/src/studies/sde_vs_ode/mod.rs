@@ -5,23 +5,27 @@ mod split;
 
 pub(crate) use page::density;
 
+use std::path::Path;
+
+use ::solvers::Method;
 use ::solvers::steppers::{EulerMaruyama, Heun};
 use anyhow::{Context as _, Result, ensure};
+use metrics::Metric;
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 use sde_core::{Key, Reverse, Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
 
-use super::Study;
-use super::desk::Desk;
 use super::sampling::on_the_way;
 use super::target::{Target, noised};
 use super::yardstick::{Sizes, Window, Yardstick, apart};
-use crate::checks;
 use crate::report::sheet::Sheet;
+use crate::runs::{Experiment, Workspace};
+use crate::{checks, citations};
 use split::FlowThenLangevin;
 
-/// The study.
+/// The experiment.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct SdeVsOde;
 
 /// Its configuration.
@@ -121,14 +125,10 @@ impl Config {
     }
 }
 
-impl Study for SdeVsOde {
+impl Experiment for SdeVsOde {
     const NAME: &'static str = "sde-vs-ode";
     const ABOUT: &'static str = "smooth and zigzag trajectories over the density; the SDE as the flow ODE plus Langevin dynamics";
-    const TEXTS: [&'static str; 3] = [
-        include_str!("../../../configs/sde-vs-ode/smoke.toml"),
-        include_str!("../../../configs/sde-vs-ode/quick.toml"),
-        include_str!("../../../configs/sde-vs-ode/full.toml"),
-    ];
+    const PRESETS: &'static [(&'static str, &'static str)] = presets!("sde-vs-ode");
     type Config = Config;
     type Results = Results;
 
@@ -168,21 +168,27 @@ impl Study for SdeVsOde {
         Ok(10.0 * work)
     }
 
-    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
+    fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         Ok(Results {
-            line: desk.part("line", || paths(config, &config.line, 0))?,
-            plane: desk.part("plane", || paths(config, &config.plane, 1))?,
+            line: workspace.part("line", || paths(config, &config.line, 0))?,
+            plane: workspace.part("plane", || paths(config, &config.plane, 1))?,
             lengths: config
                 .lengths
                 .iter()
-                .map(|steps| desk.part(&format!("length-{steps}"), || length(config, *steps)))
+                .map(|steps| workspace.part(&format!("length-{steps}"), || length(config, *steps)))
                 .collect::<Result<_>>()?,
-            right: desk.part("law-right", || looks(config, false))?,
-            wrong: desk.part("law-wrong", || looks(config, true))?,
+            right: workspace.part("law-right", || looks(config, false))?,
+            wrong: workspace.part("law-wrong", || looks(config, true))?,
         })
     }
 
-    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+    fn references(config: &Config) -> Vec<String> {
+        let methods = [Method::Heun, Method::EulerMaruyama].map(|m| m.reference().to_owned());
+        let all = methods.into_iter().chain([citations::sde(&config.sde), "song2021".into()]);
+        all.chain([Metric::W2.info().reference.into()]).collect()
+    }
+
+    fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
         page::sheet(config, results)
     }
 }

@@ -3,19 +3,22 @@
 mod measure;
 mod page;
 
+use std::path::Path;
+
 use ::solvers::Method;
 use anyhow::{Context as _, Result, ensure};
+use metrics::Metric;
 use sde_core::{Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
 
-use super::Study;
-use super::desk::Desk;
 use super::target::Target;
 use super::yardstick::{Sizes, Window};
-use crate::checks;
 use crate::report::sheet::Sheet;
+use crate::runs::{Experiment, Workspace};
+use crate::{checks, citations};
 
-/// The study.
+/// The experiment.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Solvers;
 
 /// Its configuration.
@@ -111,15 +114,11 @@ impl Problem {
     }
 }
 
-impl Study for Solvers {
+impl Experiment for Solvers {
     const NAME: &'static str = "solvers";
     const ABOUT: &'static str =
         "work and precision of every method on closed-form targets, the best for each budget named";
-    const TEXTS: [&'static str; 3] = [
-        include_str!("../../../configs/solvers/smoke.toml"),
-        include_str!("../../../configs/solvers/quick.toml"),
-        include_str!("../../../configs/solvers/full.toml"),
-    ];
+    const PRESETS: &'static [(&'static str, &'static str)] = presets!("solvers");
     type Config = Config;
     type Results = Results;
 
@@ -169,26 +168,29 @@ impl Study for Solvers {
         Ok(once * (courses * Method::ALL.len()) as f64)
     }
 
-    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
+    fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         let mut problems = Vec::new();
         for (k, problem) in config.problems.iter().enumerate() {
             let bench = measure::Bench::new(config, problem, k as u64)?;
-            let exact = desk.numbers(&format!("{k}-exact"), || bench.exact())?;
+            let exact = workspace.numbers(&format!("{k}-exact"), || bench.exact())?;
             let exact = crate::model::matrix(&exact, 2)?;
             let (mut ode, mut noise) = (Vec::new(), Vec::new());
             for method in Method::ALL {
                 let name = method.name();
-                ode.push(desk.part(&format!("{k}-ode-{name}"), || bench.ode(*method, &exact))?);
+                ode.push(
+                    workspace.part(&format!("{k}-ode-{name}"), || bench.ode(*method, &exact))?,
+                );
                 if method.adaptive() && !config.tolerances.is_empty() {
                     let part = format!("{k}-adaptive-{name}");
-                    ode.push(desk.part(&part, || bench.adaptive(*method, &exact))?);
+                    ode.push(workspace.part(&part, || bench.adaptive(*method, &exact))?);
                 }
             }
-            let floor = desk.numbers(&format!("{k}-floor"), || Ok(bench.yardstick()?.floor))?;
+            let floor =
+                workspace.numbers(&format!("{k}-floor"), || Ok(bench.yardstick()?.floor))?;
             let mut yard = None;
             for method in Method::ALL.iter().filter(|m| m.stochastic()) {
                 let part = format!("{k}-noise-{}", method.name());
-                noise.push(desk.part(&part, || {
+                noise.push(workspace.part(&part, || {
                     if yard.is_none() {
                         yard = Some(bench.yardstick()?);
                     }
@@ -201,7 +203,13 @@ impl Study for Solvers {
         Ok(Results { problems })
     }
 
-    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+    fn references(config: &Config) -> Vec<String> {
+        let methods = Method::ALL.iter().map(|m| m.reference().to_owned());
+        let sdes = config.problems.iter().map(|p| citations::sde(&p.sde));
+        methods.chain(sdes).chain([Metric::W2.info().reference.into()]).collect()
+    }
+
+    fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
         Ok(page::sheet(config, results))
     }
 }

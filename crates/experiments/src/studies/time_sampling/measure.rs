@@ -13,7 +13,7 @@ use sde_core::analytic::DataSet;
 use sde_core::{Key, Sde};
 
 use super::{Config, Process, Row};
-use crate::studies::desk::{Desk, Interrupted};
+use crate::runs::{Interrupted, Workspace};
 
 /// Purposes of keys.
 const DATA: u64 = 0;
@@ -43,7 +43,7 @@ pub(super) fn process(
     config: &Config,
     name: &str,
     key: Key,
-    desk: &Desk<'_>,
+    workspace: &Workspace,
 ) -> Result<(Process, Vec<Row>)> {
     let sde = sde_core::sde::parse(name)?;
     let data = DataSet::parse(&config.data_set)?;
@@ -57,9 +57,9 @@ pub(super) fn process(
         laws_apart: config.laws_apart(&*sde)?,
     };
     let laws = Laws::new(config, &*sde, data)?;
-    let mut rows = rows(config, (name, false), &laws, &model, key.fold(BEFORE), desk)?;
-    let model = train(config, &*sde, data, model, key.fold(TRAINING), desk)?;
-    rows.extend(self::rows(config, (name, true), &laws, &model, key.fold(AFTER), desk)?);
+    let mut rows = rows(config, (name, false), &laws, &model, key.fold(BEFORE), workspace)?;
+    let model = train(config, &*sde, data, model, key.fold(TRAINING), workspace)?;
+    rows.extend(self::rows(config, (name, true), &laws, &model, key.fold(AFTER), workspace)?);
     Ok((process, rows))
 }
 
@@ -70,7 +70,7 @@ fn train(
     data: DataSet,
     model: ScoreModel,
     key: Key,
-    desk: &Desk<'_>,
+    workspace: &Workspace,
 ) -> Result<ScoreModel> {
     let loss = Denoising::new(Arc::new(data), config.training.batch)
         .t_min(config.t_min(sde))
@@ -78,7 +78,7 @@ fn train(
     let (steps, lr) = (config.training.steps, config.training.lr);
     let settings = TrainConfig { seed: key, ..TrainConfig::new(steps, Schedule::Constant { lr }) };
     let mut trainer = Trainer::new(model, settings)?.term(1.0, Box::new(loss));
-    match trainer.run(desk.stop, &mut |_| Ok(()))? {
+    match trainer.run(workspace.stop, &mut |_| Ok(()))? {
         Outcome::Finished => Ok(trainer.into_net()),
         Outcome::Interrupted => Err(Interrupted.into()),
     }
@@ -155,12 +155,12 @@ fn rows(
     laws: &Laws,
     model: &ScoreModel,
     key: Key,
-    desk: &Desk<'_>,
+    workspace: &Workspace,
 ) -> Result<Vec<Row>> {
     let all: Vec<Seen> = (0..2 * config.seeds)
         .into_par_iter()
         .map(|k| {
-            desk.go_on()?;
+            workspace.go_on()?;
             laws.seen(k % 2, model, config.rows, key.fold(k as u64))
         })
         .collect::<Result<_>>()?;

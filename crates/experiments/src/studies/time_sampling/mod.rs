@@ -4,6 +4,8 @@
 mod measure;
 mod page;
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, ensure};
 use score_nets::{Architecture, TimeDistribution, importance_integral};
 use sde_core::analytic::DataSet;
@@ -11,12 +13,12 @@ use sde_core::{Key, Sde};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Study;
-use super::desk::Desk;
-use crate::checks;
 use crate::report::sheet::Sheet;
+use crate::runs::{Experiment, Workspace};
+use crate::{checks, citations};
 
-/// The study.
+/// The experiment.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct TimeSampling;
 
 /// Its configuration.
@@ -95,15 +97,11 @@ pub(crate) struct Results {
     rows: Vec<Row>,
 }
 
-impl Study for TimeSampling {
+impl Experiment for TimeSampling {
     const NAME: &'static str = "time-sampling";
     const ABOUT: &'static str =
         "importance sampling of the training times: the factor by which it cuts the variance";
-    const TEXTS: [&'static str; 3] = [
-        include_str!("../../../configs/time-sampling/smoke.toml"),
-        include_str!("../../../configs/time-sampling/quick.toml"),
-        include_str!("../../../configs/time-sampling/full.toml"),
-    ];
+    const PRESETS: &'static [(&'static str, &'static str)] = presets!("time-sampling");
     type Config = Config;
     type Results = Results;
 
@@ -141,19 +139,25 @@ impl Study for TimeSampling {
         Ok(config.sdes.len() as f64 * (trained + 4.0 * measured))
     }
 
-    fn work(config: &Config, desk: &Desk<'_>) -> Result<Results> {
+    fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         let (mut processes, mut rows) = (Vec::new(), Vec::new());
         for (k, name) in config.sdes.iter().enumerate() {
             let key = Key::root(config.seed).fold(k as u64);
-            let (process, of_it): (Process, Vec<Row>) =
-                desk.part(&format!("process-{k}"), || measure::process(config, name, key, desk))?;
+            let (process, of_it): (Process, Vec<Row>) = workspace
+                .part(&format!("process-{k}"), || measure::process(config, name, key, workspace))?;
             processes.push(process);
             rows.extend(of_it);
         }
         Ok(Results { processes, rows })
     }
 
-    fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
+    fn references(config: &Config) -> Vec<String> {
+        let sdes = config.sdes.iter().map(|name| citations::sde(name));
+        let all = ["songdurkan2021", "karras2022", "kingma2015", "vincent2011"].map(String::from);
+        sdes.chain(citations::data_set(&config.data_set)).chain(all).collect()
+    }
+
+    fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
         page::sheet(config, results)
     }
 }

@@ -4,8 +4,8 @@ use super::multiply::{GROUP, Multiply};
 use super::pack::{Depth, TILE};
 use super::split::{ROW, split, split_half, transposed};
 use super::tiles::Tiles;
+use crate::fused::matrices::{Outer, Product};
 use crate::fused::memory::Aligned;
-use crate::fused::product::{Outer, Product};
 use std::arch::x86_64::*;
 use std::cell::Cell;
 

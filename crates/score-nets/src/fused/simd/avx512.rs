@@ -3,7 +3,7 @@
 use super::avx2::sums_of_eight;
 use super::{Kernel, Simd, Tile};
 use crate::fused::amx;
-use crate::fused::product::{Outer, Product};
+use crate::fused::matrices::{Outer, Product};
 use std::arch::x86_64::*;
 
 /// AVX-512 F, DQ and FMA; with `AMX` also its tiles.

@@ -1,53 +1,16 @@
-//! The network: its layers, its gradients, and what can be asked of it.
+//! The network, and what can be asked of it.
 
+mod parallel;
+
+use super::Activation;
 use super::isa::{Isa, dispatch};
-use super::parallel::{self, Scratch, in_parts, wanted};
-use super::shape::Shape;
-use super::weights::{GradLayout, Weights};
-use super::{Activation, Coefficients, Samples};
+use super::shape::{MAX_INPUTS, Shape};
+use super::weights::{GradLayout, Gradients, Layer, LayerGradient, Weights};
 use std::ops::Range;
 
-/// The largest number of inputs of a [`FusedMlp`].
-pub const MAX_INPUTS: usize = 64;
-
-/// A dense layer `W x + b` as candle and PyTorch store it.
-#[derive(Clone, Copy, Debug)]
-pub struct Layer<'a> {
-    /// Numbers that come in.
-    pub inputs: usize,
-    /// Numbers that go out.
-    pub outputs: usize,
-    /// `W`, `[outputs][inputs]`.
-    pub weight: &'a [f32],
-    /// `b`, `[outputs]`.
-    pub bias: &'a [f32],
-}
-
-/// The gradient of a layer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LayerGradient {
-    /// With respect to `W`, `[outputs][inputs]`.
-    pub weight: Vec<f32>,
-    /// With respect to `b`, `[outputs]`.
-    pub bias: Vec<f32>,
-}
-
-/// The gradients of all layers, the output last.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Gradients {
-    /// One for each layer.
-    pub layers: Vec<LayerGradient>,
-}
-
-impl Gradients {
-    /// Sets all of them to zero.
-    pub fn clear(&mut self) {
-        for layer in &mut self.layers {
-            layer.weight.fill(0.0);
-            layer.bias.fill(0.0);
-        }
-    }
-}
+use parallel::Scratch;
+pub use parallel::{Coefficients, Samples};
+pub(super) use parallel::{in_parts, over_chunks, wanted};
 
 /// A multilayer perceptron `R^K -> R^O` with its kernels; see the [module](super).
 ///

@@ -3,14 +3,15 @@
 //! The cuts depend on the number of samples and on the network alone, each chunk has gradients of
 //! its own, and they are added in order: the threads decide who works, not what comes out.
 
-use super::activation::Act;
-use super::amx::Tiles;
-use super::block::Block;
-use super::denormals::Flushed;
-use super::isa::{Job, dispatch};
-use super::memory::Aligned;
-use super::mlp::{FusedMlp, Gradients};
-use super::simd::Simd;
+use super::FusedMlp;
+use crate::fused::activation::Act;
+use crate::fused::amx::Tiles;
+use crate::fused::block::Block;
+use crate::fused::denormals::Flushed;
+use crate::fused::isa::{Job, dispatch};
+use crate::fused::memory::Aligned;
+use crate::fused::simd::Simd;
+use crate::fused::weights::Gradients;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -21,7 +22,7 @@ const PAR_BLOCKS: usize = 8;
 /// Calls `work` on all threads for the parts of some samples: their inputs, the first of which are
 /// those of the network, and what is to be written for them. A slice may be empty: then so is each
 /// part of it.
-pub(super) fn in_parts<const I: usize, const O: usize>(
+pub(in crate::fused) fn in_parts<const I: usize, const O: usize>(
     mlp: &FusedMlp,
     inputs: [&[f32]; I],
     mut outputs: [&mut [f32]; O],
@@ -43,7 +44,7 @@ pub(super) fn in_parts<const I: usize, const O: usize>(
 }
 
 /// A slice that may be wanted, from one that may be empty.
-pub(super) fn wanted(slice: &mut [f32]) -> Option<&mut [f32]> {
+pub(in crate::fused) fn wanted(slice: &mut [f32]) -> Option<&mut [f32]> {
     (!slice.is_empty()).then_some(slice)
 }
 
@@ -265,11 +266,11 @@ impl Job for OperatorLoss<'_> {
 
 /// Accumulators that are kept from one call to the next.
 #[derive(Default)]
-pub(super) struct Scratch(Mutex<Option<Aligned>>);
+pub(in crate::fused) struct Scratch(Mutex<Option<Aligned>>);
 
 /// Calls `work(first sample, inputs, accumulator)` for each chunk, adds the accumulators to `grads`
 /// in order, and returns the sum of the losses in order.
-pub(super) fn over_chunks(
+pub(in crate::fused) fn over_chunks(
     mlp: &FusedMlp,
     u: &[f32],
     grads: &mut Gradients,

@@ -1,0 +1,165 @@
+//! Trains, samples and measures one network after the other.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::cell::{Cell, Purpose, cells, key};
+use super::config::Config;
+use super::measuring::{self, Truth};
+use super::results::{Results, Row};
+use super::sampling::{self, Equation, Job};
+use super::training::{self, Trained};
+use super::{OdeSdeGap, collect, failures};
+use crate::runs::{Experiment as _, Workspace, read_json};
+use crate::{atomic, npy};
+
+/// Trains every network and stops there.
+pub(super) fn train(config: &Config, workspace: &Workspace) -> Result<()> {
+    let (cells, backend) = (cells(config)?, config.backend()?);
+    plan(config, &cells, workspace, false);
+    let mut results = Results::default();
+    each(&cells, workspace, &mut results, &mut |cell, _| {
+        training::network(&cell.config(config), &backend, cell, workspace).map(drop)
+    })?;
+    if results.failed.len() == cells.len() { OdeSdeGap::verdict(&results) } else { Ok(()) }
+}
+
+/// Trains every network, and samples and measures it.
+pub(super) fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
+    let (cells, backend) = (cells(config)?, config.backend()?);
+    plan(config, &cells, workspace, true);
+    let mut results = Results {
+        experiment: config.experiment.clone(),
+        preset: config.preset.clone(),
+        hash: workspace.hash().into(),
+        seed: config.seed,
+        grid: config.measuring.grid,
+        half_width: config.measuring.half_width,
+        truth: config.measuring.truth,
+        ..Results::default()
+    };
+    let mut truths: BTreeMap<String, Truth> = BTreeMap::new();
+    let cell = Measured { config, workspace };
+    each(&cells, workspace, &mut results, &mut |name, results| {
+        let trained = training::network(&name.config(config), &backend, name, workspace)?;
+        if !truths.contains_key(&name.dataset) {
+            let truth = cell.truth(&name.dataset)?;
+            results.floors.push(truth.floor.clone());
+            truths.insert(name.dataset.clone(), truth);
+        }
+        let row = cell.row(name, &trained, &truths[&name.dataset])?;
+        if name.contrast { &mut results.contrast } else { &mut results.rows }.push(row);
+        Ok(())
+    })?;
+    results.total_seconds = workspace.seconds();
+    Ok(results)
+}
+
+/// Does the same for every cell; one that has no figures is kept as such.
+fn each(
+    cells: &[Cell],
+    workspace: &Workspace,
+    results: &mut Results,
+    work: &mut dyn FnMut(&Cell, &mut Results) -> Result<()>,
+) -> Result<()> {
+    for cell in cells {
+        if let Some(failed) = failures::known(workspace.folder.root(), cell)? {
+            results.failed.push(failed);
+        } else if let Err(error) = work(cell, results) {
+            let failed = failures::keep(workspace.folder.root(), cell, error)?;
+            workspace.say(&failed.to_string());
+            results.failed.push(failed);
+        }
+    }
+    Ok(())
+}
+
+/// Plans the bars over all that is to do; what an earlier session finished counts as done.
+fn plan(config: &Config, cells: &[Cell], workspace: &Workspace, sample: bool) {
+    for cell in cells {
+        let (name, cost) = (cell.name(), cell.config(config).cost(cell.w_r));
+        let done =
+            |what: String, cost: f64| if workspace.path(&what).is_file() { cost } else { 0.0 };
+        if config.models.is_none() {
+            let done = done(format!("checkpoints/{name}.safetensors"), cost.train);
+            workspace.progress.plan(cell.training(), cost.train, done);
+        }
+        if sample {
+            let share = done(format!("samples/{name}.json"), 1.0);
+            for (kind, cost) in [("sample", cost.sample), ("measure", cost.measure)] {
+                workspace.progress.plan(kind, cost, share * cost);
+            }
+        }
+    }
+}
+
+/// What measuring a network takes.
+struct Measured<'a> {
+    config: &'a Config,
+    workspace: &'a Workspace,
+}
+
+impl Measured<'_> {
+    /// The truth of a data set.
+    fn truth(&self, dataset: &str) -> Result<Truth> {
+        // No cell of the data set can be measured without its truth: not an error of one of them.
+        let truth = measuring::truth(self.config, dataset)
+            .map_err(|e| anyhow::anyhow!("the truth of {dataset}: {e:#}"))?;
+        for (name, sample) in [("truth", &truth.first), ("truth2", &truth.second)] {
+            let file = self.workspace.path(&format!("samples/{dataset}_{name}_counts.npy"));
+            npy::write(&file, sample.counts.view())?;
+        }
+        Ok(truth)
+    }
+
+    /// Samples and measures one network, or reads what an earlier session measured.
+    fn row(&self, cell: &Cell, trained: &Trained, truth: &Truth) -> Result<Row> {
+        let (config, workspace, name) = (&*cell.config(self.config), self.workspace, cell.name());
+        let path = workspace.path(&format!("samples/{name}.json"));
+        if path.exists() {
+            return read_json(&path);
+        }
+        let job = |equation: Equation| Job {
+            config,
+            net: &trained.net,
+            equation,
+            key: key(config, equation.purpose(), &cell.dataset),
+            name: &name,
+            workspace,
+        };
+        let (ode_job, sde_job) = (job(Equation::Ode), job(Equation::Sde));
+        let (ode, sde) = (ode_job.run()?, sde_job.run()?);
+        if config.sampling.paths > 0 {
+            let starts = key(config, Purpose::Paths, &cell.dataset);
+            let paths = sampling::both_paths(&ode_job, &sde_job, starts)?;
+            collect::write_paths(workspace.folder.root(), cell, &paths)?;
+        }
+        let label = format!("measure {name}");
+        let cost = config.cost(cell.w_r).measure;
+        let mut bar = workspace.progress.part(&label, "measure", (1, 0), cost);
+        let start = Instant::now();
+        let mut row = Row {
+            dataset: cell.dataset.clone(),
+            w_r: cell.w_r,
+            train_steps: trained.steps,
+            train_seconds: trained.seconds,
+            sample_seconds: ode.seconds + sde.seconds,
+            nfe_ode: ode.nfe,
+            nfe_sde: sde.nfe,
+            ..Row::default()
+        };
+        measuring::distances(config, truth, &ode, &sde, &mut row)?;
+        measuring::network(config, cell, &trained.net, &mut row)?;
+        row.measure_seconds = start.elapsed().as_secs_f64();
+        measuring::check(&row)?;
+        atomic::write(&path, &serde_json::to_vec_pretty(&row)?)?;
+        bar.advance(1);
+        workspace.say(&format!(
+            "{name}: squared W2 ODE-truth {:.5}, SDE-truth {:.5}, ODE-SDE {:.5} (noise floor {:.5})",
+            row.ode_truth, row.sde_truth, row.ode_sde, truth.floor.w2
+        ));
+        Ok(row)
+    }
+}
