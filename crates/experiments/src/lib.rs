@@ -5,10 +5,9 @@
 //! - [`run`]: experiments by name, the trait [`run::Experiment`] and what it is given; `runs`: the life of
 //!   a run, its folder, record and log;
 //! - [`ode_sde_gap`]: the main experiment and its page; `studies`: the others;
-//! - [`report`]: drawings, tables and pages, whatever is in them;
+//! - `distance`: squared W2 with standard errors and floors, and the tests of what a report says;
 //! - [`citations`]: the works that runs rest on;
 //! - [`device_check`]: what a device computes, held against the CPU;
-//! - [`verify`]: recomputes published reference numbers from the shell;
 //! - [`coupling`]: data and noise of a batch, paired by exact transport;
 //! - [`model`], [`npy`], [`atomic`]: models by file name, arrays on disk, files that are whole or absent.
 
@@ -18,18 +17,15 @@ pub mod citations;
 pub mod cli;
 pub mod coupling;
 pub mod device_check;
+pub(crate) mod distance;
 pub mod model;
-pub mod npy;
 pub(crate) mod number;
 pub mod ode_sde_gap;
-pub mod report;
 pub mod run;
 mod runs;
 pub(crate) mod shell;
 pub(crate) mod signals;
 pub(crate) mod studies;
-pub mod verify;
-
 /// The whole `experiment` command, with these experiments beside those of this crate: what a `main` of one's own
 /// calls, first thing. [`run::Experiment`] has an example.
 pub fn main(own: &[run::Entry]) -> std::process::ExitCode {
@@ -41,3 +37,5 @@ pub fn main(own: &[run::Entry]) -> std::process::ExitCode {
     }
     cli::main(std::env::args_os(), &run::Registry::with(own))
 }
+
+pub use references::npy;

@@ -61,7 +61,7 @@ pub(crate) fn network(
         return Err(NoFigures(line).into());
     }
     net.save(&done)?;
-    let took = crate::report::duration(seconds);
+    let took = report::duration(seconds);
     workspace.say(&format!("{name}: trained {steps} steps in {took}"));
     Ok(Trained { net, steps, seconds })
 }

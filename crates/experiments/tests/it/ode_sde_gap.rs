@@ -126,15 +126,15 @@ fn smoke_runs_end_to_end() {
     assert_eq!(rows.len(), 4);
     for row in rows {
         assert!(row["dataset"].is_string());
+        for distance in ["w2", "tv", "cloud_w2", "mmd"] {
+            for pair in ["ode_truth", "sde_truth", "ode_sde"] {
+                let found = &row[distance][pair];
+                assert!(found["value"].is_f64() && found["standard_error"].is_f64(), "{found}");
+            }
+        }
         for key in [
             "w_r",
             "n",
-            "ode_truth",
-            "sde_truth",
-            "ode_sde",
-            "tv_ode_truth",
-            "tv_sde_truth",
-            "tv_ode_sde",
             "discarded_ode",
             "discarded_sde",
             "residual",
@@ -144,7 +144,10 @@ fn smoke_runs_end_to_end() {
         ] {
             assert!(row[key].as_f64().is_some_and(f64::is_finite), "{key}: {}", row[key]);
         }
-        assert!(row["ode_sde"].as_f64() > Some(0.0) && row["residual"].as_f64() > Some(0.0));
+        assert!(
+            row["w2"]["ode_sde"]["value"].as_f64() > Some(0.0)
+                && row["residual"].as_f64() > Some(0.0)
+        );
         assert_eq!(row["n"], 1000);
     }
     assert!(raw["total_seconds"].as_f64() > Some(0.0));
@@ -302,10 +305,10 @@ fn the_ode_may_have_fewer_particles() {
     // A bound above all of them is none, and the SDE does not depend on it.
     let all = run("all", &["--set", "sampling.n-ode=1000"]);
     assert_eq!((all.n, all.n_ode), (300, None));
-    assert_eq!((all.sde_truth, all.discarded_sde), (fewer.sde_truth, fewer.discarded_sde));
+    assert_eq!((all.w2.sde_truth, all.discarded_sde), (fewer.w2.sde_truth, fewer.discarded_sde));
     let plain = run("plain", &[]);
-    assert_eq!((plain.ode_truth, plain.ode_sde), (all.ode_truth, all.ode_sde));
-    assert_ne!(plain.ode_truth, fewer.ode_truth);
+    assert_eq!(plain.w2, all.w2);
+    assert_ne!(plain.w2.ode_truth, fewer.w2.ode_truth);
 }
 
 #[test]
@@ -324,10 +327,10 @@ fn optional_keys_come_from_the_command_line_and_from_files() {
     let file = at("first/config.toml");
     json(&["run", text(&file), "--out", text(&at("again"))]);
     let (first, again) = (results(&at("first")), results(&at("again")));
-    assert_eq!(first.rows[0].sde_truth, again.rows[0].sde_truth);
+    assert_eq!(first.rows[0].w2.sde_truth, again.rows[0].w2.sde_truth);
     assert_eq!((again.rows[0].n, again.rows[0].n_ode), (300, Some(120)));
     json(&tiny(text(&at("plain")), &more[..4]));
-    assert_ne!(first.rows[0].sde_truth, results(&at("plain")).rows[0].sde_truth);
+    assert_ne!(first.rows[0].w2.sde_truth, results(&at("plain")).rows[0].w2.sde_truth);
 }
 
 #[test]
@@ -466,10 +469,7 @@ fn train_stops_after_training_and_run_goes_on() {
     let words = ["run", text(&file), "--models", text(&given), "--out", text(&models)];
     assert_eq!(json(&words)["status"], "finished");
     let (x, y) = (&results(&out).rows[0], &results(&models).rows[0]);
-    assert_eq!(
-        (x.ode_truth, x.sde_truth, x.ode_sde, x.residual),
-        (y.ode_truth, y.sde_truth, y.ode_sde, y.residual)
-    );
+    assert_eq!((x.w2, x.residual), (y.w2, y.residual));
 }
 
 fn start(words: &[&str]) -> Child {
