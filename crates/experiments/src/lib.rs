@@ -8,7 +8,6 @@
 //! - `distance`: squared W2 with standard errors and floors, and the tests of what a report says;
 //! - [`citations`]: the works that runs rest on;
 //! - [`device_check`]: what a device computes, held against the CPU;
-//! - [`verify`]: recomputes published reference numbers from the shell;
 //! - [`coupling`]: data and noise of a batch, paired by exact transport;
 //! - [`model`], [`npy`], [`atomic`]: models by file name, arrays on disk, files that are whole or absent.
 
@@ -20,7 +19,6 @@ pub mod coupling;
 pub mod device_check;
 pub(crate) mod distance;
 pub mod model;
-pub mod npy;
 pub(crate) mod number;
 pub mod ode_sde_gap;
 pub mod run;
@@ -28,8 +26,6 @@ mod runs;
 pub(crate) mod shell;
 pub(crate) mod signals;
 pub(crate) mod studies;
-pub mod verify;
-
 /// The whole `experiment` command, with these experiments beside those of this crate: what a `main` of one's own
 /// calls, first thing. [`run::Experiment`] has an example.
 pub fn main(own: &[run::Entry]) -> std::process::ExitCode {
@@ -38,3 +34,5 @@ pub fn main(own: &[run::Entry]) -> std::process::ExitCode {
     score_nets::fused::prepare_process();
     cli::main(std::env::args_os(), &run::Registry::with(own))
 }
+
+pub use references::npy;

@@ -86,7 +86,10 @@ pub use kernel::{
 };
 pub use keyed::random_directions;
 pub use log_likelihood::{LogLikelihood, log_likelihood};
-pub use metric::{Cloud, Info, Kind, Measured, Metric, Options, Parameter, Sample, Scheme};
+pub use metric::{
+    Certificate, Cloud, Details, Info, Kind, Measured, Metric, Options, Parameter, Sample, Scheme,
+    SinkhornDetails,
+};
 pub use neighbours::{Manifolds, precision_recall};
 pub use sliced::{MaxSliced, SlicedDistance, max_sliced_w, sliced_w, sliced_w_keyed};
 pub use standard_error::frechet_standard_error;

@@ -126,7 +126,8 @@ fn differences(config: &Config) -> Result<Vec<Difference>> {
     let given = config.models.is_some();
     let counts = |key: &str| {
         let of_training = key.starts_with("training.") || key.starts_with("network.");
-        !NEUTRAL.contains(&key) && !key.starts_with("contrast.") && !(given && of_training)
+        let of_another = key.starts_with("contrast.") || (given && of_training);
+        !(NEUTRAL.contains(&key) || of_another)
     };
     let mut found = Vec::new();
     for (key, here) in flatten(config)?.into_iter().filter(|(key, _)| counts(key)) {

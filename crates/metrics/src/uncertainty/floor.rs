@@ -1,4 +1,4 @@
-//! How large a metric is where there is nothing to find, with its scatter.
+//! The noise floor of a metric, by random halvings of one sample.
 
 use ndarray::aview1;
 use rayon::prelude::*;

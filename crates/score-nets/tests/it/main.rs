@@ -11,5 +11,6 @@ mod models;
 mod objectives;
 mod potentials;
 mod published;
+mod recipe;
 mod settings;
 mod training;

@@ -36,8 +36,8 @@ impl Page<'_> {
         put("metric", json!(args.metric.name()));
         put("value", exact(found.value));
         put("standard-error", json!(found.standard_error.map(exact)));
-        for (name, value) in &found.parts {
-            put(name, exact(*value));
+        for (name, value) in found.details.named() {
+            put(name, exact(value));
         }
         if let Some(of) = found.chosen {
             put("taken-from", json!(of.words()));
@@ -121,14 +121,15 @@ impl Page<'_> {
             let value = with_error(floor.mean(), spread);
             line("floor", format!("{value} ({count} halvings of B, {a} against {b})"));
         }
-        for (name, value) in &found.parts {
+        let details = found.details.named();
+        for (name, value) in &details {
             line(name, number(*value));
         }
         if let Some(of) = found.chosen {
             line("taken-from", of.words().into());
         }
         if let Value::Object(parameters) = self.parameters() {
-            let own = |name: &str| found.part(name).is_some();
+            let own = |name: &str| details.iter().any(|(key, _)| *key == name);
             for (name, value) in parameters.iter().filter(|(name, v)| !own(name) && !v.is_null()) {
                 line(name, value.to_string());
             }

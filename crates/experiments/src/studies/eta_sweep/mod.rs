@@ -307,11 +307,12 @@ fn draw<S: State>(
         block_rows: sampling::BLOCK as u64,
     };
     let mut out = Array2::zeros((0, 2));
-    let done = ::solvers::sample(&sampler, sde, score, config.n as u64, key, &like, &mut |_, x| {
+    let mut keep = |_: u64, x| -> ::solvers::Result<()> {
         let ours = |e: anyhow::Error| sde_core::Error::Model(e.into());
         let x = rows(x).map_err(ours)?;
         Ok(out.append(ndarray::Axis(0), x.view()).map_err(|e| ours(e.into()))?)
-    });
+    };
+    let done = ::solvers::sample(&sampler, sde, score, config.n as u64, key, &like, &mut keep);
     match done {
         Ok(done) => Ok((out, done.nfe)),
         Err(error) if error.of_a_row() => {

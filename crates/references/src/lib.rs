@@ -1,0 +1,128 @@
+//! Recomputes reference numbers of other implementations: how anyone checks an installation.
+//!
+//! A folder of references holds one sub-folder a family. Every case found is recomputed with the
+//! public interfaces of the libraries, with the constants and targets that the files name; nothing
+//! is known here about which cases there should be. `references/` at the root of the repository has
+//! every family; a larger set of the same layout may lie elsewhere.
+
+mod bits;
+mod case;
+mod diffusers;
+mod features;
+mod gaussian;
+mod networks;
+pub mod npy;
+mod objectives;
+mod pfode;
+mod pinn;
+mod read;
+mod samplers;
+mod schedules;
+mod targets;
+mod transport;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+use case::Cases;
+pub use case::{Failure, Family, Skipped, Worst};
+use read::Folder;
+
+/// Recomputes the cases of one family's folder.
+type Recompute = fn(&Folder, &mut Cases) -> Result<()>;
+
+/// The families, by the name of their folder, which may lie in another.
+const FAMILIES: &[(&str, Recompute)] = &[
+    ("schedules", schedules::cases),
+    ("gaussian", gaussian::cases),
+    ("pfode", pfode::cases),
+    ("ot", transport::cases),
+    ("solvers", samplers::cases),
+    ("recorded", samplers::cases),
+    ("pinn", pinn::cases),
+    ("diffusers_tests", diffusers::cases),
+    ("networks/unet", networks::cases),
+    ("networks/adm", networks::cases),
+    ("networks/objectives", objectives::cases),
+    ("networks/fid", features::cases),
+    ("networks/bits_per_dim", bits::cases),
+];
+
+/// Folders that belong to the layout and hold no cases.
+const SHARED: &str = "common";
+
+/// What a walk over a folder of references found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Whether every case that could be recomputed is within its tolerance.
+    pub ok: bool,
+    /// One entry a family, in a fixed order.
+    pub families: Vec<Family>,
+}
+
+/// The references that are part of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../references")
+}
+
+/// Recomputes every case below `dir`; `done` sees each family as it is finished.
+///
+/// A case that is damaged, cannot be computed or misses its tolerance is a failure within the
+/// report; a case that needs something this version does not have, or a file that is not there, is
+/// skipped with the reason.
+///
+/// # Errors
+/// When `dir` cannot be read, or holds no family.
+pub fn refs(dir: &Path, mut done: impl FnMut(&Family)) -> Result<Report> {
+    let shown = dir.display();
+    let known: Vec<&str> = FAMILIES.iter().map(|(name, _)| *name).collect();
+    let outer =
+        |name: &str| known.iter().any(|k| k.split_once('/').is_some_and(|(o, _)| o == name));
+    let mut folders = Vec::new();
+    for name in subfolders(dir)? {
+        if outer(&name) {
+            let inner = subfolders(&dir.join(&name))?;
+            folders.extend(inner.iter().map(|inner| format!("{name}/{inner}")));
+        } else {
+            folders.push(name);
+        }
+    }
+    ensure!(
+        folders.iter().any(|f| known.contains(&f.as_str())),
+        "{shown} holds no family of references: expected at least one of the folders {}",
+        known.join(", ")
+    );
+    let mut families = Vec::new();
+    for (name, recompute) in FAMILIES {
+        if folders.iter().any(|f| f == name) {
+            let mut cases = Cases::default();
+            let dir = Folder(dir.join(name));
+            cases.group(*name, |cases| recompute(&dir, cases));
+            families.push(Family::collect(name, cases));
+            done(&families[families.len() - 1]);
+        }
+    }
+    for folder in folders.iter().filter(|f| *f != SHARED && !known.contains(&f.as_str())) {
+        let mut cases = Cases::default();
+        cases.skip(folder, "nothing here knows this family");
+        families.push(Family::collect(folder, cases));
+        done(&families[families.len() - 1]);
+    }
+    Ok(Report { ok: families.iter().all(|f| f.failed == 0), families })
+}
+
+/// The names of the folders in a folder, sorted.
+fn subfolders(dir: &Path) -> Result<Vec<String>> {
+    let shown = dir.display();
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(|| format!("cannot read {shown}"))? {
+        let entry = entry.with_context(|| format!("cannot read {shown}"))?;
+        if entry.path().is_dir() {
+            folders.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
