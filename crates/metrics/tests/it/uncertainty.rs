@@ -384,6 +384,14 @@ fn the_test_of_independent_estimates_has_its_level() {
         difference.at(level) != Change::Holds
     });
     check_coverage("false alarms", alarms.count(), repeats as usize, level);
+    // With errors from three values only the t-test has it.
+    let few = |key: Key| Estimate::of_mean(normals(key, 3, 1).as_slice().unwrap());
+    let alarms = (0..repeats).filter(|repeat| {
+        let difference =
+            Difference::independent(Estimate::default(), few(Key::root(34).fold(*repeat)));
+        difference.with_freedom(2.0).at(level) != Change::Holds
+    });
+    check_coverage("false alarms of the t-test", alarms.count(), repeats as usize, level);
 }
 
 /// The largest of nineteen draws of its floor is exceeded by chance once in twenty times, whatever the
