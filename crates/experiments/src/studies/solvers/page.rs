@@ -45,6 +45,9 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
     sheet
 }
 
+/// What a point of a course cost.
+type Cost = fn(&Point) -> f64;
+
 /// The flow ODE of a problem.
 fn flow(sheet: &mut Sheet, config: &Config, k: usize, found: &Found, title: &str) {
     sheet.section(&format!("{title}: the flow ODE"), html! {
@@ -137,9 +140,6 @@ impl Point {
         let (error, standard_error) = (found.value, found.standard_error);
         Self { nfe, error, standard_error, micros, grid, budget }
     }
-
-/// What a point of a course cost.
-type Cost = fn(&Point) -> f64;
 
     /// Its error with its standard error.
     fn found(&self) -> Estimate {
