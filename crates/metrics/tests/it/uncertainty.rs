@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, Axis};
 use sde_core::Key;
 use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, DiscreteCDF, FisherSnedecor};
 
-use crate::support::{check_close, slow};
+use crate::support::check_close;
 
 /// Half the false-alarm rate of a statistical test: one for each tail.
 const TAIL: f64 = 5e-7;
@@ -208,10 +208,8 @@ fn resamples_scatter_as_samples_do() {
 
 /// Intervals hold the expectation of the metric as often as they say.
 #[test]
+#[ignore = "slow"]
 fn slow_intervals_cover() {
-    if !slow("intervals_cover") {
-        return;
-    }
     let (repeats, resamples) = (300, 200);
     for (metric, kind) in cases() {
         let what = format!("{} of {}", metric.name(), kind.name());

@@ -138,6 +138,9 @@ impl Point {
         Self { nfe, error, standard_error, micros, grid, budget }
     }
 
+/// What a point of a course cost.
+type Cost = fn(&Point) -> f64;
+
     /// Its error with its standard error.
     fn found(&self) -> Estimate {
         Estimate { value: self.error, standard_error: self.standard_error }
@@ -155,7 +158,7 @@ fn figure(name: &str, courses: &[Course], floor: Option<&NoiseFloor>, error: &st
     // Errors far above the size of the data say only that a method failed.
     let errors = all().map(|p| p.error.clamp(1e-12, 10.0)).chain(floor);
     let up = Axis::log_around(errors, error);
-    let axes: [(fn(&Point) -> f64, &str); 2] = [
+    let axes: [(Cost, &str); 2] = [
         (|p| p.nfe, "evaluations of the score for a particle"),
         (|p| p.micros, "microseconds for a particle"),
     ];
