@@ -138,8 +138,8 @@ impl Point {
         Self { nfe, error, standard_error, micros, grid, budget }
     }
 
-/// What a point of a course cost.
-type Cost = fn(&Point) -> f64;
+    /// What a point of a course cost.
+    type Cost = fn(&Point) -> f64;
 
     /// Its error with its standard error.
     fn found(&self) -> Estimate {
