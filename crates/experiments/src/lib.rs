@@ -26,13 +26,17 @@ mod runs;
 pub(crate) mod shell;
 pub(crate) mod signals;
 pub(crate) mod studies;
+
+pub use references::npy;
+
 /// The whole `experiment` command, with these experiments beside those of this crate: what a `main` of one's own
 /// calls, first thing. [`run::Experiment`] has an example.
 pub fn main(own: &[run::Entry]) -> std::process::ExitCode {
     // Threads inherit the flag, so it must be set before the first one starts: softplus with
     // beta = 100 makes denormals by the million, and each costs a hundred times a normal number.
     score_nets::fused::prepare_process();
+    if !own.is_empty() {
+        shell::name_program();
+    }
     cli::main(std::env::args_os(), &run::Registry::with(own))
 }
-
-pub use references::npy;

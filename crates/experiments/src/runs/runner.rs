@@ -126,7 +126,7 @@ fn write_report<E: Experiment>(
     let seed = table.get("seed").and_then(Value::as_integer).unwrap_or_default();
     let command = if config::is_preset::<E>(config, &preset, seed)? {
         let seed = seed.to_string();
-        shell::command(["cargo", "xtask", "run", E::NAME, "--preset", &preset, "--seed", &seed])
+        shell::run_command(&[E::NAME, "--preset", &preset, "--seed", &seed])
     } else {
         shell::again(folder.root())
     };

@@ -114,9 +114,11 @@ fn budgets(courses: &[Course]) -> Vec<u64> {
     all
 }
 
-/// The methods with a result at a budget, the best first.
+/// The methods with a result that kept a budget, the best first. Steps that solve equations (of implicit
+/// methods) may take more evaluations than were counted on.
 fn ranked(courses: &[Course], budget: u64) -> Vec<(&Course, &Point)> {
-    let at = |c: &'_ Course| c.points.iter().position(|p| p.budget == budget);
+    let kept = |p: &Point| p.budget == budget && p.nfe <= budget as f64;
+    let at = |c: &'_ Course| c.points.iter().position(kept);
     let mut all: Vec<(&Course, &Point)> =
         courses.iter().filter_map(|c| Some((c, &c.points[at(c)?]))).collect();
     all.sort_by(|a, b| a.1.error.total_cmp(&b.1.error));
@@ -213,13 +215,15 @@ fn whole(name: &str, config: &Config, courses: &[Course], what: &Markup) -> Tabl
         cells.extend(config.budgets.iter().zip(&least).map(|(budget, least)| {
             let point = c.points.iter().find(|p| p.budget == *budget);
             let best = point.is_some_and(|p| Some(p.error) == *least);
-            distance::cell(point.map(Point::found)).best(best)
+            let over = point.filter(|p| p.nfe > *budget as f64);
+            let over = over.map(|p| format!("{} evaluations", digits(p.nfe)));
+            distance::cell(point.map(Point::found)).best(best).beside(over)
         }));
         cells
     });
     let count = courses.iter().filter(|c| !c.adaptive).count();
     Table::new(name, 1, &head).rows(rows).folded(&format!("All {count} methods")).caption(html! {
-        "All methods: " (what) " by budget, with standard errors. \u{2014}: the budget is too small for a step, or there was no finite result."
+        "All methods: " (what) " by budget, with standard errors. \u{2014}: the budget is too small for a step, or there was no finite result. In grey, the evaluations of those that took more than the budget (implicit methods): they are not ranked."
     })
 }
 
@@ -251,5 +255,9 @@ mod tests {
         assert!(lead(&found(0.1, 0.9)).contains("heun with 5 evaluations (0.100 \u{b1} 0.010)"));
         assert!(lead(&found(0.9, 0.1)).contains("ddim with 5 evaluations (0.100 \u{b1} 0.010)"));
         assert!(lead(&found(0.10, 0.11)).contains("not told from others"));
+        // Who takes more than the budget is not the best of it.
+        let mut over = found(0.1, 0.9);
+        over.ode[0].points[0].nfe = 91.0;
+        assert!(lead(&over).contains("ddim with 5 evaluations"));
     }
 }
