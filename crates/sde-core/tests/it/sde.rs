@@ -2,8 +2,7 @@
 
 use proptest::prelude::*;
 use sde_core::{
-    Brownian, CosineVp, Discrete, Edm, Error, Marginal, Ou, Rectified, Sde, SubVp, Ve, Vp,
-    sde,
+    Brownian, CosineVp, Discrete, Edm, Error, Marginal, Ou, Rectified, Sde, SubVp, Ve, Vp, sde,
 };
 
 fn any_sde() -> impl Strategy<Value = Box<dyn Sde>> {
