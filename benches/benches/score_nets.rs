@@ -1,93 +1,65 @@
 //! `score-nets`: the published network evaluated and trained, by candle operations and by the fused
 //! kernels.
 
-use std::hint::black_box;
-use std::sync::Arc;
-
+use crate::time;
 use candle_core::{DType, Device, Tensor};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::Criterion;
 use score_nets::{Dsm, Kernels, NetConfig, Objective, Output, ScoreNet};
 use sde_core::analytic::DataSet;
 use sde_core::{Key, Potential, Score, ScoreJvp, State};
+use std::hint::black_box;
+use std::sync::Arc;
 
-const KERNELS: [(&str, Kernels); 2] = [("composite", Kernels::Composite), ("fused", Kernels::Auto)];
+pub(crate) const KERNELS: [(&str, Kernels); 2] =
+    [("composite", Kernels::Composite), ("fused", Kernels::Auto)];
 
-fn network(kernels: Kernels) -> ScoreNet {
-    with_output(Output::Potential, kernels)
-}
-
-fn with_output(output: Output, kernels: Kernels) -> ScoreNet {
+/// The published network; its output is a potential or, else, the score itself.
+pub(crate) fn network(output: Output, kernels: Kernels) -> ScoreNet {
     let config = NetConfig { output, ..NetConfig::published() };
     ScoreNet::new(config, Key::root(1), DType::F32, &Device::Cpu)
         .and_then(|net| net.with_kernels(kernels))
         .expect("the published configuration")
 }
 
-fn points(n: usize) -> Tensor {
+/// Points, and times between 0 and 10.
+pub(crate) fn points(n: usize) -> (Tensor, Vec<f64>) {
     let zero = Tensor::zeros((n, 2), DType::F32, &Device::Cpu).expect("a tensor on the CPU");
-    zero.normals_like(Key::root(2), 0).expect("a tensor on the CPU")
+    let t = (0..n).map(|i| 10.0 * (i as f64 + 0.5) / n as f64).collect();
+    (zero.normals_like(Key::root(2), 0).expect("a tensor on the CPU"), t)
 }
 
-fn evaluation(c: &mut Criterion) {
+pub(crate) fn benches(c: &mut Criterion) {
     let mut group = c.benchmark_group("score-nets");
     group.sample_size(20);
     for n in [500, 20_000] {
-        let x = points(n);
-        let t: Vec<f64> = (0..n).map(|i| 10.0 * (i as f64 + 0.5) / n as f64).collect();
-        group.throughput(Throughput::Elements(n as u64));
+        let (x, t) = points(n);
         for (name, kernels) in KERNELS {
-            let net = network(kernels);
-            group.bench_function(BenchmarkId::new(format!("score-{name}"), n), |b| {
-                b.iter(|| net.score(black_box(&x), 0.5));
-            });
-            group.bench_function(BenchmarkId::new(format!("derivatives-{name}"), n), |b| {
-                b.iter(|| net.derivatives(black_box(&x), &t));
+            let net = network(Output::Potential, kernels);
+            time(&mut group, format!("score-{name}"), n, n, || net.score(black_box(&x), 0.5));
+            time(&mut group, format!("derivatives-{name}"), n, n, || {
+                net.derivatives(black_box(&x), &t)
             });
         }
     }
-    group.finish();
-}
-
-fn training(c: &mut Criterion) {
-    let mut group = c.benchmark_group("score-nets");
-    group.sample_size(10);
-    let batch = 20_000;
-    group.throughput(Throughput::Elements(batch as u64));
-    for (name, kernels) in KERNELS {
-        let net = network(kernels);
-        let dsm = Dsm::new(Arc::new(DataSet::Blob), batch);
-        group.bench_function(BenchmarkId::new(format!("dsm-step-{name}"), batch), |b| {
-            b.iter(|| dsm.of_batch(&net, 0, Key::root(3)).map(|(loss, _)| black_box(loss)));
-        });
-    }
-    group.finish();
-}
-
-/// The network with the score itself as its output.
-fn vector_output(c: &mut Criterion) {
-    let mut group = c.benchmark_group("score-nets");
     group.sample_size(10);
     let n = 20_000;
-    let (x, v) = (points(n), points(n));
-    group.throughput(Throughput::Elements(n as u64));
+    let ((x, _), v) = (points(n), points(n).0);
+    let dsm = Dsm::published(Arc::new(DataSet::Blob), n);
     for (name, kernels) in KERNELS {
-        let net = with_output(Output::Score, kernels);
-        group.bench_function(BenchmarkId::new(format!("vector-score-{name}"), n), |b| {
-            b.iter(|| net.score(black_box(&x), 0.5));
+        let net = network(Output::Potential, kernels);
+        time(&mut group, format!("dsm-step-{name}"), n, n, || {
+            dsm.of_batch(&net, 0, Key::root(3)).map(|(loss, _)| black_box(loss))
         });
-        group.bench_function(BenchmarkId::new(format!("vector-jvp-{name}"), n), |b| {
-            b.iter(|| net.score_jvp(black_box(&x), 0.5, &v));
+        let net = network(Output::Score, kernels);
+        time(&mut group, format!("vector-score-{name}"), n, n, || net.score(black_box(&x), 0.5));
+        time(&mut group, format!("vector-jvp-{name}"), n, n, || {
+            net.score_jvp(black_box(&x), 0.5, &v)
         });
-        group.bench_function(BenchmarkId::new(format!("vector-divergence-{name}"), n), |b| {
-            b.iter(|| net.divergence(black_box(&x), 0.5));
+        time(&mut group, format!("vector-divergence-{name}"), n, n, || {
+            net.divergence(black_box(&x), 0.5)
         });
-        let dsm = Dsm::new(Arc::new(DataSet::Blob), n);
-        group.bench_function(BenchmarkId::new(format!("vector-dsm-step-{name}"), n), |b| {
-            b.iter(|| dsm.of_batch(&net, 0, Key::root(3)).map(|(loss, _)| black_box(loss)));
+        time(&mut group, format!("vector-dsm-step-{name}"), n, n, || {
+            dsm.of_batch(&net, 0, Key::root(3)).map(|(loss, _)| black_box(loss))
         });
     }
-    group.finish();
 }
-
-criterion_group!(benches, evaluation, training, vector_output);
-criterion_main!(benches);

@@ -9,35 +9,34 @@ import time
 
 
 def arguments(**flags):
-    """The folder of the inputs, the number of threads, and the flags of one peer."""
+    """The folder of the inputs, the number of threads, an item whose memory is asked for, and the
+    flags of one peer."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder")
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--memory", metavar="ITEM")
     for name, options in flags.items():
         parser.add_argument(f"--{name}", **options)
     return parser.parse_args()
 
 
 class Inputs:
-    """The manifest, its arrays read where they are asked for."""
+    """`inputs.npz` and `inputs.json`; arrays are read where they are asked for."""
 
-    def __init__(self, folder):
+    def __init__(self, args):
         # Here and not above, so that a missing package is an answer and no traceback.
         import numpy
 
-        self.numpy, self.folder = numpy, folder
-        with open(os.path.join(folder, "manifest.json")) as file:
-            self.manifest = json.load(file)
+        self.numpy, self.files = numpy, numpy.load(os.path.join(args.folder, "inputs.npz"))
+        with open(os.path.join(args.folder, "inputs.json")) as file:
+            self.values = json.load(file)
+        # What the peer is started for.
+        self.items = [args.memory] if args.memory else self.values["items"]
 
-    def __getitem__(self, name):
-        return self.manifest[name]
-
-    def array(self, entry):
-        values = self.numpy.fromfile(os.path.join(self.folder, entry["file"]), dtype=entry.get("dtype", "<f4"))
-        return values.reshape(entry["shape"])
-
-    def parameters(self):
-        return [self.array(entry) for entry in self["parameters"]]
+    def arrays(self, prefix):
+        """Those called `prefix/name`, by name and in order of names."""
+        pairs = sorted(file.rsplit("/", 1) for file in self.files if "/" in file)
+        return {name: self.files[f"{prefix}/{name}"] for folder, name in pairs if folder == prefix}
 
 
 class Variants:
@@ -55,12 +54,6 @@ class Variants:
             seconds = settled(self.ways[self.best])
         others = {name: s for name, s in self.seconds.items() if name != self.best}
         return {"seconds": seconds, "variant": self.best, "others": others}
-
-
-def status(key):
-    """A line of the kernel's account of this process, in KiB."""
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(key + ":"))
 
 
 def timed(work):
@@ -81,18 +74,33 @@ def settled(work):
     return statistics.median(all_seconds)
 
 
+def peak_kib(work, runs):
+    """Peak of the memory while `work` is done so often, above what the process held before, as on our
+    side (`machine.rs`); none where the kernel does not tell."""
+
+    def status(key):
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith(key + ":"))
+
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        return None
+    before = status("VmRSS")
+    for _ in range(runs):
+        work()
+    return status("VmHWM") - before
+
+
 def answer(peer, folder, word, item):
     """The answer to one line. A peer has `work[item]`, which returns when the result is there."""
     if word == "check":
-        # Before the result, which would leave its memory behind.
-        memory = peer.memory_kib(item) if hasattr(peer, "memory_kib") else None
-        loss, arrays = peer.result(item)
         asarray = peer.inputs.numpy.asarray
-        name = f"answer.{os.getpid()}.{item}.bin".replace("/", ".")
-        with open(os.path.join(folder, name), "wb") as file:
-            for array in arrays:
-                file.write(asarray(array, dtype="<f4").tobytes())
-        return {"loss": loss, "memory_kib": memory, "file": name}
+        parts = [asarray(part, dtype="<f8").ravel() for part in peer.result(item)]
+        name = f"answer.{os.getpid()}.{item}.npy".replace("/", ".")
+        peer.inputs.numpy.save(os.path.join(folder, name), peer.inputs.numpy.concatenate(parts))
+        return {"file": name}
     if word != "time":
         raise ValueError(f"neither check nor time: {word}")
     work = peer.work[item]
@@ -102,7 +110,8 @@ def answer(peer, folder, word, item):
 
 
 def serve(args, start):
-    """Answers until standard input closes; `start(args)` makes the peer."""
+    """Answers until standard input closes; `start(args)` makes the peer, which has `inputs`, `work` by
+    item, `result(item)`, `versions`, `threads` and, where memory is measured, `memory_runs`."""
     # What a library prints must not end up among the answers.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -112,8 +121,11 @@ def serve(args, start):
 
     try:
         peer = start(args)
-        python = ".".join(map(str, sys.version_info[:3]))
-        say({"versions": {"python": python, **peer.versions}, "threads": peer.threads})
+        if args.memory:
+            return say(peak_kib(peer.work[args.memory], peer.memory_runs))
+        versions = {"python": ".".join(map(str, sys.version_info[:3])), **peer.versions}
+        items = [item for item in peer.inputs.items if item in peer.work]
+        say({"versions": versions, "threads": peer.threads, "items": items})
         for line in sys.stdin:
             say(answer(peer, args.folder, *line.split()))
     except Exception as error:

@@ -15,32 +15,30 @@ class Jax:
         import jax.numpy as jnp
         import jaxlib
 
-        self.jax, self.jnp, self.inputs = jax, jnp, Inputs(args.folder)
+        self.jax, self.jnp, self.inputs = jax, jnp, Inputs(args)
         # XLA takes the number of its threads from here and does not say what it made of it.
         self.threads = int(os.environ["PJRT_NPROC"])
         self.versions = {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
 
-        m = self.inputs
-        self.beta, self.a, self.g = m["beta"], m["drift"], m["diffusion"]
-        self.times, self.particles = m["sample"]["times"], m["sample"]["particles"]
+        v, arrays = self.inputs.values, lambda name: jax.tree.map(jnp.asarray, self.inputs.arrays(name))
+        self.beta, self.a, self.g = v["beta"], v["drift"], v["diffusion"]
+        self.prior_std, self.times, self.particles = v["prior_std"], v["times"], v["particles"]
         self.softplus = self.activation()
-        self.parameters = [jnp.asarray(p) for p in m.parameters()]
-        dsm = [jnp.asarray(m.array(m["dsm"][name])) for name in ("t", "x", "target")]
-        points = [jnp.asarray(m.array(m["residual"][name])) for name in ("t", "x")]
+        self.parameters = list(arrays("parameters").values())
+        dsm, points = arrays("batch"), arrays("points")
         derivatives = {"reverse": self.reverse, "forward": self.forward}[args.laplacian]
 
         def both(parameters, dsm, points):
-            return self.dsm_loss(parameters, *dsm) + self.residual_loss(
-                derivatives, parameters, *points
-            )
+            residual = self.residual_loss(derivatives, parameters, **points)
+            return self.dsm_loss(parameters, **dsm) + residual
 
-        step = jax.jit(jax.value_and_grad(lambda parameters, dsm: self.dsm_loss(parameters, *dsm)))
+        step = jax.jit(jax.value_and_grad(lambda parameters, dsm: self.dsm_loss(parameters, **dsm)))
         step_fp = jax.jit(jax.value_and_grad(both))
         self.steps = {
             "dsm": lambda: jax.block_until_ready(step(self.parameters, dsm)),
             "dsm_fp": lambda: jax.block_until_ready(step_fp(self.parameters, dsm, points)),
         }
-        square = (m["sgemm"], m["sgemm"])
+        square = (v["side"], v["side"])
         matrices = [jax.random.normal(jax.random.key(seed), square) for seed in (1, 2)]
         product = jax.jit(jnp.matmul)
         self.work = {
@@ -127,7 +125,7 @@ class Jax:
 
     def samplers(self):
         """Every generator, all particles at once or block by block; a new key at every call."""
-        jax, std = self.jax, self.inputs["prior_std"]
+        jax, std = self.jax, self.prior_std
 
         def run(parameters, key, block):
             def one(key):
@@ -151,11 +149,11 @@ class Jax:
 
     def result(self, item):
         if item == "sample":
-            starts = self.jnp.asarray(self.inputs.array(self.inputs["starts"]))
+            starts = self.jnp.asarray(self.inputs.files["starts"])
             solve = self.jax.jit(lambda parameters, x: self.solve(parameters, x, None, 0.0))
-            return None, [solve(self.parameters, starts)]
+            return [solve(self.parameters, starts)]
         loss, grads = self.steps[item]()
-        return float(loss), grads
+        return [loss, *grads]
 
 
 serve(arguments(laplacian={"choices": ["reverse", "forward"], "required": True}), Jax)

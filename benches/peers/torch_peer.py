@@ -16,18 +16,17 @@ class Torch:
         if args.flush and not torch.set_flush_denormal(True):
             raise RuntimeError("this processor cannot flush denormals")
         torch.set_num_threads(args.threads)
-        self.torch, self.inputs = torch, Inputs(args.folder)
+        self.torch, self.inputs = torch, Inputs(args)
         self.threads = torch.get_num_threads()
         self.versions = {"torch": torch.__version__}
 
-        m = self.inputs
-        self.beta, self.a, self.g = m["beta"], m["drift"], m["diffusion"]
-        self.parameters = [self.tensor(p).requires_grad_() for p in m.parameters()]
+        v, tensors = self.inputs.values, self.tensors
+        self.beta, self.a, self.g = v["beta"], v["drift"], v["diffusion"]
+        self.prior_std, self.times, self.particles = v["prior_std"], v["times"], v["particles"]
+        self.parameters = [p.requires_grad_() for p in tensors("parameters").values()]
         self.frozen = [p.detach() for p in self.parameters]
-        self.dsm = [self.tensor(m.array(m["dsm"][name])) for name in ("t", "x", "target")]
-        self.points = [self.tensor(m.array(m["residual"][name])) for name in ("t", "x")]
-        self.times, self.particles = m["sample"]["times"], m["sample"]["particles"]
-        square = (m["sgemm"], m["sgemm"])
+        self.dsm, self.points = tensors("batch"), tensors("points")
+        square = (v["side"], v["side"])
         self.matrices = [torch.randn(square), torch.randn(square)]
         self.work = {
             "sgemm": lambda: torch.mm(*self.matrices),
@@ -40,9 +39,13 @@ class Torch:
                 }
             ),
         }
+        if "own_step" in self.inputs.items:
+            self.work["own_step"] = lambda: self.gradient("own_step")
+            self.own_parameters = [p.requires_grad_() for p in tensors("own_step/parameters").values()]
+            self.own_batch = tensors("own_step")
 
-    def tensor(self, array):
-        return self.torch.from_numpy(array.copy())
+    def tensors(self, prefix):
+        return {name: self.torch.from_numpy(array) for name, array in self.inputs.arrays(prefix).items()}
 
     def potential(self, parameters, t, x):
         h = self.torch.cat([t, x], 1)
@@ -51,15 +54,24 @@ class Torch:
             h = self.torch.nn.functional.softplus(z, beta=self.beta)
         return self.torch.nn.functional.linear(h, parameters[-2], parameters[-1])
 
+    def own_loss(self):
+        """Three hidden layers with SiLU, under the noise that was added."""
+        p, batch = self.own_parameters, self.own_batch
+        h = self.torch.cat([batch["t"], batch["x"]], 1)
+        for i in range(0, len(p), 2):
+            h = self.torch.nn.functional.linear(h, p[i], p[i + 1])
+            h = h if i + 2 == len(p) else self.torch.nn.functional.silu(h)
+        return (h - batch["target"]).square().mean()
+
     def dsm_loss(self):
-        t, x, target = self.dsm
+        t, x, target = (self.dsm[name] for name in ("t", "x", "target"))
         x = x.detach().requires_grad_()
         phi = self.potential(self.parameters, t, x)
         (score,) = self.torch.autograd.grad(phi.sum(), x, create_graph=True)
         return (score - target).square().mean()
 
     def residual_loss(self):
-        t, x = (v.detach().requires_grad_() for v in self.points)
+        t, x = (self.points[name].detach().requires_grad_() for name in ("t", "x"))
         phi = self.potential(self.parameters, t, x)
         d_t, s = self.torch.autograd.grad(phi.sum(), (t, x), create_graph=True)
         laplacian = 0.0
@@ -74,6 +86,9 @@ class Torch:
         return (d_t + advection - diffusion).square().mean()
 
     def gradient(self, item):
+        if item == "own_step":
+            loss = self.own_loss()
+            return loss, self.torch.autograd.grad(loss, self.own_parameters)
         loss = self.dsm_loss()
         if item == "dsm_fp":
             loss = loss + self.residual_loss()
@@ -96,18 +111,15 @@ class Torch:
         return x
 
     def samples(self, block):
-        std = self.inputs["prior_std"]
-        starts = (std * self.torch.randn(block, 2) for _ in range(self.particles // block))
+        starts = (self.prior_std * self.torch.randn(block, 2) for _ in range(self.particles // block))
         return self.torch.cat([self.solve(x, 1.0) for x in starts])
 
     def result(self, item):
         if item == "sample":
-            starts = self.tensor(self.inputs.array(self.inputs["starts"]))
-            return None, [self.solve(starts, 0.0).numpy()]
+            return [self.solve(self.torch.from_numpy(self.inputs.files["starts"]), 0.0)]
         loss, grads = self.gradient(item)
-        pairs = zip(grads, self.frozen)
-        grads = [self.torch.zeros_like(p) if g is None else g for g, p in pairs]
-        return loss.item(), [g.numpy() for g in grads]
+        zeros = map(self.torch.zeros_like, self.own_parameters if item == "own_step" else self.parameters)
+        return [loss.detach()] + [z.detach() if g is None else g for g, z in zip(grads, zeros)]
 
 
 class Compiled(Torch):
@@ -128,14 +140,14 @@ class Compiled(Torch):
             self.solve(torch.zeros(rows, 2), 1.0, steps=2)
 
     def dsm_loss(self):
-        t, x, target = self.dsm
+        t, x, target = (self.dsm[name] for name in ("t", "x", "target"))
         return (self.score_at(self.parameters, t, x) - target).square().mean()
 
     def both(self):
         return self.dsm_loss() + self.residual_loss()
 
     def residual_loss(self):
-        linear, (t, x) = self.torch.nn.functional.linear, self.points
+        linear, t, x = self.torch.nn.functional.linear, self.points["t"], self.points["x"]
         weights, biases = self.parameters[0::2], self.parameters[1::2]
         z = linear(self.torch.cat([t, x], 1), weights[0], biases[0])
         # At first the tangents are columns of the matrix, the same for every sample.
@@ -172,6 +184,5 @@ class Compiled(Torch):
         return x
 
 
-if __name__ == "__main__":
-    args = arguments(flush={"action": "store_true"}, compile={"action": "store_true"})
-    serve(args, Compiled if args.compile else Torch)
+args = arguments(flush={"action": "store_true"}, compile={"action": "store_true"})
+serve(args, Compiled if args.compile else Torch)

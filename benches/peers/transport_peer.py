@@ -7,38 +7,40 @@ import os
 for backend in ("PYTORCH", "JAX", "CUPY", "TENSORFLOW"):
     os.environ[f"POT_BACKEND_DISABLE_{backend}"] = "1"
 
-from common import Inputs, arguments, serve, status
+from common import Inputs, arguments, serve
 
 # Far above what is needed; POT stops at 100 000 otherwise, short of the optimum.
 PIVOTS = 1_000_000_000
 
 
 class Transport:
+    # How often an item is done when its memory is measured, as on our side.
+    memory_runs = 1
+
     def __init__(self, args):
         import numpy
         import ot
         import scipy
 
-        self.numpy, self.ot, self.inputs, self.threads = numpy, ot, Inputs(args.folder), args.threads
+        self.numpy, self.ot, self.inputs, self.threads = numpy, ot, Inputs(args), args.threads
         self.versions = {"numpy": numpy.__version__, "scipy": scipy.__version__}
-        if args.way != "assignment":
+        items = self.inputs.items
+        if args.way == "assignment":
+            # It takes clouds of equal size only.
+            items = [item for item in items if not item.startswith("hist/")]
+        else:
             self.versions["POT"] = ot.__version__
         solve = getattr(self, args.way)
-        self.problems = {name: self.problem(e) for name, e in self.inputs.manifest.items()}
-        self.work = {
-            name: lambda problem=problem: solve(*problem)
-            for name, problem in self.problems.items()
-        }
+        problems = {item: self.problem(**self.inputs.arrays(item)) for item in items}
+        self.work = {item: lambda item=item: solve(*problems[item]) for item in items}
 
-    def problem(self, entry):
-        numpy, array = self.numpy, {name: self.inputs.array(e) for name, e in entry.items()}
-        if "x" in array:
-            n, m = len(array["x"]), len(array["y"])
-            return array["x"], array["y"], numpy.full(n, 1 / n), numpy.full(m, 1 / m)
-        down, across = numpy.meshgrid(array["nodes"], array["nodes"], indexing="ij")
-        nodes = numpy.stack([across.ravel(), down.ravel()], 1)
-        a, b = array["a"].ravel(), array["b"].ravel()
-        return nodes, nodes, a / a.sum(), b / b.sum()
+    def problem(self, x=None, y=None, a=None, b=None, nodes=None):
+        numpy = self.numpy
+        if x is not None:
+            return x, y, numpy.full(len(x), 1 / len(x)), numpy.full(len(y), 1 / len(y))
+        down, across = numpy.meshgrid(nodes, nodes, indexing="ij")
+        grid = numpy.stack([across.ravel(), down.ravel()], 1)
+        return grid, grid, a.ravel() / a.sum(), b.ravel() / b.sum()
 
     def emd2(self, x, y, a, b):
         return self.ot.emd2(a, b, self.ot.dist(x, y), numItermax=PIVOTS)
@@ -54,26 +56,7 @@ class Transport:
         return costs[linear_sum_assignment(costs)].mean()
 
     def result(self, item):
-        return float(self.work[item]()), []
-
-    def memory_kib(self, item):
-        """Peak of a forked copy of this process above what it starts with; none without /proc."""
-        if not os.path.exists("/proc/self/status"):
-            return None
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                before = status("VmRSS")
-                self.work[item]()
-                os.write(writing, str(status("VmHWM") - before).encode())
-            finally:
-                os._exit(0)
-        os.close(writing)
-        with os.fdopen(reading) as answer:
-            text = answer.read()
-        os.waitpid(child, 0)
-        return int(text) if text else None
+        return [self.work[item]()]
 
 
 serve(arguments(way={"choices": ["emd2", "emd2_lazy", "assignment"], "required": True}), Transport)

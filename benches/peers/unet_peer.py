@@ -1,17 +1,10 @@
 """PyTorch on the CPU, eager, channels last: a convolution with both its gradients, diffusers' U-Nets."""
 
-import json
-import subprocess
-import sys
-
-from common import Inputs, arguments, serve, status
-
-# Times that the work is done when its memory is measured, as in `unet/memory.rs`.
-TIMES = 3
+from common import Inputs, arguments, serve
 
 
 class Convolution:
-    def __init__(self, torch, arrays, _):
+    def __init__(self, torch, arrays):
         self.torch = torch
         # Images are channels last in memory, and in PyTorch's order of dimensions.
         x, dy = (arrays[name].permute(0, 3, 1, 2) for name in ("x", "dy"))
@@ -29,14 +22,12 @@ class Convolution:
 
 
 class Network:
-    def __init__(self, torch, arrays, config, trains):
+    def __init__(self, torch, arrays, parameters, config, trains):
         from diffusers import UNet2DModel
 
         self.torch, self.trains = torch, trains
         self.model = UNet2DModel(**config)
-        prefix = "parameters/"
-        state = {name[len(prefix):]: array for name, array in arrays.items() if name.startswith(prefix)}
-        self.model.load_state_dict(state)
+        self.model.load_state_dict(parameters)
         self.model.to(memory_format=torch.channels_last)
         self.x, self.target = (arrays[name].to(memory_format=torch.channels_last) for name in ("x", "target"))
         self.t = arrays["t"]
@@ -64,58 +55,35 @@ class Network:
 
 
 class Torch:
+    # How often an item is done when its memory is measured, as on our side.
+    memory_runs = 3
+
     def __init__(self, args):
         import torch
 
         torch.set_num_threads(args.threads)
         # Denormal numbers cost both sides nothing.
         torch.set_flush_denormal(True)
-        self.torch, self.inputs, self.args = torch, Inputs(args.folder), args
-        self.threads = torch.get_num_threads()
+        self.torch, self.inputs, self.threads = torch, Inputs(args), torch.get_num_threads()
         self.versions = {"torch": torch.__version__}
-        items = [args.memory] if args.memory else self.inputs.manifest
-        self.problems = {item: self.problem(item) for item in items}
+        self.problems = {item: self.problem(item) for item in self.inputs.items}
         self.work = {item: problem.compute for item, problem in self.problems.items()}
 
     def problem(self, item):
-        entries = dict(self.inputs[item])
-        config = entries.pop("config", None)
-        arrays = {name: self.torch.from_numpy(self.inputs.array(entry).copy()) for name, entry in entries.items()}
+        arrays, config = self.tensors(item), self.inputs.values[item].get("config")
         if config is None:
-            return Convolution(self.torch, arrays, item)
+            return Convolution(self.torch, arrays)
         import diffusers
 
         self.versions["diffusers"] = diffusers.__version__
-        return Network(self.torch, arrays, config, item.endswith("_step"))
+        parameters = self.tensors(f"{item}/parameters")
+        return Network(self.torch, arrays, parameters, config, item.endswith("_step"))
+
+    def tensors(self, prefix):
+        return {name: self.torch.from_numpy(array) for name, array in self.inputs.arrays(prefix).items()}
 
     def result(self, item):
-        return None, self.problems[item].result()
-
-    def memory_kib(self, item):
-        """Peak of a new process above what it holds with the network and its inputs; none without /proc."""
-        if item.startswith("conv"):
-            return None
-        words = [__file__, self.args.folder, "--threads", str(self.args.threads), "--memory", item]
-        done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"memory of {item}: {done.stderr}")
-        return json.loads(done.stdout.splitlines()[-1])
-
-    def memory_here(self, item):
-        try:
-            with open("/proc/self/clear_refs", "w") as file:
-                file.write("5")
-        except OSError:
-            return None
-        before = status("VmRSS")
-        for _ in range(TIMES):
-            self.work[item]()
-        return status("VmHWM") - before
+        return self.problems[item].result()
 
 
-if __name__ == "__main__":
-    args = arguments(memory={"metavar": "ITEM"})
-    if args.memory:
-        print(json.dumps(Torch(args).memory_here(args.memory)))
-    else:
-        serve(args, Torch)
+serve(arguments(), Torch)

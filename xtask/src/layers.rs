@@ -21,18 +21,19 @@ enum Candle {
 
 const LIBRARIES: &[&str] = &["sde-core", "metrics", "solvers", "score-nets", "fp-residual"];
 
-/// `experiment verify` recomputes them.
-const WITH_REFERENCES: &[&str] =
-    &["sde-core", "metrics", "solvers", "score-nets", "fp-residual", "references"];
+/// Those, what pages are made with and what `experiment verify` recomputes.
+const ALL: &[&str] =
+    &["sde-core", "metrics", "solvers", "score-nets", "fp-residual", "references", "report"];
 
 const TABLE: &[Layer] = &[
     Layer { name: "sde-core", level: 0, uses: &[], candle: Candle::BehindFeature },
     Layer { name: "metrics", level: 1, uses: &["sde-core"], candle: Candle::Never },
+    Layer { name: "report", level: 1, uses: &[], candle: Candle::Never },
     Layer { name: "solvers", level: 1, uses: &["sde-core"], candle: Candle::Never },
     Layer { name: "score-nets", level: 1, uses: &["sde-core"], candle: Candle::Yes },
     Layer { name: "fp-residual", level: 2, uses: &["sde-core", "score-nets"], candle: Candle::Yes },
     Layer { name: "references", level: 3, uses: LIBRARIES, candle: Candle::Yes },
-    Layer { name: "experiments", level: 3, uses: WITH_REFERENCES, candle: Candle::Yes },
+    Layer { name: "experiments", level: 3, uses: ALL, candle: Candle::Yes },
     Layer { name: "benches", level: 3, uses: LIBRARIES, candle: Candle::Yes },
     Layer { name: "xtask", level: 4, uses: &[], candle: Candle::Never },
 ];

@@ -34,11 +34,8 @@ Working on the project:
   ci                         what the CI runs: `test` with CI=true and a locked Cargo.lock
   tidy                       the layer table, the source policy and the pages of the book
   bench [WORDS]              criterion benches (`cargo bench -p benches WORDS`)
-  bench train-step|sample    the published network's train step or sampling, timed (--json, --help)
-  bench cliffs               the train step under diverging weights, saturation, huge inputs
-  bench unet                 convolutions of image networks; with --peers, beside PyTorch
-  bench overhead             every method on a free score, beside one evaluation of the network
-  bench --peers [--python P] the same beside PyTorch and JAX, with the Python at P (--out, --json)
+  bench COMMAND [--peers]    fixed work timed turn by turn with other software and other ways of doing it:
+                             train-step, sample, cliffs, unet, composite, transport; --help
   cuda-toolchain [--dir D]   a CUDA 13 toolkit to build with where there is none (needs python3 with
                              pip, and gcc); prints the environment; --runtime: with what runs need
   check --cuda [--carry DIR] the feature `cuda` builds, links and passes clippy, without a device; into

@@ -37,7 +37,7 @@ pub(crate) fn time(counts: &[(&str, usize)]) -> Result<f64> {
 pub(crate) fn announce(evaluations: f64) {
     const LONG: f64 = 1e11;
     if evaluations > LONG {
-        let alone = crate::report::duration(1e-6 * evaluations);
+        let alone = report::duration(1e-6 * evaluations);
         let line = format!(
             "about {evaluations:.0e} evaluations of a score: {alone} at a microsecond each"
         );

@@ -5,7 +5,7 @@
 //! - [`run`]: experiments by name, the trait [`run::Experiment`] and what it is given; `runs`: the life of
 //!   a run, its folder, record and log;
 //! - [`ode_sde_gap`]: the main experiment and its page; `studies`: the others;
-//! - [`report`]: drawings, tables and pages, whatever is in them;
+//! - `distance`: squared W2 with standard errors and floors, and the tests of what a report says;
 //! - [`citations`]: the works that runs rest on;
 //! - [`device_check`]: what a device computes, held against the CPU;
 //! - [`coupling`]: data and noise of a batch, paired by exact transport;
@@ -17,10 +17,10 @@ pub mod citations;
 pub mod cli;
 pub mod coupling;
 pub mod device_check;
+pub(crate) mod distance;
 pub mod model;
 pub(crate) mod number;
 pub mod ode_sde_gap;
-pub mod report;
 pub mod run;
 mod runs;
 pub(crate) mod shell;
@@ -35,5 +35,8 @@ pub fn main(own: &[run::Entry]) -> std::process::ExitCode {
     // Threads inherit the flag, so it must be set before the first one starts: softplus with
     // beta = 100 makes denormals by the million, and each costs a hundred times a normal number.
     score_nets::fused::prepare_process();
+    if !own.is_empty() {
+        shell::name_program();
+    }
     cli::main(std::env::args_os(), &run::Registry::with(own))
 }

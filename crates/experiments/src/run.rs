@@ -9,10 +9,9 @@ use crate::runs::Goal;
 use crate::runs::config::parse_file;
 use crate::{ode_sde_gap, studies};
 
-pub use crate::report::sheet::{Block, Foot, Sheet, Table};
-pub use crate::report::{Figure, Html};
 pub use crate::runs::config::{from_toml, preset, to_toml};
 pub use crate::runs::{Entry, Experiment, Interrupted, Outcome, RunArgs, Status, Train, Workspace};
+pub use report::{Block, Cell, Figure, Grid, Markup, Row, Sheet, Table, html};
 
 /// The experiments of this crate.
 pub const EXPERIMENTS: &[Entry] = &[

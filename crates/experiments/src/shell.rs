@@ -1,8 +1,28 @@
 //! Commands in words that a shell reads as they are meant.
 
 use std::borrow::Cow;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::sync::OnceLock;
+
+/// What runs experiments: `cargo xtask`, or the program of another crate.
+static PROGRAM: OnceLock<OsString> = OnceLock::new();
+
+/// Has commands name the program that this process is.
+pub(crate) fn name_program() {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let _first_name_stays = PROGRAM.set(name);
+}
+
+/// The command that runs an experiment, with more words.
+pub(crate) fn run_command<W: AsRef<OsStr>>(words: &[W]) -> String {
+    let program: Vec<&OsStr> = match PROGRAM.get() {
+        Some(program) => vec![program],
+        None => vec!["cargo".as_ref(), "xtask".as_ref()],
+    };
+    let words = words.iter().map(AsRef::as_ref);
+    command(program.into_iter().chain(["run".as_ref()]).chain(words))
+}
 
 /// A command line of these words, each quoted where it must be.
 pub(crate) fn command<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> String {
@@ -28,13 +48,12 @@ pub(crate) fn again(dir: &Path) -> String {
     run(dir, "runs/again".as_ref(), &[])
 }
 
-/// `cargo xtask run` with the configuration of the run in a folder.
+/// `run` with the configuration of the run in a folder.
 fn run(dir: &Path, out: &OsStr, flags: &[&str]) -> String {
     let config = dir.join("config.toml");
     let config = path(&config);
-    let words = ["cargo", "xtask", "run"].map(OsStr::new).into_iter();
-    let words = words.chain([&*config, "--out".as_ref(), out]);
-    command(words.chain(flags.iter().map(OsStr::new)))
+    let words = [&*config, "--out".as_ref(), out].into_iter();
+    run_command(&words.chain(flags.iter().map(OsStr::new)).collect::<Vec<_>>())
 }
 
 /// One word: as it is where no shell sees anything in it, in single quotes where it can stand so, and

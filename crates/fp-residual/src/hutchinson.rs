@@ -1,4 +1,4 @@
-//! Divergences from random probes.
+//! Hutchinson's estimate of a divergence from random probes.
 
 use sde_core::{Error, Key, Probe, Result, ScoreJvp, State};
 

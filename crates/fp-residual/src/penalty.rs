@@ -1,4 +1,4 @@
-//! Training against the residual.
+//! The mean squared Fokker-Planck residual as a term of the training loss.
 
 use std::{ops::Range, sync::Arc};
 
@@ -13,7 +13,7 @@ use sde_core::{Key, KroneckerSequence, Sde};
 /// Rows that one piece of host work takes at a time; a loss does not depend on it.
 const ROWS_A_TASK: usize = 1024;
 
-/// Where the residual is taken.
+/// Where the residual is evaluated: the distribution of the collocation points.
 #[derive(Clone)]
 pub enum Collocation {
     /// `t` uniform on `[t_min, T]`, `x` uniform on `[-half_width, half_width]^D`.
@@ -30,7 +30,7 @@ pub enum Collocation {
     },
 }
 
-/// Points a residual is taken at.
+/// Collocation points: where a residual is evaluated.
 ///
 /// # Shapes
 /// `x` is `[B, D]` row by row, `t` and `weight` `[B]`.

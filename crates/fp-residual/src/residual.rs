@@ -1,4 +1,4 @@
-//! The residual of a network.
+//! The Fokker-Planck residual of a network whose output is a potential.
 
 use candle_core::{DType, Device, Tensor};
 use score_nets::ScoreNet;

@@ -1,4 +1,4 @@
-//! The residual of a score.
+//! The Fokker-Planck residual of a score, the gradient of that of its potential.
 
 use std::ops::Range;
 

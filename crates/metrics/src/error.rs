@@ -2,7 +2,7 @@
 
 use sde_core::Short;
 
-/// What can be wrong with the input of a metric.
+/// Why a metric was refused or could not be computed.
 ///
 /// Every message carries the offending values; none of the metrics repairs its input silently.
 ///

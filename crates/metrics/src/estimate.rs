@@ -14,7 +14,8 @@ use crate::scale::moments;
 /// assert!(found.value > 3.0 * found.standard_error);
 /// # Ok::<(), metrics::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Estimate {
     /// The value.
     pub value: f64,
@@ -23,11 +24,30 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// The mean of independent values and the standard error of that mean; two values at least.
-    pub(crate) fn of_mean(values: &[f64]) -> Self {
+    /// The mean of independent values and the standard error of that mean, which is NaN for a single one.
+    ///
+    /// ```
+    /// let found = metrics::Estimate::of_mean(&[1.0, 2.0, 6.0]);
+    /// assert_eq!((found.value, found.standard_error), (3.0, (7.0_f64 / 3.0).sqrt()));
+    /// ```
+    #[must_use]
+    pub fn of_mean(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let (unit, mean, squares) = moments(aview1(values));
         let error = (squares / (n * (n - 1.0))).sqrt();
         Self { value: unit.back(mean, 1.0), standard_error: unit.back(error, 1.0) }
+    }
+
+    /// The root of an estimate, with its standard error to first order (delta method): of a mean square
+    /// the root mean square.
+    ///
+    /// ```
+    /// let root = metrics::Estimate { value: 4.0, standard_error: 0.2 }.root();
+    /// assert_eq!((root.value, root.standard_error), (2.0, 0.05));
+    /// ```
+    #[must_use]
+    pub fn root(self) -> Self {
+        let value = self.value.sqrt();
+        Self { value, standard_error: self.standard_error / (2.0 * value) }
     }
 }

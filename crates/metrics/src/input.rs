@@ -1,4 +1,4 @@
-//! Checks of what callers hand in.
+//! Checks of arguments: shapes, finite values, weights, masses.
 
 use ndarray::{ArrayView1, ArrayView2};
 

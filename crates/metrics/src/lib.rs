@@ -17,7 +17,8 @@
 //! | how far apart are two densities, bin by bin | [`HistogramDivergence`]: TV, KL, JS, Hellinger | O(bins) |
 //! | two Gaussians | [`gaussian_w2`], [`gaussian_kl`] | O(D^3) |
 //! | how likely is what was held out | [`log_likelihood`]: mean, quantiles, bits | O(n log n) |
-//! | what would no difference look like | [`Metric::noise_floor`], [`noise_floor`] | that of the metric |
+//! | what would no difference look like | [`Metric::noise_floor`], [`Metric::noise_floor_of`] | that of the metric |
+//! | is this a change | [`Difference`], a test with a level | none |
 //! | how sure is that | [`Measured::standard_error`], [`Metric::resample`] | little; that of the metric |
 //! | any of these by its name | [`Metric`], [`Sample`] | |
 //!
@@ -59,7 +60,6 @@ mod keyed;
 mod log_likelihood;
 mod metric;
 mod neighbours;
-mod noise_floor;
 mod pairwise;
 mod scale;
 mod sliced;
@@ -86,10 +86,12 @@ pub use kernel::{
 };
 pub use keyed::random_directions;
 pub use log_likelihood::{LogLikelihood, log_likelihood};
-pub use metric::{Cloud, Info, Kind, Measured, Metric, Options, Parameter, Sample, Scheme};
+pub use metric::{
+    Certificate, Cloud, Details, Info, Kind, Measured, Metric, Options, Parameter, Sample, Scheme,
+    SinkhornDetails,
+};
 pub use neighbours::{Manifolds, precision_recall};
-pub use noise_floor::noise_floor;
 pub use sliced::{MaxSliced, SlicedDistance, max_sliced_w, sliced_w, sliced_w_keyed};
 pub use standard_error::frechet_standard_error;
 pub use transport::{ExactTransport, GroundCost, Transport, TransportPlan, w1, w2};
-pub use uncertainty::{Interval, NoiseFloor, Resampled, Resampling};
+pub use uncertainty::{Change, Difference, Interval, NoiseFloor, Resampled, Resampling};

@@ -1,4 +1,4 @@
-//! What a network is, as data: everything that is needed to rebuild it around its weights.
+//! The configuration of a score network: everything but its weights.
 
 use serde::{Deserialize, Serialize};
 

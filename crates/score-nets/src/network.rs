@@ -1,4 +1,4 @@
-//! What a network is to everything around it.
+//! The trait of networks: a function of a noised batch and one number a row.
 
 use candle_core::{DType, Tensor, Var};
 use sde_core::Key;

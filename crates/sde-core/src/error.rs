@@ -50,7 +50,7 @@ pub enum Error {
         /// The row it belongs to.
         row: usize,
     },
-    /// An SDE that says of itself what is not so, see [`crate::sde::check`].
+    /// An SDE whose parts contradict each other, see [`crate::sde::check`].
     #[error("{sde} at t = {}: `{what}` does not hold: {} and {}", Short(*.t), Short(*.found), Short(*.expected))]
     Inconsistent {
         /// The SDE's name.

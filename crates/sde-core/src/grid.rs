@@ -1,4 +1,4 @@
-//! Where on `[0, T]` a fixed-step solver evaluates.
+//! Time grids: the times between which a fixed-step solver takes its steps.
 
 use crate::schedule::{Cosine, iddpm_sigmas};
 use crate::sde::{check_time, parse::known};
@@ -149,9 +149,6 @@ impl TimeGrid {
         t_end: f64,
     ) -> Result<Vec<f64>> {
         let (t_start, t_end) = (check_time(sde, t_start)?, check_time(sde, t_end)?);
-        let refuse = |name: &str, value: String, reason: &str| {
-            Err(Error::Parameter { name: name.into(), value, reason: reason.into() })
-        };
         if t_end >= t_start {
             return refuse("t_end", format!("{t_end:?}"), &format!("must be below {t_start:?}"));
         }
@@ -162,52 +159,48 @@ impl TimeGrid {
         }
         // The grid, and two copies of it in a solve.
         counts::in_memory(&[("steps", n_steps as u64)], 24).map_err(Error::Excess)?;
-        let (a, b) = (t_start, t_end);
-        let at = |i: usize| i as f64 / n_steps as f64;
-        let noise_level = |t: f64| {
-            let m = sde.marginal(t);
-            m.sigma / m.alpha
-        };
+        let place = self.rule(sde, n_steps, (t_start, t_end))?;
+        let mut times = vec![t_start];
+        for i in 1..n_steps {
+            times.push(place(i)?);
+        }
+        times.push(t_end);
+        if let Some(w) = times.windows(2).find(|w| w[1] >= w[0]) {
+            let reason = format!("steps of {} vanish at t = {:?}", self.name(), w[0]);
+            return refuse("n_steps", n_steps.to_string(), &reason);
+        }
+        Ok(times)
+    }
+
+    /// Where time number `i` of the steps from `a` down to `b` lies.
+    fn rule<'a>(&self, sde: &'a dyn Sde, n_steps: usize, (a, b): (f64, f64)) -> Result<Place<'a>> {
         let by_level =
             !matches!(self, Self::Uniform | Self::Quadratic | Self::OdeSdeGap | Self::Iddpm);
         if by_level && sde.half_log_snr(a) == f64::NEG_INFINITY && sde.marginal(a).alpha == 0.0 {
-            let kind = self.name();
-            let kind = kind.split(':').next().unwrap_or_default();
-            let reason = format!("{kind} needs alpha > 0 there: uniform and quadratic do not");
+            let reason =
+                format!("{} needs alpha > 0 there: uniform and quadratic do not", self.kind());
             return refuse("t_start", Short(a).to_string(), &reason);
         }
-        let time: Box<dyn Fn(usize) -> Result<f64>> = match *self {
-            Self::Uniform => Box::new(|i| Ok(a + (b - a) * at(i))),
-            Self::Quadratic => Box::new(|i| Ok((a.sqrt() + (b.sqrt() - a.sqrt()) * at(i)).powi(2))),
-            Self::Karras { rho } => {
-                // The level itself is beyond the numbers where alpha is below them.
-                let root = |t: f64| match noise_level(t) {
-                    level if level.is_finite() => level.powf(1.0 / rho),
-                    _ => (-sde.half_log_snr(t) / rho).exp(),
-                };
-                let (p, q) = (root(a), root(b));
-                Box::new(move |i| sde.time_of_half_log_snr(-rho * (p + (q - p) * at(i)).ln()))
+        let at = move |i: usize| i as f64 / n_steps as f64;
+        Ok(match *self {
+            Self::Uniform => Box::new(move |i| Ok(a + (b - a) * at(i))),
+            Self::Quadratic => {
+                Box::new(move |i| Ok((a.sqrt() + (b.sqrt() - a.sqrt()) * at(i)).powi(2)))
             }
+            Self::Karras { rho } => karras(sde, rho, (a, b), at),
             Self::LogSnr | Self::PolyExponential { .. } => {
                 let (p, q) = (sde.half_log_snr(a), sde.half_log_snr(b));
                 if q.is_infinite() {
-                    let kind = self.name();
-                    let kind = kind.split(':').next().unwrap_or_default();
-                    let reason = format!("{kind} needs sigma > 0 there");
+                    let reason = format!("{} needs sigma > 0 there", self.kind());
                     return refuse("t_end", Short(b).to_string(), &reason);
                 }
-                let gone = match *self {
-                    Self::PolyExponential { rho } if rho != 1.0 => {
-                        Box::new(move |i| 1.0 - (1.0 - at(i)).powf(rho))
-                            as Box<dyn Fn(usize) -> f64>
-                    }
-                    _ => Box::new(at),
-                };
+                let rho = if let Self::PolyExponential { rho } = *self { rho } else { 1.0 };
+                let gone = move |i| if rho == 1.0 { at(i) } else { 1.0 - (1.0 - at(i)).powf(rho) };
                 Box::new(move |i| sde.time_of_half_log_snr(p + (q - p) * gone(i)))
             }
             Self::Cosine { s } => {
                 let cosine = Cosine { s };
-                let (p, q) = (cosine.time(noise_level(a)), cosine.time(noise_level(b)));
+                let (p, q) = (cosine.time(noise_level(sde, a)), cosine.time(noise_level(sde, b)));
                 Box::new(move |i| {
                     let u = p + (q - p) * at(i);
                     let lambda = cosine.log_alpha(u) - 0.5 * cosine.sigma2(u).ln();
@@ -215,7 +208,7 @@ impl TimeGrid {
                 })
             }
             Self::Iddpm => {
-                let (most, least) = (noise_level(a), noise_level(b));
+                let (most, least) = (noise_level(sde, a), noise_level(sde, b));
                 let mut levels = iddpm_sigmas(1000, 0.001, 0.008);
                 levels.retain(|u| *u <= most && *u >= least);
                 if levels.len() <= n_steps {
@@ -235,16 +228,39 @@ impl TimeGrid {
                     Ok(b + 0.1 * h * left as f64)
                 })
             }
-        };
-        let mut times = vec![a];
-        for i in 1..n_steps {
-            times.push(time(i)?);
-        }
-        times.push(b);
-        if let Some(w) = times.windows(2).find(|w| w[1] >= w[0]) {
-            let reason = format!("steps of {} vanish at t = {:?}", self.name(), w[0]);
-            return refuse("n_steps", n_steps.to_string(), &reason);
-        }
-        Ok(times)
+        })
     }
+
+    /// The name without constants.
+    fn kind(&self) -> String {
+        self.name().split(':').next().unwrap_or_default().to_owned()
+    }
+}
+
+/// The time number `i` of a grid.
+type Place<'a> = Box<dyn Fn(usize) -> Result<f64> + 'a>;
+
+fn refuse<T>(name: &str, value: String, reason: &str) -> Result<T> {
+    Err(Error::Parameter { name: name.into(), value, reason: reason.into() })
+}
+
+/// `sigma / alpha`.
+fn noise_level(sde: &dyn Sde, t: f64) -> f64 {
+    let m = sde.marginal(t);
+    m.sigma / m.alpha
+}
+
+fn karras<'a>(
+    sde: &'a dyn Sde,
+    rho: f64,
+    (a, b): (f64, f64),
+    at: impl Fn(usize) -> f64 + 'a,
+) -> Place<'a> {
+    // The level itself is beyond the numbers where alpha is below them.
+    let root = |t: f64| match noise_level(sde, t) {
+        level if level.is_finite() => level.powf(1.0 / rho),
+        _ => (-sde.half_log_snr(t) / rho).exp(),
+    };
+    let (p, q) = (root(a), root(b));
+    Box::new(move |i| sde.time_of_half_log_snr(-rho * (p + (q - p) * at(i)).ln()))
 }

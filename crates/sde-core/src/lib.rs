@@ -1,4 +1,4 @@
-//! What a diffusion is: linear SDEs, their schedules, reverse-time dynamics, counter-based
+//! Linear SDEs of diffusion models, their schedules, reverse-time dynamics, counter-based
 //! randomness and targets whose densities and scores are known in closed form.
 //!
 //! This crate knows no network, no solver loop and no files. Solvers work on any [`State`]; the
@@ -20,6 +20,7 @@ mod error;
 mod grid;
 mod key;
 mod langevin;
+mod main_error;
 pub mod normal;
 mod parametrisation;
 mod preconditioning;
@@ -36,6 +37,7 @@ pub use error::{Error, Result};
 pub use grid::TimeGrid;
 pub use key::{Key, KroneckerSequence};
 pub use langevin::Langevin;
+pub use main_error::MainError;
 pub use parametrisation::{Combination, Level, Parametrisation, Rates, Target};
 pub use preconditioning::{Coefficients, InputScale, Label, NoiseTable, Preconditioning};
 pub use probe::Probe;

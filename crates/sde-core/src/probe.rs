@@ -1,4 +1,4 @@
-//! Random directions.
+//! Random probe vectors of stochastic trace estimates.
 
 use crate::{Key, Result, State};
 

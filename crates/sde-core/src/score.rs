@@ -1,4 +1,4 @@
-//! What a model of the score must be able to do.
+//! The traits of a model of the score: its value, its derivatives, its potential.
 
 use crate::Result;
 

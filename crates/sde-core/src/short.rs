@@ -1,4 +1,4 @@
-//! Numbers in messages.
+//! Numbers as error messages print them.
 
 use std::fmt;
 

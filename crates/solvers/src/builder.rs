@@ -1,11 +1,11 @@
-//! The front door: a method, eta, steps, a model, a number and a key in; particles out.
+//! A builder of samplers, with usual values for whatever is not said.
 
 use sde_core::{Key, Score, Sde, State, TimeGrid, Tolerance};
 
 use crate::sample::refuse;
-use crate::{Control, End, Method, Result, Rows, Sampler, Scheme, sample};
+use crate::{Control, End, Method, Result, Rows, Sampler, Scheme, SolveError, sample};
 
-/// How particles are drawn: what has to be said, and usual values for the rest.
+/// Builds a [`Sampler`], or draws particles at once: method, stochasticity and steps are given, all else has a usual value.
 ///
 /// It begins at the horizon `T`, where particles are drawn from the prior, and ends where samplers of the SDE
 /// usually do ([`Sde::usual_end`]), the last step without noise. Steps lie as [`SamplerBuilder::grid`] says: evenly in
@@ -16,17 +16,17 @@ use crate::{Control, End, Method, Result, Rows, Sampler, Scheme, sample};
 /// ```
 /// use ndarray::Array2;
 /// use sde_core::{Key, Vp, analytic::DataSet};
-/// use solvers::{Method, SamplerBuilder};
+/// use solvers::{Method, Sampler};
 ///
 /// let vp = Vp::default();
 /// let score = DataSet::Blob.under(&vp).expect("a mixture");
 /// // A particle is a row of two numbers.
 /// let like = Array2::zeros((1, 2));
-/// let x = SamplerBuilder::new(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 1000, &like, Key::root(1))?;
+/// let x = Sampler::builder(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 1000, &like, Key::root(1))?;
 /// assert_eq!(x.dim(), (1000, 2));
 ///
 /// // Particle 700 is the same whoever is drawn with it.
-/// let some = SamplerBuilder::new(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 700..710, &like, Key::root(1))?;
+/// let some = Sampler::builder(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 700..710, &like, Key::root(1))?;
 /// assert_eq!(some.row(0), x.row(700));
 /// # Ok::<(), solvers::SolveError>(())
 /// ```
@@ -157,7 +157,7 @@ impl<M> SamplerBuilder<M> {
         }
         let mut keep = |_: u64, x: S| {
             parts.push(x);
-            Ok(())
+            Ok::<(), SolveError>(())
         };
         sample(&sampler, sde, score, rows, key, like, &mut keep)?;
         Ok(S::concat_rows(&parts)?)

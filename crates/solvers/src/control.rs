@@ -1,17 +1,17 @@
-//! Who chooses the steps.
+//! Controllers: they propose the steps of a solve and accept or reject them.
 
 use sde_core::{Error, Tolerance};
 
 use crate::{Result, SolveError};
 
-/// What becomes of a step.
+/// What a controller decides about a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepDecision {
-    /// Its end becomes the present.
+    /// The step is taken.
     Accept,
-    /// It is tried again, shorter.
+    /// The step is tried again with a smaller size.
     Reject,
-    /// It was as short as it may be.
+    /// The step failed at the smallest size allowed, and the solve ends with an error.
     TooSmall,
 }
 
@@ -61,16 +61,17 @@ pub trait Controller: Send {
     }
 }
 
-/// A way back up in time, and down again.
+/// A restart interval: on arrival at its end in time the state goes back up to its beginning, with noise, and takes the
+/// steps down again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestartInterval {
-    /// The times, from the highest down to the one where it begins and ends.
+    /// The times of the steps, from the highest down to the one on whose arrival it restarts.
     pub times: Vec<f64>,
-    /// How often.
+    /// How many times.
     pub repeats: usize,
 }
 
-/// Fixed steps from one time of a list to the next.
+/// The controller of fixed steps, from each time of a list to the next.
 #[derive(Clone, Debug)]
 pub struct Grid {
     times: Vec<f64>,
@@ -199,8 +200,8 @@ impl PidGains {
 /// Steps as long as a tolerance allows, by proportional-integral-derivative control of the error
 /// estimate.
 ///
-/// The rows of a state share their steps, and the worst of them decides; [`crate::sample`] solves one row at a time instead, which gives every row the tolerance and no
-/// row an influence on another.
+/// The rows of a state share their steps, and the worst of them decides; [`crate::sample`] solves one row at a time instead,
+/// which gives every row the tolerance and no row an influence on another.
 ///
 /// # Reference
 /// Hairer, Wanner 1996, Solving ODEs II, section IV.2 (PI control, beta = 0.04); [`PidGains`] for

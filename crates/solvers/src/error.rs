@@ -1,6 +1,6 @@
 use sde_core::Short;
 
-/// What ends a solve before its time.
+/// Why a solve failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SolveError {

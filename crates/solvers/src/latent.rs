@@ -55,7 +55,7 @@ pub fn flow<'a, S: State, M: Scheme<S>>(
     let mut parts = vec![];
     let mut keep = |_: u64, part: S| {
         parts.push(part);
-        Ok(())
+        Ok::<(), SolveError>(())
     };
     // An ODE draws nothing from the key.
     let key = Key::root(0);

@@ -6,12 +6,12 @@
 //! ```
 //! use ndarray::Array2;
 //! use sde_core::{Key, Vp, analytic::DataSet};
-//! use solvers::{Method, SamplerBuilder};
+//! use solvers::{Method, Sampler};
 //!
 //! let vp = Vp::default();
 //! let score = DataSet::Blob.under(&vp).expect("a mixture");
 //! let like = Array2::zeros((1, 2));
-//! let x = SamplerBuilder::new(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 1000, &like, Key::root(1))?;
+//! let x = Sampler::builder(Method::DpmSolverPP2M, 0.0, 20).draw(&vp, &score, 1000, &like, Key::root(1))?;
 //! assert_eq!(x.dim(), (1000, 2));
 //! # Ok::<(), solvers::SolveError>(())
 //! ```

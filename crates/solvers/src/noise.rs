@@ -12,7 +12,7 @@ pub(crate) fn apart<S: State>(key: Key, first: u64, like: &S, t: f64, index: u64
     like.normals_like(key.fold(APART).fold(APART).fold(t.to_bits()).fold(index), first)
 }
 
-/// Brownian motion, one path a row.
+/// The trait of Brownian increments: one path a row.
 pub trait Noise<S>: Send + Sync {
     /// The increments `W(t1) - W(t0)`, each `N(0, |t1 - t0|)`, in the shape of `like`.
     ///
@@ -65,7 +65,7 @@ pub trait Noise<S>: Send + Sync {
     }
 }
 
-/// Independent increments, a function of the two ends of the interval: what fixed grids need.
+/// Independent increments, each a function of the key and the two ends of its interval: enough for fixed grids.
 #[derive(Clone, Copy, Debug)]
 pub struct IndependentIncrements {
     key: Key,
@@ -190,8 +190,8 @@ impl<S: State> Noise<S> for BrownianGrid {
     }
 }
 
-/// The same noise, but none in steps that end at one time, nor at that time: the last step of a
-/// sampler without it.
+/// Noise that is zero in the steps that end at a given time, and at that time, and another noise elsewhere: the last step
+/// of a sampler without noise.
 pub struct NoiselessEnd<'a, S> {
     inner: &'a dyn Noise<S>,
     end: f64,

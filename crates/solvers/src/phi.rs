@@ -1,4 +1,4 @@
-//! The functions behind exponential integrators.
+//! The phi functions of exponential integrators.
 
 /// `phi_k(z) = sum_j z^j / (j + k)!`: `phi_0 = e^z`, `phi_{k+1}(z) = (phi_k(z) - 1/k!) / z`, without
 /// cancellation near `z = 0`.

@@ -1,21 +1,22 @@
-//! Rows that cannot be solved, among rows that can.
+//! Rows that cannot be solved: they end the run, or become NaN while the others go on.
 
 use sde_core::State;
 
 use crate::{Result, Solution, SolveError, Stats};
 
-/// What becomes of a row that cannot be solved.
+/// What happens to a row that cannot be solved.
 #[derive(Clone, Copy, Default)]
 pub enum BadRows<'a> {
-    /// It ends everything, with an error that names it.
+    /// The run ends with an error that names the row.
     #[default]
     Refuse,
-    /// It is NaN, and told with its error. All others are what they would be without it, bit for bit.
+    /// The row becomes NaN, and the function is called with its number and its error. All other rows are what they would be
+    /// without it, bit for bit.
     Nan(&'a (dyn Fn(u64, SolveError) + Sync)),
 }
 
-/// How rows are solved, and what becomes of those that cannot be: a reference to the former, which refuses, or
-/// a pair of both.
+/// Settings of a solve together with what happens to rows that cannot be solved: `&settings` alone ends the run at the
+/// first such row, `(&settings, BadRows::Nan(..))` goes on.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -56,7 +57,7 @@ impl<'a, T> From<(&'a T, BadRows<'a>)> for Request<'a, T> {
 }
 
 impl SolveError {
-    /// Whether it is of the numbers of a row (among rows that may all be solved), not of what was asked for.
+    /// Whether the error comes from the values of a row, while other rows may be solvable, and not from the settings.
     pub fn of_a_row(&self) -> bool {
         matches!(
             self,

@@ -1,10 +1,10 @@
-//! What a sampler steps by: a method, one with other constants, or a stepper of one's own.
+//! Sources of steppers: a method of the registry, one with other constants, or your own stepper.
 
 use sde_core::{Result, Reverse, Sde, State};
 
 use crate::{Control, Stepper};
 
-/// What makes the steppers of a [`crate::Sampler`]: a [`crate::Method`], a [`crate::ConfiguredMethod`] one, a stepper of one's own
+/// What makes the steppers of a [`crate::Sampler`]: a [`crate::Method`], a [`crate::ConfiguredMethod`] one, your own stepper
 /// ([`CustomStepper`]), or any of them behind an `Arc<dyn Scheme<S>>`.
 pub trait Scheme<S>: Send + Sync {
     /// The stepper, for the steps between these times where they are known beforehand.
@@ -27,12 +27,12 @@ pub trait Scheme<S>: Send + Sync {
     }
 }
 
-/// A stepper of one's own, as what a sampler steps by.
+/// Your own stepper, for a sampler.
 ///
 /// ```
 /// use ndarray::Array2;
 /// use sde_core::{Dynamics, Key, Result, State, Vp, analytic::DataSet};
-/// use solvers::{Noise, CustomStepper, Past, SamplerBuilder, Step, Stepper};
+/// use solvers::{Noise, CustomStepper, Past, Sampler, Step, Stepper};
 ///
 /// /// The midpoint method, for ODEs.
 /// struct Midpoint;
@@ -48,7 +48,7 @@ pub trait Scheme<S>: Send + Sync {
 ///
 /// let vp = Vp::default();
 /// let score = DataSet::Blob.under(&vp).expect("a mixture");
-/// let x = SamplerBuilder::new(CustomStepper(Midpoint), 0.0, 40).draw(&vp, &score, 100, &Array2::zeros((1, 2)), Key::root(1))?;
+/// let x = Sampler::builder(CustomStepper(Midpoint), 0.0, 40).draw(&vp, &score, 100, &Array2::zeros((1, 2)), Key::root(1))?;
 /// assert_eq!(x.dim(), (100, 2));
 /// # Ok::<(), solvers::SolveError>(())
 /// ```

@@ -1,4 +1,4 @@
-//! What a numerical method is.
+//! The trait of a numerical method: one step from a state at one time to the next.
 
 use sde_core::Result;
 
@@ -68,8 +68,8 @@ pub struct Step<S> {
 
 /// A numerical method as a pure function: the same arguments give the same step.
 ///
-/// A method that needs more of a problem than [`sde_core::Dynamics`] says so by the bound on `P`. One of one's own
-/// goes to a sampler as [`crate::CustomStepper`]; the example there is one.
+/// A method that needs more of a problem than [`sde_core::Dynamics`] says so by the bound on `P`. Your own
+/// stepper goes to a sampler as [`crate::CustomStepper`]; the example there implements one.
 pub trait Stepper<S, P: ?Sized>: Send + Sync {
     /// One step of `problem` from `x` at `t0` to `t1`.
     ///

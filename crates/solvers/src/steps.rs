@@ -1,9 +1,9 @@
-//! How a sampler chooses its steps.
+//! The steps of a sampler: a grid, a grid with restarts, or steps by a tolerance.
 
 use sde_core::sde::check_time;
 use sde_core::{Sde, Tolerance};
 
-use crate::{Grid, RestartInterval, Result};
+use crate::{Adaptive, Controller, GottaGoFast, Grid, RestartInterval, Result};
 
 /// How a sampler chooses its steps.
 #[derive(Clone, Debug)]
@@ -38,6 +38,39 @@ impl Control {
     /// Whether steps are chosen for every particle.
     pub(crate) fn per_row(&self) -> bool {
         matches!(self, Self::Adaptive { .. } | Self::GottaGoFast { .. })
+    }
+
+    /// The first time and the last.
+    pub(crate) fn ends(&self) -> Result<(f64, f64)> {
+        Ok(match self {
+            Self::Grid(times) => {
+                let end = Grid::new(times.clone())?.end();
+                (times[0], end)
+            }
+            Self::Restarts(times, restarts) => {
+                let end = Grid::with_restarts(times.clone(), restarts)?.end();
+                (times[0], end)
+            }
+            Self::Adaptive { t_start, t_end, .. } | Self::GottaGoFast { t_start, t_end, .. } => {
+                (*t_start, *t_end)
+            }
+        })
+    }
+
+    /// The controller of one solve.
+    pub(crate) fn controller(&self) -> Result<Box<dyn Controller>> {
+        Ok(match self {
+            Self::Grid(times) => Box::new(Grid::new(times.clone())?),
+            Self::Restarts(times, restarts) => {
+                Box::new(Grid::with_restarts(times.clone(), restarts)?)
+            }
+            Self::Adaptive { t_start, t_end, tol } => {
+                Box::new(Adaptive::new(*t_start, *t_end, *tol)?)
+            }
+            Self::GottaGoFast { t_start, t_end, tol } => {
+                Box::new(GottaGoFast::new(*t_start, *t_end, *tol)?)
+            }
+        })
     }
 
     /// The same steps, their ends in `[0, T]` ([`check_time`]).

@@ -1,9 +1,14 @@
-//! The machine, in words.
+//! The machine, and the memory that work takes on it.
 
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 use score_nets::fused::Isa;
 use serde::Serialize;
 
-/// What a figure means nothing without.
+use crate::workload::Task;
+
+/// Without this a figure means nothing.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Machine {
     cpu: String,
@@ -21,10 +26,8 @@ impl Machine {
         }
     }
 
-    pub(crate) fn in_words(&self, threads: u16) -> String {
-        let Self { cpu, cores, isa } = self;
-        let plural = if threads == 1 { "" } else { "s" };
-        format!("{cpu}, {cores} cores, {isa}; {threads} thread{plural}")
+    pub(crate) fn in_words(&self) -> String {
+        format!("{}, {} cores, {}", self.cpu, self.cores, self.isa)
     }
 }
 
@@ -41,8 +44,33 @@ fn cpu(info: &str) -> Option<String> {
     })
 }
 
-/// A line of the kernel's account of this process, in KiB; none where there is no such account.
-pub(crate) fn status(key: &str) -> Option<u64> {
+/// The peak of the resident memory while a task is done, above what the process held before; none where
+/// the kernel does not tell.
+pub(crate) fn peak_kib(task: &mut Task) -> Result<Option<u64>> {
+    // Building the inputs may have needed more: the kernel forgets that peak here.
+    if std::fs::write("/proc/self/clear_refs", "5").is_err() {
+        return Ok(None);
+    }
+    let before = status("VmRSS");
+    (0..task.memory_runs).try_for_each(|_| (task.run)())?;
+    Ok(status("VmHWM").zip(before).map(|(peak, before)| peak.saturating_sub(before)))
+}
+
+/// The peak of an item in a new process of this program, started with the same options.
+pub(crate) fn peak_of_its_own(item: &str) -> Result<Option<u64>> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let done = Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .args(["--memory", item])
+        .output()
+        .with_context(|| format!("cannot start a process for {item}"))?;
+    let message = String::from_utf8_lossy(&done.stderr);
+    ensure!(done.status.success(), "{item}: {}", message.trim_end());
+    serde_json::from_slice(&done.stdout).with_context(|| format!("{item}: not an answer"))
+}
+
+/// A line of `/proc/self/status`, in KiB.
+fn status(key: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     field(&text, key)
 }
@@ -57,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_account_is_read() {
+    fn the_status_is_read() {
         let text = "Name:\tmeasure\nVmHWM:\t  123 kB\nVmRSS:\t   45 kB\n";
         assert_eq!((field(text, "VmHWM"), field(text, "VmRSS")), (Some(123), Some(45)));
         assert_eq!(field(text, "Vm"), None);

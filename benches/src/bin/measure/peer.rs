@@ -1,135 +1,106 @@
-//! A peer: other software in a process of its own that waits for one line and answers with one.
+//! Other software: a Python process that answers every line with one line of JSON.
 //!
 //! ```text
-//! check dsm     {"loss": 1.25, "file": "..."}     loss; the gradient is in the file
-//! check sample  {"file": "..."}                   where the flow ODE took the given starts
+//! check dsm     {"file": "..."}     an .npy file with the result, part after part, in f64
 //! time dsm      {"seconds": 0.05, "variant": "...", "others": {"...": 0.07}}
 //! ```
 //!
-//! Its first line says what it is, `{"versions": {...}, "threads": 2}`; a line `{"error": "..."}` ends
-//! it. It leaves when its standard input closes.
+//! Its first line says what it is, `{"versions": {...}, "threads": 2, "items": [...]}`; a line
+//! `{"error": "..."}` ends it. It leaves when its standard input closes. Started with `--memory ITEM` it
+//! prints the peak memory of one item instead.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use candle_core::Tensor;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::side::{Item, Named, Side};
+use crate::cli::Options;
+use crate::workload::{Spec, Worker};
 
-/// What to start, and what to call it.
-pub(crate) struct Spec {
-    pub(crate) name: &'static str,
-    pub(crate) script: &'static str,
-    pub(crate) flags: &'static [&'static str],
-    /// Whether a comparison goes on without it.
-    pub(crate) optional: bool,
+/// The scripts are part of the binary, which then needs no path to the repository.
+const SCRIPTS: [(&str, &str); 5] = [
+    ("common.py", include_str!("../../../peers/common.py")),
+    ("jax_peer.py", include_str!("../../../peers/jax_peer.py")),
+    ("torch_peer.py", include_str!("../../../peers/torch_peer.py")),
+    ("transport_peer.py", include_str!("../../../peers/transport_peer.py")),
+    ("unet_peer.py", include_str!("../../../peers/unet_peer.py")),
+];
+
+/// Writes the scripts into the folder of the inputs.
+pub(crate) fn write_scripts(folder: &Path) -> Result<()> {
+    SCRIPTS.iter().try_for_each(|(name, text)| {
+        std::fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))
+    })
 }
 
 /// A running peer.
-pub(crate) struct Peer<I = Item> {
-    name: &'static str,
+pub(crate) struct Peer {
+    spec: &'static Spec,
+    python: PathBuf,
     folder: PathBuf,
     child: Child,
     requests: Option<ChildStdin>,
     answers: Lines<BufReader<ChildStdout>>,
-    /// What it says it is made of.
-    pub(crate) hello: Hello,
-    /// The fastest of several ways to do an item, and what the others took, in seconds.
-    pub(crate) variants: BTreeMap<I, Variants>,
+    hello: Hello,
+    variants: BTreeMap<String, Timed>,
 }
 
 /// A peer's first line.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Hello {
-    pub(crate) versions: BTreeMap<String, String>,
-    pub(crate) threads: u16,
-}
-
-/// The way that was chosen, and the seconds of those that were not.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Variants {
-    pub(crate) chosen: String,
-    pub(crate) others: BTreeMap<String, f64>,
-}
-
-/// The result of an item: a loss where it has one, and the values.
-pub(crate) struct Found {
-    pub(crate) loss: Option<f64>,
-    /// Memory that a process of its own needed for the item above what it held before, in KiB.
-    pub(crate) memory_kib: Option<u64>,
-    pub(crate) values: Vec<f32>,
+struct Hello {
+    versions: BTreeMap<String, String>,
+    threads: u16,
+    items: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Checked {
-    loss: Option<f64>,
-    memory_kib: Option<u64>,
     file: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 struct Timed {
     seconds: f64,
+    /// The fastest of several ways, where there are several, and the seconds of the others.
     #[serde(default)]
     variant: String,
     #[serde(default)]
     others: BTreeMap<String, f64>,
 }
 
-impl<I: Named> Peer<I> {
-    /// Starts `python SCRIPT FOLDER FLAGS` and waits until it is ready.
-    pub(crate) fn start(python: &OsStr, spec: &Spec, folder: &Path, threads: u16) -> Result<Self> {
-        let mut command = Command::new(python);
-        command.arg(folder.join(spec.script)).arg(folder).args(spec.flags);
-        command.args(["--threads", &threads.to_string()]);
-        // OpenMP and MKL are PyTorch's, the others XLA's. Threads that wait must sleep: a spinning
-        // peer would take the processor from the next.
-        for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "PJRT_NPROC", "NPROC"] {
-            command.env(name, threads.to_string());
-        }
-        command.env("OMP_WAIT_POLICY", "PASSIVE").env("KMP_BLOCKTIME", "0");
-        command.env("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=true").env("JAX_PLATFORMS", "cpu");
-        command.env("PYTHONDONTWRITEBYTECODE", "1");
-        let mut child = command
+impl Peer {
+    /// Starts the script and waits until it is ready.
+    pub(crate) fn start(spec: &'static Spec, options: &Options, folder: &Path) -> Result<Self> {
+        let mut child = command(spec, &options.python, folder, options.threads)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot start {}", python.display()))?;
+            .with_context(|| format!("cannot start {}", options.python.display()))?;
         let answers = child.stdout.take().context("a peer without standard output")?;
-        let requests = child.stdin.take();
         let mut peer = Self {
-            name: spec.name,
+            spec,
+            python: options.python.clone(),
             folder: folder.to_owned(),
+            requests: child.stdin.take(),
             child,
-            requests,
             answers: BufReader::new(answers).lines(),
             hello: Hello::default(),
             variants: BTreeMap::new(),
         };
-        peer.hello = peer.answer().with_context(|| spec.name)?;
-        let found = peer.hello.threads;
-        ensure!(found == threads, "{}: {found} threads, not {threads}", spec.name);
+        peer.hello = peer.answer().context(spec.name)?;
+        let threads = peer.hello.threads;
+        ensure!(threads == options.threads, "{}: {threads} threads", spec.name);
         Ok(peer)
     }
 
-    /// What the peer computes for an item.
-    pub(crate) fn check(&mut self, item: I) -> Result<Found> {
-        let Checked { loss, memory_kib, file } = self.ask("check", item)?;
-        Ok(Found {
-            loss,
-            memory_kib,
-            values: crate::exchange::read_floats(&self.folder.join(file))?,
-        })
-    }
-
-    fn ask<T: DeserializeOwned>(&mut self, word: &str, item: I) -> Result<T> {
+    fn ask<T: DeserializeOwned>(&mut self, word: &str, item: &str) -> Result<T> {
         let requests = self.requests.as_mut().context("the peer was told to leave")?;
-        writeln!(requests, "{word} {}", item.name())
+        writeln!(requests, "{word} {item}")
             .and_then(|()| requests.flush())
             .context("the peer is gone")?;
         self.answer()
@@ -141,23 +112,63 @@ impl<I: Named> Peer<I> {
     }
 }
 
-impl<I: Named> Side<I> for Peer<I> {
-    fn name(&self) -> &str {
-        self.name
+fn command(spec: &Spec, python: &Path, folder: &Path, threads: u16) -> Command {
+    let mut command = Command::new(python);
+    command.arg(folder.join(spec.script)).arg(folder).args(spec.flags);
+    command.args(["--threads", &threads.to_string()]);
+    // OpenMP and MKL are PyTorch's, the others XLA's. Waiting threads must sleep: a spinning one would
+    // take a core from the side whose turn it is.
+    for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "PJRT_NPROC", "NPROC"] {
+        command.env(name, threads.to_string());
+    }
+    command.env("OMP_WAIT_POLICY", "PASSIVE").env("KMP_BLOCKTIME", "0");
+    command.env("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=true").env("JAX_PLATFORMS", "cpu");
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+impl Worker for Peer {
+    fn does(&self, item: &str) -> bool {
+        self.hello.items.iter().any(|known| known == item)
     }
 
-    fn time(&mut self, item: I) -> Result<f64> {
-        let Timed { seconds, variant, others } = self.ask("time", item)?;
-        if !variant.is_empty() {
-            self.variants.insert(item, Variants { chosen: variant, others });
+    fn time(&mut self, item: &str) -> Result<f64> {
+        let timed: Timed = self.ask("time", item)?;
+        let seconds = timed.seconds;
+        if !timed.variant.is_empty() {
+            self.variants.insert(item.to_owned(), timed);
         }
         Ok(seconds)
     }
+
+    fn result(&mut self, item: &str) -> Result<Vec<f64>> {
+        let Checked { file } = self.ask("check", item)?;
+        Ok(Tensor::read_npy(self.folder.join(file))?.to_vec1()?)
+    }
+
+    fn memory_kib(&mut self, item: &str) -> Result<Option<u64>> {
+        let mut command = command(self.spec, &self.python, &self.folder, self.hello.threads);
+        let done = command.args(["--memory", item]).output().context(self.spec.name)?;
+        let text = String::from_utf8_lossy(&done.stdout);
+        parse(text.lines().last().unwrap_or_default()).with_context(|| format!("memory of {item}"))
+    }
+
+    fn versions(&self) -> BTreeMap<String, String> {
+        self.hello.versions.clone()
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let words = |(item, timed): (&String, &Timed)| {
+            let others = timed.others.iter().map(|(name, s)| format!(" ({name}: {s:.2} s)"));
+            format!("{item} {}{}", timed.variant, others.collect::<String>())
+        };
+        self.variants.iter().map(words).collect()
+    }
 }
 
-impl<I> Drop for Peer<I> {
+impl Drop for Peer {
     fn drop(&mut self) {
-        // It may be in the middle of something long: nobody waits for that any more.
+        // It may be in the middle of something long that nobody waits for any more.
         self.requests = None;
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -185,8 +196,6 @@ mod tests {
         let timed: Timed = parse(r#"{"seconds": 2, "variant": "whole", "others": {"blocks": 3}}"#)
             .expect("an answer with variants");
         assert_eq!((timed.variant.as_str(), timed.others["blocks"]), ("whole", 3.0));
-        let checked: Checked = parse(r#"{"file": "a.bin"}"#).expect("a result without a loss");
-        assert_eq!((checked.loss, checked.file.as_str()), (None, "a.bin"));
     }
 
     #[test]

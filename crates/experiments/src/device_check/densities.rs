@@ -36,9 +36,8 @@ pub(super) fn samples(place: &Place) -> Result<Vec<Found>> {
             let mut drawn = Vec::new();
             let key = sde_core::Key::root(21);
             sample(&sampler, net.sde(), &net, PARTICLES, key, &like, &mut |_, x| {
-                let ours = |e: anyhow::Error| sde_core::Error::Model(e.into());
-                drawn.extend(host(&x).map_err(ours)?);
-                Ok(())
+                drawn.extend(host(&x)?);
+                Ok::<(), anyhow::Error>(())
             })?;
             all.push(Found::new(format!("{}, {name}", method.name()), 200.0, drawn));
         }

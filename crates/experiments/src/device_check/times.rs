@@ -37,7 +37,7 @@ pub struct Times {
 pub fn times(backend: &Backend) -> Result<Times> {
     let net =
         ScoreNet::new(NetConfig::published(), Key::root(1), backend.dtype(), backend.device())?;
-    let batch = Dsm::new(Arc::new(DataSet::Blob), BATCH).batch(&net, Key::root(2))?;
+    let batch = Dsm::published(Arc::new(DataSet::Blob), BATCH).batch(&net, Key::root(2))?;
     let step = || -> Result<()> {
         let (_, grads) = net.score_loss_and_grad(&batch)?;
         // The device is done when a gradient of the first layer is here.
@@ -59,9 +59,7 @@ pub fn times(backend: &Backend) -> Result<Times> {
     let sampling = || -> Result<()> {
         sample(&sampler, net.sde(), &net, PARTICLES, Key::root(3), &like, &mut |_, x| {
             // To the host, as a user has it.
-            let ours = |e: anyhow::Error| sde_core::Error::Model(e.into());
-            super::host(&x).map(drop).map_err(ours)?;
-            Ok(())
+            super::host(&x).map(drop)
         })?;
         Ok(())
     };

@@ -35,7 +35,7 @@ pub(super) fn steps(place: &Place) -> Result<Vec<Found>> {
             log_every: 1,
             ..TrainConfig::new(steps, Schedule::Constant { lr: 3e-3 })
         };
-        let dsm = Dsm::new(Arc::new(DataSet::Blob), 512).t_min(1e-2);
+        let dsm = Dsm::published(Arc::new(DataSet::Blob), 512).t_min(1e-2);
         let mut trainer = Trainer::new(open(&config, place)?, train)?.term(1.0, Box::new(dsm));
         let (mut losses, mut norms) = (Vec::new(), Vec::new());
         trainer.run(&AtomicBool::new(false), &mut |progress| {

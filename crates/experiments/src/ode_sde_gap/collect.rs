@@ -51,6 +51,7 @@ pub(super) fn collect(folder: &Path, config: &Config, results: &Results) -> Resu
             dataset: name.clone(),
             first: array(format!("{name}_truth_counts.npy")).with_context(again)?,
             second: array(format!("{name}_truth2_counts.npy")).with_context(again)?,
+            third: array(format!("{name}_truth3_counts.npy")).with_context(again)?,
         });
     }
     data.results = results.clone();
@@ -125,7 +126,8 @@ fn differences(config: &Config) -> Result<Vec<Difference>> {
     let given = config.models.is_some();
     let counts = |key: &str| {
         let of_training = key.starts_with("training.") || key.starts_with("network.");
-        !NEUTRAL.contains(&key) && !key.starts_with("contrast.") && !(given && of_training)
+        let of_another = key.starts_with("contrast.") || (given && of_training);
+        !(NEUTRAL.contains(&key) || of_another)
     };
     let mut found = Vec::new();
     for (key, here) in flatten(config)?.into_iter().filter(|(key, _)| counts(key)) {
@@ -161,7 +163,7 @@ fn shown(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
         Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(", "),
-        Value::Table(t) if t.contains_key("lr") && t.contains_key("steps") => {
+        Value::Table(t) if !t.contains_key("kind") && t.contains_key("lr") => {
             format!("{} \u{d7} {}", shown(&t["lr"]), shown(&t["steps"]))
         }
         Value::Table(t) => {

@@ -3,100 +3,127 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use fp_residual::{Collocation as Where, FokkerPlanckPenalty};
-use metrics::{Kernel, mmd2, w2};
+use metrics::{
+    Estimate, Histogram2d, HistogramDivergence, Kernel, Metric, Options, Sample, mmd2_with_error,
+    w2,
+};
+use ndarray::{Axis, concatenate};
 use score_nets::{DataSource, Dsm, ScoreNet};
+use sde_core::Key;
 use sde_core::analytic::DataSet;
+use serde_json::Value;
 
 use super::cell::{Cell, Purpose, key};
 use super::config::{Collocation, Config};
 use super::failures::NoFigures;
-use super::results::{Floor, Row};
+use super::results::{Floor, Floors, Pairs, Row};
 use super::sampling::{self, Sampled};
 
-/// The truth of a data set: two independent samples, and how far apart they are.
+/// The truth of a data set: independent samples, and how far apart such samples are.
 pub(super) struct Truth {
+    /// What everything is measured against.
     pub(super) first: Sampled,
+    /// As many as of the SDE, and as many as of the ODE.
     pub(super) second: Sampled,
+    pub(super) third: Sampled,
     pub(super) floor: Floor,
     kernel: Kernel,
 }
 
-/// Samples of the truth behind a noise floor.
-const FLOOR_DRAWS: u64 = 4;
+/// Splits behind a noise floor.
+const DRAWS: usize = 20;
 
-/// Samples the truth of a data set, and again as many times as a sampler does: what a perfect sampler
-/// would measure is the noise floor of every distance.
+/// Samples the truth of a data set, and again as many times as the samplers do: what perfect samplers
+/// would measure are the noise floors of every distance.
 pub(super) fn truth(config: &Config, dataset: &str) -> Result<Truth> {
     let data = DataSet::parse(dataset)?;
-    let (large, n) = (config.measuring.truth, config.sampling.n);
-    let first = sampling::truth(config, data, key(config, Purpose::Truth, dataset), large)?;
-    let second = sampling::truth(config, data, key(config, Purpose::SecondTruth, dataset), n)?;
-    let (a, b) = (first.histogram(config)?, second.histogram(config)?);
-    // One draw of a floor scatters by a fifth of it.
-    let mut draws = vec![b.clone()];
-    for k in 1..FLOOR_DRAWS {
-        let key = key(config, Purpose::SecondTruth, dataset).fold(k);
-        draws.push(sampling::truth(config, data, key, n)?.histogram(config)?);
-    }
-    let (mut to_truth, mut pair) = (0.0, 0.0);
-    for (one, next) in draws.iter().zip(draws.iter().cycle().skip(1)) {
-        to_truth += a.w2(one)?.squared / FLOOR_DRAWS as f64;
-        pair += one.w2(next)?.squared / FLOOR_DRAWS as f64;
-    }
-    let (x, y) = (first.cloud.view(), second.cloud.view());
-    let kernel = Kernel::rbf_median(x, y)?;
-    let floor = Floor {
-        dataset: dataset.into(),
-        n: second.seen,
-        w2: to_truth,
-        w2_pair: pair,
-        draws: FLOOR_DRAWS,
-        tv: a.total_variation(&b)?,
-        discarded: first.discarded(),
-        cloud_n: first.cloud.nrows() as u64,
-        cloud_w2: w2(x, y)?.primal,
-        mmd: mmd2(x, y, kernel)?.unbiased,
+    let (n, n_ode) = (config.sampling.n, config.sampling.n_ode());
+    let second = key(config, Purpose::SecondTruth, dataset);
+    let sample = |key: Key, n: u64| sampling::truth(config, data, key, n);
+    let first = sample(key(config, Purpose::Truth, dataset), config.measuring.truth)?;
+    let (second, third, draws) =
+        (sample(second, n)?, sample(second.fold(1), n_ode)?, second.fold(2));
+    let kernel = Kernel::rbf_median(first.cloud.view(), second.cloud.view())?;
+    let floor = floors(dataset, [&first, &second, &third], kernel, draws)?;
+    Ok(Truth { first, second, third, floor, kernel })
+}
+
+/// The floors of all distances, from the samples thrown together and split at random.
+fn floors(dataset: &str, all: [&Sampled; 3], kernel: Kernel, key: Key) -> Result<Floor> {
+    let [first, second, third] = all;
+    let mut pool = first.counted.clone();
+    pool.merge(&second.counted)?;
+    pool.merge(&third.counted)?;
+    let pool = Sample::Histogram(pool.finish()?);
+    let [truth, n, n_ode] = all.map(|s| s.counted.n_seen() as usize);
+    let of = |metric: Metric, k: u64| -> Result<Floors> {
+        let draw = |size: [usize; 2], key: Key| {
+            metric.noise_floor_of(&pool, size, &Options::default(), key, DRAWS)
+        };
+        let key = key.fold(k);
+        Ok(Floors {
+            to_truth: draw([n, truth], key.fold(0))?,
+            pair: draw([n_ode, n], key.fold(1))?,
+        })
     };
-    Ok(Truth { first, second, floor, kernel })
+    let w2 = of(Metric::W2, 0)?;
+    let clouds = [first, second].map(|s| s.cloud.view());
+    let clouds = Sample::cloud(concatenate(Axis(0), &clouds)?);
+    let Kernel::Rbf { bandwidth } = kernel else { bail!("a kernel of one width") };
+    let options = Options { bandwidth: Some(bandwidth), unbiased: true, ..Options::default() };
+    let of_clouds =
+        |metric: Metric, k: u64| metric.noise_floor(&clouds, &options, key.fold(k), DRAWS);
+    Ok(Floor {
+        dataset: dataset.into(),
+        w2: Floors { to_truth: w2.to_truth.squared(), pair: w2.pair.squared() },
+        tv: of(Metric::TotalVariation, 1)?,
+        discarded: first.discarded(),
+        cloud_w2: of_clouds(Metric::W2, 2)?.squared(),
+        mmd: of_clouds(Metric::Mmd, 3)?,
+    })
 }
 
 /// All distances between what ODE and SDE of a network sample and the truth.
-pub(super) fn distances(
-    config: &Config,
-    truth: &Truth,
-    ode: &Sampled,
-    sde: &Sampled,
-    row: &mut Row,
-) -> Result<()> {
-    let inside = |s: &Sampled, who: &str| -> Result<metrics::Histogram2d> {
+pub(super) fn distances(truth: &Truth, ode: &Sampled, sde: &Sampled, row: &mut Row) -> Result<()> {
+    let inside = |s: &Sampled, who: &str| -> Result<Histogram2d> {
+        let (seen, kept) = (s.counted.n_seen(), s.counted.n_kept());
         // Distances of the smaller part would not be those of the samples.
-        if s.kept < s.seen - s.kept {
-            let (seen, outside) = (s.seen, s.seen - s.kept);
+        if kept < seen - kept {
+            let outside = seen - kept;
             let line = format!("{outside} of {seen} samples of the {who} lie outside the window");
             return Err(NoFigures(line).into());
         }
-        s.histogram(config)
+        Ok(s.counted.finish()?)
     };
-    let (t, o, s) = (truth.first.histogram(config)?, inside(ode, "ODE")?, inside(sde, "SDE")?);
-    (row.n, row.n_ode) = (sde.seen, (ode.seen != sde.seen).then_some(ode.seen));
-    row.ode_truth = o.w2(&t)?.squared;
-    row.sde_truth = s.w2(&t)?.squared;
-    row.ode_sde = o.w2(&s)?.squared;
-    row.tv_ode_truth = o.total_variation(&t)?;
-    row.tv_sde_truth = s.total_variation(&t)?;
-    row.tv_ode_sde = o.total_variation(&s)?;
+    let (n, n_ode) = (sde.counted.n_seen(), ode.counted.n_seen());
+    (row.n, row.n_ode) = (n, (n != n_ode).then_some(n_ode));
     (row.discarded_ode, row.discarded_sde) = (ode.discarded(), sde.discarded());
-    let (t, o, s) = (truth.first.cloud.view(), ode.cloud.view(), sde.cloud.view());
-    row.cloud_n = o.nrows() as u64;
-    row.cloud_ode_truth = w2(o, t)?.primal;
-    row.cloud_sde_truth = w2(s, t)?.primal;
-    row.cloud_ode_sde = w2(o, s)?.primal;
-    row.mmd_ode_truth = mmd2(o, t, truth.kernel)?.unbiased;
-    row.mmd_sde_truth = mmd2(s, t, truth.kernel)?.unbiased;
-    row.mmd_ode_sde = mmd2(o, s, truth.kernel)?.unbiased;
+    let held = [inside(ode, "ODE")?, inside(sde, "SDE")?, truth.first.counted.finish()?];
+    row.w2 = pairs(&held, |x, y| Ok(x.squared_w2(y)?))?;
+    row.tv = pairs(&held, |x, y| {
+        let tv = HistogramDivergence::TotalVariation;
+        Ok(tv.with_error(x.weights(), x.n_kept(), y.weights(), y.n_kept())?)
+    })?;
+    row.cloud_n = ode.cloud.nrows() as u64;
+    let clouds = [ode.cloud.view(), sde.cloud.view(), truth.first.cloud.view()];
+    row.cloud_w2 = pairs(&clouds, |x, y| {
+        let transport = w2(*x, *y)?;
+        let standard_error = transport.standard_error(None, None)?;
+        Ok(Estimate { value: transport.primal, standard_error })
+    })?;
+    row.mmd = pairs(&clouds, |x, y| {
+        let found = mmd2_with_error(*x, *y, truth.kernel)?;
+        let standard_error = found.standard_error.unwrap_or_default();
+        Ok(Estimate { value: found.unbiased, standard_error })
+    })?;
     Ok(())
+}
+
+/// A distance between each two of ODE, SDE and truth.
+fn pairs<T>([ode, sde, truth]: &[T; 3], of: impl Fn(&T, &T) -> Result<Estimate>) -> Result<Pairs> {
+    Ok(Pairs { ode_truth: of(ode, truth)?, sde_truth: of(sde, truth)?, ode_sde: of(ode, sde)? })
 }
 
 /// Points handled at a time.
@@ -148,11 +175,16 @@ fn average(n: usize, loss: impl Fn(Range<u64>) -> Result<f64>) -> Result<f64> {
 
 /// Checks that every figure of a row is finite.
 pub(super) fn check(row: &Row) -> Result<()> {
+    // Numbers that are not finite are words in our JSON, and nothing in that of estimates.
+    fn bad(value: &Value) -> bool {
+        match value {
+            Value::Object(fields) => fields.values().any(bad),
+            other => other.is_string() || other.is_null(),
+        }
+    }
     let figures = serde_json::to_value(row)?;
-    // In our JSON, numbers that are not finite are words.
     let figures = figures.as_object().into_iter().flatten();
-    let bad = figures.filter(|(name, _)| *name != "dataset").find(|(_, v)| v.is_string());
-    match bad {
+    match figures.filter(|(name, _)| *name != "dataset").find(|(_, value)| bad(value)) {
         Some((figure, _)) => Err(NoFigures(format!("{figure} is not finite")).into()),
         None => Ok(()),
     }

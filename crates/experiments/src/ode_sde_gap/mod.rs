@@ -20,14 +20,15 @@ mod work;
 
 use std::path::{Path, PathBuf};
 
+use ::report::Sheet;
 use anyhow::{Context as _, Result, ensure};
 
 pub(crate) use cell::Cell;
 use cell::cells;
 use config::Config;
+use report::page;
 use results::Results;
 
-use crate::report::sheet::Sheet;
 use crate::runs::{Experiment, Outcome, Train, Workspace};
 
 /// The experiment.
@@ -63,7 +64,7 @@ impl Experiment for OdeSdeGap {
     }
 
     fn page(config: &Config, results: &Results, folder: &Path) -> Result<Sheet> {
-        report::build(&collect::collect(folder, config, results)?)
+        page(config, &collect::collect(folder, config, results)?)
     }
 
     fn facts(config: &Config, results: &Results) -> Vec<(String, String)> {

@@ -1,5 +1,6 @@
 //! `results.json`: what a run measured.
 
+use metrics::{Estimate, NoiseFloor};
 use serde::{Deserialize, Serialize};
 
 /// Everything a run measured.
@@ -60,24 +61,10 @@ pub struct Row {
     /// Samples of the ODE, where they are not as many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_ode: Option<u64>,
-    /// Squared W2, ODE to truth, histograms on the true nodes.
-    #[serde(with = "crate::number")]
-    pub ode_truth: f64,
-    /// Squared W2, SDE to truth, histograms on the true nodes.
-    #[serde(with = "crate::number")]
-    pub sde_truth: f64,
-    /// Squared W2, ODE to SDE, histograms on the true nodes.
-    #[serde(with = "crate::number")]
-    pub ode_sde: f64,
-    /// Total variation of the histograms, ODE to truth.
-    #[serde(with = "crate::number")]
-    pub tv_ode_truth: f64,
-    /// Total variation of the histograms, SDE to truth.
-    #[serde(with = "crate::number")]
-    pub tv_sde_truth: f64,
-    /// Total variation of the histograms, ODE to SDE.
-    #[serde(with = "crate::number")]
-    pub tv_ode_sde: f64,
+    /// Squared W2 of the histograms on the true nodes.
+    pub w2: Pairs,
+    /// Total variation of the histograms.
+    pub tv: Pairs,
     /// Share of ODE samples outside the window (dropped before the histogram).
     #[serde(with = "crate::number")]
     pub discarded_ode: f64,
@@ -112,55 +99,67 @@ pub struct Row {
     pub nfe_sde: u64,
     /// Points of each cloud below.
     pub cloud_n: u64,
-    /// Squared W2 of point clouds (nothing dropped), ODE to truth.
-    #[serde(with = "crate::number")]
-    pub cloud_ode_truth: f64,
-    /// Squared W2 of point clouds (nothing dropped), SDE to truth.
-    #[serde(with = "crate::number")]
-    pub cloud_sde_truth: f64,
-    /// Squared W2 of point clouds (nothing dropped), ODE to SDE.
-    #[serde(with = "crate::number")]
-    pub cloud_ode_sde: f64,
-    /// Unbiased MMD^2 of point clouds, ODE to truth.
-    #[serde(with = "crate::number")]
-    pub mmd_ode_truth: f64,
-    /// Unbiased MMD^2 of point clouds, SDE to truth.
-    #[serde(with = "crate::number")]
-    pub mmd_sde_truth: f64,
-    /// Unbiased MMD^2 of point clouds, ODE to SDE.
-    #[serde(with = "crate::number")]
-    pub mmd_ode_sde: f64,
+    /// Squared W2 of point clouds (nothing dropped).
+    pub cloud_w2: Pairs,
+    /// Unbiased MMD^2 of point clouds.
+    pub mmd: Pairs,
 }
 
-/// The noise floor of every distance: an independent sample of the truth in a sampler's place.
+/// A distance between each two of ODE, SDE and truth, with standard errors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pairs {
+    /// ODE to truth.
+    pub ode_truth: Estimate,
+    /// SDE to truth.
+    pub sde_truth: Estimate,
+    /// ODE to SDE.
+    pub ode_sde: Estimate,
+}
+
+impl Pairs {
+    /// What they are called, in the order of [`Pairs::each`].
+    pub const NAMES: [&str; 3] = ["ODE\u{2013}truth", "SDE\u{2013}truth", "ODE\u{2013}SDE"];
+
+    /// All three.
+    #[must_use]
+    pub fn each(&self) -> [Estimate; 3] {
+        [self.ode_truth, self.sde_truth, self.ode_sde]
+    }
+}
+
+/// The floors of a distance: samples of the truth in the samplers' place.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Floors {
+    /// Of one, as large as that of the SDE, to the truth.
+    pub to_truth: NoiseFloor,
+    /// Of two, as large as those of ODE and SDE, to each other.
+    pub pair: NoiseFloor,
+}
+
+impl Floors {
+    /// The floor of each of [`Pairs::each`].
+    #[must_use]
+    pub fn each(&self) -> [&NoiseFloor; 3] {
+        [&self.to_truth, &self.to_truth, &self.pair]
+    }
+}
+
+/// The noise floors of a data set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Floor {
     /// Data set.
     pub dataset: String,
-    /// Samples of the independent truth, as many as of the SDE.
-    pub n: u64,
-    /// Squared W2 to the truth of the histograms on the true nodes, the mean over [`Floor::draws`].
-    #[serde(with = "crate::number")]
-    pub w2: f64,
-    /// The same between two samples of the size of a sampler's: the floor of ODE against SDE.
-    #[serde(with = "crate::number")]
-    pub w2_pair: f64,
-    /// Independent samples that the two above are averaged over.
-    pub draws: u64,
-    /// Total variation of the histograms.
-    #[serde(with = "crate::number")]
-    pub tv: f64,
+    /// Of squared W2 of the histograms on the true nodes.
+    pub w2: Floors,
+    /// Of their total variation.
+    pub tv: Floors,
     /// Share of the truth outside the window.
     #[serde(with = "crate::number")]
     pub discarded: f64,
-    /// Points of each cloud.
-    pub cloud_n: u64,
-    /// Squared W2 of the clouds.
-    #[serde(with = "crate::number")]
-    pub cloud_w2: f64,
-    /// Unbiased MMD^2 of the clouds.
-    #[serde(with = "crate::number")]
-    pub mmd: f64,
+    /// Of squared W2 of clouds.
+    pub cloud_w2: NoiseFloor,
+    /// Of unbiased MMD^2 of clouds.
+    pub mmd: NoiseFloor,
 }
 
 impl std::fmt::Display for Failed {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use candle_core::{DType, Device, Tensor};
-use metrics::{Histogram2d, HistogramBuilder};
+use metrics::HistogramBuilder;
 use ndarray::{Array2, Array3, ArrayView2, s};
 use score_nets::{Backend, ScoreNet};
 use sde_core::{Key, KroneckerSequence, Reverse, State as _};
@@ -52,12 +52,8 @@ impl Equation {
 /// A sample as counts on the grid, and its first particles.
 #[derive(Clone, Debug)]
 pub(super) struct Sampled {
-    /// Particles drawn.
-    pub(super) seen: u64,
-    /// Particles inside the window.
-    pub(super) kept: u64,
-    /// Counts, row = y, column = x.
-    pub(super) counts: Array2<f64>,
+    /// Particles counted, row = y, column = x.
+    pub(super) counted: HistogramBuilder,
     /// The first particles as they are.
     pub(super) cloud: Array2<f64>,
     /// Seconds.
@@ -77,36 +73,28 @@ struct State {
 }
 
 impl Sampled {
-    fn new(config: &Config) -> Self {
-        let m = config.measuring;
-        let counts = Array2::zeros((m.grid, m.grid));
-        Self { seen: 0, kept: 0, counts, cloud: Array2::zeros((0, 2)), seconds: 0.0, nfe: 0 }
+    fn new(config: &Config) -> Result<Self> {
+        let counted = HistogramBuilder::new(config.measuring.half_width, config.measuring.grid)?;
+        Ok(Self { counted, cloud: Array2::zeros((0, 2)), seconds: 0.0, nfe: 0 })
+    }
+
+    /// The counts as they are saved and drawn.
+    pub(super) fn counts(&self) -> Array2<f64> {
+        self.counted.counts().mapv(|count| count as f64)
     }
 
     /// Share of the particles outside the window.
     pub(super) fn discarded(&self) -> f64 {
-        (self.seen - self.kept) as f64 / self.seen.max(1) as f64
-    }
-
-    /// The histogram.
-    pub(super) fn histogram(&self, config: &Config) -> Result<Histogram2d> {
-        Ok(Histogram2d::from_weights(config.measuring.half_width, self.counts.clone())?)
+        let (seen, kept) = (self.counted.n_seen(), self.counted.n_kept());
+        (seen - kept) as f64 / seen.max(1) as f64
     }
 
     fn add(&mut self, config: &Config, x: ArrayView2<f64>) -> Result<()> {
-        let m = config.measuring;
-        let mut builder = HistogramBuilder::new(m.half_width, m.grid)?;
-        builder.add(x)?;
-        if builder.n_kept() > 0 {
-            let kept = builder.n_kept() as f64;
-            self.counts.zip_mut_with(&builder.finish()?.weights(), |c, w| *c += (w * kept).round());
-        }
-        let room = m.cloud.saturating_sub(self.cloud.nrows()).min(x.nrows());
+        self.counted.add(x)?;
+        let room = config.measuring.cloud.saturating_sub(self.cloud.nrows()).min(x.nrows());
         if room > 0 {
             self.cloud.append(ndarray::Axis(0), x.slice(s![..room, ..]))?;
         }
-        self.seen += builder.n_seen();
-        self.kept += builder.n_kept();
         Ok(())
     }
 }
@@ -118,7 +106,7 @@ pub(super) fn truth(
     key: Key,
     n: u64,
 ) -> Result<Sampled> {
-    let mut sampled = Sampled::new(config);
+    let mut sampled = Sampled::new(config)?;
     let mut first = 0;
     while first < n {
         let rows = (n - first).min(CHUNK);
@@ -192,7 +180,7 @@ impl Job<'_> {
     /// As [`Job::run`], with a save after so many particles.
     fn run_in(&self, chunk: u64) -> Result<Sampled> {
         let (config, n) = (self.config, self.particles());
-        let mut sampled = self.restore();
+        let mut sampled = self.restore()?;
         let sampler = Sampler {
             method: self.method()?,
             eta: self.eta(),
@@ -202,10 +190,11 @@ impl Job<'_> {
         };
         let label = format!("{} {}", self.equation.name().to_uppercase(), self.name);
         let (steps, progress) = (config.sampling.steps as f64, &self.workspace.progress);
-        progress.resumed("sample", sampled.seen as f64 * steps);
-        let mut bar = progress.part(&label, "sample", (n, sampled.seen), steps);
-        while sampled.seen < n {
-            let rows = sampled.seen..n.min(sampled.seen.saturating_add(chunk));
+        progress.resumed("sample", sampled.counted.n_seen() as f64 * steps);
+        let mut bar = progress.part(&label, "sample", (n, sampled.counted.n_seen()), steps);
+        while sampled.counted.n_seen() < n {
+            let seen = sampled.counted.n_seen();
+            let rows = seen..n.min(seen.saturating_add(chunk));
             let start = Instant::now();
             let mut next = sampled.clone();
             let done = sample_from(
@@ -274,34 +263,39 @@ impl Job<'_> {
     }
 
     /// What an earlier session has drawn; nothing when its files do not agree.
-    fn restore(&self) -> Sampled {
-        let fresh = Sampled::new(self.config);
+    fn restore(&self) -> Result<Sampled> {
+        let fresh = Sampled::new(self.config)?;
         // Damaged files are as good as none: drawing anew gives what they held.
         let (Ok(saved), Ok(counts), Ok(cloud)) = (
             read_json::<State>(&self.file("state.json")),
             npy::read_rows(&self.file("counts.npy")),
             npy::read_rows(&self.file("cloud.npy")),
         ) else {
-            return fresh;
+            return Ok(fresh);
         };
         let wanted = (self.config.measuring.cloud as u64).min(saved.seen);
         // A process killed between two of the three files leaves counts of another moment.
-        if counts.dim() != fresh.counts.dim()
-            || counts.sum() != saved.kept as f64
-            || cloud.nrows() as u64 != wanted
-            || saved.kept > saved.seen
-            || saved.seen > self.particles()
-        {
-            return fresh;
-        }
         let State { seen, kept, seconds, nfe } = saved;
-        Sampled { seen, kept, counts, cloud, seconds, nfe }
+        let same = counts.dim() == fresh.counted.counts().dim()
+            && counts.sum() == kept as f64
+            && cloud.nrows() as u64 == wanted
+            && seen <= self.particles();
+        let counts = counts.mapv(|count| count as u64);
+        let half_width = self.config.measuring.half_width;
+        let counted = HistogramBuilder::from_counts(half_width, counts, seen);
+        Ok(match counted {
+            Ok(counted) if same && counted.n_kept() == kept => {
+                Sampled { counted, cloud, seconds, nfe }
+            }
+            _ => fresh,
+        })
     }
 
     fn save(&self, sampled: &Sampled) -> Result<()> {
-        npy::write(&self.file("counts.npy"), sampled.counts.view())?;
+        npy::write(&self.file("counts.npy"), sampled.counts().view())?;
         npy::write(&self.file("cloud.npy"), sampled.cloud.view())?;
-        let Sampled { seen, kept, seconds, nfe, .. } = *sampled;
+        let Sampled { seconds, nfe, .. } = *sampled;
+        let (seen, kept) = (sampled.counted.n_seen(), sampled.counted.n_kept());
         atomic::write(
             &self.file("state.json"),
             &serde_json::to_vec(&State { seen, kept, seconds, nfe })?,

@@ -61,7 +61,7 @@ pub(crate) fn network(
         return Err(NoFigures(line).into());
     }
     net.save(&done)?;
-    let took = crate::report::duration(seconds);
+    let took = report::duration(seconds);
     workspace.say(&format!("{name}: trained {steps} steps in {took}"));
     Ok(Trained { net, steps, seconds })
 }
@@ -116,7 +116,7 @@ fn train(
         return Err(Interrupted.into());
     }
     let seconds = before + start.elapsed().as_secs_f64();
-    Ok((trainer.ema_net()?.map_or_else(|| trainer.into_net(), |average| average), seconds))
+    Ok((trainer.ema_net()?.unwrap_or_else(|| trainer.into_net()), seconds))
 }
 
 /// Whether every weight is a number.

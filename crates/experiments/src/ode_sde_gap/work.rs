@@ -107,9 +107,11 @@ impl Measured<'_> {
         // No cell of the data set can be measured without its truth: not an error of one of them.
         let truth = measuring::truth(self.config, dataset)
             .map_err(|e| anyhow::anyhow!("the truth of {dataset}: {e:#}"))?;
-        for (name, sample) in [("truth", &truth.first), ("truth2", &truth.second)] {
+        for (name, sample) in
+            [("truth", &truth.first), ("truth2", &truth.second), ("truth3", &truth.third)]
+        {
             let file = self.workspace.path(&format!("samples/{dataset}_{name}_counts.npy"));
-            npy::write(&file, sample.counts.view())?;
+            npy::write(&file, sample.counts().view())?;
         }
         Ok(truth)
     }
@@ -150,15 +152,19 @@ impl Measured<'_> {
             nfe_sde: sde.nfe,
             ..Row::default()
         };
-        measuring::distances(config, truth, &ode, &sde, &mut row)?;
+        measuring::distances(truth, &ode, &sde, &mut row)?;
         measuring::network(config, cell, &trained.net, &mut row)?;
         row.measure_seconds = start.elapsed().as_secs_f64();
         measuring::check(&row)?;
         atomic::write(&path, &serde_json::to_vec_pretty(&row)?)?;
         bar.advance(1);
         workspace.say(&format!(
-            "{name}: squared W2 ODE-truth {:.5}, SDE-truth {:.5}, ODE-SDE {:.5} (noise floor {:.5})",
-            row.ode_truth, row.sde_truth, row.ode_sde, truth.floor.w2
+            "{name}: squared W2 ODE-truth {:.5}, SDE-truth {:.5} (floor {:.5}), ODE-SDE {:.5} (floor {:.5})",
+            row.w2.ode_truth.value,
+            row.w2.sde_truth.value,
+            truth.floor.w2.to_truth.mean(),
+            row.w2.ode_sde.value,
+            truth.floor.w2.pair.mean()
         ));
         Ok(row)
     }

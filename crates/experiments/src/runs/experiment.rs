@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use report::Sheet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Outcome;
 use super::workspace::Workspace;
-use crate::report::sheet::Sheet;
 
 /// Work of a part of [`Experiment::work`], on the same workspace.
 pub type Train<C> = fn(&C, &Workspace) -> Result<()>;
@@ -67,12 +67,8 @@ pub type Train<C> = fn(&C, &Workspace) -> Result<()>;
 ///
 ///     fn page(_: &Config, results: &Results, _: &std::path::Path) -> Result<Sheet> {
 ///         let mut sheet = Sheet { title: "Throws".into(), ..Sheet::default() };
-///         sheet.table(Table {
-///             name: "mean".into(),
-///             head: vec!["mean".into()],
-///             rows: vec![vec![results.mean.to_string()]],
-///             ..Table::default()
-///         });
+///         let rows = [vec![results.mean.to_string().into()]];
+///         sheet.table(Table::new("mean", 0, &["mean"]).rows(rows));
 ///         Ok(sheet)
 ///     }
 /// }

@@ -147,7 +147,7 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let took = crate::report::duration(self.seconds);
+        let took = report::duration(self.seconds);
         let dir = self.dir.display();
         match self.status {
             Status::Finished => write!(f, "finished in {took}")?,

@@ -115,7 +115,7 @@ impl Progress {
             (entry.timed, entry.seconds) = (entry.timed + units, entry.seconds + seconds);
         }
         self.all.set_position((plan.share() * LENGTH as f64) as u64);
-        let left = crate::report::duration(plan.seconds_left()?);
+        let left = report::duration(plan.seconds_left()?);
         self.all.set_message(format!("about {left} left"));
         Some(format!("{:.0} %, about {left} left", 100.0 * plan.share()))
     }

@@ -140,16 +140,21 @@ impl Record {
 
     /// What a page says of it, by name. Where sessions differ, each value is said with its sessions.
     pub(crate) fn facts(&self) -> Vec<(String, String)> {
-        let mut facts = vec![("configuration".to_string(), self.hash.clone())];
-        let said: [(&str, fn(&Session) -> String); 4] = [
-            ("revision", |s| s.revision.clone()),
-            ("build", |s| format!("{} ({})", s.version, s.profile)),
-            ("dependencies", |s| {
-                format!("Cargo.lock {}", s.lock_hash.get(..12).unwrap_or("unknown"))
-            }),
-            ("machine", |s| format!("{} ({} kernels), {} threads", s.device, s.isa, s.threads)),
-        ];
-        facts.extend(said.map(|(name, of)| (name.to_string(), self.by_session(of))));
+        let lock =
+            |s: &Session| format!("Cargo.lock {}", s.lock_hash.get(..12).unwrap_or("unknown"));
+        let machine = |s: &Session| {
+            let kernels = if s.isa.is_empty() { "unknown" } else { &s.isa };
+            format!("{} ({kernels} kernels), {} threads", s.device, s.threads)
+        };
+        let mut facts: Vec<(String, String)> = [
+            ("configuration", self.hash.clone()),
+            ("revision", self.by_session(&|s| s.revision.clone())),
+            ("build", self.by_session(&|s| format!("{} ({})", s.version, s.profile))),
+            ("dependencies", self.by_session(&lock)),
+            ("machine", self.by_session(&machine)),
+        ]
+        .map(|(name, value)| (name.to_string(), value))
+        .to_vec();
         if let Some(first) = self.sessions.first() {
             facts.push(("started".into(), first.started.clone()));
         }
@@ -159,7 +164,7 @@ impl Record {
         facts
     }
 
-    fn by_session(&self, of: fn(&Session) -> String) -> String {
+    fn by_session(&self, of: &dyn Fn(&Session) -> String) -> String {
         let mut found: Vec<(String, Vec<String>)> = Vec::new();
         for (k, session) in self.sessions.iter().enumerate() {
             let (value, number) = (of(session), (k + 1).to_string());

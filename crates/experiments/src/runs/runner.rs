@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use report::{Foot, Head, Sheet};
 use toml::{Table, Value};
 
 use super::experiment::Experiment;
 use super::workspace::{Interrupted, Workspace};
 use super::{End, Goal, Outcome, Progress, Record, RunArgs, RunFolder, Status, config, read_json};
-use crate::report::sheet::{Block, Foot};
 use crate::signals::stop_flag;
-use crate::{atomic, checks, report, shell};
+use crate::{atomic, checks, shell};
 
 /// Runs an experiment, or the rest of it.
 ///
@@ -119,36 +119,47 @@ fn write_report<E: Experiment>(
     ensure!(path.is_file(), "{root} is not finished: there is no results.json");
     let results: E::Results = read_json(&path)?;
     let sheet = E::page(config, &results, folder.root())?;
-    for block in &sheet.blocks {
-        match block {
-            Block::Section(..) | Block::Html(_) => {}
-            Block::Figure(figure, _) => {
-                let name = &figure.name;
-                let file = |ending: &str| folder.path(&format!("plots/{name}.{ending}"));
-                atomic::write(&file("svg"), figure.svg.as_bytes())?;
-                atomic::write(&file("png"), &report::png(figure)?)?;
-            }
-            Block::Table(table) => {
-                let file = folder.path(&format!("plots/{}.csv", table.name));
-                atomic::write(&file, table.csv().as_bytes())?;
-            }
-        }
-    }
+    write_plots(folder, &sheet)?;
     let text = folder.config()?;
     let table: Table = text.parse()?;
     let preset = table.get("preset").and_then(Value::as_str).unwrap_or_default().to_owned();
     let seed = table.get("seed").and_then(Value::as_integer).unwrap_or_default();
     let command = if config::is_preset::<E>(config, &preset, seed)? {
         let seed = seed.to_string();
-        shell::command(["cargo", "xtask", "run", E::NAME, "--preset", &preset, "--seed", &seed])
+        shell::run_command(&[E::NAME, "--preset", &preset, "--seed", &seed])
     } else {
         shell::again(folder.root())
     };
     let mut facts = vec![("seed".to_string(), seed.to_string())];
     facts.extend(record.facts());
     facts.extend(E::facts(config, &results));
-    let foot = Foot { command, facts, config: text };
-    let html = sheet.html(E::NAME, &preset, &record.hash, seed as u64, &foot);
-    atomic::write(&folder.path("report.html"), html.as_bytes())?;
+    let foot = Foot { repeats: REPEATS.into(), command, facts, config: text };
+    let head = Head {
+        window: format!("{} \u{b7} {preset} \u{b7} {}", E::NAME, record.hash),
+        kicker: format!("{} \u{b7} {preset} \u{b7} seed {seed}", E::NAME),
+        warning: (preset == "smoke").then(|| SMOKE.into()),
+    };
+    let html = sheet.html(&head, &foot);
+    atomic::write(&folder.path("report.html"), html.0.as_bytes())?;
     Ok(results)
+}
+
+/// What the command at the foot of a page repeats.
+const REPEATS: &str = "Every random number is a function of the seed, of what it is for and of the particle it belongs to: the command repeats these figures, times apart, on any number of threads of a processor with the same instruction set.";
+
+/// What stands above the page of a smoke run.
+const SMOKE: &str = "Preset smoke: every part has run, and no figure, sentence or comparison on this page means anything. Take the preset quick for figures.";
+
+/// Every figure as SVG and PNG, every table as CSV.
+fn write_plots(folder: &RunFolder, sheet: &Sheet) -> Result<()> {
+    for figure in sheet.figures() {
+        let file = |ending: &str| folder.path(&format!("plots/{}.{ending}", figure.name));
+        atomic::write(&file("svg"), figure.svg.0.as_bytes())?;
+        atomic::write(&file("png"), &figure.png()?)?;
+    }
+    for table in sheet.tables() {
+        let file = folder.path(&format!("plots/{}.csv", table.name));
+        atomic::write(&file, table.csv().as_bytes())?;
+    }
+    Ok(())
 }

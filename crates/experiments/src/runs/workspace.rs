@@ -56,7 +56,7 @@ impl Workspace {
             let value = compute().with_context(|| name.to_string())?;
             self.go_on()?;
             atomic::write(&path, &serde_json::to_vec(&value)?)?;
-            let took = crate::report::duration(start.elapsed().as_secs_f64());
+            let took = report::duration(start.elapsed().as_secs_f64());
             self.say(&format!("{name}: {took}"));
         }
         read_json(&path)

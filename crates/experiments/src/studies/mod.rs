@@ -27,7 +27,9 @@ mod solvers;
 mod target;
 mod time_sampling;
 mod train;
-mod yardstick;
+
+use metrics::Estimate;
+use ndarray::ArrayView2;
 
 pub(crate) use self::solvers::Solvers;
 pub(crate) use encode::Encode;
@@ -37,3 +39,9 @@ pub(crate) use identifiability::Identifiability;
 pub(crate) use likelihood::Likelihood;
 pub(crate) use sde_vs_ode::SdeVsOde;
 pub(crate) use time_sampling::TimeSampling;
+
+/// Root of the mean squared length of rows, with its standard error.
+fn root_mean_square(rows: ArrayView2<'_, f64>) -> Estimate {
+    let squares: Vec<f64> = rows.rows().into_iter().map(|r| r.dot(&r)).collect();
+    Estimate::of_mean(&squares).root()
+}

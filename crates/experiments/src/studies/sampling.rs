@@ -29,10 +29,11 @@ pub(crate) fn all(
         Ok(starts.slice(s![first..first + len, ..]).to_owned())
     };
     let n = starts.nrows() as u64;
-    let summary = sample_from(sampler, sde, score, n, key, &start, &mut |_, x: Array2<f64>| {
+    let mut keep = |_: u64, x: Array2<f64>| -> ::solvers::Result<()> {
         let shape = |e: ndarray::ShapeError| sde_core::Error::Model(Box::new(e));
         Ok(out.append(Axis(0), x.view()).map_err(shape)?)
-    })?;
+    };
+    let summary = sample_from(sampler, sde, score, n, key, &start, &mut keep)?;
     Ok((out, summary))
 }
 

@@ -65,6 +65,27 @@ impl Target {
     }
 }
 
+/// A density on a square grid from its logarithm, row 0 at the bottom.
+pub(crate) fn on_square(
+    log: &dyn Fn(&Array2<f64>) -> Result<Vec<f64>>,
+    reach: f64,
+    nodes: usize,
+) -> Result<Array2<f64>> {
+    let at = |k: usize| -reach + 2.0 * reach * (k as f64 + 0.5) / nodes as f64;
+    let points = Array2::from_shape_fn((nodes * nodes, 2), |(k, c)| {
+        if c == 0 { at(k % nodes) } else { at(k / nodes) }
+    });
+    let values: Vec<f64> = log(&points)?.iter().map(|l| l.exp()).collect();
+    Ok(Array2::from_shape_vec((nodes, nodes), values)?)
+}
+
+/// A picture of a density as a background; the square root opens up the flanks.
+pub(crate) fn root_png(density: Array2<f64>) -> Result<Vec<u8>> {
+    let top = density.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let roots = density.mapv(|v| (v / top).sqrt());
+    Ok(report::heat_png(roots.view(), report::Map::Sequential, 0.0, 1.35)?)
+}
+
 fn unknown(name: &str) -> anyhow::Error {
     anyhow::anyhow!("unknown target `{name}`: expected one of {}", NAMES.join(", "))
 }

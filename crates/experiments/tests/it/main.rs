@@ -18,6 +18,7 @@ mod npy;
 mod ode_sde_gap;
 mod own_experiment;
 mod points;
+mod published;
 mod report;
 mod sampling;
 mod signals;

@@ -63,9 +63,8 @@ impl Experiment for Walks {
 
     fn page(_: &Config, results: &Results, _: &Path) -> Result<Sheet> {
         let mut sheet = Sheet { title: "Walks".into(), ..Sheet::default() };
-        let rows = results.ends.iter().map(|end| vec![end.to_string()]).collect();
-        let (name, head) = ("ends".into(), vec!["end".into()]);
-        sheet.table(Table { name, head, rows, ..Table::default() });
+        let rows = results.ends.iter().map(|end| vec![end.to_string().into()]);
+        sheet.table(Table::new("ends", 0, &["end"]).rows(rows));
         Ok(sheet)
     }
 

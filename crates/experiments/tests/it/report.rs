@@ -1,11 +1,12 @@
 //! The report, from made-up figures: no network, no sampling.
 
-use experiments::ode_sde_gap::report;
+use experiments::ode_sde_gap::config::Config;
 use experiments::ode_sde_gap::report::data::{Cell, Difference, Loss, Paths, ReportData, Truth};
-use experiments::ode_sde_gap::results::{Floor, Results, Row};
-use experiments::report as drawing;
-use experiments::run::{Block, Figure, Foot, Html};
+use experiments::ode_sde_gap::report::page;
+use experiments::ode_sde_gap::results::{Floor, Floors, Pairs, Results, Row};
+use metrics::{Estimate, NoiseFloor};
 use ndarray::{Array2, Array3};
+use report::{Foot, Head, Sheet};
 
 /// A ring of counts on an 8 x 8 grid, shifted by `shift`.
 fn counts(shift: usize) -> Array2<f64> {
@@ -37,10 +38,8 @@ fn made_up() -> ReportData {
                 dataset: dataset.into(),
                 w_r,
                 n: 1000,
-                ode_truth: 0.02 + 0.01 * k as f64,
-                sde_truth: 0.01 + 0.02 * k as f64,
-                ode_sde: gaps[k],
-                tv_ode_sde: 0.2,
+                w2: pairs([0.02 + 0.01 * k as f64, 0.01 + 0.02 * k as f64, gaps[k]]),
+                tv: pairs([0.1, 0.1, 0.2]),
                 residual: 3.0 / (1.0 + k as f64),
                 residual_on_path: 2.0 / (1.0 + k as f64),
                 dsm_loss: 1.5,
@@ -71,52 +70,52 @@ fn made_up() -> ReportData {
         }
         data.results.floors.push(Floor {
             dataset: dataset.into(),
-            n: 1000,
-            w2: 0.001,
-            w2_pair: 0.002,
+            w2: Floors { to_truth: floor(0.001), pair: floor(0.002) },
+            tv: Floors { to_truth: floor(0.05), pair: floor(0.07) },
+            cloud_w2: floor(0.01),
+            mmd: floor(0.0),
             ..Floor::default()
         });
-        data.truths.push(Truth { dataset: dataset.into(), first: counts(0), second: counts(2) });
+        data.truths.push(Truth {
+            dataset: dataset.into(),
+            first: counts(0),
+            second: counts(2),
+            third: counts(3),
+        });
     }
     data
 }
 
-/// The page, and its figures.
-struct Built {
-    html: Html,
-    figures: Vec<Figure>,
+fn sheet(data: &ReportData) -> Sheet {
+    page(&Config::preset("smoke").expect("a preset"), data).expect("a page")
 }
 
-fn built(data: &ReportData) -> Built {
-    let foot = Foot { config: "seed = 0\nname = \"<&>\"\n".into(), ..Foot::default() };
-    with_foot(data, &foot)
+fn built(data: &ReportData) -> String {
+    sheet(data).html(&Head::default(), &Foot::default()).into_string()
 }
 
-fn with_foot(data: &ReportData, foot: &Foot) -> Built {
-    let sheet = report::build(data).expect("a report");
-    let html = sheet.html("ode-sde-gap", &data.results.preset, &data.results.hash, 0, foot);
-    let figures = sheet.blocks.into_iter().filter_map(|block| match block {
-        Block::Figure(figure, _) => Some(figure),
-        _ => None,
-    });
-    Built { html, figures: figures.collect() }
+fn pairs([ode_truth, sde_truth, ode_sde]: [f64; 3]) -> Pairs {
+    let at = |value| Estimate { value, standard_error: 0.0005 };
+    Pairs { ode_truth: at(ode_truth), sde_truth: at(sde_truth), ode_sde: at(ode_sde) }
+}
+
+fn floor(value: f64) -> NoiseFloor {
+    NoiseFloor { size: [1000, 1000], values: vec![value; 3] }
 }
 
 #[test]
 fn the_page_needs_nothing_beside_it() {
-    let page = built(&made_up()).html;
+    let page = built(&made_up());
     for needle in ["src=\"http", "href=\"http", "url(http", "@import", "<script", "<link"] {
         assert!(!page.contains(needle), "{needle}");
     }
-    assert!(page.contains("&lt;&amp;&gt;"), "the configuration is escaped");
     assert!(page.contains("data:image/png;base64,"));
     assert!(!page.contains("NaN") && !page.contains("inf<"));
     for name in [
         "gap",
         "densities-blob",
         "densities-checker",
-        "residual-w2",
-        "residual-dsm",
+        "residual",
         "losses",
         "trajectories-blob",
         "timings",
@@ -128,39 +127,49 @@ fn the_page_needs_nothing_beside_it() {
 #[test]
 fn the_headline_follows_the_numbers() {
     let mut data = made_up();
-    let page = built(&data).html;
+    let page = built(&data);
     assert!(page.contains("narrows the ODE\u{2013}SDE gap on blob</h1>"), "one set of two");
     assert!(page.contains("stays within the noise on checker"));
+    assert!(page.contains("falls from 0.04000 \u{b1} 0.00050 to 0.01000 \u{b1} 0.00050 on blob"));
+    assert!(page.contains("The SDE itself moves away from the truth on blob and checker."));
     for row in &mut data.results.rows {
-        row.ode_sde = if row.w_r == 0.0 { 0.01 } else { 0.05 };
+        let gap = if row.w_r == 0.0 { 0.01 } else { 0.05 };
+        row.w2 = pairs([0.02, 0.0205 - 0.0005 * row.w_r, gap]);
     }
-    assert!(built(&data).html.contains("did not narrow"), "a gap that grows is not called closed");
+    let page = built(&data);
+    assert!(page.contains("did not narrow"), "a gap that grows is not called closed");
+    assert!(!page.contains("moves away from the truth"), "a difference of its error is none");
     for row in &mut data.results.rows {
-        row.ode_sde = if row.w_r == 0.0 { 0.05 } else { 0.01 };
+        row.w2.ode_sde.value = if row.w_r == 0.0 { 0.05 } else { 0.01 };
     }
-    assert!(built(&data).html.contains("gap closes as"));
+    assert!(built(&data).contains("gap closes as"));
+    for row in &mut data.results.rows {
+        row.w2.ode_sde.standard_error = 0.02;
+    }
+    assert!(built(&data).contains("no change beyond the noise"), "the same with larger errors");
     data.results.rows.retain(|r| r.w_r == 0.0);
-    assert!(built(&data).html.contains("How far apart"));
+    assert!(built(&data).contains("How far apart"));
     data.results.rows.clear();
-    assert!(built(&data).html.contains("No network was measured"));
+    assert!(built(&data).contains("No network was measured"));
 }
 
 #[test]
 fn published_figures_stand_beside_ours_in_both_conventions() {
-    let page = built(&made_up()).html;
+    let page = built(&made_up());
     // blob at w_R = 0: OS .01515 on the nodes of [-4, 4], times (7/8)^2 on the true ones.
-    for needle in ["0.0116", "0.0152", "0.259", "0.0400", "0.0522"] {
+    for needle in ["0.0116", "0.0151", "0.2592", "0.04000", "0.05224"] {
         assert!(page.contains(needle), "{needle}");
     }
 }
 
 #[test]
 fn every_figure_is_svg_and_png_without_a_system_font() {
-    let report = built(&made_up());
-    assert_eq!(report.figures.len(), 9);
-    for figure in &report.figures {
-        assert!(figure.svg.starts_with("<svg xmlns="), "{}", figure.name);
-        let png = drawing::png(figure).expect("a picture");
+    let sheet = sheet(&made_up());
+    let figures: Vec<_> = sheet.figures().collect();
+    assert_eq!(figures.len(), 8);
+    for figure in &figures {
+        assert!(figure.svg.0.starts_with("<svg xmlns="), "{}", figure.name);
+        let png = figure.png().expect("a picture");
         let image = image::load_from_memory(&png).expect("a PNG").to_rgb8();
         assert!(image.width() >= 700, "{}", figure.name);
         let ink = image.pixels().filter(|p| p.0 != [255; 3]).count();
@@ -171,9 +180,8 @@ fn every_figure_is_svg_and_png_without_a_system_font() {
         );
     }
     // Heat maps are in the PNG too: viridis has a yellow that nothing else has.
-    let map = report.figures.iter().find(|f| f.name == "densities-blob").expect("a heat map");
-    let image =
-        image::load_from_memory(&drawing::png(map).expect("a picture")).expect("a PNG").to_rgb8();
+    let map = figures.iter().find(|f| f.name == "densities-blob").expect("a heat map");
+    let image = image::load_from_memory(&map.png().expect("a picture")).expect("a PNG").to_rgb8();
     assert!(image.pixels().filter(|p| p.0 == [253, 231, 37]).count() > 1000);
 }
 
@@ -182,9 +190,9 @@ fn every_figure_is_svg_and_png_without_a_system_font() {
 fn nothing_that_is_named_becomes_markup() {
     let evil = "</title></script><script>alert('1')</script>&\"";
     let mut data = made_up();
-    (data.results.preset, data.results.hash) = (evil.into(), evil.into());
-    let foot =
-        Foot { command: evil.into(), facts: vec![(evil.into(), evil.into())], config: evil.into() };
+    let facts = vec![(evil.into(), evil.into())];
+    let head = Head { window: evil.into(), kicker: evil.into(), warning: Some(evil.into()) };
+    let foot = Foot { repeats: evil.into(), command: evil.into(), facts, config: evil.into() };
     data.differences.push(Difference {
         key: evil.into(),
         published: evil.into(),
@@ -198,12 +206,13 @@ fn nothing_that_is_named_becomes_markup() {
     }
     data.results.floors[0].dataset = evil.into();
     data.truths[0].dataset = evil.into();
-    let report = with_foot(&data, &foot);
-    assert!(!report.html.contains("<script") && !report.html.contains("</script"));
-    assert_eq!(report.html.matches("</title></svg>").count(), 0);
-    assert!(report.html.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;"));
-    for figure in &report.figures {
-        assert!(!figure.svg.contains("<script"), "{}", figure.name);
-        drawing::png(figure).expect("a picture");
+    let sheet = sheet(&data);
+    let page = sheet.html(&head, &foot).into_string();
+    assert!(!page.contains("<script") && !page.contains("</script"));
+    assert_eq!(page.matches("</title></svg>").count(), 0);
+    assert!(page.contains("&lt;script&gt;alert('1')&lt;/script&gt;&amp;&quot;"));
+    for figure in sheet.figures() {
+        assert!(!figure.svg.0.contains("<script"), "{}", figure.name);
+        figure.png().expect("a picture");
     }
 }

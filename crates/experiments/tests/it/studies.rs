@@ -34,7 +34,8 @@ fn smoke(name: &str, figures: &[&str], tables: &[&str]) -> (tempfile::TempDir, V
     for needle in ["src=\"http", "href=\"http", "<script", "<link", "NaN", "inf<"] {
         assert!(!page.contains(needle), "{needle}");
     }
-    assert_eq!(page.matches("<figcaption></figcaption>").count(), 0, "every figure has a caption");
+    assert_eq!(page.matches("<figcaption>").count(), figures.len(), "every figure has a caption");
+    assert!(page.contains("no figure, sentence or comparison on this page means anything"));
     assert_eq!(leftovers(&out), Vec::<String>::new());
 
     // The same command again does nothing; the page can be rebuilt and is the same.
@@ -62,6 +63,12 @@ fn leftovers(dir: &Path) -> Vec<String> {
 
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("a number, not {value}"))
+}
+
+/// Mean of a floor's draws.
+fn floor(value: &Value) -> f64 {
+    let draws = value["values"].as_array().expect("draws");
+    draws.iter().map(number).sum::<f64>() / draws.len() as f64
 }
 
 /// Every study is listed, with its presets.
@@ -101,12 +108,15 @@ fn sde_vs_ode_shows_one_law_by_two_ways() {
     let last = |start: &str| results[start].as_array().expect("looks").last().expect("one").clone();
     // 1000 particles: the floor is about 0.1, and squared W2 between two means 1 apart is 1.
     let (right, wrong) = (last("right"), last("wrong"));
+    let value = |look: &Value, who: &str| number(&look[who]["value"]);
     for who in ["ode", "sde", "split"] {
-        assert!(number(&right[who]) < 4.0 * number(&right["floor"]), "{who}: {right}");
+        assert!(value(&right, who) < 4.0 * floor(&right["floor"]), "{who}: {right}");
+        assert!(number(&right[who]["standard_error"]) > 0.0, "{who}: {right}");
     }
-    assert!(number(&wrong["ode"]) > 1.0, "the flow keeps a wrong start: {wrong}");
-    assert!(number(&wrong["sde"]) < 0.5 * number(&wrong["ode"]), "the SDE forgets it: {wrong}");
-    assert!(number(&wrong["sde-split"]) < 4.0 * number(&wrong["floor-pair"]), "{wrong}");
+    assert!(value(&wrong, "ode") > 1.0, "the flow keeps a wrong start: {wrong}");
+    assert!(value(&wrong, "sde") < 0.5 * value(&wrong, "ode"), "the SDE forgets it: {wrong}");
+    let pair = &wrong["sde-split"];
+    assert!(number(&pair["found"]["value"]) < 4.0 * floor(&pair["floor"]), "{wrong}");
     let lengths = results["lengths"].as_array().expect("lengths");
     let (first, last) = (&lengths[0], lengths.last().expect("one"));
     // Four times the steps: twice the length of a Brownian path, the same of a smooth one.
@@ -127,12 +137,12 @@ fn eta_sweep_measures_every_score_at_every_eta() {
     let exact = find("exact", 60);
     assert_eq!(exact["distances"].as_array().expect("one an eta").len(), 3);
     for eta in [0, 1] {
-        let w2 = number(&exact["distances"][eta]["w2"]);
-        assert!(w2 < 3.0 * number(&exact["floor"]), "exact, eta {eta}: {w2}");
+        let w2 = number(&exact["distances"][eta]["value"]);
+        assert!(w2 < 3.0 * floor(&exact["floor"]), "exact, eta {eta}: {w2}");
     }
     // A component four times too heavy moves a quarter of the mass: far above the floor.
     let wrong = find("wrong-weight", 60);
-    assert!(number(&wrong["distances"][0]["w2"]) > 3.0 * number(&wrong["floor"]), "{wrong}");
+    assert!(number(&wrong["distances"][0]["value"]) > 3.0 * floor(&wrong["floor"]), "{wrong}");
 }
 
 #[test]
@@ -262,9 +272,8 @@ fn energy_draws_the_learned_density_and_runs_chains_on_it() {
     assert_eq!(chains.len(), 6);
     let last = |energy: &str, start: &str| {
         let found = chains.iter().find(|c| c["energy"] == energy && c["start"] == start);
-        number(
-            &found.expect("chains")["looks"].as_array().expect("looks").last().expect("one")["w2"],
-        )
+        let looks = found.expect("chains")["looks"].as_array().expect("looks").clone();
+        number(&looks.last().expect("one")["w2"]["value"])
     };
     // Forty steps of 0.01 do not carry chains from the middle to modes 2.6 away.
     assert!(last("exact", "wide") < last("exact", "one mode"), "{results}");
@@ -279,10 +288,10 @@ fn encode_comes_back_and_fills_the_prior() {
     let trips = results["trips"].as_array().expect("trips");
     for trip in trips {
         // Local errors add up over tens of steps, and the way down stretches them.
-        assert!(number(&trip["rms"]) < 100.0 * number(&trip["tolerance"]), "{trip}");
+        assert!(number(&trip["rms"]["value"]) < 100.0 * number(&trip["tolerance"]), "{trip}");
     }
     // 120 coordinates of N(0, 1): 1 within five standard deviations of their mean square.
-    let variance = number(&results["latent-variance"]);
+    let variance = number(&results["latent-variance"]["value"]);
     assert!((variance - 1.0).abs() < 5.0 * (2.0_f64 / 120.0).sqrt(), "{variance}");
     let spread = |k: usize| number(&results["temperatures"][k]["spread"]);
     assert!(spread(0) < spread(2), "colder is less diverse");
@@ -295,15 +304,15 @@ fn identifiability_compares_two_networks_and_the_exact_score() {
     assert_eq!(pairs.len(), 3);
     for pair in pairs {
         // Their base is the data's Gaussian: even hardly trained networks agree on the large scale.
-        let (rms, unrelated) = (number(&pair["rms"]), number(&pair["unrelated"]));
+        let (rms, unrelated) = (number(&pair["rms"]["value"]), number(&pair["unrelated"]["value"]));
         assert!(rms > 0.0 && rms < 0.5 * unrelated, "{pair}");
-        assert!(number(&pair["correlation"][0]) > 0.9, "{pair}");
+        assert!(number(&pair["correlation"][0]["value"]) > 0.9, "{pair}");
     }
 }
 
 #[test]
 fn likelihood_estimators_agree_with_the_exact_value() {
-    let (_dir, results) = smoke("likelihood", &["errors"], &["likelihood"]);
+    let (_dir, results) = smoke("likelihood", &["errors-flow", "errors-identity"], &["likelihood"]);
     let rows = results["rows"].as_array().expect("rows");
     let find = |name: &str| rows.iter().find(|r| r["name"] == name).expect(name).clone();
     // The tolerance of the preset is 1e-6.

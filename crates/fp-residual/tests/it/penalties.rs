@@ -59,7 +59,7 @@ fn collocation_is_keyed_and_inside() -> Outcome {
     let law = TimeDistribution::Beta { a: 1.0, b: 2.0 };
     let marginal = FokkerPlanckPenalty::on_marginal(2000, source.clone(), law);
     let CollocationPoints { x, t, .. } = marginal.points(&net, Key::root(4))?;
-    let batch = Dsm::new(source, 2000).batch(&net, Key::root(4))?;
+    let batch = Dsm::published(source, 2000).batch(&net, Key::root(4))?;
     assert_eq!((x, t), (batch.x, batch.t), "the points of denoising score matching");
 
     let narrow =

@@ -53,7 +53,7 @@ impl SinkhornDivergence {
 ///
 /// The standard error is that of the first variation, $f_{xy} - f_{xx}$ over the first sample and
 /// $g_{xy} - g_{yy}$ over the second. It vanishes where the two laws agree; what fluctuations of
-/// second order remain there is what a [`noise_floor`](crate::noise_floor) shows.
+/// second order remain there is what a [noise floor](crate::Metric::noise_floor) shows.
 ///
 /// # Shapes
 /// `x: [N, D]`, `a: [N]`, `y: [M, D]`, `b: [M]`; `None` weights are uniform.

@@ -5,6 +5,7 @@ use sde_core::counts::in_memory;
 
 use super::transport::{GridTransport, histogram_w2};
 use crate::error::{Error, Result};
+use crate::estimate::Estimate;
 use crate::input::{check_rows, check_weights};
 
 /// Counts two-dimensional samples on the nodes of a square grid, chunk by chunk.
@@ -63,6 +64,36 @@ impl HistogramBuilder {
         Ok(Self { half_width, counts: Array2::zeros((n, n)), n_seen: 0, n_kept: 0 })
     }
 
+    /// What an earlier builder had counted: `counts` of the samples on the grid, of `n_seen` in all.
+    ///
+    /// # Shapes
+    /// `counts: [n, n]`, row i at y = node i, column j at x = node j.
+    ///
+    /// # Errors
+    /// As [`HistogramBuilder::new`]; a table that is not square, fewer samples than were counted.
+    ///
+    /// ```
+    /// use metrics::HistogramBuilder;
+    /// use ndarray::array;
+    /// let found = HistogramBuilder::from_counts(1.0, array![[3, 0], [0, 5]], 10)?.finish()?;
+    /// assert_eq!((found.n_kept(), found.discarded_share()), (Some(8), 0.2));
+    /// # Ok::<(), metrics::Error>(())
+    /// ```
+    pub fn from_counts(half_width: f64, counts: Array2<u64>, n_seen: u64) -> Result<Self> {
+        let (rows, columns) = counts.dim();
+        if rows != columns {
+            let (expected, found) = (vec![rows, rows], vec![rows, columns]);
+            return Err(Error::ShapeMismatch { what: "counts", expected, found });
+        }
+        let empty = Self::new(half_width, rows)?;
+        let n_kept = counts.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
+        if n_kept > n_seen {
+            let (name, expected) = ("samples seen", "at least as many as were counted");
+            return Err(Error::InvalidParameter { name, expected, value: n_seen as f64 });
+        }
+        Ok(Self { counts, n_seen, n_kept, ..empty })
+    }
+
     /// Adds samples.
     ///
     /// # Shapes
@@ -111,6 +142,12 @@ impl HistogramBuilder {
         self.n_seen += other.n_seen;
         self.n_kept += other.n_kept;
         Ok(())
+    }
+
+    /// The counts, `[n, n]`, row i at y = node i, column j at x = node j.
+    #[must_use]
+    pub fn counts(&self) -> ArrayView2<'_, u64> {
+        self.counts.view()
     }
 
     /// Samples counted so far, those outside included.
@@ -237,6 +274,17 @@ impl Histogram2d {
     /// Another number of nodes.
     pub fn w2(&self, other: &Self) -> Result<GridTransport> {
         self.w2_on(other, self.nodes().view())
+    }
+
+    /// Exact $W_2^2$ to another histogram with its standard error, NaN where nobody said how many samples
+    /// the two hold.
+    ///
+    /// # Errors
+    /// As [`Histogram2d::w2`].
+    pub fn squared_w2(&self, other: &Self) -> Result<Estimate> {
+        let transport = self.w2(other)?;
+        let error = transport.standard_error(self, other)?;
+        Ok(Estimate { value: transport.squared, standard_error: error.unwrap_or(f64::NAN) })
     }
 
     /// Exact $W_2$ with the nodes placed at `nodes` on both axes, wherever the samples were binned.

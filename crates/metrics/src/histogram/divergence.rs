@@ -73,7 +73,7 @@ impl HistogramDivergence {
     /// \left(\sum_i a_i T_i^2 - (\sum_i a_i T_i)^2\right)$ for a, and so for b. `None` for a density
     /// that is known and has no error. First order: where the two agree it vanishes for smooth
     /// divergences, whose estimates are then biased upward by about (bins / samples); a
-    /// [`noise_floor`](crate::noise_floor) shows that. An infinite divergence has an infinite error.
+    /// [noise floor](crate::Metric::noise_floor) shows that. An infinite divergence has an infinite error.
     ///
     /// # Errors
     /// As [`HistogramDivergence::between`]; a number of samples of zero.

@@ -1,4 +1,4 @@
-//! The public face of exact transport between histograms.
+//! Exact transport between histograms: arguments and results.
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use sde_core::counts::in_memory;
@@ -84,47 +84,13 @@ pub fn histogram_w2(
     ys: ArrayView1<f64>,
 ) -> Result<GridTransport> {
     let shape = [ys.len(), xs.len()];
-    for (what, side) in [("first histogram", a), ("second histogram", b)] {
-        if side.shape() != shape {
-            let (expected, found) = (shape.to_vec(), side.shape().to_vec());
-            return Err(Error::ShapeMismatch { what, expected, found });
-        }
-    }
-    for (what, nodes) in [("column positions", xs), ("row positions", ys)] {
-        if let Some((row, &value)) = nodes.iter().enumerate().find(|(_, x)| !x.is_finite()) {
-            return Err(Error::NonFinite { what, row, column: 0, value });
-        }
-    }
-    check_coordinates(xs.iter().chain(&ys))?;
-    // Three nodes of the spanning tree a cell, masses and potentials of both sides.
-    in_memory(&[("rows", ys.len() as u64), ("columns", xs.len() as u64)], 400)
-        .map_err(Error::Excess)?;
-    let left = check_weights("first histogram", a.iter())?;
-    let right = check_weights("second histogram", b.iter())?;
-    check_balance(left, right)?;
-
-    // Only what has mass is rounded; a node without stays at zero.
-    let present = |side: ArrayView2<f64>| -> Vec<f64> {
-        side.iter().copied().filter(|&mass| mass > 0.0).collect()
-    };
-    let masses = integer_masses(&present(a), &present(b));
-    let spread = |side: ArrayView2<f64>, masses: Vec<Mass>| -> Vec<Mass> {
-        let mut masses = masses.into_iter();
-        let mass = |&w: &f64| if w > 0.0 { masses.next().unwrap_or(0) } else { 0 };
-        side.iter().map(mass).collect()
-    };
-    let width = |nodes: ArrayView1<f64>| {
-        let (low, high) = nodes
-            .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
-        high - low
-    };
+    let mass = check(a, b, xs, ys)?;
+    let (source, target, total) = whole_masses(a, b);
     let widest = width(xs).max(width(ys));
     let scale = to_one(widest);
     let stretched =
         |nodes: ArrayView1<f64>| nodes.iter().map(|x| (x - nodes[0]) * scale).collect::<Vec<_>>();
-    let (source, target) = (spread(a, masses.source), spread(b, masses.target));
-    let share = |mass: Mass| mass as f64 / masses.total as f64;
+    let share = |mass: Mass| mass as f64 / total as f64;
     let problem = GridProblem {
         across: &stretched(xs),
         down: &stretched(ys),
@@ -139,7 +105,7 @@ pub fn histogram_w2(
         };
         of(&source, &optimum.u) + of(&target, &optimum.v)
     };
-    let (primal, dual) = (moved / masses.total as f64, value(&|p| p));
+    let (primal, dual) = (moved / total as f64, value(&|p| p));
     // Squares of short legs may be no numbers.
     let proven = proves(dual, value(&f64::abs), primal) && (primal > 0.0 || source == target);
     // One after the other: the square of the scale may not be a number.
@@ -160,13 +126,63 @@ pub fn histogram_w2(
     let found = GridTransport {
         squared: answer.primal,
         dual: answer.dual,
-        mass: [left, right],
+        mass,
         source_potential: table(&answer.u),
         target_potential: table(&answer.v),
     };
     let potentials = found.source_potential.iter().chain(&found.target_potential);
     check_range(answer.moves, found.squared, potentials, widest)?;
     Ok(found)
+}
+
+/// The masses of both sides, of histograms on the grid that can be compared.
+fn check(
+    a: ArrayView2<f64>,
+    b: ArrayView2<f64>,
+    xs: ArrayView1<f64>,
+    ys: ArrayView1<f64>,
+) -> Result<[f64; 2]> {
+    let shape = [ys.len(), xs.len()];
+    for (what, side) in [("first histogram", a), ("second histogram", b)] {
+        if side.shape() != shape {
+            let (expected, found) = (shape.to_vec(), side.shape().to_vec());
+            return Err(Error::ShapeMismatch { what, expected, found });
+        }
+    }
+    for (what, nodes) in [("column positions", xs), ("row positions", ys)] {
+        if let Some((row, &value)) = nodes.iter().enumerate().find(|(_, x)| !x.is_finite()) {
+            return Err(Error::NonFinite { what, row, column: 0, value });
+        }
+    }
+    check_coordinates(xs.iter().chain(&ys))?;
+    // Three nodes of the spanning tree a cell, masses and potentials of both sides.
+    in_memory(&[("rows", ys.len() as u64), ("columns", xs.len() as u64)], 400)
+        .map_err(Error::Excess)?;
+    let left = check_weights("first histogram", a.iter())?;
+    let right = check_weights("second histogram", b.iter())?;
+    check_balance(left, right)?;
+    Ok([left, right])
+}
+
+/// Both sides in whole numbers, and their common total. Only what has mass is rounded; a node without stays at zero.
+fn whole_masses(a: ArrayView2<f64>, b: ArrayView2<f64>) -> (Vec<Mass>, Vec<Mass>, Mass) {
+    let present = |side: ArrayView2<f64>| -> Vec<f64> {
+        side.iter().copied().filter(|&mass| mass > 0.0).collect()
+    };
+    let masses = integer_masses(&present(a), &present(b));
+    let spread = |side: ArrayView2<f64>, masses: Vec<Mass>| -> Vec<Mass> {
+        let mut masses = masses.into_iter();
+        let mass = |&w: &f64| if w > 0.0 { masses.next().unwrap_or(0) } else { 0 };
+        side.iter().map(mass).collect()
+    };
+    (spread(a, masses.source), spread(b, masses.target), masses.total)
+}
+
+/// The length of the interval that nodes span.
+fn width(nodes: ArrayView1<f64>) -> f64 {
+    let ends = (f64::INFINITY, f64::NEG_INFINITY);
+    let (low, high) = nodes.iter().fold(ends, |(low, high), &x| (low.min(x), high.max(x)));
+    high - low
 }
 
 /// Values and potentials in the units of the caller.

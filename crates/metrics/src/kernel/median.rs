@@ -10,7 +10,7 @@ use crate::scale::{WIDE, finite, framed};
 /// Points the median heuristic looks at: half a million distances.
 const MEDIAN_POINTS: usize = 1000;
 
-/// What a width that follows from the samples was taken from.
+/// Where a bandwidth that follows from the samples comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BandwidthSource {

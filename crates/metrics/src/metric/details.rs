@@ -110,11 +110,12 @@ impl Details {
     /// All numbers with a name, in the order in which they are printed; what no double holds is left out.
     #[must_use]
     pub fn named(&self) -> Vec<(&'static str, f64)> {
-        let mut list = match self {
+        match self {
             Self::None => vec![],
             Self::Transport(Certificate { squared, primal, dual, gap }) => {
                 let rest = [("primal", *primal), ("dual", *dual), ("gap", *gap)];
-                squared.map(|squared| ("squared", squared)).into_iter().chain(rest).collect()
+                let all = squared.map(|squared| ("squared", squared)).into_iter().chain(rest);
+                all.filter(|(_, value)| !value.is_nan()).collect()
             }
             Self::Sinkhorn(found) => vec![
                 ("sharp", found.sharp),
@@ -129,10 +130,9 @@ impl Details {
                 both(estimates).into_iter().chain(bandwidth).collect()
             }
             Self::LinearMmd { bandwidth } => vec![("bandwidth", *bandwidth)],
-            Self::Kid(found) => vec![
-                ("subset-mean", found.mean),
-                ("subset-deviation", found.standard_deviation),
-            ],
+            Self::Kid(found) => {
+                vec![("subset-mean", found.mean), ("subset-deviation", found.standard_deviation)]
+            }
             Self::Energy(found) => {
                 both(found).into_iter().chain([("root", found.distance())]).collect()
             }
@@ -147,9 +147,7 @@ impl Details {
                 vec![("p-value", found.p_value), ("held-out", found.n_test as f64)]
             }
             Self::LogLikelihood(found) => log_likelihood(found),
-        };
-        list.retain(|(_, value)| !value.is_nan());
-        list
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the registry says of a metric.
+//! Properties of a metric: formula, parameters, cost, standard error, reference.
 
 use ndarray::ArrayView1;
 
@@ -12,7 +12,7 @@ type Between<T> = fn(&T, &T, &Options) -> Result<Measured>;
 /// How log-densities are summarised, alone or against those of another model at the same points.
 type Summary = fn(ArrayView1<f64>, Option<ArrayView1<f64>>, &Options) -> Result<Measured>;
 
-/// How resamples are drawn.
+/// The resampling scheme that suits a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scheme {

@@ -1,6 +1,6 @@
-//! What a metric found.
+//! The result of a metric.
 
-use super::{Metric, Options};
+use super::{Details, Metric, Options};
 use crate::error::Result;
 use crate::estimate::Estimate;
 use crate::kernel::BandwidthSource;
@@ -17,8 +17,8 @@ pub struct Measured {
     /// sizes. It says nothing of the bias. `None` where theory gives none, where the sample size is
     /// unknown, where the value is at the edge of its range, or when it was not asked for.
     pub standard_error: Option<f64>,
-    /// Named companions: primal and dual value, other estimates, parameters that were chosen.
-    pub parts: Vec<(&'static str, f64)>,
+    /// What certifies or completes the value: primal and dual value, other estimates, parameters that were chosen.
+    pub details: Details,
     /// What a width that nobody gave was taken from.
     pub chosen: Option<BandwidthSource>,
     /// Total masses of the two sides as they were given.
@@ -34,7 +34,7 @@ impl Measured {
         Self {
             value,
             standard_error: None,
-            parts: Vec::new(),
+            details: Details::None,
             chosen: None,
             mass: [1.0; 2],
             discarded: None,
@@ -62,8 +62,8 @@ impl Measured {
             finite(metric.name(), self.value)?;
         }
         self.standard_error.map(|error| finite("its standard error", error)).transpose()?;
-        for (name, value) in &self.parts {
-            finite(name, *value)?;
+        for (name, value) in self.details.named() {
+            finite(name, value)?;
         }
         Ok(self)
     }
@@ -73,15 +73,8 @@ impl Measured {
         Self::new(found.value).error(options.errors.then_some(found.standard_error))
     }
 
-    pub(crate) fn with(mut self, name: &'static str, value: f64) -> Self {
-        self.parts.push((name, value));
-        self
-    }
-
-    /// The companion of a name.
-    #[must_use]
-    pub fn part(&self, name: &str) -> Option<f64> {
-        self.parts.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+    pub(super) fn with(self, details: Details) -> Self {
+        Self { details, ..self }
     }
 
     /// The positive root $x^{1/p}$ of a value and, by the delta method, its standard error; that of

@@ -1,5 +1,6 @@
 //! The registry of metrics.
 
+mod details;
 mod evaluate;
 mod info;
 mod measured;
@@ -8,6 +9,7 @@ mod page;
 mod sample;
 mod table;
 
+pub use details::{Certificate, Details, SinkhornDetails};
 pub use info::{Info, Scheme};
 pub use measured::Measured;
 pub use options::{Options, Parameter};
@@ -39,13 +41,14 @@ impl Metric {
     /// metric itself refuses, and a result that no double holds ([`Error::OutOfRange`]).
     ///
     /// ```
-    /// use metrics::{Metric, Options, Sample};
+    /// use metrics::{Details, Metric, Options, Sample};
     /// use ndarray::array;
     /// let x = Sample::cloud(array![[0.0, 0.0], [1.0, 0.0]]);
     /// let y = Sample::cloud(array![[1.0, 2.0], [0.0, 2.0]]);
     /// let found = Metric::W2.evaluate(&x, &y, &Options::default())?;
-    /// assert_eq!((found.value, found.part("dual")), (2.0, Some(4.0)));
-    /// assert_eq!(found.mass, [1.0, 1.0]);
+    /// assert_eq!((found.value, found.mass), (2.0, [1.0, 1.0]));
+    /// let Details::Transport(proof) = found.details else { unreachable!() };
+    /// assert_eq!(proof.dual, 4.0);
     /// # Ok::<(), metrics::Error>(())
     /// ```
     pub fn evaluate<'a>(

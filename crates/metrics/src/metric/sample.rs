@@ -1,4 +1,4 @@
-//! What a metric looks at.
+//! The samples that a metric compares.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 

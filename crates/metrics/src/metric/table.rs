@@ -1,4 +1,4 @@
-//! The entries: name, what is said of it, and how it is computed.
+//! The entries of the registry: name, properties, and how the metric is computed.
 
 use super::Info;
 use super::Parameter::{
@@ -9,7 +9,7 @@ use super::evaluate::{cells, kernels, likelihood, moments, neighbours, slices, t
 
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $variant:ident $name:literal: $info:expr;)*) => {
-        /// Every metric there is.
+        /// The metrics, by name.
         ///
         /// ```
         /// use metrics::Metric;
@@ -43,7 +43,7 @@ macro_rules! metrics {
                 }
             }
 
-            /// What is said of it, and held by tests.
+            /// Formula, parameters, cost, standard error and reference.
             #[must_use]
             pub fn info(self) -> &'static Info {
                 match self {

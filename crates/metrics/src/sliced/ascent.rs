@@ -29,14 +29,7 @@ pub(super) type Function<'a> = &'a (dyn Fn(&Array1<f64>) -> (f64, Array1<f64>) +
 /// Programming 141, 2013; J. Nocedal, *Updating quasi-Newton matrices with limited storage*, Mathematics of
 /// Computation 35, 1980.
 pub(super) fn ascend(function: Function, from: Place, steps: usize) -> Place {
-    // On the sphere a function of the first degree has the tangential part of its gradient.
-    let at = |z: &Array1<f64>| {
-        let length = z.dot(z).sqrt();
-        let unit = z / length;
-        let (value, gradient) = function(&unit);
-        let radial = gradient.dot(&unit);
-        (value, (gradient - &unit * radial) / length)
-    };
+    let at = |z: &Array1<f64>| on_the_sphere(function, z);
     let mut z = from.direction.clone();
     let (mut value, mut gradient) = at(&z);
     let mut memory = Memory::default();
@@ -49,24 +42,8 @@ pub(super) fn ascend(function: Function, from: Place, steps: usize) -> Place {
             way = memory.turned(&gradient);
             slope = way.dot(&gradient);
         }
-        let (mut length, mut low, mut high) = (1.0, 0.0, f64::INFINITY);
-        let mut best = None;
-        for _ in 0..TRIALS {
-            let moved = &z + &(&way * length);
-            let (found, there) = at(&moved);
-            let enough = found > value + 1e-4 * length * slope;
-            let steep = there.dot(&way) > 0.5 * slope;
-            if best.as_ref().map_or(found > value, |(_, most, _)| found > *most) {
-                best = Some((moved, found, there));
-            }
-            match (enough, steep) {
-                (true, false) => break,
-                (true, true) => low = length,
-                (false, _) => high = length,
-            }
-            length = if high.is_finite() { 0.5 * (low + high) } else { 2.0 * length };
-        }
-        let Some((moved, found, there)) = best else { break };
+        let line = Line { z: &z, way: &way, value, slope };
+        let Some((moved, found, there)) = line.search(&at) else { break };
         taken += 1;
         let gain = found - value;
         memory.learn(&moved - &z, &gradient - &there);
@@ -89,6 +66,55 @@ pub(super) fn ascend(function: Function, from: Place, steps: usize) -> Place {
         return Place { steps: from.steps + taken, ..from };
     }
     Place { value, direction, steps: from.steps + taken }
+}
+
+/// Value and gradient along the sphere at the unit vector of `z`: of a function of the first degree the tangential part.
+fn on_the_sphere(function: Function, z: &Array1<f64>) -> (f64, Array1<f64>) {
+    let length = z.dot(z).sqrt();
+    let unit = z / length;
+    let (value, gradient) = function(&unit);
+    let radial = gradient.dot(&unit);
+    (value, (gradient - &unit * radial) / length)
+}
+
+/// A way up from a place.
+struct Line<'a> {
+    z: &'a Array1<f64>,
+    way: &'a Array1<f64>,
+    /// Value and slope at the place.
+    value: f64,
+    slope: f64,
+}
+
+/// A place on the way, the value there and the gradient.
+type Found = (Array1<f64>, f64, Array1<f64>);
+
+/// The value and the gradient at a place.
+type Height<'a> = &'a dyn Fn(&Array1<f64>) -> (f64, Array1<f64>);
+
+impl Line<'_> {
+    /// The highest place found on the way, with its value and gradient; `None` where all are lower.
+    fn search(&self, at: Height<'_>) -> Option<Found> {
+        let Self { z, way, value, slope } = *self;
+        let (mut length, mut low, mut high) = (1.0, 0.0, f64::INFINITY);
+        let mut best = None;
+        for _ in 0..TRIALS {
+            let moved = z + &(way * length);
+            let (found, there) = at(&moved);
+            let enough = found > value + 1e-4 * length * slope;
+            let steep = there.dot(way) > 0.5 * slope;
+            if best.as_ref().map_or(found > value, |(_, most, _)| found > *most) {
+                best = Some((moved, found, there));
+            }
+            match (enough, steep) {
+                (true, false) => break,
+                (true, true) => low = length,
+                (false, _) => high = length,
+            }
+            length = if high.is_finite() { 0.5 * (low + high) } else { 2.0 * length };
+        }
+        best
+    }
 }
 
 /// What past steps say of the curvature.

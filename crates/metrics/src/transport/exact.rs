@@ -1,4 +1,4 @@
-//! The public face of exact transport between clouds.
+//! Exact transport between clouds: arguments and results.
 
 use ndarray::{ArrayView1, ArrayView2};
 

@@ -72,9 +72,16 @@ impl Sample {
         self.split(key, self.size() / 4, 4).map(|(part, _)| part)
     }
 
-    /// Half of the draws (the smaller half of an odd number), chosen at random, and the rest.
-    pub(crate) fn halved(&self, key: Key) -> Result<(Self, Self)> {
-        self.split(key, self.size() / 2, 2)
+    /// Two disjoint parts of these sizes, chosen at random.
+    pub(crate) fn parts(&self, key: Key, [n, m]: [usize; 2]) -> Result<(Self, Self)> {
+        let (needed, found) = (n.saturating_add(m), self.size());
+        if n == 0 || m == 0 || needed > found {
+            let needed = needed.max(2);
+            return Err(Error::TooFewRows { what: "sample to draw from", found, needed });
+        }
+        let (x, rest) = self.split(key, n, 2)?;
+        let y = if needed == found { rest } else { rest.split(key.fold(1), m, 1)?.0 };
+        Ok((x, y))
     }
 
     /// `size` of the draws, chosen at random, and the rest.
@@ -211,13 +218,20 @@ mod tests {
     #[test]
     fn halves_are_disjoint_and_complete() {
         let points = Array1::from_iter((0..101).map(f64::from)).insert_axis(Axis(1));
-        let (half, rest) = Sample::cloud(points.clone()).halved(Key::root(4)).unwrap();
+        let pool = Sample::cloud(points.clone());
+        let (half, rest) = pool.parts(Key::root(4), [50, 51]).unwrap();
         let (Sample::Cloud(half), Sample::Cloud(rest)) = (half, rest) else { unreachable!() };
         assert_eq!((half.points.nrows(), rest.points.nrows()), (50, 51));
         let mut all: Vec<f64> = half.points.iter().chain(&rest.points).copied().collect();
         all.sort_by(f64::total_cmp);
         assert_eq!(all, points.iter().copied().collect::<Vec<_>>());
-        assert!(Sample::cloud(array![[1.0]]).halved(Key::root(4)).is_err());
+        let (some, other) = pool.parts(Key::root(5), [20, 30]).unwrap();
+        let (Sample::Cloud(some), Sample::Cloud(other)) = (some, other) else { unreachable!() };
+        assert_eq!((some.points.nrows(), other.points.nrows()), (20, 30));
+        assert!(some.points.iter().all(|p| other.points.iter().all(|q| p != q)));
+        for size in [[0, 5], [5, 0], [50, 52], [usize::MAX, 2]] {
+            assert!(pool.parts(Key::root(4), size).is_err(), "{size:?}");
+        }
     }
 
     #[test]

@@ -217,20 +217,33 @@ fn numbers_mean(x: &Array2<f64>) -> f64 {
     x.column(1).mean().unwrap()
 }
 
-/// Against the same of 450 digits (mpmath): small eigenvalues, by size and by correlation.
-#[test]
-fn small_eigenvalues_are_eigenvalues() {
-    let r = 1.0 - 2e-15;
-    let diagonal = |small: f64| Array2::from_diag(&array![1.0, small]);
-    let strong = array![[1.0, r], [r, 1.0]];
-    let weak = array![[2.0, 0.5], [0.5, 1.0]];
-    let graded = [
+fn diagonal(small: f64) -> Array2<f64> {
+    Array2::from_diag(&array![1.0, small])
+}
+
+/// Two covariances with eigenvalues over 45 decades.
+fn graded() -> [Array2<f64>; 2] {
+    [
         array![[1e15, 3e7, 2e-8], [3e7, 2.0, 1e-15], [2e-8, 1e-15, 1e-30]],
         array![[2e15, 1e7, 0.0], [1e7, 1.0, 2e-16], [0.0, 2e-16, 2e-30]],
-    ];
-    let near = [array![[1.0, 0.2], [0.2, 1.0]], array![[1.0 + 1e-9, 0.2], [0.2, 1.0]]];
+    ]
+}
+
+/// Two covariances that agree to nine digits.
+fn near() -> [Array2<f64>; 2] {
+    [array![[1.0, 0.2], [0.2, 1.0]], array![[1.0 + 1e-9, 0.2], [0.2, 1.0]]]
+}
+
+/// Two covariances, the divergences of Kullback-Leibler and Fisher, and the entropy of the first.
+type Pair = (Array2<f64>, Array2<f64>, f64, f64, f64);
+
+fn small_eigenvalues() -> [Pair; 7] {
+    let r = 1.0 - 2e-15;
+    let strong = array![[1.0, r], [r, 1.0]];
+    let weak = array![[2.0, 0.5], [0.5, 1.0]];
+    let (graded, near) = (graded(), near());
     let quarter = 0.636_294_361_119_890_6;
-    for (c1, c2, kl, fisher, entropy) in [
+    [
         (
             diagonal(1e-17),
             Array2::from_diag(&array![4.0, 4e-17]),
@@ -274,7 +287,14 @@ fn small_eigenvalues_are_eigenvalues() {
             1.175_492_090_220_485_7e-18,
             2.817_466_069_149_218,
         ),
-    ] {
+    ]
+}
+
+/// Against the same of 450 digits (mpmath): small eigenvalues, by size and by correlation.
+#[test]
+fn small_eigenvalues_are_eigenvalues() {
+    let (graded, near) = (graded(), near());
+    for (c1, c2, kl, fisher, entropy) in small_eigenvalues() {
         let m = Array1::zeros(c1.nrows());
         let (m, c1, c2) = (m.view(), c1.view(), c2.view());
         let what = format!("{c1}");

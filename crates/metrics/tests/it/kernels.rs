@@ -1,6 +1,6 @@
 //! Kernel statistics: thread invariance, standard error, median heuristic.
 
-use metrics::{Kernel, mmd2, mmd2_with_error, noise_floor};
+use metrics::{Kernel, mmd2, mmd2_with_error};
 use ndarray::{Axis, array, concatenate};
 
 use crate::support::{Numbers, check_close};
@@ -58,25 +58,6 @@ fn standard_error_is_the_spread() {
             assert!(mean.abs() < 5.0 * (spread / f64::from(n_repeats)).sqrt());
         }
     }
-}
-
-#[test]
-fn noise_floor_compares_two_halves() {
-    let mut numbers = Numbers::new(11);
-    let truth = numbers.normals(401, 2);
-    let (mut even, mut odd) = (Vec::new(), Vec::new());
-    for i in 0..200 {
-        even.push(2 * i);
-        odd.push(2 * i + 1);
-    }
-    let floor = noise_floor(truth.view(), |x, y| {
-        assert_eq!(x, truth.select(Axis(0), &even));
-        assert_eq!(y, truth.select(Axis(0), &odd));
-        mmd2_with_error(x, y, KERNEL)
-    })
-    .unwrap();
-    // No difference to be seen, 5 sigma.
-    assert!(floor.unbiased.abs() < 5.0 * floor.standard_error.unwrap());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use metrics::{Error, Histogram2d, Kernel, Kind, Metric, Options, Parameter, Sample};
+use metrics::{Details, Error, Histogram2d, Kernel, Kind, Metric, Options, Parameter, Sample};
 use ndarray::{Array1, array};
 
 use crate::support::{Numbers, check_close};
@@ -56,7 +56,7 @@ fn the_registry_adds_nothing() {
     let mmd = metrics::mmd2_with_error(x.view(), y.view(), Kernel::Rbf { bandwidth: 0.8 }).unwrap();
     let through = found(Metric::Mmd);
     assert_eq!((through.value, through.standard_error), (mmd.unbiased, mmd.standard_error));
-    assert_eq!(through.part("bandwidth"), Some(0.8));
+    assert!(matches!(through.details, Details::Mmd { bandwidth: Some(0.8), .. }));
     let frechet = metrics::frechet_distance(x.view(), y.view()).unwrap();
     assert_eq!(found(Metric::Frechet).value, frechet);
 }

@@ -72,7 +72,7 @@ fn options(exponent: f64, defaults: bool, power: f64, energy: f64) -> Options {
 /// All that was found: value, standard error, parts.
 fn numbers(found: &Measured) -> Vec<(&'static str, f64)> {
     let error = found.standard_error.map(|error| ("standard error", error));
-    std::iter::once(("value", found.value)).chain(error).chain(found.parts.clone()).collect()
+    std::iter::once(("value", found.value)).chain(error).chain(found.details.named()).collect()
 }
 
 fn holds(value: f64) -> bool {

@@ -1,6 +1,9 @@
 //! Error bars against the truth: what is claimed of one sample is what many samples do.
 
-use metrics::{HistogramBuilder, Interval, Kind, Metric, Options, Resampling, Sample, Scheme};
+use metrics::{
+    Change, Difference, Estimate, HistogramBuilder, Interval, Kind, Metric, Options, Resampling,
+    Sample, Scheme, w2,
+};
 use ndarray::{Array1, Array2, Axis};
 use sde_core::Key;
 use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, DiscreteCDF, FisherSnedecor};
@@ -324,4 +327,91 @@ fn misuse_is_named() {
     let error = Metric::TotalVariation.resample(&unknown, &unknown, &options(), &how).unwrap_err();
     let said = "samples of a histogram to draw from must be known, found 0";
     assert_eq!(error.to_string(), said);
+}
+
+/// Squared W2 to one truth of two samples that are `apart` from it and, the second, by `more`.
+fn two_distances(key: Key, apart: f64, more: f64) -> (Estimate, Estimate) {
+    let truth = normals(key.fold(0), 300, 1);
+    let distance = |purpose: u64, shift: f64| {
+        let found = w2((normals(key.fold(purpose), 100, 1) + shift).view(), truth.view()).unwrap();
+        let standard_error = found.standard_error(None, None).unwrap();
+        Estimate { value: found.primal, standard_error }
+    };
+    (distance(1, apart), distance(2, apart + more))
+}
+
+/// Without a change the tests find one as often as their level says or less; a change of several
+/// standard errors they find.
+#[test]
+fn a_change_is_called_one_at_the_level() {
+    let (repeats, level) = (4000, 0.05);
+    let found = |more: f64, test: fn(Estimate, Estimate) -> Difference| {
+        let changes = (0..repeats).map(|repeat| {
+            let (from, to) = two_distances(Key::root(31).fold(repeat), 1.0, more);
+            test(from, to).at(level)
+        });
+        changes.filter(|change| *change != Change::Holds).count()
+    };
+    let most = Binomial::new(level, repeats).unwrap().inverse_cdf(1.0 - 2.0 * TAIL) as usize;
+    // The truth is shared, which only the second allows for; that a shared truth correlates these two
+    // positively makes the first safe as well.
+    for test in [Difference::independent, Difference::dependent] {
+        let alarms = found(0.0, test);
+        eprintln!("false alarms: {} at {level}", alarms as f64 / repeats as f64);
+        assert!(alarms <= most, "{alarms} of {repeats}, at most {most}");
+        // Squared distances 1 and 2.25 with errors of 0.2 and 0.3.
+        let power = found(0.5, test) as f64 / repeats as f64;
+        eprintln!("power: {power}");
+        assert!(power > 0.5, "{power}");
+    }
+    let (from, to) = two_distances(Key::root(31), 1.0, 2.0);
+    assert_eq!(Difference::dependent(from, to).at(0.01), Change::Rises);
+    assert_eq!(Difference::dependent(to, from).at(0.01), Change::Falls);
+    assert_eq!(Difference::dependent(to, to).at(0.01), Change::Holds);
+    let certain = Estimate { value: 1.0, standard_error: 0.0 };
+    assert_eq!(Difference::independent(certain, certain).p_value, 1.0);
+    assert_eq!(Difference::independent(certain, to).at(0.01), Change::Rises);
+}
+
+/// Independent estimates of one expectation: the level is reached, not only kept.
+#[test]
+fn the_test_of_independent_estimates_has_its_level() {
+    let (repeats, level) = (4000, 0.05);
+    let estimate = |key: Key| Estimate::of_mean(normals(key, 200, 1).as_slice().unwrap());
+    let alarms = (0..repeats).filter(|repeat| {
+        let key = Key::root(32).fold(*repeat);
+        let difference = Difference::independent(estimate(key.fold(0)), estimate(key.fold(1)));
+        difference.at(level) != Change::Holds
+    });
+    check_coverage("false alarms", alarms.count(), repeats as usize, level);
+    // With errors from three values only the t-test has it.
+    let few = |key: Key| Estimate::of_mean(normals(key, 3, 1).as_slice().unwrap());
+    let alarms = (0..repeats).filter(|repeat| {
+        let difference =
+            Difference::independent(Estimate::default(), few(Key::root(34).fold(*repeat)));
+        difference.with_freedom(2.0).at(level) != Change::Holds
+    });
+    check_coverage("false alarms of the t-test", alarms.count(), repeats as usize, level);
+}
+
+/// The largest of nineteen draws of its floor is exceeded by chance once in twenty times, whatever the
+/// sizes, and nearly always where there is a difference.
+#[test]
+fn floors_are_exceeded_by_chance_as_often_as_they_say() {
+    let repeats = 1000;
+    let above = |shift: f64| {
+        let count = (0..repeats).filter(|repeat| {
+            let key = Key::root(33).fold(*repeat);
+            let (x, y) = (normals(key.fold(0), 40, 1), normals(key.fold(1), 120, 1) + shift);
+            let pool = ndarray::concatenate(Axis(0), &[x.view(), y.view()]).unwrap();
+            let (x, y, pool) = (Sample::cloud(x), Sample::cloud(y), Sample::cloud(pool));
+            let value = Metric::W2.evaluate(&x, &y, &options()).unwrap().value;
+            let floor =
+                Metric::W2.noise_floor_of(&pool, [40, 120], &options(), key.fold(2), 19).unwrap();
+            floor.share_above(value) <= 0.05
+        });
+        count.count()
+    };
+    check_coverage("exceeded by chance", above(0.0), repeats as usize, 0.05);
+    assert!(above(1.0) > 900);
 }

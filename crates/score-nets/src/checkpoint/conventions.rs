@@ -1,4 +1,4 @@
-//! What the numbers around a network mean.
+//! Conventions of a network: its noise level, what it predicts, the process it was trained for.
 
 use sde_core::{NoiseTable, sde::Betas};
 use serde_json::Value;

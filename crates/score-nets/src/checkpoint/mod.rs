@@ -1,4 +1,4 @@
-//! Other people's checkpoints.
+//! Checkpoints of other libraries: diffusers, score_sde, EDM, guided-diffusion.
 //!
 //! A folder of diffusers says what it holds (`config.json`, `scheduler_config.json`); beside a state dict of
 //! score_sde_pytorch, EDM or guided-diffusion, `x.safetensors`, `x.pt` or `x.pth`, a file `x.json` must:
@@ -26,7 +26,7 @@ pub use conventions::{Conventions, NoiseLevel, Prediction, Process};
 pub use read::Weights;
 pub use setup::ModelSetup;
 
-/// What a checkpoint holds.
+/// A checkpoint that was read: architecture, tensors and conventions.
 #[derive(Clone, Debug)]
 pub struct LoadedCheckpoint {
     /// The network.

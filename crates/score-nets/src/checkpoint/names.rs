@@ -1,4 +1,4 @@
-//! From the names in files to those of the networks.
+//! The names of tensors in files, translated to those of the networks.
 
 use std::{collections::BTreeMap, path::Path};
 

@@ -1,4 +1,4 @@
-//! Tensors out of files.
+//! Reading tensors from safetensors files and PyTorch archives.
 
 use std::{collections::BTreeMap, path::Path};
 

@@ -1,4 +1,4 @@
-//! From what the files say to a model of the score.
+//! From the conventions in the files to the setup of a model of the score.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use sde_core::{
 use super::{Conventions, NoiseLevel, Prediction, Process};
 use crate::{Result, unet::EdmPrecond};
 
-/// What makes a model of the score of a network: the process, what the network is given, what it gives.
+/// What a network needs beside its weights to be a model of the score: the process, the preconditioning of its input and
+/// the parametrisation of its output.
 #[derive(Clone)]
 pub struct ModelSetup {
     /// The forward process.

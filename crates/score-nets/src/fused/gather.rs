@@ -68,30 +68,7 @@ impl Gather<'_> {
         unsafe {
             let pixel: [Pixel; ROWS] =
                 std::array::from_fn(|r| *pixels.get_unchecked(r.min(count - 1)));
-            let mut acc = [[S::splat(0.0); VECS]; ROWS];
-            if !self.start.is_null() {
-                let start: [S::V; VECS] =
-                    std::array::from_fn(|v| S::load(self.start.add(v * S::LANES)));
-                acc = [start; ROWS];
-            } else if self.used == VECS * S::LANES {
-                for r in 0..ROWS {
-                    for v in 0..VECS {
-                        acc[r][v] = S::load_any(self.y.add(pixel[r].to + v * S::LANES));
-                    }
-                }
-            } else {
-                let mut row = [0.0; MAX_PANEL];
-                for r in 0..ROWS {
-                    std::ptr::copy_nonoverlapping(
-                        self.y.add(pixel[r].to),
-                        row.as_mut_ptr(),
-                        self.used,
-                    );
-                    for v in 0..VECS {
-                        acc[r][v] = S::load_any(row.as_ptr().add(v * S::LANES));
-                    }
-                }
-            }
+            let mut acc: [[S::V; VECS]; ROWS] = self.begin::<S, VECS, ROWS>(&pixel);
             let mut b = self.b;
             for run in self.runs {
                 let x: [*const f32; ROWS] =
@@ -107,6 +84,52 @@ impl Gather<'_> {
                     b = b.add(VECS * S::LANES);
                 }
             }
+            self.end::<S, VECS, ROWS>(&pixel, &acc);
+        }
+    }
+
+    /// What the sums of some pixels begin with: the same for all of them, or what is in the result already.
+    #[inline(always)]
+    unsafe fn begin<S: Simd, const VECS: usize, const ROWS: usize>(
+        &self,
+        pixel: &[Pixel; ROWS],
+    ) -> [[S::V; VECS]; ROWS] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut acc = [[S::splat(0.0); VECS]; ROWS];
+            if !self.start.is_null() {
+                let start: [S::V; VECS] =
+                    std::array::from_fn(|v| S::load(self.start.add(v * S::LANES)));
+                acc = [start; ROWS];
+            } else if self.used == VECS * S::LANES {
+                for r in 0..ROWS {
+                    for v in 0..VECS {
+                        acc[r][v] = S::load_any(self.y.add(pixel[r].to + v * S::LANES));
+                    }
+                }
+            } else {
+                let mut row = [0.0; MAX_PANEL];
+                for r in 0..ROWS {
+                    let from = self.y.add(pixel[r].to);
+                    std::ptr::copy_nonoverlapping(from, row.as_mut_ptr(), self.used);
+                    for v in 0..VECS {
+                        acc[r][v] = S::load_any(row.as_ptr().add(v * S::LANES));
+                    }
+                }
+            }
+            acc
+        }
+    }
+
+    /// Writes the sums of some pixels.
+    #[inline(always)]
+    unsafe fn end<S: Simd, const VECS: usize, const ROWS: usize>(
+        &self,
+        pixel: &[Pixel; ROWS],
+        acc: &[[S::V; VECS]; ROWS],
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
             if self.used == VECS * S::LANES {
                 for r in 0..ROWS {
                     // (All rows are written: those done again are the same numbers.)

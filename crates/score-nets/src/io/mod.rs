@@ -208,35 +208,8 @@ fn parse<C: Described>(path: &Path, bytes: &[u8]) -> Result<Parsed<C>> {
     let broken = |e| Error::file(path, format!("not a complete safetensors file: {e}"));
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
     let entries = metadata.metadata().as_ref();
-    let entry = C::ENTRY;
-    let text = entries.and_then(|m| m.get(entry));
-    let header = match text {
-        None => {
-            if let Some(other) =
-                ENTRIES.iter().find(|e| entries.is_some_and(|m| m.contains_key(**e)))
-            {
-                let reason = format!("is a `{other}` file, where a `{entry}` file was expected");
-                return Err(Error::file(path, reason));
-            }
-            // Without its name our header would be no more than a remark on somebody else's network.
-            let ours = |(_, text): &(&String, &String)| text.starts_with("{\"format\":");
-            if let Some((name, _)) = entries.and_then(|m| m.iter().find(ours)) {
-                let reason =
-                    format!("its metadata are damaged: `{name}` where `{entry}` should be");
-                return Err(Error::file(path, reason));
-            }
-            None
-        }
-        Some(json) => {
-            let header: Header<C> = serde_json::from_str(json)
-                .map_err(|e| Error::file(path, format!("bad `{entry}` metadata: {e}")))?;
-            if header.format != 1 {
-                let reason = format!("format {} is not known to this version", header.format);
-                return Err(Error::file(path, reason));
-            }
-            Some(header)
-        }
-    };
+    let text = entries.and_then(|m| m.get(C::ENTRY));
+    let header = header::<C>(path, entries, text)?;
     let file = SafeTensors::deserialize(bytes).map_err(broken)?;
     let mut views: Vec<(&str, TensorView<'_>)> = file.iter().collect();
     views.sort_by_key(|(name, _)| *name);
@@ -248,28 +221,60 @@ fn parse<C: Described>(path: &Path, bytes: &[u8]) -> Result<Parsed<C>> {
     }
     let mut tensors = BTreeMap::new();
     for (name, view) in views {
-        if count(view.shape()).is_none() {
-            let reason = format!("tensor `{name}` of shape {:?} is too large", view.shape());
-            return Err(Error::file(path, reason));
-        }
-        let tensor = match view.dtype() {
-            Dtype::F32 => {
-                let values = floats(view.data(), f32::from_le_bytes);
-                Tensor::from_vec(values, view.shape(), &Device::Cpu)?
-            }
-            Dtype::F64 => {
-                let values = floats(view.data(), f64::from_le_bytes);
-                Tensor::from_vec(values, view.shape(), &Device::Cpu)?
-            }
-            other => {
-                let reason = format!("tensor `{name}` has element type {other:?}, not F32 or F64");
-                return Err(Error::file(path, reason));
-            }
-        };
-        tensors.insert(name.to_string(), tensor);
+        tensors.insert(name.to_string(), tensor(path, name, &view)?);
     }
     one_dtype(path, &tensors)?;
     Ok((header, tensors))
+}
+
+/// Our header in a file's metadata; `None` in a file that is not ours.
+fn header<C: Described>(
+    path: &Path,
+    entries: Option<&HashMap<String, String>>,
+    text: Option<&String>,
+) -> Result<Option<Header<C>>> {
+    let entry = C::ENTRY;
+    let Some(json) = text else {
+        if let Some(other) = ENTRIES.iter().find(|e| entries.is_some_and(|m| m.contains_key(**e))) {
+            let reason = format!("is a `{other}` file, where a `{entry}` file was expected");
+            return Err(Error::file(path, reason));
+        }
+        // Without its name our header would be no more than a remark on somebody else's network.
+        let ours = |(_, text): &(&String, &String)| text.starts_with("{\"format\":");
+        if let Some((name, _)) = entries.and_then(|m| m.iter().find(ours)) {
+            let reason = format!("its metadata are damaged: `{name}` where `{entry}` should be");
+            return Err(Error::file(path, reason));
+        }
+        return Ok(None);
+    };
+    let header: Header<C> = serde_json::from_str(json)
+        .map_err(|e| Error::file(path, format!("bad `{entry}` metadata: {e}")))?;
+    if header.format != 1 {
+        let reason = format!("format {} is not known to this version", header.format);
+        return Err(Error::file(path, reason));
+    }
+    Ok(Some(header))
+}
+
+fn tensor(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Tensor> {
+    if count(view.shape()).is_none() {
+        let reason = format!("tensor `{name}` of shape {:?} is too large", view.shape());
+        return Err(Error::file(path, reason));
+    }
+    Ok(match view.dtype() {
+        Dtype::F32 => {
+            let values = floats(view.data(), f32::from_le_bytes);
+            Tensor::from_vec(values, view.shape(), &Device::Cpu)?
+        }
+        Dtype::F64 => {
+            let values = floats(view.data(), f64::from_le_bytes);
+            Tensor::from_vec(values, view.shape(), &Device::Cpu)?
+        }
+        other => {
+            let reason = format!("tensor `{name}` has element type {other:?}, not F32 or F64");
+            return Err(Error::file(path, reason));
+        }
+    })
 }
 
 /// The elements of a shape; `None` where they could not be counted if lengths of 0 were 1.

@@ -177,116 +177,154 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value> {
     let mut m = Machine { stack: Vec::new(), memo: Default::default(), left: MOST };
     loop {
         let op = r.take(1)?[0];
-        match op {
-            b'.' => return m.pop(),
-            0x80 => drop(r.take(1)?),
-            0x95 => drop(r.take(8)?),
-            b'(' => m.stack.push(Value::Mark),
-            b'0' => drop(m.pop()?),
-            b'2' => m.push(m.stack.last().cloned().ok_or("the pickle's stack runs empty")?)?,
-            b'N' | 0x88 | 0x89 => m.stack.push(Value::Other),
-            b']' => m.stack.push(Value::List(vec![])),
-            0x8f => m.stack.push(Value::Other),
-            b'a' => {
-                let item = m.pop()?;
-                m.append(vec![item])?;
-            }
-            b'e' => {
-                let items = m.pop_to_mark()?;
-                m.append(items)?;
-            }
-            b'l' => {
-                let items = m.pop_to_mark()?;
-                m.push(Value::List(items))?;
-            }
-            0x90 => drop(m.pop_to_mark()?),
-            b'K' => push_int(&mut r, &mut m, 1)?,
-            b'M' => push_int(&mut r, &mut m, 2)?,
-            b'J' => {
-                let v = r.uint(4)? as u32 as i32;
-                m.stack.push(Value::Int(v.into()));
-            }
-            0x8a => {
-                let n = r.uint(1)?;
-                if n > 8 {
-                    return Err("the pickle holds a number beyond 64 bits".into());
-                }
-                let bytes = r.take(n)?;
-                let fill = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 };
-                let mut wide = [fill; 8];
-                wide[..n].copy_from_slice(bytes);
-                m.stack.push(Value::Int(i64::from_le_bytes(wide)));
-            }
-            b'G' => {
-                r.take(8)?;
-                m.stack.push(Value::Other);
-            }
-            b'X' => m.stack.push(r.text(4)?),
-            0x8c => m.stack.push(r.text(1)?),
-            b'c' => {
-                let (module, name) = (r.line()?, r.line()?);
-                m.stack.push(Value::Global(format!("{module}.{name}")));
-            }
-            0x93 => {
-                let (name, module) = (m.pop()?, m.pop()?);
-                let global = match (module, name) {
-                    (Value::Str(a), Value::Str(b)) => Value::Global(format!("{a}.{b}")),
-                    _ => Value::Other,
-                };
-                m.stack.push(global);
-            }
-            b')' => m.stack.push(Value::Tuple(vec![])),
-            0x85 => m.tuple(1)?,
-            0x86 => m.tuple(2)?,
-            0x87 => m.tuple(3)?,
-            b't' => {
-                let items = m.pop_to_mark()?;
-                m.push(Value::Tuple(items))?;
-            }
-            b'}' => m.stack.push(Value::Dict(vec![])),
-            b's' => {
-                let (v, k) = (m.pop()?, m.pop()?);
-                m.set_items(vec![k, v])?;
-            }
-            b'u' => {
-                let items = m.pop_to_mark()?;
-                m.set_items(items)?;
-            }
-            b'q' => {
-                let id = r.uint(1)?;
-                m.remember(id)?;
-            }
-            b'r' => {
-                let id = r.uint(4)?;
-                m.remember(id)?;
-            }
-            0x94 => m.remember(m.memo.len())?,
-            b'h' => {
-                let id = r.uint(1)?;
-                m.recall(id)?;
-            }
-            b'j' => {
-                let id = r.uint(4)?;
-                m.recall(id)?;
-            }
-            b'R' | 0x81 => {
-                let (args, callee) = (m.pop()?, m.pop()?);
-                m.stack.push(reduce(&callee, args)?);
-            }
-            b'b' => {
-                let state = m.pop()?;
-                m.left = weigh(&state, DEEPEST - 1, m.left)?;
-                if let Some(Value::Object(o)) = m.stack.last_mut() {
-                    **o = state;
-                }
-            }
-            b'Q' => {
-                let id = m.pop()?;
-                m.stack.push(storage(id)?);
-            }
-            other => return Err(format!("the pickle uses the unknown instruction {other:#04x}")),
+        if op == b'.' {
+            return m.pop();
+        }
+        let known = scalar(op, &mut r, &mut m)?
+            || container(op, &mut m)?
+            || memo(op, &mut r, &mut m)?
+            || object(op, &mut r, &mut m)?;
+        if !known {
+            return Err(format!("the pickle uses the unknown instruction {op:#04x}"));
         }
     }
+}
+
+/// Instructions that frame the file and push numbers and texts; whether it is one of them.
+fn scalar(op: u8, r: &mut Reader<'_>, m: &mut Machine) -> Result<bool> {
+    match op {
+        0x80 => drop(r.take(1)?),
+        0x95 => drop(r.take(8)?),
+        b'N' | 0x88 | 0x89 => m.stack.push(Value::Other),
+        b'K' => push_int(r, m, 1)?,
+        b'M' => push_int(r, m, 2)?,
+        b'J' => {
+            let v = r.uint(4)? as u32 as i32;
+            m.stack.push(Value::Int(v.into()));
+        }
+        0x8a => {
+            let n = r.uint(1)?;
+            if n > 8 {
+                return Err("the pickle holds a number beyond 64 bits".into());
+            }
+            let bytes = r.take(n)?;
+            let fill = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 };
+            let mut wide = [fill; 8];
+            wide[..n].copy_from_slice(bytes);
+            m.stack.push(Value::Int(i64::from_le_bytes(wide)));
+        }
+        b'G' => {
+            r.take(8)?;
+            m.stack.push(Value::Other);
+        }
+        b'X' => m.stack.push(r.text(4)?),
+        0x8c => m.stack.push(r.text(1)?),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Instructions of the stack, lists, tuples, sets and dictionaries.
+fn container(op: u8, m: &mut Machine) -> Result<bool> {
+    match op {
+        b'(' => m.stack.push(Value::Mark),
+        b'0' => drop(m.pop()?),
+        b'2' => m.push(m.stack.last().cloned().ok_or("the pickle's stack runs empty")?)?,
+        b']' => m.stack.push(Value::List(vec![])),
+        0x8f => m.stack.push(Value::Other),
+        b'a' => {
+            let item = m.pop()?;
+            m.append(vec![item])?;
+        }
+        b'e' => {
+            let items = m.pop_to_mark()?;
+            m.append(items)?;
+        }
+        b'l' => {
+            let items = m.pop_to_mark()?;
+            m.push(Value::List(items))?;
+        }
+        0x90 => drop(m.pop_to_mark()?),
+        b')' => m.stack.push(Value::Tuple(vec![])),
+        0x85 => m.tuple(1)?,
+        0x86 => m.tuple(2)?,
+        0x87 => m.tuple(3)?,
+        b't' => {
+            let items = m.pop_to_mark()?;
+            m.push(Value::Tuple(items))?;
+        }
+        b'}' => m.stack.push(Value::Dict(vec![])),
+        b's' => {
+            let (v, k) = (m.pop()?, m.pop()?);
+            m.set_items(vec![k, v])?;
+        }
+        b'u' => {
+            let items = m.pop_to_mark()?;
+            m.set_items(items)?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Instructions that remember values and recall them.
+fn memo(op: u8, r: &mut Reader<'_>, m: &mut Machine) -> Result<bool> {
+    match op {
+        b'q' => {
+            let id = r.uint(1)?;
+            m.remember(id)?;
+        }
+        b'r' => {
+            let id = r.uint(4)?;
+            m.remember(id)?;
+        }
+        0x94 => m.remember(m.memo.len())?,
+        b'h' => {
+            let id = r.uint(1)?;
+            m.recall(id)?;
+        }
+        b'j' => {
+            let id = r.uint(4)?;
+            m.recall(id)?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Instructions of names, objects and storages.
+fn object(op: u8, r: &mut Reader<'_>, m: &mut Machine) -> Result<bool> {
+    match op {
+        b'c' => {
+            let (module, name) = (r.line()?, r.line()?);
+            m.stack.push(Value::Global(format!("{module}.{name}")));
+        }
+        0x93 => {
+            let (name, module) = (m.pop()?, m.pop()?);
+            let global = match (module, name) {
+                (Value::Str(a), Value::Str(b)) => Value::Global(format!("{a}.{b}")),
+                _ => Value::Other,
+            };
+            m.stack.push(global);
+        }
+        b'R' | 0x81 => {
+            let (args, callee) = (m.pop()?, m.pop()?);
+            m.stack.push(reduce(&callee, args)?);
+        }
+        b'b' => {
+            let state = m.pop()?;
+            m.left = weigh(&state, DEEPEST - 1, m.left)?;
+            if let Some(Value::Object(o)) = m.stack.last_mut() {
+                **o = state;
+            }
+        }
+        b'Q' => {
+            let id = m.pop()?;
+            m.stack.push(storage(id)?);
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 fn push_int(r: &mut Reader<'_>, m: &mut Machine, n: usize) -> Result<()> {

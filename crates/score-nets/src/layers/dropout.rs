@@ -1,4 +1,4 @@
-//! Noise of training that belongs to rows.
+//! Dropout whose noise is a function of the key and the row.
 
 use candle_core::{Device, Tensor};
 use sde_core::Key;

@@ -1,4 +1,4 @@
-//! What a model of the score is, as data.
+//! The configuration of a model of the score: everything but its weights.
 
 use std::fmt::Display;
 use std::str::FromStr;

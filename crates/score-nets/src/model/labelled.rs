@@ -1,4 +1,4 @@
-//! A model of particles with labels, as the models that solvers work with.
+//! A model of the score of particles with labels, behind the traits that solvers work with.
 
 use candle_core::{Device, Tensor};
 use sde_core::{Score, ScoreJvp};

@@ -1,4 +1,4 @@
-//! Making networks: fresh, from tensors, from files.
+//! Making networks: with initial weights, from tensors, from files.
 
 use std::{collections::BTreeMap, path::Path, sync::RwLock};
 

@@ -1,4 +1,4 @@
-//! Which noise meets which data in a batch.
+//! The coupling of data and noise in a batch.
 
 use crate::{Error, Result};
 

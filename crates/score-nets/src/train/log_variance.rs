@@ -1,4 +1,4 @@
-//! The learned uncertainty of EDM2.
+//! The learned log-variance of the loss, as in EDM2.
 
 use std::f64::consts::{SQRT_2, TAU};
 

@@ -1,17 +1,35 @@
-//! The noised rows of a batch, as every loss on noised data draws them.
+//! Drawing the noised rows of a batch.
 
 use std::{ops::Range, sync::Arc};
 
 use rayon::prelude::*;
 use sde_core::{Key, KroneckerSequence, Sde};
+use serde::{Deserialize, Serialize};
 
-use super::{
-    Coupling, DataSource, Draws, Independent, OutlierWeighting, Proposal, TimeDistribution,
-};
+use super::{Coupling, DataSource, Independent, OutlierWeighting, Proposal, TimeDistribution};
 use crate::{Error, Result};
 
 /// Rows that one piece of work takes at a time; what is drawn does not depend on it.
 const ROWS_A_TASK: usize = 512;
+
+/// How the rows of a batch are drawn together. Every row has the law the loss asks for either way, so
+/// the loss and its gradient are the same in expectation; what changes is their noise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Draws {
+    /// Every row on its own.
+    #[default]
+    Independent,
+    /// Quasi-Monte Carlo with antithetic pairs: times from a randomly shifted [`sde_core::KroneckerSequence`]
+    /// (collocation points in a box too), and rows of denoising score matching in pairs with the same `x_0` and `t` and
+    /// opposite noise.
+    ///
+    /// The target `-z / sigma` of a row has a variance that grows like `1 / sigma^2` as `t -> 0`; in
+    /// the gradient of a pair it meets the *difference* of the network's derivatives at
+    /// `alpha x_0 +- sigma z`, which is of the order of `sigma`, so the divergence is gone.
+    #[serde(alias = "stratified")]
+    QuasiMonteCarlo,
+}
 
 /// How the noised rows `x_t = alpha(t) x_0 + sigma(t) z` of a batch are drawn under a key: data under `fold(0)`,
 /// times under `fold(1)`, noise under `fold(2)`, each by the number of the row.

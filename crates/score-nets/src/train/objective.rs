@@ -1,4 +1,4 @@
-//! What is trained, and what a loss must be able to do.
+//! The traits of training: a model with parameters, and a term of the loss.
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 

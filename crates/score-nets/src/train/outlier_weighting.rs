@@ -1,10 +1,10 @@
-//! More of the loss where there are next to no data.
+//! Importance weighting of outlying points in the denoising loss.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// A denoising loss that sees what lies outside the data.
+/// Importance weighting of points outside the data in the denoising loss.
 ///
 /// The data lie in the box `[-half_width, half_width]^D`, or around it as far as Gaussian noise of
 /// standard deviation `blur` would take them. A point at a distance

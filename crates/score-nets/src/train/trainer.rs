@@ -11,7 +11,7 @@ use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Averages, EmaConfig, EmaProfile, Model, Objective, Optimiser, Schedule,
+    Averages, EmaConfig, EmaProfile, Model, Objective, Optimiser, Schedule, SoapConfig,
     optimiser::OptimiserState,
 };
 use crate::{
@@ -97,6 +97,18 @@ impl TrainConfig {
         }
     }
 
+    /// `steps` steps of SOAP under seed 0, the learning rate a cosine from 0.01 down to 1e-5 after a short warm-up, gradients
+    /// no longer than 10: a recipe for networks of a few layers on tables of numbers.
+    ///
+    /// # Reference
+    /// Vyas et al. 2024, arXiv 2409.11321 (SOAP); Loshchilov, Hutter 2017, arXiv 1608.03983 (the cosine).
+    pub fn soap_cosine(steps: u64) -> Self {
+        let warmup = (steps / 10).min(100);
+        let schedule = Schedule::Cosine { lr: 1e-2, lr_end: 1e-5, warmup, steps };
+        let optimiser = Optimiser::Soap(SoapConfig::default());
+        Self { optimiser, clip: Some(10.0), ..Self::new(steps, schedule) }
+    }
+
     /// Checks every setting.
     ///
     /// # Errors
@@ -121,7 +133,7 @@ impl TrainConfig {
     }
 
     /// The settings that decide what a step does.
-    fn law(&self) -> Self {
+    fn decisive(&self) -> Self {
         Self { steps: 0, log_every: 0, checkpoint_every: None, ..self.clone() }
     }
 }
@@ -241,7 +253,7 @@ impl<M: Model> Trainer<M> {
         };
         let state: TrainState = serde_json::from_value(state)
             .map_err(|e| Error::file(path, format!("bad state of training: {e}")))?;
-        if state.config.law() != config.law() {
+        if state.config.decisive() != config.decisive() {
             let reason = "was trained with another seed, schedule, optimiser, clip or average";
             return Err(Error::file(path, reason));
         }

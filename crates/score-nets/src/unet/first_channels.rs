@@ -1,4 +1,4 @@
-//! Networks that say more than is wanted.
+//! Networks of which only the first output channels are used.
 
 use crate::{Condition, Error, Jet, Network, Result};
 

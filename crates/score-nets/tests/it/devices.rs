@@ -108,7 +108,7 @@ fn training_resumes_on_every_device() -> Outcome {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("state.safetensors");
     let config = |steps| TrainConfig::new(steps, Schedule::Constant { lr: 1e-2 });
-    let dsm = || Box::new(Dsm::new(Arc::new(DataSet::Blob), 64).t_min(1e-2));
+    let dsm = || Box::new(Dsm::published(Arc::new(DataSet::Blob), 64).t_min(1e-2));
     let weights = |trainer: &Trainer| -> Vec<f64> {
         trainer.net().parameters().iter().flat_map(|(_, values)| host(values)).collect()
     };

@@ -76,7 +76,7 @@ fn weights_make_up_for_the_proposal() -> Outcome {
 
 fn dsm(n: usize, draws: Draws) -> Dsm {
     let source: Arc<dyn DataSource> = Arc::new(DataSet::Blob);
-    Dsm::new(source, n).draws(draws)
+    Dsm::published(source, n).draws(draws)
 }
 
 /// Pairs share data and time and have opposite noise; a batch is a prefix of any longer one.
@@ -161,7 +161,8 @@ fn tails_leave_the_minimiser_alone() -> Outcome {
             }
             Ok(())
         }));
-        let dsm = Dsm::new(source, n).draws(draws).outlier_weighting(Some(outliers)).t_min(0.2);
+        let dsm =
+            Dsm::published(source, n).draws(draws).outlier_weighting(Some(outliers)).t_min(0.2);
         let batch = dsm.batch(&net, Key::root(3))?;
         // Along the line through both.
         let score = |x: f64, alpha: f64, sigma: f64| {
@@ -193,7 +194,7 @@ fn tails_leave_the_minimiser_alone() -> Outcome {
 /// For Gaussian noise around nothing the mean weight is the integral of the tilted density,
 /// `scale^D`; as many rows as are asked for have wider noise; `scale = 1` weighs every row 1.
 #[test]
-fn tails_weigh_as_wider_noise_would() -> Outcome {
+fn outliers_weigh_as_wider_noise_would() -> Outcome {
     let n = 400_000;
     let net = net(&NetConfig { sde: "ou".into(), ..NetConfig::published() }, DType::F32);
     for draws in [Draws::Independent, Draws::QuasiMonteCarlo] {
@@ -204,7 +205,7 @@ fn tails_weigh_as_wider_noise_would() -> Outcome {
             };
             let source: Arc<dyn DataSource> = Arc::new(FnSource::new(2, nothing));
             let outliers = OutlierWeighting { share: 0.3, scale, half_width, blur: 0.0 };
-            Dsm::new(source, n)
+            Dsm::published(source, n)
                 .draws(draws)
                 .outlier_weighting(Some(outliers))
                 .batch(&net, Key::root(4))
@@ -228,6 +229,12 @@ fn tails_weigh_as_wider_noise_would() -> Outcome {
         let mean = inside.weight.iter().sum::<f64>() / n as f64;
         assert!((mean - 1.0).abs() < 0.01, "{draws:?}: {mean}");
     }
+    Ok(())
+}
+
+#[test]
+fn outlier_weighting_that_cannot_work_is_refused() -> Outcome {
+    let net = net(&NetConfig { sde: "ou".into(), ..NetConfig::published() }, DType::F32);
     let good = OutlierWeighting { share: 0.1, scale: 2.0, half_width: 3.0, blur: 0.2 };
     for (bad, message) in [
         (

@@ -10,5 +10,6 @@ mod log_variance;
 mod models;
 mod objectives;
 mod potentials;
+mod recipe;
 mod settings;
 mod training;

@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Device, Tensor};
 use score_nets::{
-    Activation, Base, Error, Kernels, NetConfig, Output, Schedule, ScoreNet, TimeDistribution,
-    TimeEmbedding, TimeFeature, TrainConfig,
+    Activation, Base, Draws, Error, Kernels, NetConfig, Output, Proposal, Schedule, ScoreNet,
+    TimeDistribution, TimeEmbedding, TimeFeature, TrainConfig,
 };
 use sde_core::{Key, Potential, Score, ScoreJvp, Sde, Vp};
 
@@ -153,5 +153,21 @@ fn configurations_are_kebab_case_json() -> Outcome {
     assert_eq!(serde_json::from_str::<NetConfig>(short)?.base, Base::None);
     let typo = r#"{"dim":2,"hiden":[8],"activation":{"kind":"silu"},"sde":"vp"}"#;
     refused(serde_json::from_str::<NetConfig>(typo), "hiden");
+    Ok(())
+}
+
+/// Names of earlier versions are still read, and the present ones written.
+#[test]
+fn earlier_names_are_read() -> Outcome {
+    let draws: Draws = serde_json::from_str("\"stratified\"")?;
+    assert_eq!(
+        (draws, serde_json::to_string(&draws)?),
+        (Draws::QuasiMonteCarlo, "\"quasi-monte-carlo\"".into())
+    );
+    let text = r#"{"share":0.6,"law":{"kind":"log-uniform","shift":0.002}}"#;
+    let proposal: Proposal = serde_json::from_str(text)?;
+    let distribution = TimeDistribution::LogUniform { shift: 0.002 };
+    assert_eq!(proposal, Proposal { share: 0.6, distribution });
+    assert_eq!(serde_json::to_string(&proposal)?, text.replace("law", "distribution"));
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! Evenly spread points: a Kronecker sequence under a random shift.
+//! Randomised quasi-Monte Carlo: Kronecker (rank-1) sequences under a uniform random shift.
 
 use super::{Key, quantile::quantile};
 
-/// Points of the unit cube that fill it evenly, `D` coordinates each: a Kronecker sequence
+/// A Kronecker (rank-1) sequence under a random shift: quasi-Monte Carlo points of the unit cube, `D` coordinates each,
 ///
 /// `u_i = frac(shift + i (phi^-1, ..., phi^-D))`, `phi^(D+1) = phi + 1`,
 ///

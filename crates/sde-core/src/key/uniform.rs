@@ -1,4 +1,4 @@
-//! Uniforms and signs, which need no arithmetic to speak of.
+//! Uniform numbers and random signs.
 
 use super::philox::blocks;
 

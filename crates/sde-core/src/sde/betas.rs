@@ -1,4 +1,4 @@
-//! Tables of betas by name.
+//! Beta schedules of discrete-time processes, by name.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Whether what an SDE says of itself is true.
+//! The consistency check of an SDE: coefficients, marginal, inverse and transition kernel must agree.
 
 use super::{Marginal, Sde, brief};
 use crate::{Error, Result};

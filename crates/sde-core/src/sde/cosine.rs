@@ -1,4 +1,4 @@
-//! The variance-preserving process on the quarter of a circle.
+//! The variance-preserving process of the cosine schedule: `(alpha, sigma)` on a quarter of the unit circle.
 
 use std::f64::consts::FRAC_PI_2;
 

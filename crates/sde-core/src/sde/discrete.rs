@@ -1,11 +1,11 @@
-//! A discrete schedule seen as a continuous one.
+//! A discrete-time noise schedule, interpolated to continuous time.
 
 use super::constants::lists;
 use super::{Betas, Marginal, Sde, inverse_in_range};
 use crate::schedule::zero_terminal_snr;
 use crate::{Error, Result};
 
-/// What is linear in time between two training steps.
+/// Which quantity is interpolated linearly in time between two training steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Interpolation {
     /// `log(sigma / alpha)`: k-diffusion, and the times that diffusers gives to noise levels.

@@ -1,4 +1,4 @@
-//! SDEs by name.
+//! From names with constants (`vp:beta0=0.1`) to SDEs.
 
 use super::{Brownian, CosineVp, Discrete, Edm, Ou, Rectified, Sde, SubVp, Ve, Vp};
 use crate::{Error, Result};

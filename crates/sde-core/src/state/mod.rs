@@ -1,4 +1,4 @@
-//! The tiny linear space every solver works on.
+//! The trait of states that solvers work on: linear combinations, norms, keyed noise, rows.
 
 mod array;
 mod slices;

@@ -1,4 +1,4 @@
-//! What both states do to plain slices of elements, in one fixed order.
+//! Loops over slices of elements that both kinds of state share, with one fixed order of summation.
 
 use super::{Tolerance, Unit, larger};
 use crate::{Error, Result};

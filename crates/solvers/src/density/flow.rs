@@ -243,22 +243,7 @@ fn flow_up<S: State>(
     key: Key,
     first_row: u64,
 ) -> Result<Flowed<S>> {
-    if let Divergence::Hutchinson { n_probes: 0, .. } = flow.divergence {
-        let (name, value, reason) = ("n_probes".into(), "0".into(), "must be at least 1".into());
-        return Err(SolveError::Setup(Error::Parameter { name, value, reason }));
-    }
-    if let Divergence::Hutchinson { n_probes, .. } = flow.divergence {
-        // The probes of a row and the integrals along each, in every stage of a step.
-        let probes = ("probes", n_probes as u64);
-        let rows = ("rows", flow.block_rows.min(x.rows() as u64).max(1));
-        let bytes = 100 + 16 * x.row_len() as u64;
-        in_memory(&[probes, rows], bytes).map_err(Error::Excess)?;
-        in_time(&[probes, ("rows", x.rows() as u64)]).map_err(Error::Excess)?;
-    }
-    if x.rows() == 0 {
-        let (expected, found) = (vec![1, x.row_len()], vec![0, x.row_len()]);
-        return Err(SolveError::Setup(Error::Shape { expected, found }));
-    }
+    check(flow, x)?;
     let (t_start, _) = flow.control.upward(sde)?;
     let integrals = match flow.divergence {
         Divergence::Exact => 1,
@@ -300,4 +285,25 @@ fn flow_up<S: State>(
     };
     let estimates = end.integrals.into_iter().map(with_prior).collect();
     Ok(Flowed { estimates, latent: end.x, summary })
+}
+
+/// Refuses what makes no sense, and counts that no run can end with.
+fn check<S: State>(flow: &FlowDensity, x: &S) -> Result<()> {
+    if let Divergence::Hutchinson { n_probes: 0, .. } = flow.divergence {
+        let (name, value, reason) = ("n_probes".into(), "0".into(), "must be at least 1".into());
+        return Err(SolveError::Setup(Error::Parameter { name, value, reason }));
+    }
+    if let Divergence::Hutchinson { n_probes, .. } = flow.divergence {
+        // The probes of a row and the integrals along each, in every stage of a step.
+        let probes = ("probes", n_probes as u64);
+        let rows = ("rows", flow.block_rows.min(x.rows() as u64).max(1));
+        let bytes = 100 + 16 * x.row_len() as u64;
+        in_memory(&[probes, rows], bytes).map_err(Error::Excess)?;
+        in_time(&[probes, ("rows", x.rows() as u64)]).map_err(Error::Excess)?;
+    }
+    if x.rows() == 0 {
+        let (expected, found) = (vec![1, x.row_len()], vec![0, x.row_len()]);
+        return Err(SolveError::Setup(Error::Shape { expected, found }));
+    }
+    Ok(())
 }

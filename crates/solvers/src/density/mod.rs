@@ -7,7 +7,6 @@ mod augmented;
 mod bits;
 mod flow;
 mod paths;
-mod prior;
 
 use sde_core::sde::check_time;
 use sde_core::{Error, Probe, Sde, State};
@@ -19,23 +18,43 @@ pub use flow::{
     flow_log_density,
 };
 pub use paths::{PathDensity, PathLogDensity, sampler_log_density};
-pub use prior::{LogPrior, standard_log_prior};
 
-use crate::{Adaptive, Control, Controller, GottaGoFast, Grid, Result, SolveError};
+use crate::{Control, Result, SolveError};
+
+/// `log p_T` of every row: [`standard_log_prior`], or the exact one where it is known.
+pub type LogPrior<'a, S> = dyn Fn(&S) -> sde_core::Result<Vec<f64>> + Sync + 'a;
+
+/// The log-density of every row under the prior of samplers, `N(0, prior_std^2 I)`:
+///
+/// `-|x|^2 / (2 s^2) - D/2 log(2 pi s^2)`, `s = prior_std`.
+///
+/// # Errors
+/// Whatever the state fails with.
+///
+/// ```
+/// use ndarray::array;
+/// use sde_core::Vp;
+/// let log_p = solvers::density::standard_log_prior(&Vp::default(), &array![[0.0, 0.0]])?;
+/// assert!((log_p[0] + std::f64::consts::TAU.ln()).abs() < 1e-15);
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+pub fn standard_log_prior<S: State>(sde: &dyn Sde, x: &S) -> sde_core::Result<Vec<f64>> {
+    let variance = sde.prior_std() * sde.prior_std();
+    let constant = 0.5 * x.row_len() as f64 * (std::f64::consts::TAU * variance).ln();
+    Ok(x.row_dot(x)?.into_iter().map(|square| -0.5 * square / variance - constant).collect())
+}
 
 impl Control {
     /// Where a solve upward in time begins and ends.
     fn upward(&self, sde: &dyn Sde) -> Result<(f64, f64)> {
-        let (start, end) = match self {
-            Self::Grid(times) => {
-                let end = Grid::new(times.clone())?.end();
-                (times[0], end)
-            }
-            Self::Restarts(..) => return Err(no_way_up()),
-            Self::Adaptive { t_start, t_end, .. } | Self::GottaGoFast { t_start, t_end, .. } => {
-                (*t_start, *t_end)
-            }
-        };
+        if let Self::Restarts(..) = self {
+            return Err(SolveError::Setup(Error::Parameter {
+                name: "control".into(),
+                value: "restarts".into(),
+                reason: "a path with restarts has no density: give plain steps".into(),
+            }));
+        }
+        let (start, end) = self.ends()?;
         check_time(sde, start)?;
         check_time(sde, end)?;
         if end != sde.horizon() || start >= end {
@@ -49,19 +68,6 @@ impl Control {
         Ok((start, end))
     }
 
-    fn controller(&self) -> Result<Box<dyn Controller>> {
-        Ok(match self {
-            Self::Grid(times) => Box::new(Grid::new(times.clone())?),
-            Self::Restarts(..) => return Err(no_way_up()),
-            Self::Adaptive { t_start, t_end, tol } => {
-                Box::new(Adaptive::new(*t_start, *t_end, *tol)?)
-            }
-            Self::GottaGoFast { t_start, t_end, tol } => {
-                Box::new(GottaGoFast::new(*t_start, *t_end, *tol)?)
-            }
-        })
-    }
-
     /// Rows of a block: one where steps are chosen for each row.
     fn rows_in_a_block(&self, asked: u64) -> Result<u64> {
         if asked == 0 {
@@ -71,14 +77,6 @@ impl Control {
         }
         Ok(if matches!(self, Self::Grid(_)) { asked } else { 1 })
     }
-}
-
-fn no_way_up() -> SolveError {
-    SolveError::Setup(Error::Parameter {
-        name: "control".into(),
-        value: "restarts".into(),
-        reason: "a path with restarts has no density: give plain steps".into(),
-    })
 }
 
 /// Mean of the rows of several estimates, and its standard error where there are

@@ -125,27 +125,8 @@ pub fn sampler_log_density<'a, S: State>(
     first_row: u64,
 ) -> Result<PathLogDensity> {
     let Request { how: paths, bad } = paths.into();
-    let refuse = |name: &str, value: String, reason: &str| {
-        let (name, reason) = (name.into(), reason.into());
-        Err(SolveError::Setup(Error::Parameter { name, value, reason }))
-    };
-    if !(paths.eta.is_finite() && paths.eta >= 0.0) {
-        return refuse("eta", paths.eta.to_string(), "must be finite and non-negative");
-    }
-    if paths.n_paths == 0 {
-        return refuse("n_paths", "0".into(), "must be at least 1");
-    }
-    let noisy = paths.eta > 0.0;
-    let n_paths = if noisy { paths.n_paths } else { 1 };
-    // The weights of one point's paths wait for each other.
-    let each = ("paths", n_paths);
-    in_memory(&[each], 16).map_err(Error::Excess)?;
-    in_time(&[each, ("points", x.rows() as u64)]).map_err(Error::Excess)?;
-    let (t_start, t_end) = paths.control.upward(sde)?;
-    if !sde.drift_coef(t_end).is_finite() {
-        let reason = "has infinite coefficients, and so has the residual along paths to it: give the density of the flow";
-        return refuse("horizon", t_end.to_string(), reason);
-    }
+    let (t_start, t_end) = check(paths, sde, x.rows() as u64)?;
+    let (noisy, n_paths) = (paths.eta > 0.0, paths.needed());
     // The numbers of the points of some paths.
     let points = |first: u64, len: u64| -> Vec<u64> {
         (first..first + len).map(|path| first_row + path / n_paths).collect()
@@ -191,6 +172,37 @@ pub fn sampler_log_density<'a, S: State>(
     let log_density = phi.iter().zip(&means.log_mean).map(|(phi, m)| phi + m).collect();
     let std_error = (n_paths >= Probe::FEWEST_FOR_ERROR as u64).then_some(means.std_error);
     Ok(PathLogDensity { log_density, std_error, effective_paths: means.effective, summary })
+}
+
+impl PathDensity {
+    /// Paths from every point: one where nothing is random.
+    fn needed(&self) -> u64 {
+        if self.eta > 0.0 { self.n_paths } else { 1 }
+    }
+}
+
+/// The times where paths begin and end, for settings that make sense.
+fn check(paths: &PathDensity, sde: &dyn Sde, points: u64) -> Result<(f64, f64)> {
+    let refuse = |name: &str, value: String, reason: &str| {
+        let (name, reason) = (name.into(), reason.into());
+        Err(SolveError::Setup(Error::Parameter { name, value, reason }))
+    };
+    if !(paths.eta.is_finite() && paths.eta >= 0.0) {
+        return refuse("eta", paths.eta.to_string(), "must be finite and non-negative");
+    }
+    if paths.n_paths == 0 {
+        return refuse("n_paths", "0".into(), "must be at least 1");
+    }
+    // The weights of one point's paths wait for each other.
+    let each = ("paths", paths.needed());
+    in_memory(&[each], 16).map_err(Error::Excess)?;
+    in_time(&[each, ("points", points)]).map_err(Error::Excess)?;
+    let (t_start, t_end) = paths.control.upward(sde)?;
+    if !sde.drift_coef(t_end).is_finite() {
+        let reason = "has infinite coefficients, and so has the residual along paths to it: give the density of the flow";
+        return refuse("horizon", t_end.to_string(), reason);
+    }
+    Ok((t_start, t_end))
 }
 
 /// Where paths number `range` begin: `n_paths` of them at each point.

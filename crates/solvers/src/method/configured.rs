@@ -1,4 +1,4 @@
-//! A method with other constants than its usual ones.
+//! Methods with values for their constants.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use crate::steppers::{
 };
 use crate::{Control, RestartInterval, Scheme, Stepper};
 
-/// A method with its constants.
+/// A method with a value for each of its constants.
 ///
 /// ```
 /// use solvers::{Method, ConfiguredMethod};

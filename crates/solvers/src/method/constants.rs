@@ -1,4 +1,4 @@
-//! The constants of methods that have some.
+//! The constants of methods: names, usual values, allowed ranges.
 
 use super::Method;
 

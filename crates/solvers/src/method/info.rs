@@ -1,4 +1,4 @@
-//! What the registry says of a method.
+//! Properties of a method: orders of convergence, cost, reference.
 
 /// Orders of convergence on smooth problems; `None` where a method does not apply.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,7 +14,7 @@ pub struct Order {
     pub weak: Option<f64>,
 }
 
-/// An entry of the registry.
+/// Properties of a method.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Info {
     /// Orders of convergence.

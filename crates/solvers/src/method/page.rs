@@ -1,4 +1,4 @@
-//! The registry as a table for people.
+//! The registry as a Markdown table.
 
 use std::fmt::Write as _;
 

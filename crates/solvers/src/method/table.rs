@@ -1,4 +1,4 @@
-//! The entries: name, what is claimed of it, and the stepper behind it.
+//! The entries of the registry: name, orders, cost, reference and stepper.
 
 use sde_core::{Semilinear, State};
 
@@ -15,7 +15,7 @@ use crate::tableau::{BOSH3, DOPRI5, RK4, TSIT5};
 
 macro_rules! methods {
     ($($(#[$doc:meta])* $variant:ident $name:literal: $info:expr => $stepper:expr;)*) => {
-        /// Every method there is.
+        /// The numerical methods, by name.
         ///
         /// ```
         /// use solvers::Method;
@@ -39,14 +39,14 @@ macro_rules! methods {
                 }
             }
 
-            /// What is claimed of it, and held by tests.
+            /// Orders, cost and reference of the method; tests hold it to them.
             pub fn info(self) -> &'static Info {
                 match self {
                     $(Self::$variant => const { &$info },)*
                 }
             }
 
-            /// The method itself, with its usual constants.
+            /// A stepper of the method with its usual constants.
             pub fn stepper<S: State, P: Semilinear<S> + ?Sized>(self) -> Box<dyn Stepper<S, P>> {
                 match self {
                     $(Self::$variant => Box::new($stepper),)*

@@ -7,7 +7,7 @@ use super::limit;
 use super::ratio::{ratio, time_of_ratio, transfer};
 use crate::{Noise, Past, Step, Stepper};
 
-/// The variable a method is a Runge-Kutta method in.
+/// The variable of integration of a Runge-Kutta method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IntegrationVariable {
     /// The noise level `rho = sigma / alpha`, on `x / alpha`.

@@ -1,4 +1,4 @@
-//! One file a method.
+//! The steppers, one file a family.
 
 mod corrector;
 mod deis;

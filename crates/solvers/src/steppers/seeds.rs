@@ -47,6 +47,40 @@ struct Point<S> {
     noise: Option<S>,
 }
 
+/// The step that points belong to.
+struct Whole<'a, S, P: ?Sized> {
+    problem: &'a P,
+    x: &'a S,
+    ends: (f64, f64),
+    /// Its length in `lambda`.
+    h: f64,
+    noise: &'a dyn Noise<S>,
+}
+
+impl<S: State, P: Semilinear<S> + ?Sized> Whole<'_, S, P> {
+    /// The point at a share of the step, with noise from the one before.
+    fn point(&self, share: f64, before: Option<&Point<S>>) -> Result<Point<S>> {
+        let (problem, (t0, t1), eta) = (self.problem, self.ends, self.problem.eta());
+        let m0 = problem.marginal(t0);
+        let t = match share {
+            1.0 => t1,
+            _ => problem.time_of_half_log_snr(half_log_snr(m0) + share * self.h)?,
+        };
+        let m = problem.marginal(t);
+        let (from, gathered) = before.map_or((t0, None), |b| (b.t, b.noise.as_ref()));
+        let leap = Leap::new(problem.marginal(from), m, eta);
+        let noise = match leap.draw(|| unit(self.noise, self.x, from, t))? {
+            None => None,
+            Some(z) => {
+                let drawn = [(leap.noise, &z)];
+                let carried = gathered.map(|n| (leap.decay, n));
+                Some(S::lincomb(&drawn.into_iter().chain(carried).collect::<Vec<_>>())?)
+            }
+        };
+        Ok(Point { t, leap: Leap::new(m0, m, eta), noise })
+    }
+}
+
 impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for Seeds {
     fn step(
         &self,
@@ -66,25 +100,8 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for Seeds {
             };
         }
         let d1 = data(problem, x, t0, m1)?;
-        // The point at a share of the step, with noise from the one before.
-        let point = |share: f64, before: Option<&Point<S>>| -> Result<Point<S>> {
-            let t = match share {
-                1.0 => t1,
-                _ => problem.time_of_half_log_snr(half_log_snr(m0) + share * whole.h)?,
-            };
-            let m = problem.marginal(t);
-            let (from, gathered) = before.map_or((t0, None), |b| (b.t, b.noise.as_ref()));
-            let leap = Leap::new(problem.marginal(from), m, eta);
-            let noise = match leap.draw(|| unit(noise, x, from, t))? {
-                None => None,
-                Some(z) => {
-                    let fresh = [(leap.noise, &z)];
-                    let carried = gathered.map(|n| (leap.decay, n));
-                    Some(S::lincomb(&fresh.into_iter().chain(carried).collect::<Vec<_>>())?)
-                }
-            };
-            Ok(Point { t, leap: Leap::new(m0, m, eta), noise })
-        };
+        let step = Whole { problem, x, ends: (t0, t1), h: whole.h, noise };
+        let point = |share: f64, before: Option<&Point<S>>| step.point(share, before);
         // The state at a point, given what it adds to the step with D_1 held.
         let state = |p: &Point<S>, more: f64, d: &S| -> Result<S> {
             let terms = [(p.leap.decay, x), (p.leap.gain - more, &d1), (more, d)];

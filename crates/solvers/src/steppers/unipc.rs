@@ -102,6 +102,17 @@ fn vandermonde(r: &[f64], b: &mut [f64]) {
     }
 }
 
+/// The predictions kept from number `first` on, `most` at most, and where they lie; none behind one that lies nowhere.
+fn history<'a, S>(
+    past: &'a Past<S>,
+    first: usize,
+    most: usize,
+    place: &dyn Fn(f64) -> f64,
+) -> (Vec<f64>, Vec<&'a S>) {
+    let kept = (first..first + most).map_while(|k| past.get(k)).map(|(t, m)| (place(t), m));
+    kept.take_while(|(r, _)| r.is_finite()).unzip()
+}
+
 impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for UniPc {
     fn step(
         &self,
@@ -128,19 +139,9 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for UniPc {
         let step = LambdaStep::new(self.prediction, start, target);
         let order =
             self.lower_order_final.map_or(usize::MAX, |l| l.most(t1)).min(self.order.max(1));
-        let (mut nodes, mut earlier) = (vec![], vec![]);
-        if !step.at_limit() {
-            while let Some((t, m)) =
-                past.get(first + nodes.len()).filter(|_| nodes.len() + 1 < order)
-            {
-                let r = (half_log_snr(problem.marginal(t)) - half_log_snr(start)) / step.h;
-                if !r.is_finite() {
-                    break;
-                }
-                nodes.push(r);
-                earlier.push(m);
-            }
-        }
+        let place = |t: f64| (half_log_snr(problem.marginal(t)) - half_log_snr(start)) / step.h;
+        let most = if step.at_limit() { 0 } else { order - 1 };
+        let (mut nodes, mut earlier) = history(past, first, most, &place);
         let end = |weights: Vec<f64>, predictions: &[&S]| {
             let others: Vec<_> = weights.into_iter().zip(predictions.iter().copied()).collect();
             step.end(x, &m0, &others)

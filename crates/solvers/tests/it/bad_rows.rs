@@ -3,9 +3,9 @@
 use std::sync::Mutex;
 
 use ndarray::{Array2, s};
-use sde_core::{Key, Probe, Score, Sde, State, TimeGrid, Tolerance, Vp};
+use sde_core::{Key, Potential, Probe, Score, ScoreJvp, Sde, State, TimeGrid, Tolerance, Vp};
 use solvers::density::{
-    Divergence, FlowDensity, PathDensity, extrapolated_log_density, flow_log_density,
+    Divergence, FlowDensity, LogPrior, PathDensity, extrapolated_log_density, flow_log_density,
     sampler_log_density, standard_log_prior,
 };
 use solvers::{BadRows, Control, End, Method, Sampler, SolveError, flow, sample, sample_from};
@@ -75,7 +75,7 @@ fn samplers_go_on_past_bad_rows() {
                 let mut parts = vec![];
                 let mut sink = |_: u64, x: Rows| {
                     parts.push(x);
-                    Ok(())
+                    Ok::<(), SolveError>(())
                 };
                 let (rows, key) = (x.nrows() as u64, Key::root(1));
                 sample_from((&sampler, bad), &vp, &score, rows, key, &start, &mut sink)?;
@@ -123,7 +123,7 @@ fn particles_that_a_score_breaks_on_are_nan() {
         let told = told!(lost);
         let mut sink = |_: u64, x: Rows| {
             found.extend(x.column(0).to_vec());
-            Ok(())
+            Ok::<(), SolveError>(())
         };
         let request = (&sampler, BadRows::Nan(&told));
         sample(request, &vp, &Breaks, 100, Key::root(2), &like, &mut sink).unwrap();
@@ -136,20 +136,20 @@ fn particles_that_a_score_breaks_on_are_nan() {
     }
 }
 
-#[test]
-fn encodings_and_densities_go_on_past_bad_rows() {
-    let vp = Vp::default();
-    let mixture = target("gmm2d");
-    let model = mixture.under(&vp);
-    let (x, fine) = (points(), normals(3, N, 2));
-    let prior = |x: &Rows| standard_log_prior(&vp, x);
+/// Encodes points or finds their log-densities; what becomes of bad ones is told.
+type Run<'a> = Box<dyn Fn(&Rows, BadRows<'_>) -> Result<Vec<f64>, SolveError> + 'a>;
+
+/// What goes on past bad rows: names, the number of the first row, runs.
+fn runs<'a, M: Potential<Rows> + ScoreJvp<Rows>>(
+    vp: &'a Vp,
+    model: &'a M,
+    prior: &'a LogPrior<'a, Rows>,
+) -> Vec<(String, u64, Run<'a>)> {
     let key = Key::root(5);
-    type Run<'a> = Box<dyn Fn(&Rows, BadRows<'_>) -> Result<Vec<f64>, SolveError> + 'a>;
     let mut runs: Vec<(String, u64, Run<'_>)> = vec![];
-    for control in [Control::Grid(times(&vp, true)), adaptive(1e-3, 1.0)] {
+    for control in [Control::Grid(times(vp, true)), adaptive(1e-3, 1.0)] {
         let how = format!("{control:?}").chars().take(8).collect::<String>();
         let c = control.clone();
-        let (vp, model, prior) = (&vp, &model, &prior);
         runs.push((
             format!("flow {how}"),
             0,
@@ -196,7 +196,17 @@ fn encodings_and_densities_go_on_past_bad_rows() {
             ));
         }
     }
-    for (name, first, run) in runs {
+    runs
+}
+
+#[test]
+fn encodings_and_densities_go_on_past_bad_rows() {
+    let vp = Vp::default();
+    let mixture = target("gmm2d");
+    let model = mixture.under(&vp);
+    let (x, fine) = (points(), normals(3, N, 2));
+    let prior = |x: &Rows| standard_log_prior(&vp, x);
+    for (name, first, run) in runs(&vp, &model, &prior) {
         let lost = Lost::default();
         let found = run(&x, BadRows::Nan(&told!(lost))).unwrap();
         let expected = run(&fine, BadRows::Refuse).unwrap();

@@ -27,6 +27,55 @@ fn forward(m: Marginal, mean: f64, var: f64) -> (f64, f64) {
     (m.alpha * mean, m.alpha * m.alpha * var + m.sigma * m.sigma)
 }
 
+/// Mean and variance of samples of `N(mean, var)` data by the formulas of the paper.
+fn by_formula(
+    (name, sde): (&str, &dyn Sde),
+    method: Method,
+    times: &[f64],
+    (mean, var): (f64, f64),
+) -> (f64, f64) {
+    let (mut m, mut v) = (0.0, sde.prior_std().powi(2));
+    let mut map = |a: f64, b: f64, c: f64| (m, v) = (a * m + b, a * a * v + c * c);
+    for w in times.windows(2) {
+        let (t, s) = (w[0], w[1]);
+        let beta_h = if name == "ve" { 0.0 } else { -2.0 * sde.drift_coef(t) * (t - s) };
+        let (now, next) = (sde.marginal(t), sde.marginal(s));
+        let g2 = match name {
+            "ve" => now.sigma.powi(2) - next.sigma.powi(2),
+            "vp" => beta_h,
+            _ => sde.diffusion_squared(t) * (t - s),
+        };
+        let (keep, up) = match name {
+            "vp" => (2.0 - (1.0 - beta_h).sqrt(), 1.0 / (1.0 - beta_h).sqrt()),
+            _ => (1.0 + 0.5 * beta_h, 1.0 / (1.0 - 0.5 * beta_h)),
+        };
+        let ancestral = if name == "ve" { g2.sqrt() * next.sigma / now.sigma } else { g2.sqrt() };
+        let a = if name == "vp" { 1.0 - beta_h } else { up.powi(-2) };
+        let (pm, pv) = forward(now, mean, var);
+        // s(x) = (pm - x) / pv
+        let langevin = |at: Marginal| {
+            let (pm, pv) = forward(at, mean, var);
+            let e = 2.0 * a * (0.16 * at.sigma).powi(2);
+            (1.0 - e / pv, e * pm / pv, (2.0 * e).sqrt())
+        };
+        let fix = langevin(now);
+        match method {
+            Method::ReverseDiffusion => map(keep - g2 / pv, g2 * pm / pv, g2.sqrt()),
+            Method::Ancestral => map(up * (1.0 - g2 / pv), up * g2 * pm / pv, ancestral),
+            Method::PcNoneAld => map(fix.0, fix.1, fix.2),
+            Method::PcReverseDiffusionAld => {
+                map(fix.0, fix.1, fix.2);
+                map(keep - g2 / pv, g2 * pm / pv, g2.sqrt());
+            }
+            _ => (0..5).for_each(|_| {
+                let fix = langevin(next);
+                map(fix.0, fix.1, fix.2);
+            }),
+        }
+    }
+    (m, v)
+}
+
 /// One-dimensional moments by the formulas of the paper: every step is `x -> a x + b + c z`.
 #[test]
 fn discrete_samplers_and_ald_follow_their_formulas() {
@@ -46,46 +95,7 @@ fn discrete_samplers_and_ald_follow_their_formulas() {
         let problem = Reverse::sde(sde, &score);
         let times = TimeGrid::Uniform.times(sde, n, 1.0, 1e-3).unwrap();
         for method in methods {
-            let (mut m, mut v) = (0.0, sde.prior_std().powi(2));
-            let mut map = |a: f64, b: f64, c: f64| (m, v) = (a * m + b, a * a * v + c * c);
-            for w in times.windows(2) {
-                let (t, s) = (w[0], w[1]);
-                let beta_h = if name == "ve" { 0.0 } else { -2.0 * sde.drift_coef(t) * (t - s) };
-                let (now, next) = (sde.marginal(t), sde.marginal(s));
-                let g2 = match name {
-                    "ve" => now.sigma.powi(2) - next.sigma.powi(2),
-                    "vp" => beta_h,
-                    _ => sde.diffusion_squared(t) * (t - s),
-                };
-                let (keep, up) = match name {
-                    "vp" => (2.0 - (1.0 - beta_h).sqrt(), 1.0 / (1.0 - beta_h).sqrt()),
-                    _ => (1.0 + 0.5 * beta_h, 1.0 / (1.0 - 0.5 * beta_h)),
-                };
-                let ancestral =
-                    if name == "ve" { g2.sqrt() * next.sigma / now.sigma } else { g2.sqrt() };
-                let a = if name == "vp" { 1.0 - beta_h } else { up.powi(-2) };
-                let (pm, pv) = forward(now, mean, var);
-                // s(x) = (pm - x) / pv
-                let langevin = |at: Marginal| {
-                    let (pm, pv) = forward(at, mean, var);
-                    let e = 2.0 * a * (0.16 * at.sigma).powi(2);
-                    (1.0 - e / pv, e * pm / pv, (2.0 * e).sqrt())
-                };
-                let fix = langevin(now);
-                match method {
-                    Method::ReverseDiffusion => map(keep - g2 / pv, g2 * pm / pv, g2.sqrt()),
-                    Method::Ancestral => map(up * (1.0 - g2 / pv), up * g2 * pm / pv, ancestral),
-                    Method::PcNoneAld => map(fix.0, fix.1, fix.2),
-                    Method::PcReverseDiffusionAld => {
-                        map(fix.0, fix.1, fix.2);
-                        map(keep - g2 / pv, g2 * pm / pv, g2.sqrt());
-                    }
-                    _ => (0..5).for_each(|_| {
-                        let fix = langevin(next);
-                        map(fix.0, fix.1, fix.2);
-                    }),
-                }
-            }
+            let (m, v) = by_formula((name, sde), method, &times, (mean, var));
             let start = law(0.0, sde.prior_std().powi(2));
             let grid = Grid::new(times.clone()).unwrap();
             let found = carry(&*method.stepper(), &problem, &grid, 1.0, &start);

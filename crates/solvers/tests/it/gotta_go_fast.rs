@@ -135,7 +135,7 @@ fn a_particle_is_its_own_whatever_its_neighbours() {
         let sampler = Sampler { block_rows, ..sampler(End::Denoise, 0.02) };
         let mut sink = |_, x: Rows| {
             parts.push(x);
-            Ok(())
+            Ok::<(), SolveError>(())
         };
         let summary =
             sample_from(&sampler, &vp, &score, n, Key::root(KEY), &start, &mut sink).unwrap();
@@ -170,7 +170,7 @@ fn gaussian_data_have_their_moments() {
     let mut parts = vec![];
     let mut sink = |_, x: Rows| {
         parts.push(x);
-        Ok(())
+        Ok::<(), SolveError>(())
     };
     let like = Array2::zeros((1, 2));
     let done = sample(&sampler(End::Plain, 1e-2), &vp, &score, n, Key::root(KEY), &like, &mut sink);

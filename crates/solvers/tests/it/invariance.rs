@@ -26,7 +26,7 @@ fn collect(
         assert_eq!(first, next, "blocks come in the order of rows");
         next += x.nrows() as u64;
         parts.push(x);
-        Ok(())
+        Ok::<(), SolveError>(())
     };
     let like = Array2::zeros((1, 2));
     let done = pool.install(|| sample(sampler, sde, score, ROWS, Key::root(3), &like, &mut sink));
@@ -94,7 +94,7 @@ fn a_particle_does_not_see_its_neighbours() {
             let mut one = None;
             let mut sink = |_, x: Array2<f64>| {
                 one = Some(x);
-                Ok(())
+                Ok::<(), SolveError>(())
             };
             let key = Key::root(3);
             sample_from(&sampler, &vp, &score, 1, key, &start, &mut sink).unwrap();

@@ -50,7 +50,7 @@ fn run(
     let mut parts = vec![];
     let mut keep = |_: u64, part| {
         parts.push(part);
-        Ok(())
+        Ok::<(), SolveError>(())
     };
     sample_from(&sampler, sde, score, x.nrows() as u64, Key::root(5), &start, &mut keep)?;
     Ok(Array2::concat_rows(&parts)?)

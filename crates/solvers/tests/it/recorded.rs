@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use ndarray::Array2;
 use sde_core::analytic::DataSet;
 use sde_core::{Key, TimeGrid, Tolerance, Vp};
-use solvers::{ConfiguredMethod, Control, End, Method, Sampler, Scheme, sample};
+use solvers::{ConfiguredMethod, Control, End, Method, Sampler, Scheme, SolveError, sample};
 
 /// FNV-1a over the bits of all numbers, row by row.
 fn hash(x: &Array2<f64>) -> u64 {
@@ -25,7 +25,7 @@ fn samples_of<M: Scheme<Array2<f64>> + std::fmt::Debug>(sampler: &Sampler<M>) ->
     let mut x = Array2::zeros((0, 2));
     let mut keep = |_: u64, block: Array2<f64>| {
         x.append(ndarray::Axis(0), block.view()).unwrap();
-        Ok(())
+        Ok::<(), SolveError>(())
     };
     let like = Array2::zeros((1, 2));
     sample(sampler, &vp, &score, 21, Key::root(2311), &like, &mut keep)

@@ -150,7 +150,7 @@ fn times_outside_the_horizon_are_refused() {
         let (method, eta, end) = (Method::Dopri5, 0.0, End::Plain);
         let sampler = Sampler { method, eta, control, end, block_rows };
         let like = Array2::zeros((1, 2));
-        sample(&sampler, &vp, &score, 3, Key::root(0), &like, &mut |_, _| Ok(()))
+        sample(&sampler, &vp, &score, 3, Key::root(0), &like, &mut |_, _| Ok::<(), SolveError>(()))
             .unwrap_err()
             .to_string()
     };

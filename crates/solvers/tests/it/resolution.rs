@@ -26,7 +26,7 @@ fn narrow_data_keep_their_width() {
         let mut squares = vec![];
         let mut sink = |_: u64, x: Array2<f64>| {
             squares.extend(x.iter().map(|x| x * x / variance));
-            Ok(())
+            Ok::<(), SolveError>(())
         };
         let done = sample(&sampler, &*sde, &score, ROWS, Key::root(4), &zero, &mut sink).unwrap();
         let mean = squares.iter().sum::<f64>() / squares.len() as f64;

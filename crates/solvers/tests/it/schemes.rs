@@ -14,7 +14,8 @@ use solvers::density::{
 };
 use solvers::steppers::{EdmChurn, EdmHeun};
 use solvers::{
-    ConfiguredMethod, Control, CustomStepper, End, Method, Sampler, SamplerBuilder, Scheme, sample,
+    ConfiguredMethod, Control, CustomStepper, End, Method, Sampler, SamplerBuilder, Scheme,
+    SolveError, sample,
 };
 
 type Rows = Array2<f64>;
@@ -80,7 +81,7 @@ fn evaluations_are_counted_with_the_constants() {
     {
         let tuned = ConfiguredMethod::parse(text).unwrap();
         let sampler = SamplerBuilder::new(tuned.clone(), 0.0, 30).build(&vp).unwrap();
-        let mut sink = |_, _| Ok(());
+        let mut sink = |_, _| Ok::<(), SolveError>(());
         let done = sample(&sampler, &vp, &score, 3, Key::root(1), &like(), &mut sink).unwrap();
         assert_eq!(done.nfe, tuned.nfe(30), "{text}");
     }
@@ -271,7 +272,7 @@ fn ranges_of_rows_are_parts_of_the_whole() {
                 assert_eq!(first, next);
                 next += x.nrows() as u64;
                 parts.push(x);
-                Ok(())
+                Ok::<(), SolveError>(())
             };
             sample(&sampler, &vp, &score, rows, Key::root(3), &like(), &mut sink).unwrap();
             Rows::concat_rows(&parts).unwrap()

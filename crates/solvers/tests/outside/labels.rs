@@ -1,6 +1,6 @@
 use ndarray::{Array2, array};
 use sde_core::{Edm, Error, FnScore, Key, Result, Score};
-use solvers::{Method, SamplerBuilder, SolveError};
+use solvers::{Method, Sampler, SolveError};
 
 /// The score of `N(mean of the label, 1)` under `Edm` (`alpha = 1`, `sigma = t`).
 struct Labelled {
@@ -38,7 +38,7 @@ fn main() -> Result<(), SolveError> {
     let score = Labelled { means: vec![-10.0, 0.0, 10.0], labels };
     let (edm, like, key) = (Edm::default(), array![[0.0]], Key::root(1));
 
-    let plan = || SamplerBuilder::new(Method::EdmHeun, 0.0, 20);
+    let plan = || Sampler::builder(Method::EdmHeun, 0.0, 20);
     let x = plan().draw(&edm, &score, 1000, &like, key)?;
     for (row, x) in x.iter().enumerate() {
         assert!((x - [-10.0, 0.0, 10.0][row % 3]).abs() < 5.0);

@@ -1,6 +1,6 @@
 use ndarray::{Array2, array};
 use sde_core::{FnScore, Key, Marginal, Result, Sde, sde};
-use solvers::{Method, SamplerBuilder, SolveError};
+use solvers::{Method, Sampler, SolveError};
 
 /// The variance-preserving process whose time is its noise level, `sigma / alpha = t`.
 struct Tangent;
@@ -47,9 +47,9 @@ fn main() -> Result<(), SolveError> {
         Ok(x.mapv(|x| (2.0 * m.alpha - x) / variance))
     });
 
-    let plan =
-        SamplerBuilder::new(Method::DpmSolverPP2M, 0.0, 40).grid(sde_core::TimeGrid::Karras { rho: 7.0 });
-    let x = plan.draw(&Tangent, &score, 4000, &array![[0.0]], Key::root(1))?;
+    let sampler = Sampler::builder(Method::DpmSolverPP2M, 0.0, 40);
+    let sampler = sampler.grid(sde_core::TimeGrid::Karras { rho: 7.0 });
+    let x = sampler.draw(&Tangent, &score, 4000, &array![[0.0]], Key::root(1))?;
     assert!((x.mean().unwrap_or_default() - 2.0).abs() < 0.05);
     assert!((x.std(0.0) - 0.5).abs() < 0.03);
     Ok(())

@@ -1,7 +1,7 @@
 use ndarray::array;
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Dynamics, Key, Result, State, Vp};
-use solvers::{Method, Noise, CustomStepper, Past, SamplerBuilder, SolveError, Step, Stepper};
+use solvers::{CustomStepper, Method, Noise, Past, Sampler, SolveError, Step, Stepper};
 
 /// Ralston's method of order 2, `x + h (1/4 f(x) + 3/4 f(x + 2/3 h f(x)))`, for ODEs.
 struct Ralston;
@@ -33,11 +33,12 @@ fn main() -> Result<(), SolveError> {
     let like = array![[0.0]];
 
     // From the same key, the same points as a method of the registry with many steps.
-    let own = SamplerBuilder::new(CustomStepper(Ralston), 0.0, 100).draw(&vp, &score, 50, &like, Key::root(1))?;
-    let exact = SamplerBuilder::new(Method::Rk4, 0.0, 400).draw(&vp, &score, 50, &like, Key::root(1))?;
+    let ralston = |eta| Sampler::builder(CustomStepper(Ralston), eta, 100);
+    let own = ralston(0.0).draw(&vp, &score, 50, &like, Key::root(1))?;
+    let exact = Sampler::builder(Method::Rk4, 0.0, 400).draw(&vp, &score, 50, &like, Key::root(1))?;
     assert!((own - exact).iter().all(|e| e.abs() < 0.01));
 
     // It solves ODEs: noise is refused.
-    assert!(SamplerBuilder::new(CustomStepper(Ralston), 1.0, 100).draw(&vp, &score, 50, &like, Key::root(1)).is_err());
+    assert!(ralston(1.0).draw(&vp, &score, 50, &like, Key::root(1)).is_err());
     Ok(())
 }

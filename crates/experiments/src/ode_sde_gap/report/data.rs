@@ -34,15 +34,17 @@ pub struct Cell {
     pub losses: Vec<Loss>,
 }
 
-/// Two independent samples of a data set, as histograms.
+/// Independent samples of a data set, as histograms.
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
     /// Data set.
     pub dataset: String,
     /// The sample everything is measured against.
     pub first: Array2<f64>,
-    /// A second one, for the noise floor.
+    /// One as large as that of the SDE.
     pub second: Array2<f64>,
+    /// One as large as that of the ODE.
+    pub third: Array2<f64>,
 }
 
 /// Particles over time: `[times, particles, 2]`.

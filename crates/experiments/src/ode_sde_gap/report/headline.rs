@@ -1,197 +1,161 @@
 //! What the numbers say, in words: nothing here is known before the run.
 
-use super::figures::weight_name;
-use crate::ode_sde_gap::results::{Results, Row};
-use crate::report::html::{Html, html};
+use metrics::Change;
+use report::{Markup, html, list, short};
 
-/// How a figure changed between two networks, given the noise it is measured with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// Smaller by more than the noise.
-    Falls,
-    /// Larger by more than the noise.
-    Rises,
-    /// The same within the noise.
-    Holds,
-}
+use crate::distance::{change, said};
+use crate::ode_sde_gap::results::{Floor, Results, Row};
 
-/// Compares two squared distances, each uncertain by `noise`.
-pub(crate) fn change(from: f64, to: f64, noise: f64) -> Change {
-    if to < from - noise {
-        Change::Falls
-    } else if to > from + noise {
-        Change::Rises
-    } else {
-        Change::Holds
-    }
-}
-
-/// The finding of one data set.
+/// The finding of one data set, from its smallest to its largest weight.
 #[derive(Clone, Debug)]
-pub(crate) struct Finding<'a> {
-    /// Data set.
-    pub(crate) dataset: &'a str,
-    /// The row of the smallest weight.
-    pub(crate) first: &'a Row,
-    /// The row of the largest weight.
-    pub(crate) last: &'a Row,
+struct Finding<'a> {
+    first: &'a Row,
+    last: &'a Row,
     /// What the ODE-SDE distance does between them.
-    pub(crate) gap: Change,
+    gap: Change,
     /// What the SDE-truth distance does between them.
-    pub(crate) sde: Change,
+    sde: Change,
     /// The row in which the ODE is closest to the truth.
-    pub(crate) best_ode: &'a Row,
-    /// Noise floor of squared W2.
-    pub(crate) noise: f64,
+    best_ode: &'a Row,
+    floor: Option<&'a Floor>,
 }
 
-/// One finding for each data set.
-pub(crate) fn findings(results: &Results) -> Vec<Finding<'_>> {
-    results
-        .datasets()
-        .into_iter()
-        .filter_map(|dataset| {
-            let rows = results.rows_of(dataset);
-            let (first, last) = (*rows.first()?, *rows.last()?);
-            let floor = results.floor_of(dataset);
-            let noise = floor.map_or(0.0, |f| f.w2);
-            let best_ode = *rows.iter().min_by(|a, b| a.ode_truth.total_cmp(&b.ode_truth))?;
-            Some(Finding {
-                dataset: &first.dataset,
-                first,
-                last,
-                // Both sides of the gap are samples: its floor is higher.
-                gap: change(first.ode_sde, last.ode_sde, floor.map_or(0.0, |f| f.w2_pair)),
-                sde: change(first.sde_truth, last.sde_truth, noise),
-                best_ode,
-                noise,
-            })
+/// Comparisons that the headline sums up: two a data set.
+pub(super) fn comparisons(results: &Results) -> usize {
+    2 * results.datasets().len()
+}
+
+fn findings(results: &Results) -> Vec<Finding<'_>> {
+    let of = |dataset: &str| {
+        let rows = results.rows_of(dataset);
+        let (first, last) = (*rows.first()?, *rows.last()?);
+        let ode = |r: &Row| r.w2.ode_truth.value;
+        let best_ode = *rows.iter().min_by(|a, b| ode(a).total_cmp(&ode(b)))?;
+        let count = comparisons(results);
+        Some(Finding {
+            first,
+            last,
+            gap: change(first.w2.ode_sde, last.w2.ode_sde, count),
+            sde: change(first.w2.sde_truth, last.w2.sde_truth, count),
+            best_ode,
+            floor: results.floor_of(&first.dataset),
         })
-        .collect()
+    };
+    results.datasets().into_iter().filter_map(of).collect()
 }
 
 /// The headline and the sentence under it.
-pub(crate) fn headline(results: &Results) -> (Html, Html) {
+pub(super) fn headline(results: &Results) -> (String, Markup) {
     let found = findings(results);
     let weights = results.weights();
     let (Some(lo), Some(hi)) = (weights.first(), weights.last()) else {
-        return ("No network was measured".into(), "The run holds no results.".into());
+        return ("No network was measured".into(), html! { "The run holds no results." });
     };
     if weights.len() < 2 {
-        let list: Vec<String> =
-            found.iter().map(|f| format!("{:.4} on {}", f.first.ode_sde, f.dataset)).collect();
+        let all: Vec<String> = found
+            .iter()
+            .map(|f| format!("{} on {}", said(f.first.w2.ode_sde), f.first.dataset))
+            .collect();
         return (
-            html!(
-                "How far apart the ODE and the SDE of one score are, at w<sub>R</sub> = {}",
-                weight_name(*lo)
-            ),
-            html!("Squared W<sub>2</sub> between ODE and SDE samples: {}.", join(&list)),
+            format!("How far apart the ODE and the SDE of one score are, at w_R = {}", short(*lo)),
+            html! { "Squared W" sub { "2" } " between ODE and SDE samples: " (list(&all)) "." },
         );
     }
-    let named = |c: Change| -> Vec<String> {
-        found.iter().filter(|f| f.gap == c).map(|f| f.dataset.to_string()).collect()
+    let text = html! {
+        "From w" sub { "R" } " = " (short(*lo)) " to w" sub { "R" } " = " (short(*hi))
+        ", the squared W" sub { "2" } " distance between the samples of the probability-flow ODE and of the reverse SDE "
+        (summary(&found)) "."
+        @let worse = named(&found, |f| f.sde == Change::Rises);
+        @if !worse.is_empty() { " The SDE itself moves away from the truth on " (list(&worse)) "." }
     };
-    let (falls, holds, rises) = (named(Change::Falls), named(Change::Holds), named(Change::Rises));
-    let all = |list: &[String]| list.len() == found.len();
-    let title = if all(&falls) {
-        match found.len() {
-            1 => html!(
-                "The ODE\u{2013}SDE gap closes as the Fokker\u{2013}Planck residual is penalised, on {}",
-                join(&falls)
-            ),
-            _ => "The ODE\u{2013}SDE gap closes as the Fokker\u{2013}Planck residual is penalised"
-                .into(),
-        }
-    } else if all(&holds) {
+    (title(&found), text)
+}
+
+/// Data sets of which something holds.
+fn named<'a>(found: &[Finding<'a>], holds: impl Fn(&Finding) -> bool) -> Vec<&'a str> {
+    found.iter().filter(|f| holds(f)).map(|f| f.first.dataset.as_str()).collect()
+}
+
+fn title(found: &[Finding]) -> String {
+    let falls = named(found, |f| f.gap == Change::Falls);
+    let holds = named(found, |f| f.gap == Change::Holds);
+    let penalty = "the Fokker\u{2013}Planck residual";
+    if falls.len() == found.len() {
+        let on = if found.len() == 1 { format!(", on {}", falls[0]) } else { String::new() };
+        format!("The ODE\u{2013}SDE gap closes as {penalty} is penalised{on}")
+    } else if holds.len() == found.len() {
         "The ODE\u{2013}SDE gap shows no change beyond the noise in this run".into()
     } else if falls.is_empty() {
-        "Penalising the Fokker\u{2013}Planck residual did not narrow the ODE\u{2013}SDE gap in this run".into()
+        format!("Penalising {penalty} did not narrow the ODE\u{2013}SDE gap in this run")
     } else {
-        html!(
-            "Penalising the Fokker\u{2013}Planck residual narrows the ODE\u{2013}SDE gap on {}",
-            join(&falls)
-        )
-    };
-    let mut text = html!(
-        "From w<sub>R</sub> = {} to w<sub>R</sub> = {}, the squared W<sub>2</sub> distance between the samples of the probability-flow ODE and of the reverse SDE ",
-        weight_name(*lo),
-        weight_name(*hi)
-    );
+        format!("Penalising {penalty} narrows the ODE\u{2013}SDE gap on {}", list(&falls))
+    }
+}
+
+fn summary(found: &[Finding]) -> String {
     let mut parts = Vec::new();
-    if !falls.is_empty() {
-        let list: Vec<String> = found
+    for (wanted, verb) in [(Change::Falls, "falls from"), (Change::Rises, "rises from")] {
+        let those: Vec<String> = found
             .iter()
-            .filter(|f| f.gap == Change::Falls)
-            .map(|f| format!("{:.4} to {:.4} on {}", f.first.ode_sde, f.last.ode_sde, f.dataset))
+            .filter(|f| f.gap == wanted)
+            .map(|f| {
+                let (from, to) = (said(f.first.w2.ode_sde), said(f.last.w2.ode_sde));
+                format!("{from} to {to} on {}", f.first.dataset)
+            })
             .collect();
-        parts.push(format!("falls from {}", join(&list)));
+        if !those.is_empty() {
+            parts.push(format!("{verb} {}", list(&those)));
+        }
     }
-    if !rises.is_empty() {
-        parts.push(format!("rises on {}", join(&rises)));
-    }
+    let holds = named(found, |f| f.gap == Change::Holds);
     if !holds.is_empty() {
-        parts.push(format!("stays within the noise on {}", join(&holds)));
+        parts.push(format!("stays within the noise on {}", list(&holds)));
     }
-    text.push(html!("{}.", parts.join("; it ")));
-    let worse: Vec<String> =
-        found.iter().filter(|f| f.sde == Change::Rises).map(|f| f.dataset.to_string()).collect();
-    if !worse.is_empty() {
-        text.push(html!(" The SDE itself moves away from the truth on {}.", join(&worse)));
-    }
-    (title, text)
+    parts.join("; it ")
 }
 
 /// The cards under the headline, one a data set.
-pub(crate) fn cards(results: &Results) -> Html {
-    let mut cards = Html::default();
-    for f in findings(results) {
-        let (a, b) = (f.first.ode_sde, f.last.ode_sde);
-        let several = f.first.w_r != f.last.w_r;
-        let big = match f.gap {
-            _ if !several => {
-                html!("{:.4} <small>squared W<sub>2</sub><br>ODE to SDE</small>", a)
-            }
-            Change::Falls => {
-                html!("{:.1}\u{d7} <small>smaller gap<br>{:.4} \u{2192} {:.4}</small>", a / b, a, b)
-            }
-            Change::Rises => {
-                html!("{:.1}\u{d7} <small>wider gap<br>{:.4} \u{2192} {:.4}</small>", b / a, a, b)
-            }
-            Change::Holds => html!(
-                "\u{2248} <small>no change beyond the noise<br>{:.4} \u{2192} {:.4}</small>",
-                a,
-                b
-            ),
-        };
-        let best = html!(
-            "<li>ODE closest to the truth at w<sub>R</sub> = {} ({:.4})</li>",
-            weight_name(f.best_ode.w_r),
-            f.best_ode.ode_truth
-        );
-        let (s, e) = (f.first.sde_truth, f.last.sde_truth);
-        let verb = match f.sde {
-            _ if !several => format!("SDE to truth {s:.4}"),
-            Change::Rises => format!("SDE to truth rises {s:.4} \u{2192} {e:.4}"),
-            Change::Falls => format!("SDE to truth falls {s:.4} \u{2192} {e:.4}"),
-            Change::Holds => format!("SDE to truth holds within noise ({s:.4} \u{2192} {e:.4})"),
-        };
-        cards.push(html!(
-            "<div class=\"card\"><div class=\"name\">{}</div><div class=\"big\">{}</div><ul>{}<li>{}</li><li>noise floor {:.4}</li></ul></div>\n",
-            f.dataset,
-            big,
-            if several { best } else { Html::default() },
-            verb,
-            f.noise
-        ));
-    }
-    html!("<div class=\"cards\">\n{}</div>\n", cards)
+pub(super) fn cards(results: &Results) -> Markup {
+    html! { div class="cards" { @for finding in findings(results) { (card(&finding)) } } }
 }
 
-/// `a`, `a and b`, `a, b and c`.
-fn join(items: &[String]) -> String {
-    match items {
-        [] => String::new(),
-        [one] => one.clone(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+fn card(f: &Finding) -> Markup {
+    let (from, to) = (f.first.w2.ode_sde, f.last.w2.ode_sde);
+    let several = f.first.w_r != f.last.w_r;
+    let (big, small) = match f.gap {
+        _ if !several => (said(from), String::new()),
+        Change::Falls => (format!("{:.1}\u{d7}", from.value / to.value), "smaller gap".into()),
+        Change::Rises => (format!("{:.1}\u{d7}", to.value / from.value), "wider gap".into()),
+        Change::Holds => ("\u{2248}".into(), "no change beyond the noise".to_string()),
+    };
+    let (first, last) = (f.first.w2.sde_truth, f.last.w2.sde_truth);
+    let sde = match f.sde {
+        _ if !several => format!("SDE to truth {}", said(first)),
+        Change::Rises => format!("SDE to truth rises, {} \u{2192} {}", said(first), said(last)),
+        Change::Falls => format!("SDE to truth falls, {} \u{2192} {}", said(first), said(last)),
+        Change::Holds => {
+            format!("SDE to truth holds within the noise, {} \u{2192} {}", said(first), said(last))
+        }
+    };
+    html! {
+        div class="card" {
+            div class="name" { (f.first.dataset) }
+            div class="big" {
+                (big) " "
+                small {
+                    @if several { (small) br; (said(from)) " \u{2192} " (said(to)) }
+                    @else { "squared W" sub { "2" } br; "ODE to SDE" }
+                }
+            }
+            ul {
+                @if several {
+                    li { "ODE closest to the truth at w" sub { "R" } " = " (short(f.best_ode.w_r)) " (" (said(f.best_ode.w2.ode_truth)) ")" }
+                }
+                li { (sde) }
+                @if let Some(floor) = f.floor {
+                    li { "floor of two samples " (format!("{:.4}", floor.w2.pair.mean())) ", of one and the truth " (format!("{:.4}", floor.w2.to_truth.mean())) }
+                }
+            }
+        }
     }
 }

@@ -1,196 +1,192 @@
 //! The tables of the report.
 
+use metrics::NoiseFloor;
+use report::{Cell, Kind, Row as Line, Table, digits, grouped, html, short};
+
 use super::data::ReportData;
-use super::figures::weight_name;
 use crate::ode_sde_gap::official::{self, Official};
-use crate::ode_sde_gap::results::{Failed, Row};
-use crate::report::html::{Html, html};
+use crate::ode_sde_gap::results::{Floor, Pairs, Results, Row};
 
-/// A figure of a row.
-type Pick<T> = fn(&T) -> f64;
-
-/// Squared W2 on the true nodes, TV and discarded mass, each beside the published figure.
-pub(crate) fn main_table(data: &ReportData) -> Html {
-    let mut html = Html::from(
-        "<div class=\"scroll\"><table><thead><tr><th class=\"group\" colspan=\"2\"></th><th class=\"group\" colspan=\"3\">squared W<sub>2</sub>, true nodes</th><th class=\"group\" colspan=\"3\">total variation</th><th class=\"group\" colspan=\"2\">discarded, %</th></tr>\
-         <tr><th class=\"l\">data</th><th>w<sub>R</sub></th><th>ODE\u{2013}truth</th><th>SDE\u{2013}truth</th><th>ODE\u{2013}SDE</th><th>ODE\u{2013}truth</th><th>SDE\u{2013}truth</th><th>ODE\u{2013}SDE</th><th>ODE</th><th>SDE</th></tr></thead>\n",
-    );
-    for dataset in data.results.datasets() {
-        let rows = data.results.rows_of(dataset);
-        let best =
-            |pick: fn(&Row) -> f64| rows.iter().map(|r| pick(r)).fold(f64::INFINITY, f64::min);
-        html.push("<tbody class=\"set\">\n");
-        for (k, row) in rows.iter().enumerate() {
-            let o = official::find(dataset, row.w_r).map(|o| o.on_true_nodes());
-            html.push(html!("<tr>{}", lead(k, dataset, row.w_r)));
-            let w2: [(Pick<Row>, Pick<Official>); 3] = [
-                (|r| r.ode_truth, |o| o.ode_truth),
-                (|r| r.sde_truth, |o| o.sde_truth),
-                (|r| r.ode_sde, |o| o.ode_sde),
-            ];
-            for (here, there) in w2 {
-                html.push(pair(
-                    here(row),
-                    o.as_ref().map(there),
-                    4,
-                    rows.len() > 1 && here(row) == best(here),
-                ));
-            }
-            let tv: [(Pick<Row>, Pick<Official>); 3] = [
-                (|r| r.tv_ode_truth, |o| o.tv_ode_truth),
-                (|r| r.tv_sde_truth, |o| o.tv_sde_truth),
-                (|r| r.tv_ode_sde, |o| o.tv_ode_sde),
-            ];
-            for (here, there) in tv {
-                html.push(pair(here(row), o.as_ref().map(there), 3, false));
-            }
-            html.push(pair(
-                100.0 * row.discarded_ode,
-                o.map(|o| 100.0 * o.discarded_ode),
-                2,
-                false,
-            ));
-            html.push(pair(
-                100.0 * row.discarded_sde,
-                o.map(|o| 100.0 * o.discarded_sde),
-                2,
-                false,
-            ));
-            html.push("</tr>\n");
-        }
-        if let Some(f) = data.results.floor_of(dataset) {
-            html.push(html!(
-                "<tr class=\"floor\"><td></td><td>floor</td><td colspan=\"2\" style=\"text-align:center\">truth to truth {:.4}</td><td>{:.4}</td><td colspan=\"3\" style=\"text-align:center\">truth to truth {:.3}</td><td colspan=\"2\" style=\"text-align:center\">truth {:.2}</td></tr>\n",
-                f.w2,
-                f.w2_pair,
-                f.tv,
-                100.0 * f.discarded
-            ));
-        }
-        html.push("</tbody>\n");
-    }
-    html.push(failures(data));
-    html.push("</table></div>\n");
-    html
+/// Three columns of a table: a distance between ODE and truth, SDE and truth, ODE and SDE.
+struct Trio {
+    name: &'static str,
+    /// What figures are multiplied by.
+    scale: f64,
+    of: fn(&Row) -> &Pairs,
+    floors: fn(&Floor) -> [&NoiseFloor; 3],
+    published: Option<fn(&Official) -> [f64; 3]>,
+    /// Whether the smallest figure of a data set is set in colour.
+    best: bool,
 }
 
-/// The networks without figures, each with the reason in their place.
-fn failures(data: &ReportData) -> Html {
-    let row = |failed: &Failed| {
-        html!(
-            "<tbody class=\"set\"><tr class=\"failed\">{}<td class=\"wrap\" colspan=\"8\">no figures: {}</td></tr></tbody>\n",
-            lead(0, &failed.dataset, failed.w_r),
-            failed.reason
-        )
+/// Squared W2 on the true nodes and discarded mass, each beside the published figure.
+pub(super) fn main_table(name: &str, results: &Results) -> Table {
+    let w2 = Trio {
+        name: "squared W_{2}, true nodes",
+        scale: 1.0,
+        of: |r| &r.w2,
+        floors: |f| f.w2.each(),
+        published: Some(|o| {
+            let o = o.on_true_nodes();
+            [o.ode_truth, o.sde_truth, o.ode_sde]
+        }),
+        best: true,
     };
-    data.results.failed.iter().map(row).collect()
+    let mut table = distances(name, results, &[w2]);
+    table.groups.push(("discarded, %".into(), 2));
+    table.head.extend(["ODE", "SDE"].map(String::from));
+    let mut lines = table.rows.iter_mut();
+    for dataset in results.datasets() {
+        for row in results.rows_of(dataset) {
+            let published = official::find(dataset, row.w_r);
+            let here = [row.discarded_ode, row.discarded_sde];
+            let there = published.map(|o| [o.discarded_ode, o.discarded_sde]);
+            let Some(line) = lines.next() else { break };
+            line.cells.extend((0..2).map(|k| {
+                let published = there.map(|t| format!("{:.2}", 100.0 * t[k]));
+                Cell::from(format!("{:.2}", 100.0 * here[k])).beside(published)
+            }));
+        }
+        if let Some((line, floor)) = lines.next().zip(results.floor_of(dataset)) {
+            let truth = format!("{:.2}", 100.0 * floor.discarded);
+            line.cells.extend([Cell::from(truth.clone()), truth.into()]);
+        }
+    }
+    for failed in &results.failed {
+        let cells = vec![
+            failed.dataset.as_str().into(),
+            short(failed.w_r).into(),
+            format!("no figures: {}", failed.reason).into(),
+        ];
+        table.rows.push(Line { cells, kind: Kind::Last });
+    }
+    table
 }
 
-/// The published node convention, point clouds with nothing dropped, MMD^2.
-pub(crate) fn other_distances(data: &ReportData) -> Html {
-    let script = (4.0 / data.results.half_width).powi(2);
-    let mut html = Html::from(
-        "<div class=\"scroll\"><table><thead><tr><th class=\"group\" colspan=\"2\"></th><th class=\"group\" colspan=\"3\">squared W<sub>2</sub>, nodes of [\u{2212}4, 4]\u{b2}</th><th class=\"group\" colspan=\"3\">squared W<sub>2</sub>, point clouds</th><th class=\"group\" colspan=\"3\">MMD\u{b2} \u{d7} 1000</th></tr>\
-         <tr><th class=\"l\">data</th><th>w<sub>R</sub></th>",
-    );
-    for _ in 0..3 {
-        html.push("<th>ODE\u{2013}truth</th><th>SDE\u{2013}truth</th><th>ODE\u{2013}SDE</th>");
-    }
-    html.push("</tr></thead>\n");
-    for dataset in data.results.datasets() {
-        html.push("<tbody class=\"set\">\n");
-        for (k, r) in data.results.rows_of(dataset).iter().enumerate() {
-            let o = official::find(dataset, r.w_r);
-            html.push(html!("<tr>{}", lead(k, dataset, r.w_r)));
-            html.push(pair(script * r.ode_truth, o.map(|o| o.ode_truth), 4, false));
-            html.push(pair(script * r.sde_truth, o.map(|o| o.sde_truth), 4, false));
-            html.push(pair(script * r.ode_sde, o.map(|o| o.ode_sde), 4, false));
-            for v in [r.cloud_ode_truth, r.cloud_sde_truth, r.cloud_ode_sde] {
-                html.push(html!("<td>{:.4}</td>", v));
+/// Squared W2 counted otherwise: on the published nodes, and of point clouds with nothing dropped.
+pub(super) fn other_w2(results: &Results) -> Table {
+    let script = Trio {
+        name: "squared W_{2}, nodes of [\u{2212}4, 4]\u{b2}",
+        scale: (4.0 / results.half_width).powi(2),
+        of: |r| &r.w2,
+        floors: |f| f.w2.each(),
+        published: Some(|o| [o.ode_truth, o.sde_truth, o.ode_sde]),
+        best: false,
+    };
+    let clouds = Trio {
+        name: "squared W_{2}, point clouds",
+        scale: 1.0,
+        of: |r| &r.cloud_w2,
+        floors: |f| [&f.cloud_w2; 3],
+        published: None,
+        best: false,
+    };
+    distances("other-w2", results, &[script, clouds])
+}
+
+/// Total variation of the histograms, and MMD^2 of the clouds.
+pub(super) fn tv_and_mmd(results: &Results) -> Table {
+    let tv = Trio {
+        name: "total variation",
+        scale: 1.0,
+        of: |r| &r.tv,
+        floors: |f| f.tv.each(),
+        published: Some(|o| [o.tv_ode_truth, o.tv_sde_truth, o.tv_ode_sde]),
+        best: false,
+    };
+    let mmd = Trio {
+        name: "MMD\u{b2} \u{d7} 1000",
+        scale: 1000.0,
+        of: |r| &r.mmd,
+        floors: |f| [&f.mmd; 3],
+        published: None,
+        best: false,
+    };
+    distances("tv-and-mmd", results, &[tv, mmd])
+}
+
+/// A table of distances: every network with its standard errors, then the floors of its data set.
+fn distances(name: &str, results: &Results, trios: &[Trio]) -> Table {
+    let mut head = vec!["data", "w_{R}"];
+    trios.iter().for_each(|_| head.extend(Pairs::NAMES));
+    let mut table = Table::new(name, 1, &head);
+    table.groups.push((String::new(), 2));
+    table.groups.extend(trios.iter().map(|t| (t.name.to_string(), 3)));
+    for dataset in results.datasets() {
+        let rows = results.rows_of(dataset);
+        for (k, row) in rows.iter().enumerate() {
+            let mut cells = lead(k, dataset, row.w_r);
+            for trio in trios {
+                cells.extend(trio.cells(row, &rows));
             }
-            for v in [r.mmd_ode_truth, r.mmd_sde_truth, r.mmd_ode_sde] {
-                html.push(html!("<td>{}</td>", minus(format!("{:.3}", 1000.0 * v))));
+            table.rows.push(Line::new(cells));
+        }
+        if let Some(floor) = results.floor_of(dataset) {
+            let mut cells = vec!["".into(), "floor".into()];
+            for trio in trios {
+                let means = (trio.floors)(floor).map(|f| trio.scale * f.mean());
+                cells.extend(means.map(|mean| Cell::from(digits(mean))));
             }
-            html.push("</tr>\n");
+            table.rows.push(Line { cells, kind: Kind::Floor });
         }
-        if let Some(f) = data.results.floor_of(dataset) {
-            html.push(html!(
-                "<tr class=\"floor\"><td></td><td>floor</td><td colspan=\"2\" style=\"text-align:center\">truth to truth {:.4}</td><td>{:.4}</td><td colspan=\"3\" style=\"text-align:center\">truth to truth {:.4}</td><td colspan=\"3\" style=\"text-align:center\">truth to truth {}</td></tr>\n",
-                script * f.w2,
-                script * f.w2_pair,
-                f.cloud_w2,
-                minus(format!("{:.3}", 1000.0 * f.mmd))
-            ));
-        }
-        html.push("</tbody>\n");
     }
-    html.push("</table></div>\n");
-    html
+    table
+}
+
+impl Trio {
+    /// The three cells of a network among those of its data set.
+    fn cells(&self, row: &Row, rows: &[&Row]) -> [Cell; 3] {
+        let published = official::find(&row.dataset, row.w_r).zip(self.published);
+        let published = published.map(|(o, of)| of(o));
+        let found = (self.of)(row).each();
+        std::array::from_fn(|k| {
+            let values = rows.iter().map(|r| (self.of)(r).each()[k].value);
+            let least = values.fold(f64::INFINITY, f64::min);
+            let (value, error) = (found[k].value, found[k].standard_error);
+            Cell::with_error(self.scale * value, Some(self.scale * error))
+                .beside(published.map(|p| format!("{:.4}", p[k])))
+                .best(self.best && rows.len() > 1 && value == least)
+        })
+    }
 }
 
 /// Residuals, denoising loss and training of every network.
-pub(crate) fn networks(data: &ReportData) -> Html {
-    let mut html = Html::from(
-        "<div class=\"scroll\"><table><thead><tr><th class=\"l\">data</th><th>w<sub>R</sub></th><th>mean R\u{b2}, box</th><th>mean R\u{b2}, on p<sub>t</sub></th><th>held-out DSM loss</th><th>training steps</th><th>training, s</th><th>sampling, s</th><th>measuring, s</th></tr></thead>\n",
-    );
+pub(super) fn networks(data: &ReportData) -> Table {
+    let head = [
+        "data",
+        "w_{R}",
+        "mean R\u{b2}, box",
+        "mean R\u{b2}, on p_{t}",
+        "held-out DSM loss",
+        "training steps",
+        "training, s",
+        "sampling, s",
+        "measuring, s",
+    ];
+    let mut table = Table::new("networks", 1, &head);
     for dataset in data.results.datasets() {
-        html.push("<tbody class=\"set\">\n");
         for (k, r) in data.results.rows_of(dataset).iter().enumerate() {
             let steps = if r.train_steps == 0 { "given".into() } else { grouped(r.train_steps) };
-            html.push(html!(
-                "<tr>{}<td>{}</td><td>{}</td><td>{:.4}</td><td>{}</td><td>{:.1}</td><td>{:.1}</td><td>{:.1}</td></tr>\n",
-                lead(k, dataset, r.w_r),
-                significant(r.residual),
-                significant(r.residual_on_path),
-                r.dsm_loss,
-                steps,
-                r.train_seconds,
-                r.sample_seconds,
-                r.measure_seconds
-            ));
+            let mut cells = lead(k, dataset, r.w_r);
+            cells.extend([r.residual, r.residual_on_path].map(|v| digits(v).into()));
+            cells.extend([format!("{:.4}", r.dsm_loss).into(), steps.into()]);
+            let times = [r.train_seconds, r.sample_seconds, r.measure_seconds];
+            cells.extend(times.map(|v| Cell::from(format!("{v:.1}"))));
+            table.rows.push(Line::new(cells));
         }
-        html.push("</tbody>\n");
     }
-    html.push("</table></div>\n");
-    html
+    table.caption(html! { "Residuals and losses are means over points drawn once for all networks of a data set." })
 }
 
-/// A whole number with thin spaces between the thousands.
-pub(crate) fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (k, c) in digits.chars().enumerate() {
-        if k > 0 && (digits.len() - k).is_multiple_of(3) {
-            out.push('\u{202f}');
-        }
-        out.push(c);
-    }
-    out
+/// What differs from the published recipe.
+pub(super) fn differences(data: &ReportData) -> Table {
+    let rows = data
+        .differences
+        .iter()
+        .map(|d| [&d.key, &d.published, &d.here].map(|text| Cell::from(text.as_str())).into());
+    Table::new("differences", 3, &["setting", "published", "this run"]).rows(rows)
 }
 
-fn lead(k: usize, dataset: &str, w_r: f64) -> Html {
-    let name = if k == 0 { dataset } else { "" };
-    html!("<td class=\"l name\">{}</td><td>{}</td>", name, weight_name(w_r))
-}
-
-fn pair(here: f64, published: Option<f64>, digits: usize, best: bool) -> Html {
-    let shown = |v: f64| format!("{v:.digits$}");
-    let here = if best { html!("<b>{}</b>", shown(here)) } else { html!("{}", shown(here)) };
-    match published {
-        Some(p) => html!("<td>{}<span class=\"pub\">{}</span></td>", here, shown(p)),
-        None => html!("<td>{}</td>", here),
-    }
-}
-
-fn significant(v: f64) -> String {
-    if v == 0.0 || (1e-3..1e4).contains(&v.abs()) {
-        let digits = if v.abs() >= 100.0 { 1 } else { 4 };
-        format!("{v:.digits$}")
-    } else {
-        minus(format!("{v:.2e}"))
-    }
-}
-
-fn minus(s: String) -> String {
-    s.replace('-', "\u{2212}")
+fn lead(k: usize, dataset: &str, w_r: f64) -> Vec<Cell> {
+    vec![if k == 0 { dataset } else { "" }.into(), short(w_r).into()]
 }

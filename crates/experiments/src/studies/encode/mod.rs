@@ -6,12 +6,13 @@ use std::path::Path;
 
 use ::solvers::{Control, Method, flow, slerp, temper};
 use anyhow::{Context as _, Result, ensure};
+use metrics::Estimate;
 use ndarray::{Array2, s};
+use report::Sheet;
 use sde_core::{Key, Sde, Tolerance};
 use serde::{Deserialize, Serialize};
 
 use super::target::{Target, noised};
-use crate::report::sheet::Sheet;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 
@@ -62,8 +63,7 @@ struct Way {
 struct RoundTrip {
     #[serde(with = "crate::number")]
     tolerance: f64,
-    #[serde(with = "crate::number")]
-    rms: f64,
+    rms: Estimate,
     #[serde(with = "crate::number")]
     largest: f64,
     #[serde(with = "crate::number")]
@@ -77,8 +77,7 @@ struct Temperature {
     #[serde(with = "crate::number")]
     tau: f64,
     /// Mean log-density of what is decoded, under the data's law.
-    #[serde(with = "crate::number")]
-    log_density: f64,
+    log_density: Estimate,
     /// Root of the mean variance of a coordinate.
     #[serde(with = "crate::number")]
     spread: f64,
@@ -96,8 +95,7 @@ pub(crate) struct Results {
     latents: Rows,
     components: Vec<usize>,
     /// Mean square of a coordinate of the latents, over that of the prior.
-    #[serde(with = "crate::number")]
-    latent_variance: f64,
+    latent_variance: Estimate,
     trips: Vec<RoundTrip>,
     ways: Vec<Way>,
     temperatures: Vec<Temperature>,
@@ -146,7 +144,7 @@ impl Experiment for Encode {
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
-        page::sheet(config, results)
+        page::page(config, results)
     }
 }
 
@@ -174,7 +172,7 @@ fn compute(config: &Config) -> Result<Results> {
         let square = (&back - &data).mapv(|d| d * d).sum_axis(ndarray::Axis(1));
         trips.push(RoundTrip {
             tolerance: *tol,
-            rms: square.mean().unwrap_or_default().sqrt(),
+            rms: Estimate::of_mean(&square.to_vec()).root(),
             largest: square.iter().copied().fold(0.0, f64::max).sqrt(),
             evaluations: (up.row_evaluations + down.row_evaluations) as f64 / config.points as f64,
         });
@@ -222,15 +220,15 @@ fn compute(config: &Config) -> Result<Results> {
         let logs = score.log_density(&x, low)?;
         temperatures.push(Temperature {
             tau: *tau,
-            log_density: logs.iter().sum::<f64>() / logs.len() as f64,
+            log_density: Estimate::of_mean(&logs),
             spread: x.var_axis(ndarray::Axis(0), 0.0).mean().unwrap_or_default().sqrt(),
             decoded: rows(&x),
         });
     }
-    let square = latents.mapv(|z| z * z).mean().unwrap_or_default();
+    let shares = latents.rows().into_iter().map(|z| z.dot(&z) / 2.0 / sde.prior_std().powi(2));
     Ok(Results {
         data: rows(&data),
-        latent_variance: square / sde.prior_std().powi(2),
+        latent_variance: Estimate::of_mean(&shares.collect::<Vec<_>>()),
         latents: rows(&latents),
         components,
         trips,

@@ -1,164 +1,208 @@
 //! The page of `encode`.
 
 use anyhow::Result;
+use metrics::{Change, Estimate};
+use report::{
+    Axis, Dots, Figure, Grid, Line, Mark, Panel, Sheet, Table, digits, html, palette, short,
+};
 
-use super::{Config, Results, Rows};
-use crate::report::axes::{Axis, Panel, short};
-use crate::report::colormap::Map;
-use crate::report::html::html;
-use crate::report::raster::heat_png;
-use crate::report::sheet::{Sheet, Table, digits};
-use crate::report::svg::Svg;
-use crate::report::{Figure, columns};
-use crate::studies::sde_vs_ode::density;
-use crate::studies::target::Target;
+use super::{Config, Results, Rows, Temperature, Way};
+use crate::distance::{self, PAIR, said};
+use crate::studies::target::{Target, on_square, root_png};
 
-const COLOURS: [&str; 9] = [
-    "#2563eb", "#db2777", "#65a30d", "#9333ea", "#0891b2", "#f59e0b", "#dc2626", "#334155",
-    "#0d9488",
-];
-
-pub(super) fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
-    let tight = results.trips.iter().min_by(|a, b| a.tolerance.total_cmp(&b.tolerance));
-    let trip = tight.map_or(String::new(), |t| {
-        format!(
-            " Data come back with a root mean square error of {} at a tolerance of {:e}.",
-            digits(t.rms),
-            t.tolerance
-        )
+pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
+    let mut sheet = Sheet::new(
+        "Data as latents, and back",
+        html! {
+            "The flow ODE takes every data point to one latent, and back. " (round_trip(results)) " "
+            (variance(results.latent_variance))
+        },
+    );
+    sheet.section("Encoding", html! {
+        (config.points) " points of " (config.target) " at t = " (config.t_end) ", taken up to t = T by Dormand-Prince, each with steps of its own; exact score, " (config.sde) ". "
+        (distance::change_note(1))
     });
-    let mut sheet = Sheet {
-        title: "Data as latents, and back".into(),
-        lead: html!(
-            "The flow ODE takes every data point to one latent, and back.{} The latents have {} times the variance of the prior.",
-            trip,
-            digits(results.latent_variance)
-        ),
-        ..Sheet::default()
-    };
-    sheet.section("Encoding", html!(
-        "{} points of {} at t = {}, taken up to t = T by Dormand-Prince, each with steps of its own; exact score, {}.",
-        config.points, config.target, config.t_end, config.sde));
-    sheet.figure(latents(config, results), "Left: data, coloured by the component each most likely belongs to. Right: their latents, same colours. Each component fills a region of its own; together they fill the prior.");
-    sheet.table(Table {
-        name: "round-trip".into(),
-        caption: "Data, encoded and decoded again: distance from where they began. Evaluations of the score for a point, both ways.".into(),
-        head: ["tolerance", "RMS error", "largest error", "evaluations"].map(String::from).to_vec(), words: 0,
-        rows: results.trips.iter().map(|t| vec![digits(t.tolerance), digits(t.rms), digits(t.largest), digits(t.evaluations)]).collect(),
+    sheet.figure(latents(results), html! {
+        "Left: data, coloured by the component each most likely belongs to. Right: their latents, same colours."
     });
-    sheet.section("Interpolation", "Between the latents of two data points of different components along the great arc, decoded; beside it the straight line between the data.");
-    sheet.figure(ways(config, results)?, "Left: arcs between latents. Right: the same arcs decoded (solid), over the density of the data (square root, dark 0), and the straight lines between the same data (dashed).");
-    sheet.table(Table {
-        name: "interpolation".into(),
-        caption: "The smallest log-density that is met on the way; larger is better.".into(),
-        head: ["pair", "decoded arc", "straight line"].map(String::from).to_vec(),
-        words: 1,
-        rows: results
-            .ways
-            .iter()
-            .enumerate()
-            .map(|(k, w)| vec![(k + 1).to_string(), digits(w.least_arc), digits(w.least_line)])
-            .collect(),
+    sheet.table(trips(results));
+    sheet.section("Interpolation", html! {
+        "Between the latents of two data points of different components along the great arc, decoded; beside it the straight line between the data. " (interpolation(&results.ways))
     });
-    sheet.section("Temperature", "Latents from the prior times \u{3c4}, decoded: below 1 the data are less diverse, above 1 more.");
-    sheet.figure(temperatures(results), "Decoded points by temperature, on one scale.");
-    sheet.table(Table {
-        name: "temperature".into(),
-        caption: "Mean log-density under the law of the data, and the root of the mean variance of a coordinate.".into(),
-        head: ["temperature", "mean log-density", "spread"].map(String::from).to_vec(), words: 0,
-        rows: results.temperatures.iter().map(|t| vec![short(t.tau), digits(t.log_density), digits(t.spread)]).collect(),
+    sheet.figure(ways(config, results)?, html! {
+        "Left: arcs between latents. Right: the same arcs decoded (solid, same colours), over the density of the data (square root, dark 0), and the straight lines between the same data (dashed)."
     });
+    let head = ["pair", "decoded arc", "straight line"];
+    let rows = results.ways.iter().enumerate().map(|(k, w)| {
+        vec![(k + 1).to_string().into(), digits(w.least_arc).into(), digits(w.least_line).into()]
+    });
+    sheet.table(Table::new("interpolation", 1, &head).rows(rows).caption(html! {
+        "The smallest log-density that is met on the way; larger is better."
+    }));
+    sheet.section(
+        "Temperature",
+        html! {
+            "Latents from the prior times \u{3c4}, decoded. " (temperature(&results.temperatures))
+        },
+    );
+    sheet.figure(temperatures(results), html! { "Decoded points by temperature, on one scale." });
+    let head = ["temperature", "mean log-density", "spread"];
+    let rows = results.temperatures.iter().map(|t| {
+        vec![short(t.tau).into(), distance::cell(Some(t.log_density)), digits(t.spread).into()]
+    });
+    sheet.table(Table::new("temperature", 0, &head).rows(rows).caption(html! {
+        "Mean log-density under the law of the data with its standard error, and the root of the mean variance of a coordinate."
+    }));
     Ok(sheet)
 }
 
-fn reach(points: &Rows) -> f64 {
-    1.08 * points.iter().flatten().fold(0.5_f64, |m, v| m.max(v.abs()))
+fn round_trip(results: &Results) -> String {
+    let tight = results.trips.iter().min_by(|a, b| a.tolerance.total_cmp(&b.tolerance));
+    tight.map_or(String::new(), |t| {
+        format!(
+            "Data come back with a root mean square error of {} at a tolerance of {:e}.",
+            said(t.rms),
+            t.tolerance
+        )
+    })
 }
 
-fn square(x: f64, side: f64, reach: f64, (across, up): (&str, &str)) -> Panel {
-    Panel {
-        x,
-        y: 36.0,
-        w: side,
-        h: side,
-        across: Axis::linear(-reach, reach, across),
-        up: Axis::linear(-reach, reach, up),
-    }
+/// The variance of the latents against that of the prior, by the test.
+fn variance(found: Estimate) -> String {
+    let prior = Estimate { value: 1.0, standard_error: 0.0 };
+    let verdict = match distance::change(prior, found, 1) {
+        Change::Holds => "which is not told from the prior\u{2019}s",
+        Change::Falls => "less than the prior has",
+        Change::Rises => "more than the prior has",
+    };
+    format!("The latents have {} times the variance of the prior, {verdict}.", said(found))
 }
 
-fn latents(config: &Config, results: &Results) -> Figure {
-    let mut svg = Svg::new(1080.0, 520.0);
-    let _ = config;
-    for (k, (name, points, axes)) in [
-        ("Data", &results.data, ("x_{1}", "x_{2}")),
-        ("Latents", &results.latents, ("z_{1}", "z_{2}")),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let panel = square(66.0 + 510.0 * k as f64, 430.0, reach(points), axes);
-        panel.draw_axes(&mut svg, true);
-        panel.title(&mut svg, name);
-        for (p, c) in points.iter().zip(&results.components) {
-            svg.circle(panel.at(p[0], p[1]), 2.4, COLOURS[c % COLOURS.len()], "#fff", 0.4, "");
-        }
-    }
-    Figure::new("latents", svg.finish("Data and their latents, coloured by component"))
+fn interpolation(ways: &[Way]) -> String {
+    let better = ways.iter().filter(|w| w.least_arc > w.least_line).count();
+    format!("Of {} arcs {better} stay at a higher density than the straight line.", ways.len())
+}
+
+/// Whether data spread more the higher the temperature.
+fn temperature(all: &[Temperature]) -> String {
+    let mut sorted: Vec<&Temperature> = all.iter().collect();
+    sorted.sort_by(|a, b| a.tau.total_cmp(&b.tau));
+    let Some((coldest, hottest)) = sorted.first().zip(sorted.last()) else { return String::new() };
+    let rising = sorted.windows(2).all(|w| w[0].spread < w[1].spread);
+    format!(
+        "Their spread goes from {} at \u{3c4} = {} to {} at {}{}.",
+        digits(coldest.spread),
+        short(coldest.tau),
+        digits(hottest.spread),
+        short(hottest.tau),
+        if rising { ", rising with every step" } else { ", and does not rise with every step" }
+    )
+}
+
+fn trips(results: &Results) -> Table {
+    let rows = results.trips.iter().map(|t| {
+        vec![
+            digits(t.tolerance).into(),
+            distance::cell(Some(t.rms)),
+            digits(t.largest).into(),
+            digits(t.evaluations).into(),
+        ]
+    });
+    let head = ["tolerance", "RMS error", "largest error", "evaluations"];
+    Table::new("round-trip", 0, &head).rows(rows).caption(html! {
+        "Data, encoded and decoded again: distance from where they began, with the standard error over the points. Evaluations of the score for a point, both ways."
+    })
+}
+
+fn reach<'a>(points: impl IntoIterator<Item = &'a Vec<f64>>) -> f64 {
+    1.08 * points.into_iter().flatten().fold(0.5_f64, |m, v| m.max(v.abs()))
+}
+
+fn pairs(rows: &Rows) -> Vec<(f64, f64)> {
+    rows.iter().map(|p| (p[0], p[1])).collect()
+}
+
+const X: [&str; 2] = ["x_{1}", "x_{2}"];
+const Z: [&str; 2] = ["z_{1}", "z_{2}"];
+
+fn latents(results: &Results) -> Figure {
+    let most = results.components.iter().copied().max().unwrap_or(0);
+    let panels =
+        [("Data", &results.data, X), ("Latents", &results.latents, Z)].map(|(name, all, axes)| {
+            (0..=most).fold(Panel::plane(reach(all), axes).title(name), |panel, c| {
+                let of = all.iter().zip(&results.components).filter(|(_, k)| **k == c);
+                panel.dots(Dots::cloud(palette(c), 2.4, of.map(|(p, _)| (p[0], p[1])).collect()))
+            })
+        });
+    let grid = Grid::row(panels.into()).square(430.0);
+    grid.figure("latents", "Data and their latents, coloured by component")
 }
 
 fn ways(config: &Config, results: &Results) -> Result<Figure> {
-    let mut svg = Svg::new(1080.0, 520.0);
-    let panel = square(66.0, 430.0, reach(&results.latents), ("z_{1}", "z_{2}"));
-    panel.draw_axes(&mut svg, true);
-    panel.title(&mut svg, "Arcs between latents");
-    for p in &results.latents {
-        svg.circle(panel.at(p[0], p[1]), 1.6, "#d1d5db", "none", 0.0, "");
-    }
-    let pairs = |rows: &Rows| rows.iter().map(|p| (p[0], p[1])).collect::<Vec<_>>();
-    for (k, way) in results.ways.iter().enumerate() {
-        panel.line(&mut svg, &pairs(&way.latents), COLOURS[k % COLOURS.len()], 2.2, "", 1.0);
-    }
     let sde = sde_core::sde::parse(&config.sde)?;
     let mixture = Target::parse(&config.target)?.mixture()?;
     let score = mixture.under(&*sde);
     let wide = reach(&results.data);
-    let heat = density(&|x| Ok(score.log_density(x, config.t_end)?), wide, 120)?;
-    let top = heat.iter().copied().fold(0.0, f64::max);
-    let picture = heat_png(&heat.mapv(|v| (v / top).sqrt()), Map::Sequential, 0.0, 1.35)?;
-    let panel = square(576.0, 430.0, wide, ("x_{1}", "x_{2}"));
-    panel.draw_axes(&mut svg, true);
-    panel.title(&mut svg, "Decoded, over the density");
-    svg.image((panel.x, panel.y), (panel.w, panel.h), &picture, "density");
-    for way in &results.ways {
-        let points = pairs(&way.arc);
-        if let (Some(a), Some(b)) = (points.first(), points.last()) {
-            panel.line(&mut svg, &[*a, *b], "#fbbf24", 1.3, "5 4", 0.9);
-            panel.line(&mut svg, &points, "#ffffff", 2.0, "", 1.0);
-            for end in [a, b] {
-                svg.circle(panel.at(end.0, end.1), 4.0, "#fff", "#1f2937", 1.2, "");
-            }
-        }
+    let heat = on_square(&|x| Ok(score.log_density(x, config.t_end)?), wide, 120)?;
+    let mut left = Panel::plane(reach(&results.latents), Z)
+        .title("Arcs between latents")
+        .dots(Dots::cloud("#d1d5db", 1.6, pairs(&results.latents)));
+    let mut right = Panel::plane(wide, X)
+        .title("Decoded, over the density")
+        .picture(root_png(heat)?, "density");
+    for (k, way) in results.ways.iter().enumerate() {
+        let (colour, arc) = (palette(k), pairs(&way.arc));
+        left = left.line(Line::plain(colour, 2.2, pairs(&way.latents)));
+        let Some(ends) = arc.first().zip(arc.last()).map(|(a, b)| vec![*a, *b]) else { continue };
+        // A light edge sets the line off from the dark ground.
+        right = right
+            .line(Line::plain(colour, 1.6, ends.clone()).dashed("5 4"))
+            .line(Line { opacity: 0.9, ..Line::plain("#ffffff", 3.6, arc.clone()) })
+            .line(Line::plain(colour, 2.0, arc))
+            .dots(Dots::marks(Mark::Disc, colour, ends, Vec::new()));
     }
-    Ok(Figure::new(
-        "interpolation",
-        svg.finish("Arcs between latents, and the same decoded over the density"),
-    ))
+    let label = "Arcs between latents, and the same decoded over the density";
+    Ok(Grid::row(vec![left, right]).square(430.0).figure("interpolation", label))
 }
 
 fn temperatures(results: &Results) -> Figure {
-    let n = results.temperatures.len().max(1);
-    let all: Rows = results.temperatures.iter().flat_map(|t| t.decoded.clone()).collect();
-    let wide = reach(&all);
-    let (left, width) = columns(66.0, 1066.0, 16.0, n);
-    let side = width.min(330.0);
-    let mut svg = Svg::new(1080.0, side + 90.0);
-    for (k, t) in results.temperatures.iter().enumerate() {
-        let panel = square(left[k], side, wide, ("x_{1}", "x_{2}"));
-        panel.draw_axes(&mut svg, k == 0);
-        panel.title(&mut svg, &format!("\u{3c4} = {}", short(t.tau)));
-        for p in &t.decoded {
-            svg.circle(panel.at(p[0], p[1]), 1.7, "#4338ca", "none", 0.0, "");
-        }
+    let wide = reach(results.temperatures.iter().flat_map(|t| &t.decoded));
+    let axis = |name| Axis::around_zero(wide, name);
+    let panels = results.temperatures.iter().map(|t| {
+        Panel::new(axis(X[0]), axis(X[1]))
+            .title(&format!("\u{3c4} = {}", short(t.tau)))
+            .dots(Dots::cloud(PAIR, 1.7, pairs(&t.decoded)))
+    });
+    let grid = Grid::row(panels.collect()).square(330.0);
+    grid.figure("temperature", "Decoded points by temperature")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_follow_the_numbers() {
+        let at = |value| variance(Estimate { value, standard_error: 0.05 });
+        assert!(at(1.03).contains("not told from the prior"));
+        assert!(at(0.5).contains("less than the prior") && at(1.5).contains("more than the prior"));
+        let way = |least_arc, least_line| Way {
+            latents: Rows::new(),
+            arc: Rows::new(),
+            least_arc,
+            least_line,
+        };
+        let said = interpolation(&[way(-3.0, -9.0), way(-9.0, -3.0), way(-9.0, -3.0)]);
+        assert_eq!(said, "Of 3 arcs 1 stay at a higher density than the straight line.");
+        let warm = |tau, spread| Temperature {
+            tau,
+            log_density: Estimate::default(),
+            spread,
+            decoded: Rows::new(),
+        };
+        assert!(
+            temperature(&[warm(1.0, 2.0), warm(0.5, 1.0)]).ends_with("rising with every step.")
+        );
+        assert!(temperature(&[warm(0.5, 2.0), warm(1.0, 1.0)]).contains("does not rise"));
     }
-    Figure::new("temperature", svg.finish("Decoded points by temperature"))
 }

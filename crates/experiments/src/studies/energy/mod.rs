@@ -7,18 +7,20 @@ use std::path::Path;
 use ::solvers::steppers::EulerMaruyama;
 use anyhow::{Context as _, Result, ensure};
 use metrics::Metric;
+use metrics::{Estimate, NoiseFloor};
 use ndarray::Array2;
+use report::Sheet;
 use score_nets::ScoreNet;
 use sde_core::analytic::DataSet;
-use sde_core::{Dynamics, Key, Potential, Score};
+use sde_core::{Key, Langevin, Potential, Score};
 use serde::{Deserialize, Serialize};
 
 use super::sampling::on_the_way;
+use super::target::on_square;
 use super::train::{OnRows, Training};
-use super::yardstick::{Sizes, Window, Yardstick};
 use crate::checks;
+use crate::distance::{Sizes, Truth, Window};
 use crate::model::to_tensor;
-use crate::report::sheet::Sheet;
 use crate::runs::{Experiment, Workspace};
 
 /// The experiment.
@@ -50,8 +52,7 @@ pub(crate) struct Config {
 #[serde(rename_all = "kebab-case")]
 struct Look {
     steps: usize,
-    #[serde(with = "crate::number")]
-    w2: Option<f64>,
+    w2: Option<Estimate>,
 }
 
 /// The chains of one energy from one start.
@@ -67,7 +68,7 @@ struct Chains {
 }
 
 /// Everything that was computed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Results {
     /// Normalised on the window, row 0 at the bottom.
@@ -79,8 +80,7 @@ pub(crate) struct Results {
     #[serde(with = "crate::number")]
     total_variation: f64,
     chains: Vec<Chains>,
-    #[serde(with = "crate::number")]
-    floor: Option<f64>,
+    floor: NoiseFloor,
 }
 
 impl Experiment for Energy {
@@ -114,7 +114,7 @@ impl Experiment for Energy {
             checks::at_least(key, value, 2)?;
         }
         checks::memory(&[("pixels", pixels), ("pixels", pixels)], 500)?;
-        Sizes { n, truth, floors }.check("", 1)?;
+        Sizes { n, truth, floors }.check("")?;
         config.window.check()?;
         let last = config.looks.last().copied().unwrap_or(1);
         checks::memory(&[("looks", last)], 32)?;
@@ -130,13 +130,9 @@ impl Experiment for Energy {
         let reach = config.window.half_width;
         let area = (2.0 * reach / config.pixels as f64).powi(2);
         let (learned, truth, total_variation) = workspace.numbers("contours", || {
-            let learned = super::sde_vs_ode::density(
-                &|x| potential(&net, x, config.t),
-                reach,
-                config.pixels,
-            )?;
+            let learned = on_square(&|x| potential(&net, x, config.t), reach, config.pixels)?;
             let learned = &learned / (learned.sum() * area);
-            let truth = super::sde_vs_ode::density(
+            let truth = on_square(
                 &|x| Ok(in_range(exact.log_density(x, config.t)?)),
                 reach,
                 config.pixels,
@@ -147,15 +143,17 @@ impl Experiment for Energy {
                 |x: &Array2<f64>| x.rows().into_iter().map(|r| r.to_vec()).collect::<Vec<_>>();
             Ok((rows(&learned), rows(&truth), tv))
         })?;
-        let yard = || {
+        let held = || {
             let x = set.sample(Key::root(config.seed).fold(10), 0, config.truth);
             let m = sde.marginal(config.t);
             let mut z = vec![0.0; x.len()];
             Key::root(config.seed).fold(11).fill_normals(0, &mut z);
             let z = Array2::from_shape_vec(x.dim(), z)?;
-            Yardstick::new(config.window, &(x * m.alpha + z * m.sigma), config.n, config.floors)
+            let truth = x * m.alpha + z * m.sigma;
+            let draws = (config.floors, Key::root(config.seed).fold(12));
+            Truth::new(config.window, truth.view(), config.n, draws)
         };
-        let floor = workspace.numbers("floor", || Ok(yard()?.floor))?;
+        let floor = workspace.part("floor", || Ok(held()?.floor))?;
         let learned_score = OnRows(&net);
         let energies: [(&str, &dyn Score<Array2<f64>>); 2] =
             [("learned", &learned_score), ("exact", &exact)];
@@ -165,10 +163,10 @@ impl Experiment for Energy {
                 let part = format!("{name}-{}", start.replace(' ', "-"));
                 chains.push(workspace.part(&part, || {
                     let found = run(config, score, start)?;
-                    let yard = yard()?;
+                    let truth = held()?;
                     let looks = config.looks.iter().zip(&found);
                     let looks =
-                        looks.map(|(k, x)| Ok(Look { steps: *k, w2: yard.distance(x)?.w2 }));
+                        looks.map(|(k, x)| Ok(Look { steps: *k, w2: truth.distance(x.view())? }));
                     let looks = looks.collect::<Result<_>>()?;
                     let ends = found
                         .last()
@@ -198,7 +196,7 @@ impl Experiment for Energy {
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
-        page::sheet(config, results)
+        page::page(config, results)
     }
 }
 
@@ -214,32 +212,6 @@ fn in_range(logs: Vec<f64>) -> Vec<f64> {
     logs.into_iter().map(|v| v - top).collect()
 }
 
-/// Overdamped Langevin dynamics `dX = s(X, t) ds + sqrt(2) dW` in a time `s` of their own; the level
-/// `t` falls geometrically from `hottest` to `t` over the first two thirds when annealed.
-struct Langevin<'a> {
-    score: &'a dyn Score<Array2<f64>>,
-    t: f64,
-    /// `hottest`, the number of levels and the length of all of them.
-    annealed: Option<(f64, usize, f64)>,
-}
-
-impl Dynamics<Array2<f64>> for Langevin<'_> {
-    fn drift(&self, x: &Array2<f64>, time: f64) -> sde_core::Result<Array2<f64>> {
-        let level = match self.annealed {
-            Some((hottest, levels, length)) if time < length => {
-                let k = (time / length * levels as f64).floor() / levels as f64;
-                hottest * (self.t / hottest).powf(k)
-            }
-            _ => self.t,
-        };
-        self.score.score(x, level)
-    }
-
-    fn diffusion(&self, _: f64) -> f64 {
-        2.0_f64.sqrt()
-    }
-}
-
 /// Chains from a start, looked at after so many steps.
 fn run(config: &Config, score: &dyn Score<Array2<f64>>, start: &str) -> Result<Vec<Array2<f64>>> {
     let key = Key::root(config.seed).fold(20).fold(start.len() as u64);
@@ -249,9 +221,13 @@ fn run(config: &Config, score: &dyn Score<Array2<f64>>, start: &str) -> Result<V
     let starts = Array2::from_shape_vec((config.n, 2), z)? * spread;
     let last = config.looks.last().copied().unwrap_or(1);
     let length = last as f64 * config.step;
-    let annealed =
-        (start == "annealed").then_some((config.hottest, config.levels, 2.0 / 3.0 * length));
-    let langevin = Langevin { score, t: config.t, annealed };
+    let langevin = match start {
+        "annealed" => {
+            let langevin = Langevin::new(score, config.t);
+            langevin.annealed(config.hottest, config.levels, 2.0 / 3.0 * length)
+        }
+        _ => Langevin::new(score, config.t),
+    };
     let times: Vec<f64> = (0..=last).map(|k| k as f64 * config.step).collect();
     on_the_way(&EulerMaruyama, &langevin, &times, &config.looks, &starts, key.fold(1))
 }

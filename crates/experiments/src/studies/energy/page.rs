@@ -1,56 +1,96 @@
 //! The page of `energy`.
 
 use anyhow::Result;
+use report::{Axis, Dots, Figure, Grid, Key, Line, Map, Mark, Panel, Sheet, Table, heat_png, html};
 
 use super::{Chains, Config, Results};
-use crate::report::axes::{Axis, Panel};
-use crate::report::colormap::{GREY, Map, OS, OT, ST};
-use crate::report::html::html;
-use crate::report::plot::{self, Line};
-use crate::report::raster::heat_png;
-use crate::report::sheet::{Sheet, Table, digits, maybe};
-use crate::report::svg::{Svg, Text};
-use crate::report::{Figure, columns};
+use crate::distance::{self, FLOOR, ODE, PAIR, SDE, said};
 
-pub(super) fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
-    let mut sheet = Sheet {
-        title: "A potential as an energy".into(),
-        lead: html!(
-            "The network learned a potential \u{3c6}, so exp \u{3c6} is a density up to a constant. At t = {} it differs from the true one by {} in total variation (0: equal, 1: nothing in common). Langevin chains on it sample it, where they can cross between modes.",
-            config.t,
-            digits(results.total_variation)
-        ),
-        ..Sheet::default()
-    };
-    sheet.section("Density", html!("{}: exp \u{3c6}(x, t) at t = {}, normalised over \u{b1}{}, beside the exact p<sub>t</sub>. Network of {:?} hidden units, {} steps on {} points.",
-        config.training.data_set, config.t, config.window.half_width, config.training.hidden, config.training.steps, config.training.batch));
-    sheet.figure(contours(config, results)?, "Left and middle on one colour scale (square root of the density, dark 0). Right: learned minus true; red is too much, blue too little.");
-    sheet.section("Langevin chains", html!("x \u{2190} x + h s + \u{221a}(2h) z with h = {} on \u{3c6}(\u{b7}, t): {} chains from N(0, 1.5\u{b2}), from the middle mode, and annealed: from N(0, 1.5\u{b2}) with t falling from {} in {} levels over the first two thirds of the steps. Squared W<sub>2</sub> to the truth, for the learned energy and for the exact one.", config.step, config.n, config.hottest, config.levels));
-    sheet.figure(distances(results), "Squared W<sub>2</sub> against steps, both axes logarithmic. Solid: learned energy; dashed: exact. Grey: the noise floor. Chains that start in one mode stay there for long, on the exact energy too: that is a property of Langevin dynamics, not of the network.");
+pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
+    let mut sheet = Sheet::new(
+        "A potential as an energy",
+        html! {
+            "The network learned a potential \u{3c6}, so exp \u{3c6} is a density up to a constant. At t = " (config.t)
+            " it differs from the true one by " (report::digits(results.total_variation))
+            " in total variation (0: equal, 1: nothing in common). " (findings(results))
+        },
+    );
+    sheet.section("Density", html! {
+        (config.training.data_set) ": exp \u{3c6}(x, t) at t = " (config.t) ", normalised over \u{b1}" (config.window.half_width)
+        ", beside the exact p" sub { "t" } ". Network of " (format!("{:?}", config.training.hidden)) " hidden units, "
+        (config.training.steps) " steps on " (config.training.batch) " points."
+    });
+    sheet.figure(contours(config, results)?, html! {
+        "Left and middle on one colour scale (square root of the density, dark 0). Right: learned minus true; red is too much, blue too little."
+    });
+    sheet.section("Langevin chains", html! {
+        "x \u{2190} x + h s + \u{221a}(2h) z with h = " (config.step) " on \u{3c6}(\u{b7}, t): " (config.n)
+        " chains from N(0, 1.5\u{b2}), from the middle mode, and annealed: from N(0, 1.5\u{b2}) with t falling from "
+        (config.hottest) " in " (config.levels) " levels over the first two thirds of the steps. Squared W" sub { "2" }
+        " to the truth on " (config.window.about()) ", for the learned energy and for the exact one. "
+        (distance::above_note(&results.floor)) " " (distance::change_note(1))
+    });
+    sheet.figure(distances(results), html! {
+        "Squared W" sub { "2" } " against steps, both axes logarithmic, bars of one standard error. Grey: the noise floor. Where chains on the exact energy are above the floor as well, the dynamics has not reached its law; what lies between the two lines is the network\u{2019}s."
+    });
     sheet.figure(
         ends(config, results),
-        "Where chains on the learned energy ended, the first 600 of each.",
+        html! {
+            "Where chains on the learned energy ended, the first of each (at most 600)."
+        },
     );
+    sheet.table(table(config, results));
+    Ok(sheet)
+}
+
+/// What is left of the distance at the end, and whose it is: one sentence a start.
+fn findings(results: &Results) -> String {
+    let of = |energy: &str, start: &str| {
+        let chains = results.chains.iter().find(|c| c.energy == energy && c.start == start);
+        chains.and_then(|c| c.looks.last()?.w2)
+    };
+    let starts = results.chains.iter().filter(|c| c.energy == "learned").map(|c| c.start.as_str());
+    let sentence = |start: &str| {
+        let Some((learned, exact)) = of("learned", start).zip(of("exact", start)) else {
+            return format!("From the start \u{201c}{start}\u{201d} chains left the window.");
+        };
+        let above = [learned, exact].map(|d| distance::above(d, &results.floor));
+        let further = distance::change(exact, learned, 1) == metrics::Change::Rises;
+        let why = match (above, further) {
+            ([false, false], _) => "both within the floor",
+            ([false, true], _) => "the exact one alone above the floor",
+            ([true, false], _) => {
+                "the learned one alone above the floor: what is left is the network\u{2019}s"
+            }
+            ([true, true], false) => {
+                "both above the floor and not told apart: the chains have not reached their law"
+            }
+            ([true, true], true) => {
+                "both above the floor, the learned one further: part of it is the network\u{2019}s"
+            }
+        };
+        format!(
+            "Chains from the start \u{201c}{start}\u{201d} end at {} on the learned energy and {} on the exact one, {why}.",
+            said(learned),
+            said(exact)
+        )
+    };
+    starts.map(sentence).collect::<Vec<_>>().join(" ")
+}
+
+fn table(config: &Config, results: &Results) -> Table {
     let mut head = vec!["energy".to_string(), "start".into()];
     head.extend(config.looks.iter().map(|k| format!("{k} steps")));
     head.push("floor".into());
-    sheet.table(Table {
-        name: "chains".into(),
-        caption: "Squared W<sub>2</sub> to the truth; \u{2014}: more than 5 % of the chains outside the window.".into(),
-        head,
-        words: 2,
-        rows: results
-            .chains
-            .iter()
-            .map(|c| {
-                let mut row = vec![c.energy.clone(), c.start.clone()];
-                row.extend(c.looks.iter().map(|l| maybe(l.w2)));
-                row.push(maybe(results.floor));
-                row
-            })
-            .collect(),
+    let rows = results.chains.iter().map(|c| {
+        let mut row = vec![c.energy.as_str().into(), c.start.as_str().into()];
+        row.extend(c.looks.iter().map(|l| distance::cell(l.w2)));
+        row.push(distance::floor_cell(&results.floor));
+        row
     });
-    Ok(sheet)
+    Table::new("chains", 2, &head).rows(rows).caption(html! {
+        "Squared W" sub { "2" } " to the truth with standard errors; \u{2014}: more than 5 % of the chains outside the window."
+    })
 }
 
 fn contours(config: &Config, results: &Results) -> Result<Figure> {
@@ -61,95 +101,95 @@ fn contours(config: &Config, results: &Results) -> Result<Figure> {
     let difference = &learned - &truth;
     let most = difference.iter().fold(1e-12_f64, |m, v| m.max(v.abs()));
     let root = |x: &ndarray::Array2<f64>| {
-        heat_png(&x.mapv(|v| (v / top).max(0.0).sqrt()), Map::Sequential, 0.0, 1.1)
+        heat_png(x.mapv(|v| (v / top).max(0.0).sqrt()).view(), Map::Sequential, 0.0, 1.1)
     };
+    let (up_to, within) = (report::digits(top), report::digits(most));
     let pictures = [
-        ("learned: exp \u{3c6}", root(&learned)?),
-        ("true: p_{t}", root(&truth)?),
-        ("learned \u{2212} true", heat_png(&difference, Map::Diverging, -most, most)?),
+        (format!("learned: exp \u{3c6} (up to {up_to})"), root(&learned)?),
+        ("true: p_{t}".into(), root(&truth)?),
+        (
+            format!("learned \u{2212} true (\u{b1}{within})"),
+            heat_png(difference.view(), Map::Diverging, -most, most)?,
+        ),
     ];
-    let mut svg = Svg::new(1080.0, 420.0);
-    let (left, width) = columns(66.0, 1066.0, 20.0, 3);
-    for (k, (name, picture)) in pictures.iter().enumerate() {
-        let panel = Panel {
-            x: left[k],
-            y: 36.0,
-            w: width,
-            h: width,
-            across: Axis::linear(-reach, reach, "x_{1}"),
-            up: Axis::linear(-reach, reach, "x_{2}"),
-        };
-        panel.draw_axes(&mut svg, k == 0);
-        panel.title(&mut svg, name);
-        svg.image((panel.x, panel.y), (width, width), picture, name);
-    }
-    let note = Text { size: 11.0, fill: GREY, ..Text::default() };
-    svg.text(
-        (left[2] + 120.0, 24.0),
-        &format!("\u{b1}{} at most; density up to {}", digits(most), digits(top)),
-        &note,
-    );
-    Ok(Figure::new("contours", svg.finish("Learned and true density, and their difference")))
+    let panels = pictures.into_iter().map(|(name, picture)| {
+        Panel::plane(reach, ["x_{1}", "x_{2}"]).title(&name).picture(picture, &name)
+    });
+    let grid = Grid::row(panels.collect()).square(330.0);
+    Ok(grid.figure("contours", "Learned and true density, and their difference"))
 }
 
 fn colour(start: &str) -> &'static str {
     match start {
-        "annealed" => ST,
-        "wide" => OS,
-        _ => OT,
+        "annealed" => SDE,
+        "wide" => PAIR,
+        _ => ODE,
     }
 }
 
 fn distances(results: &Results) -> Figure {
+    let floor = distance::floor_line(&results.floor);
     let all = results.chains.iter().flat_map(|c| &c.looks);
-    let mut up = Axis::log_around(
-        all.clone().filter_map(|l| l.w2).chain(results.floor),
-        "squared W_{2} to the truth",
-    );
-    up.lo *= 0.7;
-    let mut svg = Svg::new(860.0, 380.0);
+    let values = all.clone().filter_map(|l| Some(l.w2?.value)).chain(floor);
+    let up = Axis::log_around(values, "squared W_{2} to the truth");
     let across = Axis::log_around(all.map(|l| l.steps as f64), "steps");
-    let panel = Panel { x: 72.0, y: 20.0, w: 600.0, h: 300.0, across, up };
-    panel.draw_axes(&mut svg, true);
-    if let Some(floor) = results.floor {
-        let ends = [(panel.across.lo, floor), (panel.across.hi, floor)];
-        plot::floor(&mut svg, &panel, &ends, "noise floor");
-    }
     let line = |c: &Chains| {
-        let points =
-            c.looks.iter().filter(|l| l.steps > 0).filter_map(|l| Some((l.steps as f64, l.w2?)));
-        let line = Line::new(
-            if c.energy == "learned" { &c.start } else { "" },
-            colour(&c.start),
-            points.collect(),
-        );
-        if c.energy == "learned" { line } else { line.plain(1.4, "5 4") }
+        let found = c.looks.iter().filter(|l| l.steps > 0).map(|l| (l.steps as f64, l.w2));
+        let learned = c.energy == "learned";
+        let line = distance::line(if learned { &c.start } else { "" }, colour(&c.start), found);
+        if learned { line } else { Line { mark: None, width: 1.4, ..line }.dashed("5 4") }
     };
-    let lines: Vec<Line> = results.chains.iter().map(line).collect();
-    plot::lines(&mut svg, &panel, &lines);
-    Figure::new("chains", svg.finish("Squared W2 of Langevin chains to the truth against steps"))
+    let panel = Panel::new(across, up)
+        .band_below(floor, FLOOR, "noise floor")
+        .lines(results.chains.iter().map(line));
+    let sample = |name: &str| Line::plain("#4b5563", 1.6, Vec::new()).named(name);
+    let legend = vec![
+        Key::Line(Line { mark: Some(Mark::Disc), ..sample("learned energy") }),
+        Key::Line(sample("exact energy").dashed("5 4")),
+    ];
+    let grid = Grid::row(vec![panel]).width(860.0).legend(legend);
+    grid.figure("chains", "Squared W2 of Langevin chains to the truth against steps")
 }
 
 fn ends(config: &Config, results: &Results) -> Figure {
-    let reach = config.window.half_width;
-    let mut svg = Svg::new(1080.0, 420.0);
-    let (left, width) = columns(66.0, 1066.0, 20.0, 3);
-    for (k, chains) in results.chains.iter().filter(|c| c.energy == "learned").enumerate() {
-        let panel = Panel {
-            x: left[k % 3],
-            y: 36.0,
-            w: width,
-            h: width,
-            across: Axis::linear(-reach, reach, "x_{1}"),
-            up: Axis::linear(-reach, reach, "x_{2}"),
+    let panels = results.chains.iter().filter(|c| c.energy == "learned").map(|chains| {
+        let points = chains.ends.iter().map(|p| (p[0], p[1])).collect();
+        Panel::plane(config.window.half_width, ["x_{1}", "x_{2}"])
+            .title(&chains.start)
+            .dots(Dots::cloud(colour(&chains.start), 1.8, points))
+    });
+    Grid::row(panels.collect()).square(330.0).figure("ends", "Where Langevin chains ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics::{Estimate, NoiseFloor};
+
+    use super::super::Look;
+    use super::*;
+
+    /// Made-up ends of chains and whose fault they are said to be.
+    #[test]
+    fn sentences_follow_the_numbers() {
+        let said = |learned: f64, exact: f64| {
+            let chains = [("learned", learned), ("exact", exact)].map(|(energy, value)| Chains {
+                energy: energy.into(),
+                start: "one mode".into(),
+                looks: vec![Look { steps: 9, w2: Some(Estimate { value, standard_error: 0.02 }) }],
+                ends: Vec::new(),
+            });
+            let floor = NoiseFloor { size: [9, 9], values: vec![0.08, 0.1] };
+            findings(&Results { chains: chains.into(), floor, ..Results::default() })
         };
-        panel.draw_axes(&mut svg, k == 0);
-        panel.title(&mut svg, &chains.start);
-        svg.begin_clip((panel.x, panel.y), (panel.w, panel.h));
-        for p in &chains.ends {
-            svg.circle(panel.at(p[0], p[1]), 1.8, colour(&chains.start), "none", 0.0, "");
+        for (learned, exact, needle) in [
+            (0.09, 0.05, "both within the floor"),
+            (0.5, 0.09, "what is left is the network\u{2019}s"),
+            (0.5, 0.48, "have not reached their law"),
+            (0.9, 0.4, "part of it is the network\u{2019}s"),
+            (0.05, 0.4, "the exact one alone above"),
+        ] {
+            let text = said(learned, exact);
+            assert!(text.contains(needle), "{learned} {exact}: {text}");
         }
-        svg.end_clip();
     }
-    Figure::new("ends", svg.finish("Where Langevin chains ended"))
 }

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use ::solvers::{ConfiguredMethod, Control, End, Sampler, Scheme};
 use anyhow::{Context as _, Result, ensure};
 use candle_core::{DType, Device, Tensor};
-use metrics::Metric;
+use metrics::{Estimate, Metric, NoiseFloor};
 use ndarray::Array2;
 use rayon::prelude::*;
+use report::Sheet;
 use score_nets::ScoreNet;
 use sde_core::analytic::DataSet;
 use sde_core::{Key, Score, Sde, State, TimeGrid};
@@ -18,9 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::sampling;
 use super::target::Target;
-use super::yardstick::{Distance, Sizes, Window, Yardstick};
+use crate::distance::{Sizes, Truth, Window};
 use crate::model::to_rows;
-use crate::report::sheet::Sheet;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 
@@ -62,9 +62,9 @@ struct Row {
     steps: usize,
     /// Evaluations of the score for one particle.
     nfe: u64,
-    #[serde(with = "crate::number")]
-    floor: Option<f64>,
-    distances: Vec<Distance>,
+    floor: NoiseFloor,
+    /// Squared W2; nothing where the sampler left the window or the numbers.
+    distances: Vec<Option<Estimate>>,
 }
 
 /// Everything that was computed.
@@ -79,6 +79,7 @@ pub(crate) struct Results {
 /// Purposes of keys.
 const TRUTH: u64 = 0;
 const SAMPLES: u64 = 1;
+const FLOOR: u64 = 2;
 
 /// A score that is swept.
 enum Model {
@@ -111,7 +112,7 @@ impl Experiment for EtaSweep {
         End::parse(&config.end).context("end")?;
         TimeGrid::parse(&config.grid).context("grid")?;
         let Config { n, truth, floors, .. } = *config;
-        Sizes { n, truth, floors }.check("", 1)?;
+        Sizes { n, truth, floors }.check("")?;
         config.window.check()?;
         // The samples of all etas at a time.
         checks::memory(&[("n", n), ("etas", config.etas.len())], 64)?;
@@ -138,15 +139,14 @@ impl Experiment for EtaSweep {
             }
         }
         for model in models {
-            let mut yard = None;
+            let mut held = None;
             for steps in &config.steps {
                 let part = format!("{}-{steps}", model.name());
                 rows.push(workspace.part(&part, || {
-                    if yard.is_none() {
-                        yard = Some(yardstick(config, &model)?);
+                    if held.is_none() {
+                        held = Some(truth(config, &model)?);
                     }
-                    let yard = yard.as_ref().context("a yardstick")?;
-                    row(config, &model, *steps, yard)
+                    row(config, &model, *steps, held.as_ref().context("a truth")?)
                 })?);
             }
         }
@@ -166,7 +166,7 @@ impl Experiment for EtaSweep {
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
-        Ok(page::sheet(config, results))
+        Ok(page::page(config, results))
     }
 }
 
@@ -231,7 +231,7 @@ fn models(config: &Config) -> Result<Vec<Model>> {
     ])
 }
 
-fn yardstick(config: &Config, model: &Model) -> Result<Yardstick> {
+fn truth(config: &Config, model: &Model) -> Result<Truth> {
     let key = Key::root(config.seed).fold(TRUTH);
     let truth = match model {
         Model::Mixture(..) | Model::Blurred(..) => {
@@ -239,12 +239,13 @@ fn yardstick(config: &Config, model: &Model) -> Result<Yardstick> {
         }
         Model::Network(_, _, set) => set.sample(key, 0, config.truth),
     };
-    Yardstick::new(config.window, &truth, config.n, config.floors)
+    let draws = (config.floors, Key::root(config.seed).fold(FLOOR));
+    Truth::new(config.window, truth.view(), config.n, draws)
 }
 
-fn row(config: &Config, model: &Model, steps: usize, yard: &Yardstick) -> Result<Row> {
+fn row(config: &Config, model: &Model, steps: usize, truth: &Truth) -> Result<Row> {
     let key = Key::root(config.seed).fold(SAMPLES).fold(steps as u64);
-    let one = |eta: f64| -> Result<(Distance, u64)> {
+    let one = |eta: f64| -> Result<(Option<Estimate>, u64)> {
         let (x, nfe) = match model {
             Model::Mixture(_, target) => {
                 let sde = sde_core::sde::parse(&config.sde)?;
@@ -272,15 +273,15 @@ fn row(config: &Config, model: &Model, steps: usize, yard: &Yardstick) -> Result
             }
         }
         .with_context(|| format!("eta = {eta}"))?;
-        Ok((yard.distance(&x)?, nfe))
+        Ok((truth.distance(x.view())?, nfe))
     };
-    let found: Vec<(Distance, u64)> =
+    let found: Vec<(Option<Estimate>, u64)> =
         config.etas.par_iter().map(|eta| one(*eta)).collect::<Result<_>>()?;
     Ok(Row {
         score: model.name().into(),
         steps,
         nfe: found.iter().map(|f| f.1).max().unwrap_or(0),
-        floor: yard.floor,
+        floor: truth.floor.clone(),
         distances: found.into_iter().map(|f| f.0).collect(),
     })
 }
@@ -306,11 +307,12 @@ fn draw<S: State>(
         block_rows: sampling::BLOCK as u64,
     };
     let mut out = Array2::zeros((0, 2));
-    let done = ::solvers::sample(&sampler, sde, score, config.n as u64, key, &like, &mut |_, x| {
+    let mut keep = |_: u64, x| -> ::solvers::Result<()> {
         let ours = |e: anyhow::Error| sde_core::Error::Model(e.into());
         let x = rows(x).map_err(ours)?;
         Ok(out.append(ndarray::Axis(0), x.view()).map_err(|e| ours(e.into()))?)
-    });
+    };
+    let done = ::solvers::sample(&sampler, sde, score, config.n as u64, key, &like, &mut keep);
     match done {
         Ok(done) => Ok((out, done.nfe)),
         Err(error) if error.of_a_row() => {

@@ -1,170 +1,179 @@
 //! The page of `eta-sweep`.
 
+use metrics::{Change, Estimate};
+use report::{Axis, Figure, Grid, Panel, Sheet, Table, html, list, ordered, short};
+
 use super::{Config, Results, Row};
-use crate::report::axes::{Axis, Panel, Scale, short};
-use crate::report::colormap::weight;
-use crate::report::html::{Html, html};
-use crate::report::plot::{self, Line};
-use crate::report::sheet::{Sheet, Table, digits, maybe};
-use crate::report::svg::Svg;
-use crate::report::{Figure, columns};
+use crate::distance::{self, FLOOR, said};
 
 /// What a score is, in words.
-fn about(name: &str) -> String {
+fn about(name: &str) -> &str {
     match name {
-        "exact" => "exact score".into(),
-        "blurred" => "blurred at every time".into(),
-        "smoothed" => "blurred data".into(),
-        "wrong-weight" => "wrong weight".into(),
-        other => other.into(),
+        "exact" => "Exact score",
+        "blurred" => "Blurred at every time",
+        "smoothed" => "Blurred data",
+        "wrong-weight" => "Wrong weight",
+        other => other,
     }
 }
 
-pub(super) fn sheet(config: &Config, results: &Results) -> Sheet {
-    let scores = scores(results);
-    let mut sheet = Sheet {
-        title: "How much noise is good?".into(),
-        lead: html!(
-            "Squared W<sub>2</sub> to the truth as \u{3b7} grows: 0 is the flow ODE, 1 the reverse SDE. {}",
-            finding(results)
-        ),
-        ..Sheet::default()
+pub(super) fn page(config: &Config, results: &Results) -> Sheet {
+    let lead = html! {
+        "Squared W" sub { "2" } " to the truth as \u{3b7} grows: 0 is the flow ODE, 1 the reverse SDE. "
+        (scores(results).iter().filter_map(|score| finding(results, score)).collect::<Vec<_>>().join(" "))
     };
-    let wrong = if config.models.is_some() {
-        Html::from("The scores are networks, each against its own data set.")
-    } else {
-        html!(
-            "Target {}. Blurred at every time: the score of p<sub>t</sub> blurred by N(0, {}\u{b2}), as of a network too smooth; no forward process has these laws, so what is sampled may depend on \u{3b7}. Blurred data, and the first component\u{2019}s weight times {}: exact scores of other data, so every \u{3b7} samples those, and the distance is theirs.",
-            config.target,
-            config.smoothing,
-            config.tilt
-        )
-    };
-    sheet.section("The sweep", html!(
-        "{} Method {}, grid {}, end \u{201c}{}\u{201d} at t = {}; {} particles, squared W<sub>2</sub> on {} \u{d7} {} nodes of \u{b1}{}.",
-        wrong, config.method, config.grid, config.end, config.t_end, config.n,
-        config.window.nodes, config.window.nodes, config.window.half_width
-    ));
-    sheet.figure(figure(results, &scores), "Squared W<sub>2</sub> to the truth (logarithmic) against \u{3b7} (square-root scale), one line a number of steps. Grey: the noise floor. A line that breaks off: the sampler left the window or the numbers (its steps are too long for so much noise).");
-    let mut head = vec!["score".to_string(), "steps".into(), "evaluations".into()];
-    head.extend(results.etas.iter().map(|e| format!("\u{3b7} = {}", short(*e))));
-    head.push("floor".into());
-    let rows = results.rows.iter().map(|r| {
-        let best = r.distances.iter().filter_map(|d| d.w2).fold(f64::INFINITY, f64::min);
-        let mut cells = vec![about(&r.score), r.steps.to_string(), r.nfe.to_string()];
-        cells.extend(r.distances.iter().map(|d| {
-            let mark = if d.w2 == Some(best) && results.etas.len() > 1 { "*" } else { "" };
-            format!("{mark}{}", maybe(d.w2))
-        }));
-        cells.push(maybe(r.floor));
-        cells
+    let mut sheet = Sheet::new("How much noise is good?", lead);
+    sheet.section("The sweep", html! {
+        @if config.models.is_some() { "The scores are networks, each against its own data set." }
+        @else {
+            "Target " (config.target) ". Blurred at every time: the score of p" sub { "t" } " blurred by N(0, " (config.smoothing) "\u{b2}), as of a network too smooth; no forward process has these laws, so what is sampled may depend on \u{3b7}. Blurred data, and the first component\u{2019}s weight times " (config.tilt) ": exact scores of other data. In the limit of small steps every \u{3b7} samples those; what \u{3b7} changes there is the error of the steps."
+        }
+        " Method " (config.method) ", grid " (config.grid) ", end \u{201c}" (config.end) "\u{201d} at t = " (config.t_end)
+        "; " (config.n) " particles, squared W" sub { "2" } " on " (config.window.about()) ". "
+        (distance::change_note(pairs(results.etas.len()))) " "
+        @if let Some(row) = results.rows.first() { (distance::above_note(&row.floor)) }
     });
-    sheet.table(Table {
-        name: "eta-sweep".into(),
-        caption: "Squared W<sub>2</sub>; the smallest of each line in colour. A difference of less than the floor may be chance. \u{2014}: more than 5 % of the particles outside the window, or steps that the method does not take.".into(),
-        head, words: 1,
-        rows: rows.collect(),
+    sheet.figure(figure(results), html! {
+        "Squared W" sub { "2" } " to the truth (logarithmic) against \u{3b7} (square-root scale), a line a number of steps, bars of one standard error. Grey: the noise floor. A line that breaks off: the sampler left the window or the numbers (its steps are too long for so much noise)."
     });
+    sheet.table(table(results));
     sheet
 }
 
-fn scores(results: &Results) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
+fn table(results: &Results) -> Table {
+    let mut head = vec!["score".to_string(), "steps".into(), "evaluations".into()];
+    head.extend(results.etas.iter().map(|e| format!("\u{3b7} = {}", short(*e))));
+    head.push("floor".into());
+    let rows = results.rows.iter().map(|row| {
+        let found = row.distances.iter().flatten().map(|e| e.value);
+        let least = found.fold(f64::INFINITY, f64::min);
+        let mut cells = vec![
+            about(&row.score).into(),
+            row.steps.to_string().into(),
+            row.nfe.to_string().into(),
+        ];
+        cells.extend(row.distances.iter().map(|found| {
+            let best = results.etas.len() > 1 && found.is_some_and(|e| e.value == least);
+            distance::cell(*found).best(best)
+        }));
+        cells.push(distance::floor_cell(&row.floor));
+        cells
+    });
+    Table::new("eta-sweep", 1, &head).rows(rows).caption(html! {
+        "Squared W" sub { "2" } " with standard errors; the smallest of each line in colour. \u{2014}: more than 5 % of the particles outside the window, or steps that the method does not take."
+    })
+}
+
+fn scores(results: &Results) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
     for row in &results.rows {
-        if !names.contains(&row.score) {
-            names.push(row.score.clone());
+        if !names.contains(&row.score.as_str()) {
+            names.push(&row.score);
         }
     }
     names
 }
 
-/// Where the smallest distance lies for each score, at its largest number of steps.
-fn finding(results: &Results) -> String {
-    let mut text = Vec::new();
-    for score in scores(results) {
-        let Some(row) = results.rows.iter().filter(|r| r.score == score).max_by_key(|r| r.steps)
-        else {
-            continue;
-        };
-        let found = results.etas.iter().zip(&row.distances).filter_map(|(e, d)| Some((*e, d.w2?)));
-        let all: Vec<(f64, f64)> = found.collect();
-        let Some(best) = all.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
-        let worst = all.iter().map(|a| a.1).fold(0.0, f64::max);
-        text.push(if row.floor.is_some_and(|floor| worst - best.1 < floor) {
-            format!(
-                "{}, {} steps: no \u{3b7} differs from another by more than the floor.",
-                capital(&about(&score)),
-                row.steps
-            )
-        } else {
-            let ode = all
-                .iter()
-                .find(|a| a.0 == 0.0)
-                .map(|a| format!(", against {} of the ODE", digits(a.1)));
-            format!(
-                "{}, {} steps: smallest at \u{3b7} = {} with {}{}.",
-                capital(&about(&score)),
-                row.steps,
-                short(best.0),
-                digits(best.1),
-                ode.unwrap_or_default()
-            )
-        });
-    }
-    text.join(" ")
+/// Pairs of so many.
+fn pairs(n: usize) -> usize {
+    n * n.saturating_sub(1) / 2
 }
 
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or(String::new(), |c| format!("{}{}", c.to_uppercase(), chars.as_str()))
+/// Which etas are further from the truth than the best, for a score at its largest number of steps.
+fn finding(results: &Results, score: &str) -> Option<String> {
+    let row = results.rows.iter().filter(|r| r.score == score).max_by_key(|r| r.steps)?;
+    let found: Vec<(f64, Estimate)> = results
+        .etas
+        .iter()
+        .zip(&row.distances)
+        .filter_map(|(eta, d)| Some((*eta, (*d)?)))
+        .collect();
+    let (best, least) = *found.iter().min_by(|a, b| a.1.value.total_cmp(&b.1.value))?;
+    let is_worse = |(_, d): &&(f64, Estimate)| {
+        distance::change(least, *d, pairs(found.len())) == Change::Rises
+    };
+    let worse: Vec<String> = found
+        .iter()
+        .filter(is_worse)
+        .map(|(eta, d)| format!("{} ({})", short(*eta), said(*d)))
+        .collect();
+    let floor = if distance::above(least, &row.floor) { "above" } else { "within" };
+    let (name, steps) = (about(score), row.steps);
+    Some(if worse.is_empty() {
+        format!(
+            "{name}, {steps} steps: no \u{3b7} is told from another; the smallest distance, {}, is {floor} its floor.",
+            said(least)
+        )
+    } else {
+        format!(
+            "{name}, {steps} steps: smallest at \u{3b7} = {} with {}, {floor} its floor; further from the truth by the test are \u{3b7} = {}.",
+            short(best),
+            said(least),
+            list(&worse)
+        )
+    })
 }
 
-fn figure(results: &Results, scores: &[String]) -> Figure {
+fn figure(results: &Results) -> Figure {
+    let scores = scores(results);
     let per_line = if scores.len() == 4 { 2 } else { scores.len().min(3) };
-    let lines = scores.len().div_ceil(per_line.max(1));
-    let mut svg = Svg::new(1080.0, 350.0 * lines as f64 + 10.0);
-    let values =
-        results.rows.iter().flat_map(|r| r.distances.iter().filter_map(|d| d.w2).chain(r.floor));
-    let mut up = Axis::log_around(values, "squared W_{2} to the truth");
-    up.lo *= 0.7;
-    let top = results.etas.iter().copied().fold(0.0, f64::max);
-    let (left, width) = columns(66.0, 990.0, 30.0, per_line.max(1));
-    for (k, score) in scores.iter().enumerate() {
+    let values = results.rows.iter().flat_map(|r| {
+        r.distances.iter().flatten().map(|e| e.value).chain(distance::floor_line(&r.floor))
+    });
+    let up = Axis::log_around(values, "squared W_{2} to the truth");
+    let top = results.etas.iter().copied().fold(0.1, f64::max);
+    let ticks = results.etas.iter().copied().filter(|e| *e != 0.1 || top < 4.0);
+    let across = Axis::sqrt(0.0, 1.03 * top, ticks, "\u{3b7}");
+    let panels = scores.iter().map(|score| {
         let rows: Vec<&Row> = results.rows.iter().filter(|r| r.score == *score).collect();
-        let ticks = results.etas.iter().filter(|e| **e != 0.1 || top < 4.0);
-        let across = Axis {
-            scale: Scale::Sqrt,
-            lo: 0.0,
-            hi: 1.03 * top.max(0.1),
-            ticks: ticks.map(|e| (*e, short(*e))).collect(),
-            label: "\u{3b7}".into(),
+        let floor = rows.first().and_then(|row| distance::floor_line(&row.floor));
+        let lines = rows.iter().enumerate().map(|(k, row)| {
+            let found = results.etas.iter().copied().zip(row.distances.iter().copied());
+            let name = format!("{} steps", row.steps);
+            distance::line(&name, &ordered(k + 1, rows.len() + 1), found)
+        });
+        Panel::new(across.clone(), up.clone())
+            .title(about(score))
+            .band_below(floor, FLOOR, "noise floor")
+            .lines(lines)
+    });
+    let grid = Grid::new(panels.collect(), per_line).height(260.0);
+    grid.figure("eta-sweep", "Squared W2 to the truth against eta")
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics::NoiseFloor;
+
+    use super::*;
+
+    /// Made-up distances and what is said of them.
+    #[test]
+    fn sentences_follow_the_numbers() {
+        let results = |found: [f64; 3], error: f64| Results {
+            etas: vec![0.0, 1.0, 4.0],
+            rows: vec![Row {
+                score: "wrong-weight".into(),
+                steps: 60,
+                nfe: 60,
+                floor: NoiseFloor { size: [9, 9], values: vec![0.1, 0.2] },
+                distances: found
+                    .map(|value| Some(Estimate { value, standard_error: error }))
+                    .into(),
+            }],
         };
-        let (column, line) = (k % per_line, k / per_line);
-        let panel = Panel {
-            x: left[column],
-            y: 36.0 + 350.0 * line as f64,
-            w: width,
-            h: 260.0,
-            across,
-            up: up.clone(),
-        };
-        panel.draw_axes(&mut svg, column == 0);
-        panel.title(&mut svg, &about(score));
-        if let Some(floor) = rows.first().and_then(|row| row.floor) {
-            plot::floor(&mut svg, &panel, &[(0.0, floor), (1.03 * top, floor)], "noise floor");
-        }
-        let last = column + 1 == per_line || k + 1 == scores.len();
-        let drawn: Vec<Line> = rows
-            .iter()
-            .enumerate()
-            .map(|(i, row)| {
-                let points =
-                    results.etas.iter().zip(&row.distances).filter_map(|(e, d)| Some((*e, d.w2?)));
-                let name = if last { format!("{} steps", row.steps) } else { String::new() };
-                Line::new(&name, &weight(i + 1, rows.len() + 1), points.collect())
-            })
-            .collect();
-        plot::lines(&mut svg, &panel, &drawn);
+        let said = |r: &Results| finding(r, "wrong-weight").expect("a finding");
+        let noise = said(&results([0.51, 0.5, 0.49], 0.1));
+        assert!(
+            noise.contains("no \u{3b7} is told from another") && noise.contains("above its floor")
+        );
+        let clear = said(&results([0.51, 0.4, 0.11], 0.01));
+        assert!(
+            clear.contains("smallest at \u{3b7} = 4 with 0.110 \u{b1} 0.010, within its floor"),
+            "{clear}"
+        );
+        assert!(clear.contains("0 (0.510 \u{b1} 0.010) and 1 (0.400"), "{clear}");
+        let other = said(&results([0.11, 0.4, 0.51], 0.01));
+        assert!(other.contains("smallest at \u{3b7} = 0 "), "{other}");
     }
-    Figure::new("eta-sweep", svg.finish("Squared W2 to the truth against eta"))
 }

@@ -1,22 +1,21 @@
-//! `identifiability`: two networks trained apart encode the same data alike.
+//! `identifiability`: how alike two networks trained apart encode the same data.
+
+mod page;
 
 use std::path::Path;
 
 use ::solvers::{Control, Method, flow};
 use anyhow::{Context as _, Result, ensure};
+use metrics::Estimate;
 use ndarray::{Array1, Array2};
+use report::Sheet;
 use sde_core::analytic::DataSet;
 use sde_core::{Key, Score, Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
 
+use super::root_mean_square;
 use super::sampling::BLOCK;
 use super::train::{OnRows, Training};
-use crate::report::axes::{Axis, Panel};
-use crate::report::colormap::{GREY, OS};
-use crate::report::html::html;
-use crate::report::sheet::{Sheet, Table, digits};
-use crate::report::svg::{Svg, Text};
-use crate::report::{Figure, columns};
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 
@@ -46,14 +45,11 @@ pub(crate) struct Config {
 struct Pair {
     name: String,
     /// Correlation of each coordinate.
-    #[serde(with = "crate::number")]
-    correlation: [f64; 2],
+    correlation: [Estimate; 2],
     /// Root mean square distance of the two latents of a point.
-    #[serde(with = "crate::number")]
-    rms: f64,
+    rms: Estimate,
     /// Of the latents of different points: what no relation would give.
-    #[serde(with = "crate::number")]
-    unrelated: f64,
+    unrelated: Estimate,
 }
 
 /// Everything that was computed.
@@ -70,7 +66,7 @@ pub(crate) struct Results {
 
 impl Experiment for Identifiability {
     const NAME: &'static str = "identifiability";
-    const ABOUT: &'static str = "two networks trained apart give the same encodings: how nearly";
+    const ABOUT: &'static str = "how alike two networks trained apart encode the same data";
     const PRESETS: &'static [(&'static str, &'static str)] = presets!("identifiability");
     type Config = Config;
     type Results = Results;
@@ -123,27 +119,7 @@ impl Experiment for Identifiability {
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
-        let pair = results.pairs.first().context("a pair of networks")?;
-        let mut sheet = Sheet {
-            title: "Trained apart, encoding alike".into(),
-            lead: html!(
-                "Two networks with different initial weights and different batches put the latent of a data point {} apart (root mean square); latents of different points are {} apart.",
-                digits(pair.rms),
-                digits(pair.unrelated)
-            ),
-            ..Sheet::default()
-        };
-        sheet.section("Encodings", html!(
-            "The flow ODE of the true score is one map from data to latents; two networks that both learned it must agree, without having seen each other. {} held-out points of {}, encoded by {} steps of Heun\u{2019}s method from t = {}; networks of {:?} hidden units, {} steps of SOAP on {} points each.",
-            config.points, config.training.data_set, config.steps, config.t_end, config.training.hidden, config.training.steps, config.training.batch));
-        sheet.figure(figure(results), "Each coordinate of the latents: first network across, second up, one disc a data point. Grey line: equal.");
-        sheet.table(Table {
-            name: "identifiability".into(),
-            caption: "Correlation of latents coordinate by coordinate, and their distance, beside that of unrelated points. The distance to the exact score\u{2019}s latents, where there is one, says how much of the difference is what each network got wrong.".into(),
-            head: ["pair", "correlation z1", "correlation z2", "RMS distance", "unrelated", "ratio"].map(String::from).to_vec(), words: 1,
-            rows: results.pairs.iter().map(|p| vec![p.name.clone(), format!("{:.4}", p.correlation[0]), format!("{:.4}", p.correlation[1]), digits(p.rms), digits(p.unrelated), digits(p.rms / p.unrelated)]).collect(),
-        });
-        Ok(sheet)
+        Ok(page::page(config, results))
     }
 }
 
@@ -169,7 +145,6 @@ fn latents(
 }
 
 fn pair(name: &str, a: &Array2<f64>, b: &Array2<f64>) -> Pair {
-    let rms = |d: Array2<f64>| (d.mapv(|v| v * v).sum() / d.nrows() as f64).sqrt();
     // Each point against the one half the data further on.
     let n = a.nrows();
     let other = Array2::from_shape_fn(b.dim(), |(i, j)| b[[(i + n / 2) % n, j]]);
@@ -180,44 +155,14 @@ fn pair(name: &str, a: &Array2<f64>, b: &Array2<f64>) -> Pair {
             column - mean
         };
         let (x, y) = (centred(a), centred(b));
-        x.dot(&y) / (x.dot(&x) * y.dot(&y)).sqrt()
+        let value = x.dot(&y) / (x.dot(&x) * y.dot(&y)).sqrt();
+        // Of normal variables, to first order.
+        Estimate { value, standard_error: (1.0 - value * value) / (n as f64 - 1.0).sqrt() }
     };
     Pair {
         name: name.into(),
         correlation: [correlation(0), correlation(1)],
-        rms: rms(a - b),
-        unrelated: rms(a - &other),
+        rms: root_mean_square((a - b).view()),
+        unrelated: root_mean_square((a - &other).view()),
     }
-}
-
-fn figure(results: &Results) -> Figure {
-    let both = results.first.iter().chain(&results.second).flatten();
-    let reach = 1.08 * both.fold(0.5_f64, |m, v| m.max(v.abs()));
-    let mut svg = Svg::new(1080.0, 520.0);
-    let (left, _) = columns(66.0, 1066.0, 80.0, 2);
-    for (j, left) in left.iter().enumerate() {
-        let name = |who: &str| format!("z_{{{}}}, {who} network", j + 1);
-        let panel = Panel {
-            x: *left,
-            y: 36.0,
-            w: 430.0,
-            h: 430.0,
-            across: Axis::linear(-reach, reach, &name("first")),
-            up: Axis::linear(-reach, reach, &name("second")),
-        };
-        panel.draw_axes(&mut svg, true);
-        panel.line(&mut svg, &[(-reach, -reach), (reach, reach)], "#9ca3af", 1.2, "", 1.0);
-        for (a, b) in results.first.iter().zip(&results.second) {
-            svg.circle(panel.at(a[j], b[j]), 1.9, OS, "none", 0.0, "");
-        }
-        if let Some(pair) = results.pairs.first() {
-            let note = Text { size: 12.0, fill: GREY, ..Text::default() };
-            svg.text(
-                (panel.x + 8.0, panel.y + 12.0),
-                &format!("correlation {:.4}", pair.correlation[j]),
-                &note,
-            );
-        }
-    }
-    Figure::new("latents", svg.finish("Latents of two networks against each other"))
 }

@@ -10,8 +10,10 @@ use sde_core::analytic::{AnalyticScore, GaussianMixture};
 use sde_core::{Derivatives, Key, Potential, Score, Sde, TimeGrid};
 
 use super::{Config, Row};
-use crate::report::axes::short;
+use report::short;
 
+/// What its rows are called by.
+pub(super) const NAME: &str = "identity";
 /// Standard deviation of the data.
 pub(super) const STD: f64 = 0.8;
 /// What their log-density is multiplied by.
@@ -88,7 +90,7 @@ pub(super) fn row(config: &Config, eta: f64, key: Key) -> Result<Row> {
     let control = Control::Grid(times(config, &*sde)?);
     let paths = PathDensity { eta, n_paths: config.paths, control, block_rows: 256 };
     let start = Instant::now();
-    let name = format!("identity, \u{3b7} = {}", short(eta));
+    let name = format!("{NAME}, \u{3b7} = {}", short(eta));
     match sampler_log_density(&paths, &*sde, &model, &x, &prior, key.fold(1), 0) {
         Ok(found) => {
             let cost = found.summary.row_evaluations as f64 / config.points as f64;

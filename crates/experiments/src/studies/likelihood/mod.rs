@@ -1,6 +1,7 @@
 //! `likelihood`: estimators of `log p` against the exact value: error, standard error, cost.
 
 mod identity;
+mod page;
 
 use std::path::Path;
 
@@ -8,17 +9,12 @@ use ::solvers::density::{Divergence, FlowDensity, flow_log_density};
 use ::solvers::{Control, Method};
 use anyhow::{Context as _, Result, ensure};
 use ndarray::Array2;
+use report::Sheet;
 use sde_core::{Key, Probe, Tolerance};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 use super::target::{Target, noised};
-use crate::report::axes::{Axis, Panel, short};
-use crate::report::colormap::{INK, OS};
-use crate::report::html::html;
-use crate::report::sheet::{Sheet, Table, digits, maybe};
-use crate::report::svg::{Anchor, Svg, Text};
-use crate::report::{Figure, axes::marker};
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 
@@ -178,34 +174,14 @@ impl Experiment for Likelihood {
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
-        let mut sheet = Sheet {
-            title: "What does a log-density cost?".into(),
-            lead: "Estimators of log p at points of the data, against the closed form: how far off, how far off they say they are, and at what cost.".into(),
-            ..Sheet::default()
-        };
-        sheet.section("Estimators", html!(
-            "{} points of p<sub>t</sub> at t = {}, target {} under {}. The flow is solved by Dormand-Prince at a tolerance of {:e}, every point by itself. For an exact potential every path of the identity is exact, so it is given a wrong one whose sampler is known: \u{3c6} = {} times the log-density of a Gaussian of standard deviation {}, sampled at \u{3b7} from the prior, is a Gaussian with a variance that solves a linear equation. {} paths a point, {} steps.",
-            config.points, config.t_end, config.target, config.sde, config.tolerance, identity::SCALE, identity::STD, config.paths, config.steps));
-        sheet.figure(figure(results), "Root mean square error in nats (logarithmic) by estimator; ring: the standard error that the estimator states itself. Where disc and ring lie together, the statement is right.");
-        let head = [
-            "estimator",
-            "RMS error",
-            "mean error",
-            "stated standard error",
-            "beyond 4 of them",
-            "evaluations a point",
-            "microseconds a point",
-        ];
-        sheet.table(Table {
-            name: "likelihood".into(),
-            caption: "Errors in nats. Evaluations: of the score, for a Hutchinson estimate times its probes (each a directional derivative), for the identity times its paths. In two dimensions a probe of signs has only two different outcomes, and few of them often agree by chance: fewer than 12 state no error. Times on a machine that may be shared are rough.".into(),
-            head: head.map(String::from).to_vec(), words: 1,
-            rows: results.rows.iter().map(|r| vec![
-                r.name.clone(), maybe(r.rms), maybe(r.bias), maybe(r.stated),
-                r.outside.map_or("\u{2014}".into(), |o| format!("{:.1} %", 100.0 * o)), digits(r.evaluations), digits(r.micros),
-            ]).collect(),
-        });
-        Ok(sheet)
+        Ok(page::page(config, results))
+    }
+}
+
+impl Row {
+    /// Whether it is of the identity, which is tried on a problem of its own.
+    fn of_identity(&self) -> bool {
+        self.name.starts_with(identity::NAME)
     }
 }
 
@@ -235,39 +211,4 @@ fn row(
         evaluations,
         micros: 1e6 * start.elapsed().as_secs_f64() / n,
     }
-}
-
-fn figure(results: &Results) -> Figure {
-    let rows = &results.rows;
-    let mut svg = Svg::new(1080.0, 60.0 + 34.0 * rows.len() as f64 + 50.0);
-    let values = rows.iter().flat_map(|r| [r.rms, r.stated]).flatten();
-    let panel = Panel {
-        x: 250.0,
-        y: 20.0,
-        w: 700.0,
-        h: 34.0 * rows.len() as f64,
-        across: Axis::log_around(values, "root mean square error, nats"),
-        up: Axis { ticks: vec![], ..Axis::linear(0.0, rows.len() as f64, "") },
-    };
-    panel.draw_axes(&mut svg, false);
-    for (k, row) in rows.iter().enumerate() {
-        let y = rows.len() as f64 - k as f64 - 0.5;
-        let (_, py) = panel.at(panel.across.lo, y);
-        svg.line((panel.x, py), (panel.x + panel.w, py), "#e5e7eb", 1.0);
-        let name = Text { size: 12.0, fill: INK, anchor: Anchor::End, ..Text::default() };
-        svg.text((panel.x - 10.0, py + 4.0), &row.name, &name);
-        if let Some(rms) = row.rms {
-            marker(&mut svg, 0, panel.at(rms, y), 4.5, OS, "#fff", &digits(rms));
-        }
-        if let Some(stated) = row.stated {
-            svg.circle(panel.at(stated, y), 7.0, "none", INK, 1.4, &digits(stated));
-        }
-        let cost = format!("{} evaluations", short(row.evaluations.round()));
-        svg.text(
-            (panel.x + panel.w + 10.0, py + 4.0),
-            &cost,
-            &Text { size: 11.0, ..Text::default() },
-        );
-    }
-    Figure::new("errors", svg.finish("Error of estimators of the log-density"))
 }

@@ -3,23 +3,21 @@
 mod page;
 mod split;
 
-pub(crate) use page::density;
-
 use std::path::Path;
 
 use ::solvers::Method;
 use ::solvers::steppers::{EulerMaruyama, Heun};
 use anyhow::{Context as _, Result, ensure};
-use metrics::Metric;
-use ndarray::{Array2, s};
+use metrics::{Estimate, Metric, NoiseFloor};
+use ndarray::Array2;
 use rayon::prelude::*;
+use report::Sheet;
 use sde_core::{Key, Reverse, Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
 
 use super::sampling::on_the_way;
 use super::target::{Target, noised};
-use super::yardstick::{Sizes, Window, Yardstick, apart};
-use crate::report::sheet::Sheet;
+use crate::distance::{Distance, Sizes, Truth, Window, between};
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 use split::FlowThenLangevin;
@@ -53,7 +51,7 @@ pub(crate) struct Config {
 }
 
 /// Particles over time, `x[time][particle][coordinate]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Paths {
     #[serde(with = "crate::number")]
     times: Vec<f64>,
@@ -74,29 +72,20 @@ struct Length {
 }
 
 /// Squared W2 at one time.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Look {
     #[serde(with = "crate::number")]
     t: f64,
     /// To `p_t`; nothing when the sample left the window.
-    #[serde(with = "crate::number")]
-    ode: Option<f64>,
-    #[serde(with = "crate::number")]
-    sde: Option<f64>,
-    #[serde(with = "crate::number")]
-    split: Option<f64>,
+    ode: Option<Estimate>,
+    sde: Option<Estimate>,
+    split: Option<Estimate>,
     /// Samples of the truth, as large, to `p_t`.
-    #[serde(with = "crate::number")]
-    floor: Option<f64>,
+    floor: NoiseFloor,
     /// Between samplers.
-    #[serde(with = "crate::number")]
-    sde_split: Option<f64>,
-    #[serde(with = "crate::number")]
-    ode_sde: Option<f64>,
-    /// Between two samples of the truth as large as the samplers'.
-    #[serde(with = "crate::number")]
-    floor_pair: Option<f64>,
+    sde_split: Option<Distance>,
+    ode_sde: Option<Distance>,
 }
 
 /// Everything that was computed.
@@ -150,7 +139,7 @@ impl Experiment for SdeVsOde {
             checks::at_least(key, value, least)?;
         }
         ensure!(looks <= steps, "looks = {looks}: more than there are steps");
-        Sizes { n, truth, floors }.check("", 2)?;
+        Sizes { n, truth, floors }.check("")?;
         checks::within("wrong-mean", config.wrong_mean, -1e6..=1e6)?;
         checks::within("wrong-std", config.wrong_std, 1e-6..=1e6)?;
         config.window.check()?;
@@ -189,7 +178,7 @@ impl Experiment for SdeVsOde {
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
-        page::sheet(config, results)
+        page::page(config, results)
     }
 }
 
@@ -264,19 +253,18 @@ fn looks(config: &Config, wrong: bool) -> Result<Vec<Look>> {
         .into_par_iter()
         .map(|k| {
             let t = times[keep[k]];
-            let truth = noised(&mixture, &*sde, t, config.key(8).fold(k as u64), config.truth)?;
-            let (a, b) = (truth.slice(s![..n, ..]), truth.slice(s![n..2 * n, ..]));
-            let floor_pair = apart(config.window, a, b)?;
-            let yard = Yardstick::new(config.window, &truth, n, config.floors)?;
+            let truth = noised(&mixture, &*sde, t, key(8).fold(k as u64), config.truth)?;
+            let draws = |purpose: u64| (config.floors, key(9).fold(k as u64).fold(purpose));
+            let truth = Truth::new(config.window, truth.view(), n, draws(0))?;
+            let [ode, noisy, split] = [&ode, &noisy, &split].map(|states| states[k].view());
             Ok(Look {
                 t,
-                ode: yard.distance(&ode[k])?.w2,
-                sde: yard.distance(&noisy[k])?.w2,
-                split: yard.distance(&split[k])?.w2,
-                floor: yard.floor,
-                sde_split: apart(config.window, noisy[k].view(), split[k].view())?,
-                ode_sde: apart(config.window, ode[k].view(), noisy[k].view())?,
-                floor_pair,
+                ode: truth.distance(ode)?,
+                sde: truth.distance(noisy)?,
+                split: truth.distance(split)?,
+                floor: truth.floor,
+                sde_split: between(config.window, noisy, split, draws(1))?,
+                ode_sde: between(config.window, ode, noisy, draws(2))?,
             })
         })
         .collect()

@@ -1,122 +1,183 @@
 //! The page of `sde-vs-ode`.
 
 use anyhow::Result;
+use metrics::{Change, Estimate};
 use ndarray::Array2;
+use report::{
+    Axis, Dots, Figure, Grid, INK, Line, Map, Mark, Panel, Sheet, Table, heat_png, html, list,
+};
 
-use super::{Config, Length, Look, Paths, Results};
-use crate::report::axes::{Axis, Panel};
-use crate::report::colormap::{INK, Map, OS, OT, ST};
-use crate::report::html::html;
-use crate::report::plot::{self, Line};
-use crate::report::raster::heat_png;
-use crate::report::sheet::{Sheet, Table, maybe};
-use crate::report::svg::{Svg, Text};
-use crate::report::{Figure, columns};
-use crate::studies::target::Target;
+use super::{Config, Length, Look, PARTICLES, Paths, Results};
+use crate::distance::{self, Distance, FLOOR, ODE, PAIR, SDE, said};
+use crate::studies::target::{Target, on_square, root_png};
 
-pub(super) fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
-    let (last_right, last_wrong) = (results.right.last(), results.wrong.last());
-    let mut sheet = Sheet {
-        title: "One law, two ways: smooth and zigzag".into(),
-        lead: "The reverse SDE and the probability-flow ODE of the same exact score have the same law at every time. \
-               Their paths have not: those of the ODE are smooth and do not cross, those of the SDE zigzag. The SDE is the \
-               flow ODE plus Langevin dynamics, which forgets errors that the flow keeps.".into(),
-        ..Sheet::default()
-    };
-    sheet.section("Trajectories", html!(
-        "The same {} starting points under both samplers, {} equal steps; ODE by Heun\u{2019}s method, SDE by Euler-Maruyama.",
-        config.paths, config.steps
-    ));
-    sheet.figure(line(config, &results.line)?,
-        "On a line. Background: the density p<sub>t</sub>(x), each time scaled to its own maximum (dark 0, bright 1). White: particles. Noise (t = T) is on the left, data on the right.");
-    sheet.figure(plane(config, &results.plane)?,
-        "In the plane. Background: the density at the end, p<sub>t</sub> at the smallest t. Rings: where particles start at t = T; discs: where they end. The same starting point has the same colour in both panels.");
-    sheet.section("How long is a path?", "The path of the ODE has a length. That of the SDE has none: the more steps, the longer it is, in the limit by \u{221a}2 with every doubling. Mean over 200 particles on the line.");
+/// How far the drawings reach.
+const REACH: f64 = 3.2;
+/// Colour of the split sampler.
+const SPLIT: &str = "#7c3aed";
+
+/// A sampler by name, and its distance to the truth.
+type Sampler = (&'static str, fn(&Look) -> Option<Estimate>);
+const SAMPLERS: [Sampler; 3] =
+    [("the ODE", |l| l.ode), ("the SDE", |l| l.sde), ("the split sampler", |l| l.split)];
+
+pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
+    let mut sheet = Sheet::new(
+        "Smooth and zigzag: the two samplers of one score",
+        html! {
+            "The reverse SDE and the probability-flow ODE of one exact score, from the same starts: their paths, and how far their samples are from p" sub { "t" } ". "
+            (right_start(results)) " " (wrong_start(results))
+        },
+    );
+    sheet.section(
+        "Trajectories",
+        html! {
+            "The same " (config.paths) " starting points under both samplers, " (config.steps)
+            " equal steps; ODE by Heun\u{2019}s method, SDE by Euler-Maruyama."
+        },
+    );
+    sheet.figure(line(config, &results.line)?, html! {
+        "On a line. Background: the density p" sub { "t" } "(x), each time scaled to its own maximum (dark 0, bright 1). White: particles. Noise (t = T) is on the left, data on the right."
+    });
+    sheet.figure(plane(config, &results.plane)?, html! {
+        "In the plane. Background: the density at the end, p" sub { "t" } " at the smallest t. Rings: where particles start at t = T; discs: where they end. The same starting point has the same colour in both panels."
+    });
+    sheet.section("How long is a path?", html! {
+        (growth(&results.lengths)) " A Brownian path grows with the root of the number of steps, by "
+        (report::digits(steps_factor(&results.lengths).sqrt())) " here; a smooth one not at all. Mean over "
+        (PARTICLES) " particles on the line."
+    });
     sheet.figure(
         lengths(&results.lengths),
-        "Mean length of a path against the number of steps, both axes logarithmic.",
+        html! {
+            "Mean length of a path against the number of steps, both axes logarithmic."
+        },
     );
-    sheet.section("SDE = ODE + Langevin", html!(
-        "Each step of the SDE is split into a step of the flow ODE and one of Langevin dynamics at the time reached. The split sampler must have the law of the SDE, also where that is not p<sub>t</sub>: on the right all particles start from a wrong law, N({}, {}\u{b2}) in each coordinate. Samplers have noise of their own. {} particles, squared W<sub>2</sub> on {} \u{d7} {} nodes of \u{b1}{}; target {}.",
-        config.wrong_mean, config.wrong_std, config.n, config.window.nodes, config.window.nodes, config.window.half_width, config.target
-    ));
-    sheet.figure(law(results), "Squared W<sub>2</sub> over time. Grey: the noise floor, what a sample of p<sub>t</sub> of this size has; a line inside it says no more than \u{201c}no difference seen\u{201d}. From the right start all three stay there. From a wrong start the ODE carries its error to the end, the SDE and its split forget it at the same rate, and the distance between the two is that of two samples of one law.");
-    if let (Some(r), Some(w)) = (last_right, last_wrong) {
-        let mut table = Table {
-            name: "law".into(),
-            caption: "Squared W<sub>2</sub> at the end; \u{2014}: more than 5 % of a sample outside the window. Floor: samples of the truth in the samplers\u{2019} place. For pairs the floor is that of two samples of the truth, both of this size.".into(),
-            head: ["start", "ODE to truth", "SDE to truth", "split to truth", "floor", "SDE to split", "ODE to SDE", "floor of pairs"].map(String::from).to_vec(),
-            words: 1,
-            ..Table::default()
-        };
-        for (name, l) in [("right", r), ("wrong", w)] {
-            table.rows.push(vec![
-                name.into(),
-                maybe(l.ode),
-                maybe(l.sde),
-                maybe(l.split),
-                maybe(l.floor),
-                maybe(l.sde_split),
-                maybe(l.ode_sde),
-                maybe(l.floor_pair),
-            ]);
-        }
-        sheet.table(table);
-    }
+    sheet.section("The SDE as ODE and Langevin steps", html! {
+        "Each step of the SDE is split into a step of the flow ODE and one of Langevin dynamics at the time reached. In the limit of small steps the split sampler has the law of the SDE, also where that is not p" sub { "t" } ": on the right all particles start from a wrong law, N(" (config.wrong_mean) ", " (config.wrong_std) "\u{b2}) in each coordinate. Samplers have noise of their own. "
+        (config.n) " particles, squared W" sub { "2" } " on " (config.window.about()) "; target " (config.target) ". "
+        (split(results))
+    });
+    sheet.figure(law(results), html! {
+        "Squared W" sub { "2" } " over time, bars of one standard error. Grey: the floor, what a sample of p" sub { "t" } " of this size has to p" sub { "t" } ". The distance of SDE and split is one of two samples, with a floor of its own in the table."
+    });
+    sheet.table(table(results));
     Ok(sheet)
+}
+
+/// Which samplers end above their floor from the right start.
+fn right_start(results: &Results) -> String {
+    let Some(last) = results.right.last() else { return String::new() };
+    let above: Vec<String> = SAMPLERS
+        .iter()
+        .filter_map(|(name, of)| Some((name, of(last)?)))
+        .filter(|(_, found)| distance::above(*found, &last.floor))
+        .map(|(name, found)| format!("{name} ({})", said(found)))
+        .collect();
+    let missing = SAMPLERS.iter().filter(|(_, of)| of(last).is_none()).count();
+    let floor = report::maybe(distance::floor_line(&last.floor));
+    let found = match (above.len(), missing) {
+        (0, 0) => format!("all three end within their noise floor ({floor})"),
+        (0, _) => "those that stayed in the window end within their noise floor".into(),
+        _ => format!("{} end{} above the noise floor ({floor})", list(&above), plural(above.len())),
+    };
+    format!("From the right start {found}.")
+}
+
+/// `s` after one, nothing after several.
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "s" } else { "" }
+}
+
+/// What becomes of a wrong start on the way.
+fn wrong_start(results: &Results) -> String {
+    let (Some(first), Some(last)) = (results.wrong.first(), results.wrong.last()) else {
+        return String::new();
+    };
+    let mut parts = Vec::new();
+    for (wanted, verb) in
+        [(Change::Falls, "shrinks"), (Change::Holds, "does not change"), (Change::Rises, "grows")]
+    {
+        let those: Vec<String> = SAMPLERS
+            .iter()
+            .filter_map(|(name, of)| Some((name, of(first)?, of(last)?)))
+            .filter(|(_, from, to)| distance::change(*from, *to, SAMPLERS.len()) == wanted)
+            .map(|(name, from, to)| format!("{name} ({} to {})", said(from), said(to)))
+            .collect();
+        if !those.is_empty() {
+            parts.push(format!("{verb} under {}", list(&those)));
+        }
+    }
+    if parts.is_empty() {
+        return "From the wrong start no distance could be followed to the end.".into();
+    }
+    format!("From the wrong start the distance to the truth {}.", list(&parts))
+}
+
+/// At how many times SDE and split sampler can be told apart.
+fn split(results: &Results) -> String {
+    let pairs: Vec<&Distance> =
+        results.right.iter().chain(&results.wrong).filter_map(|l| l.sde_split.as_ref()).collect();
+    let apart = pairs.iter().filter(|d| distance::above(d.found, &d.floor)).count();
+    let note = pairs.first().map(|d| distance::above_note(&d.floor)).unwrap_or_default();
+    let samplers = distance::change_note(SAMPLERS.len());
+    let found = match apart {
+        0 => "at none of them can they be told apart".into(),
+        k => format!("at {k} of them they are further apart than any draw of their floor"),
+    };
+    format!("SDE and split are compared at {} times: {found}. {note} {samplers}", pairs.len())
+}
+
+/// What the number of steps grows by.
+fn steps_factor(lengths: &[Length]) -> f64 {
+    let steps = lengths.first().zip(lengths.last());
+    steps.map_or(f64::NAN, |(a, b)| b.steps as f64 / a.steps as f64)
+}
+
+fn growth(lengths: &[Length]) -> String {
+    let Some((first, last)) = lengths.first().zip(lengths.last()) else { return String::new() };
+    format!(
+        "From {} to {} steps the path of the SDE grows by the factor {}, that of the ODE by {}.",
+        first.steps,
+        last.steps,
+        report::digits(last.sde / first.sde),
+        report::digits(last.ode / first.ode)
+    )
 }
 
 fn line(config: &Config, paths: &Paths) -> Result<Figure> {
     let sde = config.sde()?;
-    let score = Target::parse(&config.line)?.mixture()?;
-    let score = score.under(&*sde);
+    let mixture = Target::parse(&config.line)?.mixture()?;
+    let score = mixture.under(&*sde);
     let (horizon, end) = (paths.times[0], paths.times[paths.times.len() - 1]);
-    let reach = 3.2;
     let (w, h) = (240, 160);
-    let xs =
-        Array2::from_shape_fn((h, 1), |(i, _)| -reach + 2.0 * reach * (i as f64 + 0.5) / h as f64);
+    let at = |i: usize| -REACH + 2.0 * REACH * (i as f64 + 0.5) / h as f64;
+    let xs = Array2::from_shape_fn((h, 1), |(i, _)| at(i));
     let mut heat = Array2::zeros((h, w));
-    for j in 0..w {
+    for (j, mut column) in heat.columns_mut().into_iter().enumerate() {
         let t = horizon + (end - horizon) * (j as f64 + 0.5) / w as f64;
         let log = score.log_density(&xs, t)?;
         let top = log.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        for (i, l) in log.iter().enumerate() {
-            heat[[i, j]] = (l - top).exp();
-        }
+        column.iter_mut().zip(log).for_each(|(to, l)| *to = (l - top).exp());
     }
-    let picture = heat_png(&heat, Map::Sequential, 0.0, 1.15)?;
-    let mut svg = Svg::new(1080.0, 390.0);
-    let (left, width) = columns(66.0, 1066.0, 30.0, 2);
-    for (k, (name, states)) in
-        [("SDE: zigzag", &paths.sde), ("ODE: smooth", &paths.ode)].into_iter().enumerate()
-    {
-        let mut across = Axis::linear(0.0, horizon, "time t");
-        (across.lo, across.hi) = (horizon, end);
-        across.ticks.retain(|(v, _)| *v >= end - 1e-9 || *v == 0.0);
-        let panel = Panel {
-            x: left[k],
-            y: 36.0,
-            w: width,
-            h: 300.0,
-            across,
-            up: Axis::linear(-reach, reach, "x"),
-        };
-        panel.draw_axes(&mut svg, k == 0);
-        panel.title(&mut svg, name);
-        svg.image((panel.x, panel.y), (panel.w, panel.h), &picture, "density");
-        svg.begin_clip((panel.x, panel.y), (panel.w, panel.h));
-        for p in 0..states[0].len() {
+    let picture = heat_png(heat.view(), Map::Sequential, 0.0, 1.15)?;
+    let mut across = Axis::linear(0.0, horizon, "time t").reversed();
+    across.hi = end;
+    across.ticks.retain(|(v, _)| *v >= end - 1e-9 || *v == 0.0);
+    let panel = |name: &str, states: &[Vec<Vec<f64>>]| {
+        let panel = Panel::new(across.clone(), Axis::around_zero(REACH, "x"))
+            .title(name)
+            .picture(picture.clone(), "density");
+        (0..states[0].len()).fold(panel, |panel, p| {
             let points: Vec<_> =
                 paths.times.iter().zip(states).map(|(t, x)| (*t, x[p][0])).collect();
-            panel.line(&mut svg, &points, "#1f2937", 2.4, "", 0.35);
-            panel.line(&mut svg, &points, "#ffffff", 1.15, "", 0.95);
-        }
-        svg.end_clip();
-    }
-    Ok(Figure::new(
-        "trajectories-line",
-        svg.finish("Trajectories of SDE and ODE on a line over the density"),
-    ))
+            let shadow = Line { opacity: 0.35, ..Line::plain(INK, 2.4, points.clone()) };
+            panel.line(shadow).line(Line::plain("#ffffff", 1.15, points))
+        })
+    };
+    let panels = vec![panel("SDE", &paths.sde), panel("ODE", &paths.ode)];
+    let label = "Trajectories of SDE and ODE on a line over the density";
+    Ok(Grid::row(panels).figure("trajectories-line", label))
 }
 
 fn plane(config: &Config, paths: &Paths) -> Result<Figure> {
@@ -124,122 +185,150 @@ fn plane(config: &Config, paths: &Paths) -> Result<Figure> {
     const SHOWN: usize = 5;
     const COLOURS: [&str; SHOWN] = ["#ffffff", "#fb7185", "#fbbf24", "#a3e635", "#67e8f9"];
     let sde = config.sde()?;
-    let score = Target::parse(&config.plane)?.mixture()?;
-    let score = score.under(&*sde);
+    let mixture = Target::parse(&config.plane)?.mixture()?;
+    let score = mixture.under(&*sde);
     let end = paths.times[paths.times.len() - 1];
-    let reach = 3.2;
-    let density = density(&|x| Ok(score.log_density(x, end)?), reach, 120)?;
-    let top = density.iter().copied().fold(0.0, f64::max);
-    // The square root opens up the flanks.
-    let picture = heat_png(&density.mapv(|v| (v / top).sqrt()), Map::Sequential, 0.0, 1.35)?;
-    let mut svg = Svg::new(1080.0, 540.0);
-    for (k, (name, states)) in [("SDE", &paths.sde), ("ODE", &paths.ode)].into_iter().enumerate() {
-        let panel = Panel {
-            x: 66.0 + 490.0 * k as f64,
-            y: 36.0,
-            w: 450.0,
-            h: 450.0,
-            across: Axis::linear(-reach, reach, "x_{1}"),
-            up: Axis::linear(-reach, reach, "x_{2}"),
-        };
-        panel.draw_axes(&mut svg, k == 0);
-        panel.title(&mut svg, name);
-        svg.image((panel.x, panel.y), (panel.w, panel.h), &picture, "density");
-        svg.begin_clip((panel.x, panel.y), (panel.w, panel.h));
-        for p in 0..states[0].len().min(SHOWN) {
+    let picture = root_png(on_square(&|x| Ok(score.log_density(x, end)?), REACH, 120)?)?;
+    let panel = |name: &str, states: &[Vec<Vec<f64>>]| {
+        let mut panel =
+            Panel::plane(REACH, ["x_{1}", "x_{2}"]).title(name).picture(picture.clone(), "density");
+        for (p, colour) in COLOURS.iter().enumerate().take(states[0].len()) {
             let points: Vec<_> = states.iter().map(|x| (x[p][0], x[p][1])).collect();
-            panel.line(&mut svg, &points, COLOURS[p], 1.2, "", 0.9);
+            let end = |at: usize, fill: &str, outline: &str, tip: &str| Dots {
+                outline: outline.into(),
+                ..Dots::marks(Mark::Disc, fill, vec![points[at]], vec![tip.into()])
+            };
+            let (start, last) =
+                (end(0, INK, colour, "start"), end(points.len() - 1, colour, INK, "end"));
+            panel = panel.line(Line::plain(colour, 1.2, points.clone())).dots(start).dots(last);
         }
-        for p in 0..states[0].len().min(SHOWN) {
-            let at = |x: &Vec<Vec<f64>>| panel.at(x[p][0], x[p][1]);
-            svg.circle(at(&states[0]), 4.5, "#1f2937", COLOURS[p], 1.8, "start");
-            svg.circle(at(&states[states.len() - 1]), 4.5, COLOURS[p], "#1f2937", 1.2, "end");
-        }
-        svg.end_clip();
-    }
-    Ok(Figure::new(
-        "trajectories-plane",
-        svg.finish("Trajectories of SDE and ODE in the plane over the density"),
-    ))
-}
-
-/// A density on a square grid, row 0 at the bottom.
-pub(crate) fn density(
-    log: &dyn Fn(&Array2<f64>) -> Result<Vec<f64>>,
-    reach: f64,
-    nodes: usize,
-) -> Result<Array2<f64>> {
-    let at = |k: usize| -reach + 2.0 * reach * (k as f64 + 0.5) / nodes as f64;
-    let points = Array2::from_shape_fn((nodes * nodes, 2), |(k, c)| {
-        if c == 0 { at(k % nodes) } else { at(k / nodes) }
-    });
-    let values: Vec<f64> = log(&points)?.iter().map(|l| l.exp()).collect();
-    Ok(Array2::from_shape_vec((nodes, nodes), values)?)
+        panel
+    };
+    let panels = vec![panel("SDE", &paths.sde), panel("ODE", &paths.ode)];
+    let label = "Trajectories of SDE and ODE in the plane over the density";
+    Ok(Grid::row(panels).square(450.0).figure("trajectories-plane", label))
 }
 
 fn lengths(lengths: &[Length]) -> Figure {
-    let mut svg = Svg::new(620.0, 330.0);
-    let pick =
-        |f: fn(&Length) -> f64| lengths.iter().map(|l| (l.steps as f64, f(l))).collect::<Vec<_>>();
-    let (ode, sde) = (pick(|l| l.ode), pick(|l| l.sde));
+    let of = |f: fn(&Length) -> f64| lengths.iter().map(|l| (l.steps as f64, f(l))).collect();
+    let (ode, sde): (Vec<_>, Vec<_>) = (of(|l| l.ode), of(|l| l.sde));
     let mut across = Axis::log_around(ode.iter().map(|p| p.0), "steps");
     across.ticks = lengths.iter().map(|l| (l.steps as f64, l.steps.to_string())).collect();
-    let panel = Panel {
-        x: 66.0,
-        y: 20.0,
-        w: 470.0,
-        h: 260.0,
-        across,
-        up: Axis::log_around(ode.iter().chain(&sde).map(|p| p.1), "mean length of a path"),
-    };
-    panel.draw_axes(&mut svg, true);
-    plot::lines(&mut svg, &panel, &[Line::new("SDE", ST, sde), Line::new("ODE", OT, ode)]);
-    Figure::new("lengths", svg.finish("Mean length of paths against the number of steps"))
+    let up = Axis::log_around(ode.iter().chain(&sde).map(|p| p.1), "mean length of a path");
+    let panel =
+        Panel::new(across, up).line(Line::new("SDE", SDE, sde)).line(Line::new("ODE", ODE, ode));
+    let grid = Grid::row(vec![panel]).width(620.0).height(260.0);
+    grid.figure("lengths", "Mean length of paths against the number of steps")
 }
 
 fn law(results: &Results) -> Figure {
-    let mut svg = Svg::new(1080.0, 390.0);
-    let all = results.right.iter().chain(&results.wrong);
-    let values = all.flat_map(|l| [l.ode, l.sde, l.split, l.sde_split, l.floor]).flatten();
-    let mut up = Axis::log_around(values, "squared W_{2}");
-    up.lo *= 0.5;
+    let values = results.right.iter().chain(&results.wrong).flat_map(|l| {
+        let pair = l.sde_split.as_ref().map(|d| d.found.value);
+        let found = [l.ode, l.sde, l.split].map(|e| e.map(|e| e.value));
+        found.into_iter().flatten().chain(pair).chain(distance::floor_line(&l.floor))
+    });
+    let up = Axis::log_around(values, "squared W_{2}");
     let horizon = results.right.first().map_or(1.0, |l| l.t);
-    let (left, width) = columns(66.0, 940.0, 40.0, 2);
-    for (k, (name, looks)) in
-        [("Right start: p_{T}", &results.right), ("Wrong start", &results.wrong)]
-            .into_iter()
-            .enumerate()
-    {
-        let mut across = Axis::linear(0.0, horizon, "time t");
-        (across.lo, across.hi) = (1.02 * horizon, 0.0);
-        let panel = Panel { x: left[k], y: 36.0, w: width, h: 300.0, across, up: up.clone() };
-        panel.draw_axes(&mut svg, k == 0);
-        panel.title(&mut svg, name);
-        let points = |f: fn(&Look) -> Option<f64>| {
-            looks.iter().filter_map(|l| Some((l.t, f(l).filter(|v| *v > 0.0)?))).collect::<Vec<_>>()
+    let across = Axis { lo: 1.02 * horizon, ..Axis::linear(0.0, horizon, "time t").reversed() };
+    let panel = |title: &str, looks: &[Look]| {
+        let line = |name: &str, colour: &str, of: &dyn Fn(&Look) -> Option<Estimate>| {
+            distance::line(name, colour, looks.iter().map(|l| (l.t, of(l))))
         };
-        plot::floor(&mut svg, &panel, &points(|l| l.floor), "noise floor");
-        let named = |name: &str| if k == 1 { name.to_string() } else { String::new() };
-        plot::lines(
-            &mut svg,
-            &panel,
-            &[
-                Line::new(&named("ODE to truth"), OT, points(|l| l.ode)),
-                Line::new(&named("SDE to truth"), ST, points(|l| l.sde)),
-                Line {
-                    mark: Some(1),
-                    dash: "5 4",
-                    ..Line::new(&named("split to truth"), "#7c3aed", points(|l| l.split))
-                },
-                Line {
-                    mark: Some(2),
-                    dash: "2 4",
-                    ..Line::new(&named("SDE to split"), OS, points(|l| l.sde_split))
-                },
-            ],
-        );
+        let floor = looks.iter().filter_map(|l| Some((l.t, distance::floor_line(&l.floor)?)));
+        let split = line("split to truth", SPLIT, &|l| l.split);
+        let pair = line("SDE to split", PAIR, &|l| Some(l.sde_split.as_ref()?.found));
+        Panel::new(across.clone(), up.clone())
+            .title(title)
+            .band(floor.collect(), FLOOR, "noise floor")
+            .line(line("ODE to truth", ODE, &|l| l.ode))
+            .line(line("SDE to truth", SDE, &|l| l.sde))
+            .line(Line { mark: Some(Mark::Square), dash: "5 4", ..split })
+            .line(Line { mark: Some(Mark::Triangle), dash: "2 4", ..pair })
+    };
+    let panels =
+        vec![panel("Right start: p_{T}", &results.right), panel("Wrong start", &results.wrong)];
+    Grid::row(panels).figure("law", "Squared W2 of ODE, SDE and split sampler over time")
+}
+
+fn table(results: &Results) -> Table {
+    let head = [
+        "start",
+        "ODE to truth",
+        "SDE to truth",
+        "split to truth",
+        "floor",
+        "SDE to split",
+        "floor",
+        "ODE to SDE",
+        "floor",
+    ];
+    let rows = [("right", &results.right), ("wrong", &results.wrong)].into_iter();
+    let rows = rows.filter_map(|(name, looks)| Some((name, looks.last()?))).map(|(name, l)| {
+        let mut cells = vec![name.into()];
+        cells.extend([l.ode, l.sde, l.split].map(distance::cell));
+        cells.push(distance::floor_cell(&l.floor));
+        for pair in [&l.sde_split, &l.ode_sde] {
+            cells.push(distance::cell(pair.as_ref().map(|d| d.found)));
+            cells.push(
+                pair.as_ref().map_or(report::DASH.into(), |d| distance::floor_cell(&d.floor)),
+            );
+        }
+        cells
+    });
+    Table::new("law", 1, &head).rows(rows).caption(html! {
+        "Squared W" sub { "2" } " at the end, with standard errors; \u{2014}: more than 5 % of a sample outside the window. The first floor is that of a sample of the truth against the truth, the others those of two samples: the two thrown together and split at random."
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics::NoiseFloor;
+
+    use super::*;
+
+    fn look(ode: f64, sde: f64, pair: f64) -> Look {
+        let at = |value| Estimate { value, standard_error: 0.01 };
+        let floor = NoiseFloor { size: [9, 9], values: vec![0.06, 0.07, 0.08] };
+        let pair = Some(Distance { found: at(pair), floor: floor.clone() });
+        let [ode, sde, split] = [ode, sde, sde].map(|v| Some(at(v)));
+        Look { t: 1.0, ode, sde, split, floor, sde_split: pair.clone(), ode_sde: pair }
     }
-    let note = Text { size: 11.0, fill: INK, ..Text::default() };
-    svg.text((left[0] + width - 96.0, 30.0), "data on the right", &note);
-    Figure::new("law", svg.finish("Squared W2 of ODE, SDE and split sampler over time"))
+
+    /// Made-up results and what is said of them: the opposite where the numbers are the opposite.
+    #[test]
+    fn sentences_follow_the_numbers() {
+        let results = |right: Look, wrong: [Look; 2]| Results {
+            line: Paths::default(),
+            plane: Paths::default(),
+            lengths: vec![
+                Length { steps: 10, ode: 2.0, sde: 3.0 },
+                Length { steps: 40, ode: 2.0, sde: 6.0 },
+            ],
+            right: vec![right],
+            wrong: wrong.into(),
+        };
+        let usual = results(look(0.07, 0.07, 0.05), [look(1.0, 1.0, 0.05), look(1.0, 0.3, 0.05)]);
+        assert_eq!(
+            right_start(&usual),
+            "From the right start all three end within their noise floor (0.0700)."
+        );
+        let said = wrong_start(&usual);
+        assert!(said.contains("shrinks under the SDE (1.000 \u{b1} 0.010 to 0.300"), "{said}");
+        assert!(said.contains("does not change under the ODE"), "{said}");
+        assert!(split(&usual).contains("at none of them"));
+        assert!(
+            growth(&usual.lengths)
+                .contains("SDE grows by the factor 2.00, that of the ODE by 1.00")
+        );
+
+        let other = results(look(0.09, 0.07, 0.2), [look(1.0, 0.3, 0.2), look(0.2, 1.0, 0.2)]);
+        let said = right_start(&other);
+        assert!(said.contains("the ODE (0.090 \u{b1} 0.010) ends above the noise floor"), "{said}");
+        let said = wrong_start(&other);
+        assert!(
+            said.contains("shrinks under the ODE") && said.contains("grows under the SDE"),
+            "{said}"
+        );
+        assert!(split(&other).contains("at 3 of them they are further apart"));
+    }
 }

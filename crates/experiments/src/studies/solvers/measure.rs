@@ -4,19 +4,21 @@ use std::time::Instant;
 
 use ::solvers::{Control, End, Method, Sampler};
 use anyhow::{Context as _, Result};
+use metrics::Estimate;
 use ndarray::{Array2, s};
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Key, Sde, TimeGrid, Tolerance};
 
 use super::{Config, Course, Point, Problem};
+use crate::distance::Truth;
 use crate::studies::sampling::{BLOCK, all};
 use crate::studies::target::{Target, noised};
-use crate::studies::yardstick::Yardstick;
 
 /// Purposes of keys.
 const STARTS: u64 = 0;
 const TRUTH: u64 = 1;
 const NOISE: u64 = 2;
+const FLOOR: u64 = 3;
 
 /// The tolerance of the solution that errors are measured against.
 const TIGHT: f64 = 1e-11;
@@ -57,12 +59,13 @@ impl<'a> Bench<'a> {
         Ok(x.rows().into_iter().map(|r| r.to_vec()).collect())
     }
 
-    pub(super) fn yardstick(&self) -> Result<Yardstick> {
+    pub(super) fn truth(&self) -> Result<Truth> {
         let noise = &self.config.noise;
         // The truth at the time where samplers end.
         let key = self.key.fold(TRUTH);
         let truth = noised(&self.mixture, &*self.sde, self.t_end, key, noise.truth)?;
-        Yardstick::new(self.config.window, &truth, noise.n, noise.floors)
+        let draws = (noise.floors, self.key.fold(FLOOR));
+        Truth::new(self.config.window, truth.view(), noise.n, draws)
     }
 
     /// The flow ODE at every budget, on the best grid.
@@ -73,9 +76,9 @@ impl<'a> Bench<'a> {
     }
 
     /// With noise, against the truth.
-    pub(super) fn noise(&self, method: Method, yard: &Yardstick) -> Result<Course> {
+    pub(super) fn noise(&self, method: Method, truth: &Truth) -> Result<Course> {
         let starts = self.starts.slice(s![..self.config.noise.n, ..]).to_owned();
-        let measured = |x: &Array2<f64>| Ok(yard.distance(x)?.w2);
+        let measured = |x: &Array2<f64>| truth.distance(x.view());
         self.course(method, self.config.noise.eta, &starts, 1, &measured)
     }
 
@@ -85,7 +88,7 @@ impl<'a> Bench<'a> {
         eta: f64,
         starts: &Array2<f64>,
         repeats: usize,
-        measured: &dyn Fn(&Array2<f64>) -> Result<Option<f64>>,
+        measured: &dyn Fn(&Array2<f64>) -> Result<Option<Estimate>>,
     ) -> Result<Course> {
         let (mut points, mut refused) = (Vec::new(), None);
         for budget in &self.config.budgets {
@@ -102,9 +105,9 @@ impl<'a> Bench<'a> {
                         continue;
                     }
                 };
-                let Some(error) = measured(&x)?.filter(|e| e.is_finite()) else { continue };
-                if best.as_ref().is_none_or(|b| error < b.error) {
-                    best = Some(Point { nfe, error, micros, grid: name.clone(), budget: *budget });
+                let Some(found) = measured(&x)?.filter(|e| e.value.is_finite()) else { continue };
+                if best.as_ref().is_none_or(|b| found.value < b.error) {
+                    best = Some(Point::new(nfe, found, micros, name.clone(), *budget));
                 }
             }
             if let Some(mut point) = best {
@@ -133,9 +136,9 @@ impl<'a> Bench<'a> {
         for tol in &self.config.tolerances {
             match self.timed(&self.adaptive_sampler(method, *tol), &starts, self.config.repeats) {
                 Ok((x, nfe, micros)) => {
-                    let (error, grid) = (rms(&x, exact), format!("{tol:e}"));
-                    if error.is_finite() {
-                        points.push(Point { nfe, micros, error, grid, budget: 0 });
+                    let found = rms(&x, exact);
+                    if found.value.is_finite() {
+                        points.push(Point::new(nfe, found, micros, format!("{tol:e}"), 0));
                     }
                     if nfe > TOO_MANY {
                         break;
@@ -197,7 +200,6 @@ fn most_steps(method: Method, budget: u64) -> Option<u64> {
 }
 
 /// Root of the mean squared distance of rows.
-fn rms(x: &Array2<f64>, y: &Array2<f64>) -> f64 {
-    let square = (x - y).mapv(|d| d * d).sum() / x.nrows() as f64;
-    square.sqrt()
+fn rms(x: &Array2<f64>, y: &Array2<f64>) -> Estimate {
+    crate::studies::root_mean_square((x - y).view())
 }

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use ::solvers::Method;
 use anyhow::{Context as _, Result, ensure};
-use metrics::Metric;
+use metrics::{Metric, NoiseFloor};
+use report::Sheet;
 use sde_core::{Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
 
 use super::target::Target;
-use super::yardstick::{Sizes, Window};
-use crate::report::sheet::Sheet;
+use crate::distance::{Sizes, Window};
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 
@@ -68,6 +68,9 @@ struct Point {
     /// RMS distance to the flow's solution, or squared W2 to the truth.
     #[serde(with = "crate::number")]
     error: f64,
+    /// Of the error, over the particles.
+    #[serde(with = "crate::number")]
+    standard_error: f64,
     /// Microseconds for a particle, on one thread.
     #[serde(with = "crate::number")]
     micros: f64,
@@ -97,9 +100,8 @@ struct Found {
     sde: String,
     ode: Vec<Course>,
     noise: Vec<Course>,
-    /// Squared W2 of samples of the truth; nothing where the truth is not in the window.
-    #[serde(with = "crate::number")]
-    floor: Option<f64>,
+    /// Squared W2 of samples of the truth; without values where the truth is not in the window.
+    floor: NoiseFloor,
 }
 
 /// Everything that was computed.
@@ -135,7 +137,7 @@ impl Experiment for Solvers {
         }
         let Noise { eta, n, truth, floors } = config.noise;
         checks::within("noise.eta", eta, 1e-9..=1e6)?;
-        Sizes { n, truth, floors }.check("noise.", 1)?;
+        Sizes { n, truth, floors }.check("noise.")?;
         config.window.check()?;
         for tol in &config.tolerances {
             checks::tolerance("tolerances", *tol)?;
@@ -185,16 +187,15 @@ impl Experiment for Solvers {
                     ode.push(workspace.part(&part, || bench.adaptive(*method, &exact))?);
                 }
             }
-            let floor =
-                workspace.numbers(&format!("{k}-floor"), || Ok(bench.yardstick()?.floor))?;
-            let mut yard = None;
+            let floor = workspace.part(&format!("{k}-floor"), || Ok(bench.truth()?.floor))?;
+            let mut truth = None;
             for method in Method::ALL.iter().filter(|m| m.stochastic()) {
                 let part = format!("{k}-noise-{}", method.name());
                 noise.push(workspace.part(&part, || {
-                    if yard.is_none() {
-                        yard = Some(bench.yardstick()?);
+                    if truth.is_none() {
+                        truth = Some(bench.truth()?);
                     }
-                    bench.noise(*method, yard.as_ref().context("a yardstick")?)
+                    bench.noise(*method, truth.as_ref().context("a truth")?)
                 })?);
             }
             let (target, sde) = (problem.target.clone(), problem.sde.clone());
@@ -210,6 +211,6 @@ impl Experiment for Solvers {
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
-        Ok(page::sheet(config, results))
+        Ok(page::page(config, results))
     }
 }

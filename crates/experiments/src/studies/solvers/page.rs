@@ -1,94 +1,112 @@
 //! The page of `solvers`.
 
+use metrics::{Change, Estimate, NoiseFloor};
+use report::{
+    Axis, Cell, Figure, Grid, Line, Markup, Panel, Sheet, Table, digits, html, list, palette,
+};
+
 use super::{Config, Course, Found, Point, Results};
-use crate::report::axes::{Axis, Panel};
-use crate::report::colormap::SETS;
-use crate::report::html::{Html, html};
-use crate::report::plot::{self, Line};
-use crate::report::sheet::{Sheet, Table, digits, maybe};
-use crate::report::svg::Svg;
-use crate::report::{Figure, columns};
+use crate::distance::{self, FLOOR, said};
 
 /// Grey of the methods that are best nowhere.
 const REST: &str = "#b6bcc6";
 
-pub(super) fn sheet(config: &Config, results: &Results) -> Sheet {
-    let mut sheet = Sheet {
-        title: "Which solver for which budget?".into(),
-        lead: html!(
-            "Every method of the registry on {}, with exact scores: how far it is from the flow\u{2019}s solution, or from the truth, against what it costs. {}",
-            if results.problems.len() == 1 {
-                "one problem".to_string()
-            } else {
-                format!("{} problems", results.problems.len())
-            },
-            results.problems.first().map(lead).unwrap_or_default()
-        ),
-        ..Sheet::default()
+pub(super) fn page(config: &Config, results: &Results) -> Sheet {
+    let problems = match results.problems.len() {
+        1 => "one problem".to_string(),
+        k => format!("{k} problems"),
     };
+    let mut sheet = Sheet::new(
+        "Which solver for which budget?",
+        html! {
+            "Every method of the registry on " (problems) ", with exact scores: how far it is from the flow\u{2019}s solution, or from the truth, against what it costs. "
+            (results.problems.first().map(lead).unwrap_or_default())
+        },
+    );
     for (k, found) in results.problems.iter().enumerate() {
-        let title =
-            format!("{} under {}", found.target, found.sde.split(':').next().unwrap_or_default());
-        sheet.section(&format!("{title}: the flow ODE"), html!(
-            "Error: root mean square distance to the flow\u{2019}s solution from the same {} starts (Dormand-Prince at a tolerance of 1e\u{2212}11). Each method takes as many steps as the budget allows, on the best for it of the grids {}. Time is that of one particle on one thread, the shortest of {}; the score of a mixture costs little, so this is mostly the solver\u{2019}s own work, and on a shared machine it is rough.",
-            config.particles, config.grids.join(", "), config.repeats));
-        let ode = found.ode.iter().collect::<Vec<_>>();
-        sheet.figure(figure(&format!("ode-{k}"), &ode, None, "RMS error"),
-            "Each line is a method, both axes logarithmic; lower left is better. In colour: methods that are best at some budget, with their names. Dashed: steps chosen by a tolerance, for each particle on its own. Grey: all others; the table has them.");
-        sheet.table(best(&format!("best-ode-{k}"), config, &found.ode, None));
-        sheet.table(whole(
-            &format!("all-ode-{k}"),
-            config,
-            &found.ode,
-            "RMS error to the flow\u{2019}s solution",
-        ));
+        let sde = found.sde.split(':').next().unwrap_or_default();
+        let title = format!("{} under {sde}", found.target);
+        flow(&mut sheet, config, k, found, &title);
         if !found.noise.is_empty() {
-            sheet.section(&format!("{title}: with noise"), html!(
-                "Every method that takes noise, at \u{3b7} = {}: squared W<sub>2</sub> of {} particles to the truth, on {} \u{d7} {} nodes of \u{b1}{}. Below the floor of {} no difference can be seen.",
-                config.noise.eta, config.noise.n, config.window.nodes, config.window.nodes, config.window.half_width, maybe(found.floor)));
-            let noise = found.noise.iter().collect::<Vec<_>>();
-            sheet.figure(
-                figure(&format!("noise-{k}"), &noise, found.floor, "squared W_{2} to the truth"),
-                "As above, against the truth. Grey band: the noise floor.",
-            );
-            sheet.table(best(&format!("best-noise-{k}"), config, &found.noise, found.floor));
-            sheet.table(whole(
-                &format!("all-noise-{k}"),
-                config,
-                &found.noise,
-                "squared W<sub>2</sub> to the truth",
-            ));
+            noise(&mut sheet, config, k, found, &title);
         }
-        let refused: Vec<Vec<String>> = found
+        let refused = found
             .ode
             .iter()
             .chain(&found.noise)
-            .filter_map(|c| Some(vec![c.method.clone(), c.refused.clone()?]))
-            .collect();
-        if !refused.is_empty() {
-            sheet.table(Table {
-                name: format!("refused-{k}"),
-                words: 2,
-                head: vec!["method".into(), "first refusal".into()],
-                rows: refused,
-                caption: "Where a method gave an error instead of a result, the first of each."
-                    .into(),
-            });
+            .filter_map(|c| Some(vec![c.method.as_str().into(), c.refused.as_deref()?.into()]));
+        let table = Table::new(&format!("refused-{k}"), 2, &["method", "first refusal"])
+            .rows(refused)
+            .folded("Methods that gave an error instead of a result, the first of each");
+        if !table.rows.is_empty() {
+            sheet.table(table);
         }
     }
     sheet
 }
 
-/// The best of the smallest and of the largest budget, in a sentence.
+/// What a point of a course cost.
+type Cost = fn(&Point) -> f64;
+
+/// The flow ODE of a problem.
+fn flow(sheet: &mut Sheet, config: &Config, k: usize, found: &Found, title: &str) {
+    sheet.section(&format!("{title}: the flow ODE"), html! {
+        "Error: root mean square distance to the flow\u{2019}s solution from the same " (config.particles)
+        " starts (Dormand-Prince at a tolerance of 1e\u{2212}11), with its standard error over the starts. Each method takes as many steps as the budget allows, on the best for it of the grids "
+        (config.grids.join(", ")) ". Time is that of one particle on one thread, the shortest of " (config.repeats)
+        "; the score of a mixture costs little, so this is mostly the solver\u{2019}s own work, and on a shared machine it is rough. "
+        (distance::change_note(1))
+    });
+    let lines = figure(&format!("ode-{k}"), &found.ode, None, "RMS error");
+    sheet.figure(lines, html! {
+        "Each line is a method, both axes logarithmic; lower left is better. In colour: methods that are best at some budget, with their names. Dashed: steps chosen by a tolerance, for each particle on its own. Grey: all others; the table has them."
+    });
+    sheet.table(best(&format!("best-ode-{k}"), config, &found.ode, html! {
+        "The best by budget among fixed grids, and how many others the test does not tell from it."
+    }));
+    let what = html! { "RMS error to the flow\u{2019}s solution" };
+    sheet.table(whole(&format!("all-ode-{k}"), config, &found.ode, &what));
+}
+
+/// Samplers with noise on a problem.
+fn noise(sheet: &mut Sheet, config: &Config, k: usize, found: &Found, title: &str) {
+    sheet.section(&format!("{title}: with noise"), html! {
+        "Every method that takes noise, at \u{3b7} = " (config.noise.eta) ": squared W" sub { "2" } " of " (config.noise.n)
+        " particles to the truth, on " (config.window.about()) ". " (distance::above_note(&found.floor))
+    });
+    let what = "squared W_{2} to the truth";
+    let lines = figure(&format!("noise-{k}"), &found.noise, Some(&found.floor), what);
+    sheet.figure(lines, html! { "As above, against the truth. Grey band: the noise floor." });
+    let floor = report::maybe(distance::floor_line(&found.floor));
+    sheet.table(best(&format!("best-noise-{k}"), config, &found.noise, html! {
+        "The best by budget, and how many others the test does not tell from it. Floor " (floor) "; "
+        (within(config, found)) "."
+    }));
+    let what = html! { "squared W" sub { "2" } " to the truth" };
+    sheet.table(whole(&format!("all-noise-{k}"), config, &found.noise, &what));
+}
+
+/// At how many budgets the best of the samplers is within the floor.
+fn within(config: &Config, found: &Found) -> String {
+    let best: Vec<&Point> =
+        config.budgets.iter().filter_map(|b| Some(ranked(&found.noise, *b).first()?.1)).collect();
+    let within = best.iter().filter(|p| !distance::above(p.found(), &found.floor)).count();
+    format!("the best is within it at {within} of {} budgets", best.len())
+}
+
+/// The best of the smallest and of the largest budget, and whether that is more than chance.
 fn lead(found: &Found) -> String {
     let budgets = budgets(&found.ode);
-    let say = |b: &u64| {
-        winner(&found.ode, *b)
-            .map(|(c, p)| format!("{} with {} evaluations ({})", c.method, b, digits(p.error)))
+    let say = |budget: &u64| {
+        let ranked = ranked(&found.ode, *budget);
+        let (course, point) = ranked.first()?;
+        let others = ties(&ranked);
+        let also = if others.is_empty() { "" } else { ", not told from others" };
+        Some(format!("{} with {budget} evaluations ({}{also})", course.method, said(point.found())))
     };
-    let named: Vec<String> =
-        [budgets.first(), budgets.last()].into_iter().flatten().filter_map(say).collect();
-    format!("Closest to the flow of {}: {}.", found.target, named.join("; "))
+    let ends = [budgets.first(), budgets.last()];
+    let named: Vec<String> = ends.into_iter().flatten().filter_map(say).collect();
+    format!("Closest to the flow of {}: {}.", found.target, list(&named))
 }
 
 fn budgets(courses: &[Course]) -> Vec<u64> {
@@ -99,140 +117,150 @@ fn budgets(courses: &[Course]) -> Vec<u64> {
     all
 }
 
-/// The method with the smallest error at a budget.
-fn winner(courses: &[Course], budget: u64) -> Option<(&Course, &Point)> {
-    let points =
-        courses.iter().filter_map(|c| Some((c, c.points.iter().find(|p| p.budget == budget)?)));
-    points.min_by(|a, b| a.1.error.total_cmp(&b.1.error))
+/// The methods with a result that kept a budget, the best first. Steps that solve equations (of implicit
+/// methods) may take more evaluations than were counted on.
+fn ranked(courses: &[Course], budget: u64) -> Vec<(&Course, &Point)> {
+    let kept = |p: &Point| p.budget == budget && p.nfe <= budget as f64;
+    let at = |c: &'_ Course| c.points.iter().position(kept);
+    let mut all: Vec<(&Course, &Point)> =
+        courses.iter().filter_map(|c| Some((c, &c.points[at(c)?]))).collect();
+    all.sort_by(|a, b| a.1.error.total_cmp(&b.1.error));
+    all
 }
 
-fn figure(name: &str, courses: &[&Course], floor: Option<f64>, error: &str) -> Figure {
-    let owned: Vec<Course> = courses.iter().map(|c| (*c).clone()).collect();
-    let mut stars: Vec<String> = Vec::new();
-    for budget in budgets(&owned) {
-        if let Some((c, _)) = winner(&owned, budget)
-            && !stars.contains(&c.method)
-        {
-            stars.push(c.method.clone());
-        }
+/// The methods that the test does not tell from the first.
+fn ties<'a>(ranked: &[(&'a Course, &Point)]) -> Vec<&'a str> {
+    let Some((_, best)) = ranked.first() else { return Vec::new() };
+    let alike = |p: &Point| distance::change(best.found(), p.found(), 1) == Change::Holds;
+    ranked[1..].iter().filter(|(_, p)| alike(p)).map(|(c, _)| c.method.as_str()).collect()
+}
+
+impl Point {
+    pub(super) fn new(nfe: f64, found: Estimate, micros: f64, grid: String, budget: u64) -> Self {
+        let (error, standard_error) = (found.value, found.standard_error);
+        Self { nfe, error, standard_error, micros, grid, budget }
     }
+
+    /// Its error with its standard error.
+    fn found(&self) -> Estimate {
+        Estimate { value: self.error, standard_error: self.standard_error }
+    }
+}
+
+fn figure(name: &str, courses: &[Course], floor: Option<&NoiseFloor>, error: &str) -> Figure {
+    let mut stars: Vec<&str> = Vec::new();
+    for budget in budgets(courses) {
+        let star = ranked(courses, budget).first().map(|(c, _)| c.method.as_str());
+        stars.extend(star.filter(|s| !stars.contains(s)));
+    }
+    let floor = floor.and_then(distance::floor_line);
     let all = || courses.iter().flat_map(|c| &c.points);
-    let mut svg = Svg::new(1080.0, 480.0);
-    let errors = all().map(|p| p.error.max(1e-12)).chain(floor);
     // Errors far above the size of the data say only that a method failed.
-    let mut up = Axis::log_around(errors.map(|e| e.min(10.0)), error);
-    for (v, name) in up.ticks.iter_mut().filter(|(v, name)| *v < 1e-3 && !name.is_empty()) {
-        *name = format!("{v:.0e}").replace('-', "\u{2212}");
-    }
-    if floor.is_some() {
-        up.lo *= 0.7;
-    }
-    let (left, width) = columns(72.0, 930.0, 40.0, 2);
-    for (k, (x, title)) in [
-        ((|p: &Point| p.nfe) as fn(&Point) -> f64, "evaluations of the score for a particle"),
+    let errors = all().map(|p| p.error.clamp(1e-12, 10.0)).chain(floor);
+    let up = Axis::log_around(errors, error);
+    let axes: [(Cost, &str); 2] = [
+        (|p| p.nfe, "evaluations of the score for a particle"),
         (|p| p.micros, "microseconds for a particle"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let panel = Panel {
-            x: left[k],
-            y: 24.0,
-            w: width,
-            h: 400.0,
-            across: Axis::log_around(all().map(x), title),
-            up: up.clone(),
-        };
-        panel.draw_axes(&mut svg, k == 0);
-        if let Some(floor) = floor {
-            plot::floor(
-                &mut svg,
-                &panel,
-                &[(panel.across.lo, floor), (panel.across.hi, floor)],
-                "noise floor",
-            );
-        }
-        let line = |c: &Course, colour: &str, named: bool| {
+    ];
+    let panels = axes.map(|(x, title)| {
+        let line = |course: &Course| {
             let mut points: Vec<(f64, f64)> =
-                c.points.iter().map(|p| (x(p), p.error.max(1e-12))).collect();
+                course.points.iter().map(|p| (x(p), p.error.max(1e-12))).collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let (label, dash) = match (named && k == 1 && !c.adaptive, c.adaptive) {
-                (true, _) => (c.method.as_str(), ""),
-                (_, true) => ("", "5 4"),
-                _ => ("", ""),
-            };
-            let line = Line::new(label, colour, points);
-            if named { Line { dash, ..line } } else { line.plain(1.1, dash) }
+            let star = stars.iter().position(|s| *s == course.method);
+            match star.filter(|_| !course.adaptive) {
+                Some(k) => (true, Line::new(&course.method, palette(k), points)),
+                None => {
+                    let dash = if course.adaptive { "5 4" } else { "" };
+                    (false, Line::plain(REST, 1.1, points).dashed(dash))
+                }
+            }
         };
-        let star = |c: &Course| stars.iter().position(|s| *s == c.method).filter(|_| !c.adaptive);
-        let drawn: Vec<Line> = courses
-            .iter()
-            .filter(|c| star(c).is_none())
-            .map(|c| line(c, REST, false))
-            .chain(
-                courses.iter().filter_map(|c| star(c).map(|s| line(c, SETS[s % SETS.len()], true))),
-            )
-            .collect();
-        plot::lines(&mut svg, &panel, &drawn);
-    }
-    Figure::new(name, svg.finish("Error against evaluations and against time, a line a method"))
+        // Those in colour last: on top of the others.
+        let mut lines: Vec<(bool, Line)> = courses.iter().map(line).collect();
+        lines.sort_by_key(|l| l.0);
+        Panel::new(Axis::log_around(all().map(x), title), up.clone())
+            .band_below(floor, FLOOR, "noise floor")
+            .lines(lines.into_iter().map(|l| l.1))
+    });
+    let grid = Grid::row(panels.into()).height(400.0);
+    grid.figure(name, "Error against evaluations and against time, a line a method")
 }
 
-fn best(name: &str, config: &Config, courses: &[Course], floor: Option<f64>) -> Table {
-    let head = ["budget", "best", "error", "evaluations", "grid", "second", "its error"]
-        .map(String::from)
-        .to_vec();
-    let mut rows = Vec::new();
-    for budget in &config.budgets {
-        let mut ranked: Vec<(&Course, &Point)> = courses
-            .iter()
-            .filter_map(|c| Some((c, c.points.iter().find(|p| p.budget == *budget)?)))
-            .collect();
-        ranked.sort_by(|a, b| a.1.error.total_cmp(&b.1.error));
-        let Some((c, p)) = ranked.first() else { continue };
+fn best(name: &str, config: &Config, courses: &[Course], caption: Markup) -> Table {
+    let head =
+        ["budget", "best", "error", "evaluations", "grid", "second", "its error", "not told apart"];
+    let rows = config.budgets.iter().filter_map(|budget| {
+        let ranked = ranked(courses, *budget);
+        let (course, point) = ranked.first()?;
         let second = ranked.get(1);
-        rows.push(vec![
-            budget.to_string(),
-            format!("*{}", c.method),
-            digits(p.error),
-            digits(p.nfe),
-            p.grid.clone(),
-            second.map_or("\u{2014}".into(), |s| s.0.method.clone()),
-            second.map_or("\u{2014}".into(), |s| digits(s.1.error)),
-        ]);
-    }
-    let caption = match floor {
-        Some(f) => html!(
-            "The best by budget. Floor {}: where several are near it, which comes first is chance.",
-            digits(f)
-        ),
-        None => "The best by budget, among fixed grids.".into(),
-    };
-    Table { name: name.into(), caption, head, rows, words: 0 }
+        Some(vec![
+            budget.to_string().into(),
+            Cell::from(course.method.as_str()).best(true),
+            distance::cell(Some(point.found())),
+            digits(point.nfe).into(),
+            point.grid.as_str().into(),
+            second.map_or(report::DASH, |s| s.0.method.as_str()).into(),
+            distance::cell(second.map(|s| s.1.found())),
+            ties(&ranked).len().to_string().into(),
+        ])
+    });
+    Table::new(name, 0, &head).rows(rows).caption(caption)
 }
 
-fn whole(name: &str, config: &Config, courses: &[Course], what: &'static str) -> Table {
+fn whole(name: &str, config: &Config, courses: &[Course], what: &Markup) -> Table {
     let mut head = vec!["method".to_string()];
     head.extend(config.budgets.iter().map(u64::to_string));
-    let winners: Vec<Option<f64>> =
-        config.budgets.iter().map(|b| winner(courses, *b).map(|w| w.1.error)).collect();
+    let least: Vec<Option<f64>> =
+        config.budgets.iter().map(|b| Some(ranked(courses, *b).first()?.1.error)).collect();
     let rows = courses.iter().filter(|c| !c.adaptive).map(|c| {
-        let mut cells = vec![c.method.clone()];
-        cells.extend(config.budgets.iter().zip(&winners).map(|(b, w)| {
-            c.points.iter().find(|p| p.budget == *b).map_or("\u{2014}".into(), |p| {
-                format!("{}{}", if Some(p.error) == *w { "*" } else { "" }, digits(p.error))
-            })
+        let mut cells = vec![c.method.as_str().into()];
+        cells.extend(config.budgets.iter().zip(&least).map(|(budget, least)| {
+            let point = c.points.iter().find(|p| p.budget == *budget);
+            let best = point.is_some_and(|p| Some(p.error) == *least);
+            let over = point.filter(|p| p.nfe > *budget as f64);
+            let over = over.map(|p| format!("{} evaluations", digits(p.nfe)));
+            distance::cell(point.map(Point::found)).best(best).beside(over)
         }));
         cells
     });
-    Table {
-        name: name.into(),
-        caption: html!(
-            "All methods: {} by budget. \u{2014}: the budget is too small for a step, or there was no finite result.",
-            Html::from(what)
-        ),
-        head,
-        rows: rows.collect(),
-        words: 1,
+    let count = courses.iter().filter(|c| !c.adaptive).count();
+    Table::new(name, 1, &head).rows(rows).folded(&format!("All {count} methods")).caption(html! {
+        "All methods: " (what) " by budget, with standard errors. \u{2014}: the budget is too small for a step, or there was no finite result. In grey, the evaluations of those that took more than the budget (implicit methods): they are not ranked."
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn course(method: &str, error: f64) -> Course {
+        let point = Point {
+            nfe: 5.0,
+            error,
+            standard_error: 0.01,
+            micros: 1.0,
+            grid: "uniform".into(),
+            budget: 5,
+        };
+        Course { method: method.into(), adaptive: false, points: vec![point], refused: None }
+    }
+
+    #[test]
+    fn sentences_follow_the_numbers() {
+        let found = |heun, ddim| Found {
+            target: "blob".into(),
+            sde: "vp".into(),
+            ode: vec![course("heun", heun), course("ddim", ddim)],
+            noise: Vec::new(),
+            floor: NoiseFloor::default(),
+        };
+        assert!(lead(&found(0.1, 0.9)).contains("heun with 5 evaluations (0.100 \u{b1} 0.010)"));
+        assert!(lead(&found(0.9, 0.1)).contains("ddim with 5 evaluations (0.100 \u{b1} 0.010)"));
+        assert!(lead(&found(0.10, 0.11)).contains("not told from others"));
+        // Who takes more than the budget is not the best of it.
+        let mut over = found(0.1, 0.9);
+        over.ode[0].points[0].nfe = 91.0;
+        assert!(lead(&over).contains("ddim with 5 evaluations"));
     }
 }

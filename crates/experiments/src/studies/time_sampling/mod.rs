@@ -7,13 +7,13 @@ mod page;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use report::Sheet;
 use score_nets::{Architecture, TimeDistribution, importance_integral};
 use sde_core::analytic::DataSet;
 use sde_core::{Key, Sde};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::report::sheet::Sheet;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 
@@ -158,7 +158,7 @@ impl Experiment for TimeSampling {
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
-        page::sheet(config, results)
+        Ok(page::page(config, results))
     }
 }
 

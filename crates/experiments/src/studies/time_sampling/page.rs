@@ -1,85 +1,100 @@
 //! The page: factors by process, before and after training.
 
-use anyhow::{Context as _, Result};
+use metrics::{Change, Estimate};
+use report::{
+    Axis, Cell, Dots, Figure, Grid, Key, Line, Mark, Panel, RULE, Sheet, Table, digits, html, list,
+    maybe,
+};
 
 use super::{Config, Process, Results, Row};
-use crate::report::Figure;
-use crate::report::axes::{Axis, Panel, marker};
-use crate::report::colormap::{INK, OS, OT};
-use crate::report::html::{Html, html};
-use crate::report::sheet::{Sheet, Table, digits, maybe};
-use crate::report::svg::{Anchor, Svg, Text};
+use crate::distance::{self, ODE, PAIR, said};
 
 /// Below it, two laws are one: rounding in their inverses.
 const SAME: f64 = 1e-6;
 
-pub(super) fn sheet(config: &Config, results: &Results) -> Result<Sheet> {
-    let mut sheet = Sheet {
-        title: "What does importance sampling of the times save?".into(),
-        lead: lead(config, results)?,
-        ..Sheet::default()
-    };
-    let parameters = results.processes.first().map_or(0, |p| p.parameters);
-    sheet.section("Two laws, one loss", html!(
-        "The likelihood loss (weight g\u{b2} on the error of the score) is an integral over the time from {} of the horizon on. It is estimated by uniform times, and by times from the law proportional to g\u{b2}/\u{3c3}\u{b2} with the weight \u{3c3}\u{b2} and the constant that makes it the same integral (Song et al. 2021, arXiv 2101.09258). Data: {}. Networks: residual MLPs of {} parameters, conditioned as by Karras et al. with the deviation of the data as it was measured, fresh and after {} steps of Adam on {} points each. {} rows under each law and each of {} seeds, one time a row.",
-        config.t_min, config.data_set, parameters, config.training.steps, config.training.batch, config.rows, config.seeds));
-    for process in results.processes.iter().filter(|p| p.laws_apart < SAME) {
-        sheet.section(&process.sde, html!(
-            "Its g\u{b2}/\u{3c3}\u{b2} is constant: the two laws are one (their distribution functions differ by {} at most), and what its factors differ from 1 by is chance.",
-            digits(process.laws_apart)));
-    }
-    sheet.figure(figure(results), "Variance under uniform times over that under the importance law (logarithmic), by process; bars: two standard errors. Discs: the loss of a row. Diamonds: its gradient, summed over all parameters. Filled: after training. The line is at 1.");
-    sheet.section("Held against each other", agreement(results));
-    sheet.table(table(results));
-    sheet.table(Table {
-        name: "processes".into(),
-        caption: "The deviation of the data that each network is conditioned by, from rows of its own; the largest difference of the distribution functions of the two laws.".into(),
-        head: ["process", "\u{3c3}_data", "laws apart"].map(String::from).to_vec(),
-        words: 1,
-        rows: results
-            .processes
-            .iter()
-            .map(|p: &Process| vec![p.sde.clone(), digits(p.sigma_data), digits(p.laws_apart)])
-            .collect(),
+pub(super) fn page(config: &Config, results: &Results) -> Sheet {
+    let mut sheet = Sheet::new(
+        "What does importance sampling of the times save?",
+        html! {
+            "On " (config.data_set) ", after training: " (finding(config.seeds, results))
+            " A factor is what the batch would have to grow by for the same error."
+        },
+    );
+    sheet.section("Two laws, one loss", html! {
+        "The likelihood loss (weight g\u{b2} on the error of the score) is an integral over the time from " (config.t_min)
+        " of the horizon on. It is estimated by uniform times, and by times from the law proportional to g\u{b2}/\u{3c3}\u{b2} with the weight \u{3c3}\u{b2} and the constant that makes it the same integral (Song et al. 2021, arXiv 2101.09258). Data: "
+        (config.data_set) ". Networks: residual MLPs of " (results.processes.first().map_or(0, |p| p.parameters))
+        " parameters, conditioned as by Karras et al. with the deviation of the data as it was measured, fresh and after "
+        (config.training.steps) " steps of Adam on " (config.training.batch) " points each. " (config.rows)
+        " rows under each law and each of " (config.seeds) " seeds, one time a row. "
+        "A factor is said to differ from 1 by a t-test with one degree of freedom less than there are seeds, at a level of 1 % shared by "
+        (trained(results).count()) " comparisons (Bonferroni)."
     });
-    Ok(sheet)
+    for process in results.processes.iter().filter(|p| p.laws_apart < SAME) {
+        sheet.section(&process.sde, html! {
+            "Its g\u{b2}/\u{3c3}\u{b2} is constant: the two laws are one (their distribution functions differ by "
+            (digits(process.laws_apart)) " at most), and what its factors differ from 1 by is chance."
+        });
+    }
+    sheet.figure(figure(results), html! {
+        "Variance under uniform times over that under the importance law (logarithmic), by process; bars: two standard errors. Discs: the loss of a row. Diamonds: its gradient, summed over all parameters. Filled: after training. The line is at 1."
+    });
+    sheet.section("Held against each other", html! { (agreement(results)) });
+    sheet.table(table(results));
+    let head = ["process", "\u{3c3}_{data}", "laws apart"];
+    let rows = results.processes.iter().map(|p: &Process| {
+        vec![p.sde.as_str().into(), digits(p.sigma_data).into(), digits(p.laws_apart).into()]
+    });
+    sheet.table(Table::new("processes", 1, &head).rows(rows).caption(html! {
+        "The deviation of the data that each network is conditioned by, from rows of its own; the largest difference of the distribution functions of the two laws."
+    }));
+    sheet
 }
 
-/// The factors of the trained networks, largest and smallest.
-fn lead(config: &Config, results: &Results) -> Result<Html> {
-    let of = |quantity: &str| -> Result<(&Row, &Row)> {
-        let mut rows: Vec<&Row> =
-            results.rows.iter().filter(|r| r.trained && r.quantity == quantity).collect();
-        rows.sort_by(|a, b| a.factor.total_cmp(&b.factor));
-        Ok((rows.last().context("no rows")?, rows.first().context("no rows")?))
-    };
-    let shown = |row: &Row| {
-        format!(
-            "{} \u{b1} {} ({})",
-            digits(row.factor),
-            digits(row.standard_error),
-            row.sde.split(':').next().unwrap_or_default()
-        )
-    };
-    let ((most, least), (steepest, flattest)) = (of("loss")?, of("gradient")?);
-    Ok(html!(
-        "On {}, after training, it divides the variance of the loss of a row by {} at most and by {} at least, that of its gradient by {} and {}. A factor is what the batch would have to grow by for the same error.",
-        config.data_set,
-        shown(most),
-        shown(least),
-        shown(steepest),
-        shown(flattest)
-    ))
+impl Row {
+    fn found(&self) -> Estimate {
+        Estimate { value: self.factor, standard_error: self.standard_error }
+    }
+}
+
+fn trained(results: &Results) -> impl Iterator<Item = &Row> {
+    // Where the two laws are one there is nothing to find.
+    let one_law = |sde: &str| results.processes.iter().any(|p| p.sde == sde && p.laws_apart < SAME);
+    results.rows.iter().filter(move |r| r.trained && !one_law(&r.sde))
+}
+
+/// What becomes of the variances of the trained networks under two laws, by the test against 1.
+fn finding(seeds: usize, results: &Results) -> String {
+    let one = Estimate { value: 1.0, standard_error: 0.0 };
+    let count = trained(results).count();
+    let mut parts = Vec::new();
+    for (wanted, verb) in [
+        (Change::Rises, "it cuts the variance of"),
+        (Change::Falls, "it raises the variance of"),
+        (Change::Holds, "no change can be told in"),
+    ] {
+        let those: Vec<String> = trained(results)
+            .filter(|r| distance::change_of_few(one, r.found(), seeds, count) == wanted)
+            .map(|r| {
+                let sde = r.sde.split(':').next().unwrap_or_default();
+                format!("the {} under {sde} (factor {})", r.quantity, said(r.found()))
+            })
+            .collect();
+        if !those.is_empty() {
+            parts.push(format!("{verb} {}", list(&those)));
+        }
+    }
+    format!("{}.", parts.join("; "))
 }
 
 /// How far the means under the two laws, estimates of the same number, are apart.
-fn agreement(results: &Results) -> Html {
+fn agreement(results: &Results) -> String {
     let far = results.rows.iter().filter_map(|row| {
         let ([a, b], [da, db]) = (row.means?, row.mean_errors?);
         Some((a - b).abs() / da.hypot(db))
     });
     let most = far.clone().fold(0.0, f64::max);
-    html!(
+    format!(
         "The means of the loss under the two laws estimate the same number. In {} pairs they are {} standard errors apart at most.",
         far.count(),
         digits(most)
@@ -94,67 +109,96 @@ fn table(results: &Results) -> Table {
         "variance, uniform",
         "variance, importance",
         "factor",
-        "its standard error",
         "mean, uniform",
         "mean, importance",
     ];
-    let cells = |r: &Row| {
-        vec![
-            r.sde.clone(),
-            if r.trained { "trained" } else { "fresh" }.into(),
-            r.quantity.clone(),
-            digits(r.variances[0]),
-            digits(r.variances[1]),
-            digits(r.factor),
-            digits(r.standard_error),
-            maybe(r.means.map(|m| m[0])),
-            maybe(r.means.map(|m| m[1])),
-        ]
+    let mean = |r: &Row, law: usize| match (r.means, r.mean_errors) {
+        (Some(m), Some(e)) => Cell::with_error(m[law], Some(e[law])),
+        _ => maybe(None).into(),
     };
-    Table {
-        name: "time-sampling".into(),
-        caption: "Variances of a single row, averaged over the seeds; that of the gradient is summed over all parameters. The standard error of a factor is from leaving out a seed at a time.".into(),
-        head: head.map(String::from).to_vec(),
-        words: 3,
-        rows: results.rows.iter().map(cells).collect(),
-    }
+    let rows = results.rows.iter().map(|r| {
+        vec![
+            r.sde.as_str().into(),
+            if r.trained { "trained" } else { "fresh" }.into(),
+            r.quantity.as_str().into(),
+            digits(r.variances[0]).into(),
+            digits(r.variances[1]).into(),
+            distance::cell(Some(r.found())),
+            mean(r, 0),
+            mean(r, 1),
+        ]
+    });
+    Table::new("time-sampling", 3, &head).rows(rows).caption(html! {
+        "Variances of a single row, averaged over the seeds; that of the gradient is summed over all parameters. The standard error of a factor is from leaving out a seed at a time, that of a mean from the scatter over the seeds."
+    })
 }
 
 fn figure(results: &Results) -> Figure {
-    let n = results.processes.len() as f64;
     let ends = |r: &Row| {
         let (low, high) = (r.factor - 2.0 * r.standard_error, r.factor + 2.0 * r.standard_error);
         // Where the error is as large as the factor, a bar of it has no lower end on this axis.
         (low.max(0.1 * r.factor), high)
     };
     let values = results.rows.iter().flat_map(|r| [ends(r).0, ends(r).1]);
-    let panel = Panel {
-        x: 170.0,
-        y: 20.0,
-        w: 840.0,
-        h: 96.0 * n,
-        across: Axis::log_around(values.chain([1.0]), "factor of the variances"),
-        up: Axis { ticks: vec![], ..Axis::linear(0.0, n, "") },
-    };
-    let mut svg = Svg::new(1080.0, panel.h + 75.0);
-    panel.draw_axes(&mut svg, false);
-    panel.line(&mut svg, &[(1.0, 0.0), (1.0, n)], "#9ca3af", 1.2, "4 3", 1.0);
-    for (k, process) in results.processes.iter().enumerate() {
-        let top = n - k as f64;
-        let (_, y) = panel.at(1.0, top - 0.5);
-        let name = Text { size: 12.0, fill: INK, anchor: Anchor::End, ..Text::default() };
-        svg.text((panel.x - 10.0, y + 4.0), &process.sde, &name);
-        // The rows of a process stand together, in one order.
-        for (i, row) in results.rows.iter().skip(4 * k).take(4).enumerate() {
-            let at = top - 0.2 - 0.2 * i as f64;
-            let colour = if row.quantity == "loss" { OS } else { OT };
+    let names: Vec<&str> = results.processes.iter().map(|p| p.sde.as_str()).collect();
+    let (rows, n) = (Axis::rows(&names), names.len() as f64);
+    let across = Axis::log_around(values.chain([1.0]), "factor of the variances");
+    let one = Line::plain(RULE, 1.2, vec![(1.0, -0.5), (1.0, n - 0.5)]).dashed("4 3");
+    let mut panel = Panel::new(across, rows).line(one);
+    for (k, sde) in names.iter().enumerate() {
+        for (i, row) in results.rows.iter().filter(|r| r.sde == *sde).enumerate() {
+            let at = k as f64 - 0.3 + 0.2 * i as f64;
+            let loss = row.quantity == "loss";
+            let (colour, mark) = if loss { (PAIR, Mark::Disc) } else { (ODE, Mark::Diamond) };
             let (low, high) = ends(row);
-            panel.line(&mut svg, &[(low, at), (high, at)], colour, 1.6, "", 0.8);
+            let bar = Line::plain(colour, 1.6, vec![(low, at), (high, at)]);
+            let dots = Dots::marks(mark, colour, vec![(row.factor, at)], vec![said(row.found())]);
             let fill = if row.trained { colour } else { "#fff" };
-            let kind = if row.quantity == "loss" { 0 } else { 3 };
-            let said = format!("{} \u{b1} {}", digits(row.factor), digits(row.standard_error));
-            marker(&mut svg, kind, panel.at(row.factor, at), 4.5, fill, colour, &said);
+            let dots = Dots { fill: fill.into(), outline: colour.into(), radius: 4.5, ..dots };
+            panel = panel.line(bar).dots(dots);
         }
     }
-    Figure::new("factors", svg.finish("Factors of the variances under two laws of the times"))
+    let legend = vec![
+        Key::Mark(Mark::Disc, PAIR.into(), "loss of a row".into()),
+        Key::Mark(Mark::Diamond, ODE.into(), "its gradient".into()),
+        Key::Words("filled: after training".into()),
+    ];
+    let grid = Grid::row(vec![panel]).height(96.0 * n).legend(legend);
+    grid.figure("factors", "Factors of the variances under two laws of the times")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_follow_the_numbers() {
+        let said = |factor: f64| {
+            let of = Results {
+                processes: Vec::new(),
+                rows: vec![Row {
+                    sde: "vp:beta0=0.1".into(),
+                    trained: true,
+                    quantity: "loss".into(),
+                    variances: [1.0, 1.0],
+                    factor,
+                    standard_error: 0.05,
+                    means: Some([1.0, 1.1]),
+                    mean_errors: Some([0.1, 0.1]),
+                }],
+            };
+            finding(8, &of)
+        };
+        assert_eq!(
+            said(7.0),
+            "it cuts the variance of the loss under vp (factor 7.000 \u{b1} 0.050)."
+        );
+        assert!(said(0.5).starts_with("it raises the variance of the loss under vp"));
+        assert!(said(1.05).starts_with("no change can be told in the loss under vp"));
+        // Two standard errors of three seeds are as good as nothing.
+        let one = Estimate { value: 1.0, standard_error: 0.0 };
+        let few = Estimate { value: 1.5, standard_error: 0.08 };
+        assert_eq!(distance::change_of_few(one, few, 3, 8), Change::Holds);
+        assert_eq!(distance::change(one, few, 8), Change::Rises);
+    }
 }

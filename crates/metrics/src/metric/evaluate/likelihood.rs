@@ -4,7 +4,7 @@ use ndarray::{Array1, ArrayView1};
 
 use crate::error::{Error, Result};
 use crate::log_likelihood::log_likelihood;
-use crate::metric::{Measured, Options};
+use crate::metric::{Details, Measured, Options};
 use crate::scale::finite;
 
 /// Their mean; of two models at the same points the mean of the differences, whose error is the
@@ -23,18 +23,7 @@ pub(in crate::metric) fn mean(
         }
     };
     let found = log_likelihood(difference.view(), None, options.dimension)?;
-    let [low, quarter, three_quarters, high] = found.quantiles;
-    Ok(Measured::estimate(found.mean, options)
-        .with("bits-per-dim", found.bits_per_dim.value)
-        .with("median", found.median)
-        .with("quantile-0.05", low)
-        .with("quantile-0.25", quarter)
-        .with("quantile-0.75", three_quarters)
-        .with("quantile-0.95", high)
-        .with("finite", found.n_finite as f64)
-        .with("minus-infinity", found.n_minus_infinity as f64)
-        .with("plus-infinity", found.n_plus_infinity as f64)
-        .with("nan", found.n_nan as f64))
+    Ok(Measured::estimate(found.mean, options).with(Details::LogLikelihood(found)))
 }
 
 /// The differences; one of finite values that overflows is no infinite density.

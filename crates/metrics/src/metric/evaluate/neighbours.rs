@@ -1,10 +1,10 @@
-//! What nearest neighbours and classifiers see; the second sample is the truth.
+//! Metrics by nearest neighbours and classifiers; the second sample is the reference.
 
 use crate::classifier::{Classifier, classifier_test};
 use crate::error::Result;
 use crate::estimate::Estimate;
 use crate::input::{FIRST, SECOND, check_pair};
-use crate::metric::{Cloud, Measured, Options};
+use crate::metric::{Cloud, Details, Measured, Options};
 use crate::neighbours::{Manifolds, check_neighbours, precision_recall};
 
 /// Neighbours that reach out a ball, as Naeem et al. (2020) have it.
@@ -42,13 +42,8 @@ fn manifolds(
     check_pair(x.view(), y.view(), 1)?;
     check_neighbours(k, FIRST, x.view())?;
     check_neighbours(k, SECOND, y.view())?;
-    let found = precision_recall(y.view(), x.view(), k)?;
-    Ok(Measured::new(which(&found).value)
-        .with("precision", found.precision.value)
-        .with("recall", found.recall.value)
-        .with("density", found.density.value)
-        .with("coverage", found.coverage.value)
-        .with("k", k as f64))
+    let overlap = precision_recall(y.view(), x.view(), k)?;
+    Ok(Measured::new(which(&overlap).value).with(Details::Manifolds { overlap, k }))
 }
 
 pub(in crate::metric) fn nearest(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
@@ -61,7 +56,5 @@ pub(in crate::metric) fn logistic(x: &Cloud, y: &Cloud, options: &Options) -> Re
 
 fn test(x: &Cloud, y: &Cloud, options: &Options, classifier: Classifier) -> Result<Measured> {
     let found = classifier_test(x.view(), y.view(), classifier, options.key)?;
-    Ok(Measured::estimate(found.accuracy, options)
-        .with("p-value", found.p_value)
-        .with("held-out", found.n_test as f64))
+    Ok(Measured::estimate(found.accuracy, options).with(Details::Classifier(found)))
 }

@@ -5,7 +5,7 @@ use sde_core::counts::{in_memory, in_time};
 
 use crate::error::{Error, Result};
 use crate::keyed::random_directions;
-use crate::metric::{Cloud, Measured, Options};
+use crate::metric::{Cloud, Details, Measured, Options};
 use crate::sliced::{max_sliced_w, sliced_w};
 use crate::standard_error::sliced_error;
 
@@ -32,7 +32,7 @@ pub(in crate::metric) fn sliced(x: &Cloud, y: &Cloud, options: &Options) -> Resu
     let measured = Measured::new(found.mean).error(error.of_samples);
     // The scatter over directions is no scatter of the samples: it falls with their number.
     Ok(match error.of_directions {
-        Some(error) => measured.with("directions-error", error),
+        Some(directions_error) => measured.with(Details::Sliced { directions_error }),
         None => measured,
     })
 }

@@ -5,31 +5,30 @@ use std::ops::RangeInclusive;
 use crate::entropic::{Sinkhorn, sinkhorn_divergence};
 use crate::error::Result;
 use crate::histogram::Histogram2d;
-use crate::metric::{Cloud, Measured, Options};
+use crate::metric::{Certificate, Cloud, Details, Measured, Options, SinkhornDetails};
 use crate::scale::Unit;
 use crate::transport::{ExactTransport, GroundCost, Transport};
 
 pub(in crate::metric) fn w2(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
     in_range(x, y, 2.0, &|x, y| {
         let (transport, error) = solve(GroundCost::SquaredEuclidean, x, y, options)?;
-        let found = Measured::root(transport.primal, error, 2.0).with("squared", transport.primal);
-        Ok(certified(found, transport))
+        let found = Measured::root(transport.primal, error, 2.0);
+        Ok(certified(found, transport, true))
     })
 }
 
 pub(in crate::metric) fn w1(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
     in_range(x, y, 1.0, &|x, y| {
         let (transport, error) = solve(GroundCost::Euclidean, x, y, options)?;
-        Ok(certified(Measured::new(transport.primal).error(error), transport))
+        Ok(certified(Measured::new(transport.primal).error(error), transport, false))
     })
 }
 
 /// Lengths whose squares are far from the ends of the range.
 const ORDINARY: RangeInclusive<f64> = 1e-120..=1e120;
 
-/// A distance between clouds of any size, with parts of this degree in lengths. It may be a double where
-/// its square is none: beyond ordinary sizes it is found in a unit of the clouds, and has the parts that
-/// are doubles.
+/// A distance between clouds of any size, with a certificate of this degree in lengths. It may be a double where
+/// its square is none: beyond ordinary sizes it is found in a unit of the clouds.
 fn in_range(
     x: &Cloud,
     y: &Cloud,
@@ -54,8 +53,9 @@ fn unit(largest: f64) -> Option<Unit> {
 fn back(mut found: Measured, unit: Unit, degree: f64) -> Measured {
     found.value = unit.back(found.value, 1.0);
     found.standard_error = found.standard_error.map(|error| unit.back(error, 1.0));
-    found.parts.iter_mut().for_each(|(_, part)| *part = unit.back(*part, degree));
-    found.parts.retain(|(_, part)| *part == 0.0 || part.is_normal());
+    if let Details::Transport(proof) = found.details {
+        found.details = Details::Transport(proof.back(unit, degree));
+    }
     found
 }
 
@@ -73,11 +73,11 @@ fn solve(
     Ok((transport, error))
 }
 
-fn certified(found: Measured, transport: Transport) -> Measured {
-    let gap = transport.gap();
-    let found =
-        found.with("primal", transport.primal).with("dual", transport.dual).with("gap", gap);
-    Measured { plan: transport.plan, ..found }
+fn certified(found: Measured, transport: Transport, is_square: bool) -> Measured {
+    let Transport { primal, dual, .. } = transport;
+    let squared = is_square.then_some(primal);
+    let proof = Certificate { squared, primal, dual, gap: transport.gap() };
+    Measured { plan: transport.plan, ..found.with(Details::Transport(proof)) }
 }
 
 pub(in crate::metric) fn grid_w2(
@@ -91,11 +91,9 @@ pub(in crate::metric) fn grid_w2(
     }
     let transport = x.w2(y)?;
     let error = if options.errors { transport.standard_error(x, y)? } else { None };
-    Ok(Measured::root(transport.squared, error, 2.0)
-        .with("squared", transport.squared)
-        .with("primal", transport.squared)
-        .with("dual", transport.dual)
-        .with("gap", transport.gap()))
+    let (primal, dual, gap) = (transport.squared, transport.dual, transport.gap());
+    let proof = Certificate { squared: Some(primal), primal, dual, gap };
+    Ok(Measured::root(primal, error, 2.0).with(Details::Transport(proof)))
 }
 
 pub(in crate::metric) fn sinkhorn(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
@@ -107,10 +105,12 @@ pub(in crate::metric) fn sinkhorn(x: &Cloud, y: &Cloud, options: &Options) -> Re
     let found = sinkhorn_divergence(x.view(), a, y.view(), b, &solver)?;
     Ok(Measured::new(found.value)
         .error(found.standard_error.filter(|_| options.errors))
-        .with("sharp", found.sharp)
         .chosen(of)
-        .with("epsilon", epsilon)
-        .with("dual", found.xy.value)
-        .with("marginal-error", found.marginal_error())
-        .with("converged", f64::from(u8::from(found.converged()))))
+        .with(Details::Sinkhorn(SinkhornDetails {
+            sharp: found.sharp,
+            epsilon,
+            dual: found.xy.value,
+            marginal_error: found.marginal_error(),
+            converged: found.converged(),
+        })))
 }

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 use sde_core::Derivatives;
 
 use super::in_parallel;
+use crate::time::Scales;
 use crate::{
     Gradients, OperatorRow, Result, ScoreNet,
     fused::{self, FusedMlp},
@@ -125,11 +126,7 @@ impl ScoreNet {
                     let grad = &samples.grad[i * k..(i + 1) * k];
                     let (l, remainder) = at(row, grad, &mut direction[..d]);
                     let x = &x[row * d..(row + 1) * d];
-                    // What the closed-form part adds to the operator.
-                    let square: f64 = x.iter().map(|x| x * x).sum();
-                    let along: f64 = x.iter().zip(&direction).map(|(x, c)| x * c).sum();
-                    let base = 0.5 * (square * s.precision - d as f64) * s.dlog_v
-                        - s.precision * (along + l * d as f64);
+                    let base = base_operator(s, x, &direction, l);
                     let residual = f64::from(values[i]) + base + remainder;
                     loss += all.share(row) * residual * residual;
                     cotangents[i] = (2.0 * all.share(row) * residual) as f32;
@@ -144,4 +141,12 @@ impl ScoreNet {
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+/// What the closed-form part adds to an operator with this direction and coefficient `l` of the Laplacian.
+fn base_operator(s: &Scales, x: &[f64], direction: &[f64], l: f64) -> f64 {
+    let square: f64 = x.iter().map(|x| x * x).sum();
+    let along: f64 = x.iter().zip(direction).map(|(x, c)| x * c).sum();
+    let d = x.len() as f64;
+    0.5 * (square * s.precision - d) * s.dlog_v - s.precision * (along + l * d)
 }
