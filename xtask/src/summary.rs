@@ -61,8 +61,10 @@ impl Summary {
 
     fn text(&self) -> String {
         let Self { passed, failed, ignored, .. } = self;
-        let mut text =
-            format!("tests: {} ran, {failed} of them failed; {ignored} did not run\n", passed + failed);
+        let mut text = format!(
+            "tests: {} ran, {failed} of them failed; {ignored} did not run\n",
+            passed + failed
+        );
         for (reason, count) in &self.reasons {
             text += &format!("{count:>5} did not run: {reason}\n");
         }

@@ -1,7 +1,7 @@
 //! A panel: two axes and what is drawn between them, in data coordinates.
 
 use crate::axis::Axis;
-use crate::colour::{GREY, GRID, INK, RULE};
+use crate::colour::{GRID, INK, RULE};
 use crate::number::{digits, short};
 use crate::svg::{Anchor, Mark, Point, Stroke, Svg, Text};
 

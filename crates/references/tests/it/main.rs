@@ -77,7 +77,7 @@ fn damaged() -> Result<(), Failed> {
     for name in references::families() {
         let copy = Copy::of(name);
         copy.cut_all_in_half();
-        let family = references::family(copy.path(), name).ok_or("no family")?;
+        let family = references::family(&copy.path(), name).ok_or("no family")?;
         if family.failed == 0 {
             return Err(format!("{family:?}").into());
         }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use sde_core::{
     Brownian, CosineVp, Discrete, Edm, Error, Marginal, Ou, Rectified, Sde, SubVp, Ve, Vp,
-    sde,
+    schedule, sde,
 };
 
 fn any_sde() -> impl Strategy<Value = Box<dyn Sde>> {
@@ -71,7 +71,7 @@ proptest! {
 
 #[test]
 fn inverse_outside_the_horizon_is_refused() {
-    for (_, sde) in tables() {
+    for sde in ["ou", "vp", "sub-vp", "ve"].map(|name| sde::parse(name).unwrap()) {
         let low = sde.half_log_snr(sde.horizon()) - 1.0;
         assert!(matches!(sde.time_of_half_log_snr(low), Err(Error::Parameter { .. })));
         assert!(sde.time_of_half_log_snr(f64::NAN).is_err());

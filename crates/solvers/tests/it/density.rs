@@ -1,14 +1,14 @@
 //! Log-densities along the flow: recorded ones, exact ones, and what an estimate may be off by.
 
 use candle_core::{Device, Tensor};
-use ndarray::{Array2, array, s};
+use ndarray::{Array2, array};
 use sde_core::analytic::AnalyticScore;
 use sde_core::{Key, Probe, Sde, State, Tolerance, Vp};
+use solvers::Control;
 use solvers::density::{
     Augmented, Divergence, FlowDensity, LogDensity, Pixels, bits_per_dim, dequantise,
     extrapolated_log_density, flow_log_density, standard_log_prior,
 };
-use solvers::{Adaptive, Control};
 
 use crate::common::{normals, sde_of, slope, target};
 

@@ -7,7 +7,7 @@ use sde_core::{Result, Reverse, TimeGrid};
 use serde_json::Value;
 use solvers::{End, Method, Noise, NoiselessEnd, Past, Stepper};
 
-use crate::common::{fixture, json, matrix, numbers, sde_of};
+use crate::common::{fixture, matrix, numbers, sde_of};
 
 /// Mean and covariance of a Gaussian.
 #[derive(Clone, Debug)]

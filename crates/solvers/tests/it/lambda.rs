@@ -1,8 +1,9 @@
 //! Steps of the authors' control in `lambda`, and multistep methods to `sigma = 0`.
 
+use ndarray::Array2;
 use sde_core::{Key, Reverse, TimeGrid, Vp};
 use solvers::steppers::{DpmMultistep, DpmSinglestep, Prediction, UniPc, Variant};
-use solvers::{Grid, IndependentIncrements, LambdaAdaptive, Trajectory, denoise, solve};
+use solvers::{Grid, IndependentIncrements, LambdaAdaptive, Stepper, Trajectory, denoise, solve};
 
 use crate::common::{distance, normals, target};
 
@@ -38,6 +39,8 @@ fn steps_in_lambda_follow_the_tolerance() {
     assert!(refused(1.0, 0.1, 0.0).contains("not both zero"));
     assert!(refused(2.0, 0.1, 0.1).contains("outside [0, 1]"));
 }
+
+type Boxed = Box<dyn for<'a> Stepper<Array2<f64>, Reverse<'a, Array2<f64>>>>;
 
 /// A step to `sigma = 0` is the predicted data for every method of the family.
 #[test]

@@ -45,6 +45,9 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
     sheet
 }
 
+/// What a point of a course cost.
+type Cost = fn(&Point) -> f64;
+
 /// The flow ODE of a problem.
 fn flow(sheet: &mut Sheet, config: &Config, k: usize, found: &Found, title: &str) {
     sheet.section(&format!("{title}: the flow ODE"), html! {
@@ -155,7 +158,7 @@ fn figure(name: &str, courses: &[Course], floor: Option<&NoiseFloor>, error: &st
     // Errors far above the size of the data say only that a method failed.
     let errors = all().map(|p| p.error.clamp(1e-12, 10.0)).chain(floor);
     let up = Axis::log_around(errors, error);
-    let axes: [(fn(&Point) -> f64, &str); 2] = [
+    let axes: [(Cost, &str); 2] = [
         (|p| p.nfe, "evaluations of the score for a particle"),
         (|p| p.micros, "microseconds for a particle"),
     ];
