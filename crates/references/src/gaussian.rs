@@ -12,8 +12,8 @@ use solvers::steppers::{EulerMaruyama, Heun};
 use solvers::{Noise, Past, Stepper};
 
 use crate::case::{By, Case, Cases, Check, LARGEST, check, check_one};
-use crate::read::{Folder, Json};
 use crate::flow::Rows;
+use crate::read::{Folder, Json};
 use crate::targets::Targets;
 
 const TOLERANCE: f64 = 1e-10;

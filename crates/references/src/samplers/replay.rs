@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Result;
 use sde_core::{Error, Reverse, Score, Sde, State, Tolerance};
 use solvers::{
-    Grid, LambdaAdaptive, Noise, NoiselessEnd, Past, Step, Stepper,
-    Trajectory, denoise, solve,
+    Grid, LambdaAdaptive, Noise, NoiselessEnd, Past, Step, Stepper, Trajectory, denoise, solve,
 };
 
 /// A method on the reverse process.

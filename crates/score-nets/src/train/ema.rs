@@ -1,8 +1,7 @@
 //! Moving averages of the parameters: profiles, several at once, and averages made afterwards.
 
 use candle_core::Tensor;
-use faer::Mat;
-use faer::linalg::solvers::Solve;
+use faer::{Mat, Side};
 use serde::{Deserialize, Serialize};
 
 use super::EmaConfig;
@@ -216,10 +215,14 @@ pub fn reconstruction(stored: &[Snapshot], target: Snapshot) -> Result<Reconstru
     let n = profiles.len();
     let gram = Mat::from_fn(n, n, |i, j| inner(profiles[i], profiles[j]) / (norms[i] * norms[j]));
     let right = Mat::from_fn(n, 1, |i, _| inner(profiles[i], wanted) / norms[i]);
-    let solved = gram.full_piv_lu().solve(&right);
+    let solved = least_squares(&gram, &right).ok_or_else(|| {
+        Error::setting("snapshots", n, "no eigenvalues of their products are found")
+    })?;
     let square = inner(wanted, wanted);
-    let difference = square - 2.0 * (0..n).map(|i| solved[(i, 0)] * right[(i, 0)]).sum::<f64>()
-        + (&gram * &solved).col(0).iter().enumerate().map(|(i, g)| g * solved[(i, 0)]).sum::<f64>();
+    let explained: f64 = (0..n).map(|i| solved[(i, 0)] * right[(i, 0)]).sum();
+    let made =
+        (&gram * &solved).col(0).iter().zip(solved.col(0).iter()).map(|(g, x)| g * x).sum::<f64>();
+    let difference = square - 2.0 * explained + made;
     let coefficients: Vec<f64> = (0..n).map(|i| solved[(i, 0)] / norms[i]).collect();
     if let Some(c) = coefficients.iter().find(|c| !c.is_finite()) {
         return Err(Error::setting(
@@ -229,6 +232,19 @@ pub fn reconstruction(stored: &[Snapshot], target: Snapshot) -> Result<Reconstru
         ));
     }
     Ok(Reconstruction { coefficients, error: (difference.max(0.0) / square).sqrt() })
+}
+
+/// The solution of least norm of `gram x = right`, without the directions that rounding alone has made: along
+/// one of eigenvalue `v` no more than `v` of a square can be gained, and a rounding of `right` is magnified by `1/v`.
+fn least_squares(gram: &Mat<f64>, right: &Mat<f64>) -> Option<Mat<f64>> {
+    let eigen = gram.self_adjoint_eigen(Side::Lower).ok()?;
+    let (vectors, values) = (eigen.U(), eigen.S().column_vector());
+    let smallest = 1e-13 * values.iter().copied().fold(0.0, f64::max);
+    let along = vectors.transpose() * right;
+    let kept = Mat::from_fn(along.nrows(), 1, |i, _| {
+        if values[i] > smallest { along[(i, 0)] / values[i] } else { 0.0 }
+    });
+    Some(vectors * kept)
 }
 
 /// The integral of the product of two profiles `(gamma + 1) / t (tau / t)^gamma` on `[0, t]`.
