@@ -4,11 +4,12 @@ mod page;
 
 use std::path::Path;
 
-use ::solvers::{Control, Method, flow, slerp, temper};
+use ::solvers::{Control, Method, Summary, flow, slerp, temper};
 use anyhow::{Context as _, Result, ensure};
 use metrics::Estimate;
 use ndarray::{Array2, s};
 use report::Sheet;
+use sde_core::analytic::AnalyticScore;
 use sde_core::{Key, Sde, Tolerance};
 use serde::{Deserialize, Serialize};
 
@@ -152,79 +153,56 @@ fn rows(x: &Array2<f64>) -> Rows {
     x.rows().into_iter().map(|r| r.to_vec()).collect()
 }
 
+/// The flow of the exact score between data and latents.
+struct Map<'a> {
+    sde: &'a dyn Sde,
+    score: AnalyticScore<'a>,
+    low: f64,
+    high: f64,
+}
+
+impl Map<'_> {
+    fn along(&self, x: &Array2<f64>, ends: [f64; 2], tol: f64) -> Result<(Array2<f64>, Summary)> {
+        let tol = Tolerance { abs: tol, rel: tol };
+        let control = Control::Adaptive { t_start: ends[0], t_end: ends[1], tol };
+        Ok(flow(Method::Dopri5, &control, self.sde, &self.score, x, 0, 1)?)
+    }
+
+    fn encode(&self, x: &Array2<f64>, tol: f64) -> Result<(Array2<f64>, Summary)> {
+        self.along(x, [self.low, self.high], tol)
+    }
+
+    fn decode(&self, z: &Array2<f64>, tol: f64) -> Result<(Array2<f64>, Summary)> {
+        self.along(z, [self.high, self.low], tol)
+    }
+
+    fn log_density(&self, x: &Array2<f64>) -> Result<Vec<f64>> {
+        Ok(self.score.log_density(x, self.low)?)
+    }
+}
+
 fn compute(config: &Config) -> Result<Results> {
     let sde: Box<dyn Sde> = sde_core::sde::parse(&config.sde)?;
     let target = Target::parse(&config.target)?;
     let mixture = target.mixture()?;
-    let score = mixture.under(&*sde);
     let key = Key::root(config.seed);
     let data = noised(&mixture, &*sde, config.t_end, key.fold(0), config.points)?;
-    let (low, high) = (config.t_end, sde.horizon());
-    let along = |x: &Array2<f64>, t_start: f64, t_end: f64, tol: f64| {
-        let tol = Tolerance { abs: tol, rel: tol };
-        let control = Control::Adaptive { t_start, t_end, tol };
-        flow(Method::Dopri5, &control, &*sde, &score, x, 0, 1)
-    };
-    let mut trips = Vec::new();
-    for tol in &config.tolerances {
-        let (latent, up) = along(&data, low, high, *tol)?;
-        let (back, down) = along(&latent, high, low, *tol)?;
-        let square = (&back - &data).mapv(|d| d * d).sum_axis(ndarray::Axis(1));
-        trips.push(RoundTrip {
-            tolerance: *tol,
-            rms: Estimate::of_mean(&square.to_vec()).root(),
-            largest: square.iter().copied().fold(0.0, f64::max).sqrt(),
-            evaluations: (up.row_evaluations + down.row_evaluations) as f64 / config.points as f64,
-        });
-    }
+    let map =
+        Map { sde: &*sde, score: mixture.under(&*sde), low: config.t_end, high: sde.horizon() };
+    let trips = config.tolerances.iter().map(|tol| round_trip(&map, &data, *tol));
+    let trips = trips.collect::<Result<_>>()?;
     let tight = config.tolerances.iter().copied().fold(f64::INFINITY, f64::min);
-    let (latents, _) = along(&data, low, high, tight)?;
-    // Pairs of points from different components, in the order of the data.
+    let (latents, _) = map.encode(&data, tight)?;
     let components = target.component(&data);
-    let mut ways = Vec::new();
-    let mut free: Vec<usize> = (0..config.points).collect();
-    while ways.len() < config.pairs && !free.is_empty() {
-        let a = free.remove(0);
-        let Some(place) = free.iter().position(|b| components[*b] != components[a]) else {
-            continue;
-        };
-        let b = free.remove(place);
-        let row = |x: &Array2<f64>, k: usize| x.slice(s![k..k + 1, ..]).to_owned();
-        let (mut arc, mut line) = (Array2::zeros((0, 2)), Array2::zeros((0, 2)));
-        for k in 0..=config.shares {
-            let u = k as f64 / config.shares as f64;
-            let z = slerp(&row(&latents, a), &row(&latents, b), u)?;
-            arc.append(ndarray::Axis(0), z.view())?;
-            let x = row(&data, a) * (1.0 - u) + row(&data, b) * u;
-            line.append(ndarray::Axis(0), x.view())?;
-        }
-        let (decoded, _) = along(&arc, high, low, tight)?;
-        let least = |x: &Array2<f64>| -> Result<f64> {
-            Ok(score.log_density(x, low)?.into_iter().fold(f64::INFINITY, f64::min))
-        };
-        ways.push(Way {
-            latents: rows(&arc),
-            least_arc: least(&decoded)?,
-            least_line: least(&line)?,
-            arc: rows(&decoded),
-        });
-    }
-    let mut temperatures = Vec::new();
-    let prior = {
-        let mut z = vec![0.0; 2 * config.points];
-        key.fold(1).fill_normals(0, &mut z);
-        Array2::from_shape_vec((config.points, 2), z)? * sde.prior_std()
-    };
-    for tau in &config.temperatures {
-        let (x, _) = along(&temper(&prior, *tau)?, high, low, tight)?;
-        let logs = score.log_density(&x, low)?;
-        temperatures.push(Temperature {
-            tau: *tau,
-            log_density: Estimate::of_mean(&logs),
-            spread: x.var_axis(ndarray::Axis(0), 0.0).mean().unwrap_or_default().sqrt(),
-            decoded: rows(&x),
-        });
-    }
+    let pairs = pairs(&components, config.pairs).into_iter();
+    let ways = pairs.map(|pair| way(config, &map, [&data, &latents], pair, tight));
+    let ways = ways.collect::<Result<_>>()?;
+    let mut z = vec![0.0; 2 * config.points];
+    key.fold(1).fill_normals(0, &mut z);
+    let prior = Array2::from_shape_vec((config.points, 2), z)? * sde.prior_std();
+    let temperatures =
+        config.temperatures.iter().map(|tau| at_temperature(&map, &prior, *tau, tight));
+    let temperatures = temperatures.collect::<Result<_>>()?;
     let shares = latents.rows().into_iter().map(|z| z.dot(&z) / 2.0 / sde.prior_std().powi(2));
     Ok(Results {
         data: rows(&data),
@@ -234,5 +212,67 @@ fn compute(config: &Config) -> Result<Results> {
         trips,
         ways,
         temperatures,
+    })
+}
+
+/// Data there and back at a tolerance.
+fn round_trip(map: &Map, data: &Array2<f64>, tolerance: f64) -> Result<RoundTrip> {
+    let (latent, up) = map.encode(data, tolerance)?;
+    let (back, down) = map.decode(&latent, tolerance)?;
+    let square = (&back - data).mapv(|d| d * d).sum_axis(ndarray::Axis(1));
+    Ok(RoundTrip {
+        tolerance,
+        rms: Estimate::of_mean(&square.to_vec()).root(),
+        largest: square.iter().copied().fold(0.0, f64::max).sqrt(),
+        evaluations: (up.row_evaluations + down.row_evaluations) as f64 / data.nrows() as f64,
+    })
+}
+
+/// Pairs of points from different components, in the order of the data.
+fn pairs(components: &[usize], most: usize) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut free: Vec<usize> = (0..components.len()).collect();
+    while found.len() < most && !free.is_empty() {
+        let a = free.remove(0);
+        if let Some(place) = free.iter().position(|b| components[*b] != components[a]) {
+            found.push((a, free.remove(place)));
+        }
+    }
+    found
+}
+
+/// The arc between two latents, decoded, and the straight line between their data.
+fn way(
+    config: &Config,
+    map: &Map,
+    [data, latents]: [&Array2<f64>; 2],
+    (a, b): (usize, usize),
+    tol: f64,
+) -> Result<Way> {
+    let row = |x: &Array2<f64>, k: usize| x.slice(s![k..k + 1, ..]).to_owned();
+    let (mut arc, mut line) = (Array2::zeros((0, 2)), Array2::zeros((0, 2)));
+    for k in 0..=config.shares {
+        let u = k as f64 / config.shares as f64;
+        let z = slerp(&row(latents, a), &row(latents, b), u)?;
+        arc.append(ndarray::Axis(0), z.view())?;
+        let x = row(data, a) * (1.0 - u) + row(data, b) * u;
+        line.append(ndarray::Axis(0), x.view())?;
+    }
+    let (decoded, _) = map.decode(&arc, tol)?;
+    let least = |x: &Array2<f64>| -> Result<f64> {
+        Ok(map.log_density(x)?.into_iter().fold(f64::INFINITY, f64::min))
+    };
+    let (least_arc, least_line) = (least(&decoded)?, least(&line)?);
+    Ok(Way { latents: rows(&arc), least_arc, least_line, arc: rows(&decoded) })
+}
+
+/// Latents of the prior times a temperature, decoded.
+fn at_temperature(map: &Map, prior: &Array2<f64>, tau: f64, tol: f64) -> Result<Temperature> {
+    let (x, _) = map.decode(&temper(prior, tau)?, tol)?;
+    Ok(Temperature {
+        tau,
+        log_density: Estimate::of_mean(&map.log_density(&x)?),
+        spread: x.var_axis(ndarray::Axis(0), 0.0).mean().unwrap_or_default().sqrt(),
+        decoded: rows(&x),
     })
 }

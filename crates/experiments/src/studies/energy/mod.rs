@@ -3,6 +3,7 @@
 mod page;
 
 use std::path::Path;
+use std::rc::Rc;
 
 use ::solvers::steppers::EulerMaruyama;
 use anyhow::{Context as _, Result, ensure};
@@ -12,7 +13,7 @@ use ndarray::Array2;
 use report::Sheet;
 use score_nets::ScoreNet;
 use sde_core::analytic::DataSet;
-use sde_core::{Key, Langevin, Potential, Score};
+use sde_core::{Key, Langevin, Potential, Score, Sde};
 use serde::{Deserialize, Serialize};
 
 use super::sampling::on_the_way;
@@ -22,6 +23,9 @@ use crate::checks;
 use crate::distance::{Sizes, Truth, Window};
 use crate::model::to_tensor;
 use crate::runs::{Experiment, Workspace};
+
+/// Chains whose ends are drawn.
+const SHOWN: usize = 600;
 
 /// The experiment.
 #[derive(Clone, Copy, Debug)]
@@ -143,50 +147,27 @@ impl Experiment for Energy {
                 |x: &Array2<f64>| x.rows().into_iter().map(|r| r.to_vec()).collect::<Vec<_>>();
             Ok((rows(&learned), rows(&truth), tv))
         })?;
-        let held = || {
-            let x = set.sample(Key::root(config.seed).fold(10), 0, config.truth);
-            let m = sde.marginal(config.t);
-            let mut z = vec![0.0; x.len()];
-            Key::root(config.seed).fold(11).fill_normals(0, &mut z);
-            let z = Array2::from_shape_vec(x.dim(), z)?;
-            let truth = x * m.alpha + z * m.sigma;
-            let draws = (config.floors, Key::root(config.seed).fold(12));
-            Truth::new(config.window, truth.view(), config.n, draws)
+        let mut held = None;
+        let mut hold = || -> Result<Rc<Truth>> {
+            if held.is_none() {
+                held = Some(Rc::new(held_out(config, set, &*sde)?));
+            }
+            held.clone().context("a truth")
         };
-        let floor = workspace.part("floor", || Ok(held()?.floor))?;
+        let floor = workspace.part("floor", || Ok(hold()?.floor.clone()))?;
         let learned_score = OnRows(&net);
         let energies: [(&str, &dyn Score<Array2<f64>>); 2] =
             [("learned", &learned_score), ("exact", &exact)];
-        let mut chains = Vec::new();
-        for (name, score) in energies {
+        let mut all = Vec::new();
+        for (energy, score) in energies {
             for start in ["wide", "one mode", "annealed"] {
-                let part = format!("{name}-{}", start.replace(' ', "-"));
-                chains.push(workspace.part(&part, || {
-                    let found = run(config, score, start)?;
-                    let truth = held()?;
-                    let looks = config.looks.iter().zip(&found);
-                    let looks =
-                        looks.map(|(k, x)| Ok(Look { steps: *k, w2: truth.distance(x.view())? }));
-                    let looks = looks.collect::<Result<_>>()?;
-                    let ends = found
-                        .last()
-                        .map(|x| {
-                            x.rows()
-                                .into_iter()
-                                .take(600)
-                                .filter(|r| r.iter().all(|v| v.is_finite()))
-                        })
-                        .map(|rows| rows.map(|r| r.to_vec()).collect());
-                    Ok(Chains {
-                        energy: name.into(),
-                        start: start.into(),
-                        looks,
-                        ends: ends.unwrap_or_default(),
-                    })
-                })?);
+                let part = format!("{energy}-{}", start.replace(' ', "-"));
+                let part =
+                    workspace.part(&part, || chains(config, (energy, score), start, &*hold()?))?;
+                all.push(part);
             }
         }
-        Ok(Results { learned, truth, total_variation, chains, floor })
+        Ok(Results { learned, truth, total_variation, chains: all, floor })
     }
 
     fn references(config: &Config) -> Vec<String> {
@@ -198,6 +179,39 @@ impl Experiment for Energy {
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
         page::page(config, results)
     }
+}
+
+/// A sample of the truth at the time of the energy.
+fn held_out(config: &Config, set: DataSet, sde: &dyn Sde) -> Result<Truth> {
+    let key = Key::root(config.seed);
+    let x = set.sample(key.fold(10), 0, config.truth);
+    let m = sde.marginal(config.t);
+    let mut z = vec![0.0; x.len()];
+    key.fold(11).fill_normals(0, &mut z);
+    let truth = &x * m.alpha + Array2::from_shape_vec(x.dim(), z)? * m.sigma;
+    Truth::new(config.window, truth.view(), config.n, (config.floors, key.fold(12)))
+}
+
+/// Chains of an energy from a start, and how far they are from the truth on the way.
+fn chains(
+    config: &Config,
+    (energy, score): (&str, &dyn Score<Array2<f64>>),
+    start: &str,
+    truth: &Truth,
+) -> Result<Chains> {
+    let found = run(config, score, start)?;
+    let looks = config.looks.iter().zip(&found);
+    let looks = looks.map(|(k, x)| Ok(Look { steps: *k, w2: truth.distance(x.view())? }));
+    let shown = |x: &Array2<f64>| -> Vec<Vec<f64>> {
+        let rows = x.rows().into_iter().take(SHOWN);
+        rows.filter(|r| r.iter().all(|v| v.is_finite())).map(|r| r.to_vec()).collect()
+    };
+    Ok(Chains {
+        energy: energy.into(),
+        start: start.into(),
+        looks: looks.collect::<Result<_>>()?,
+        ends: found.last().map(shown).unwrap_or_default(),
+    })
 }
 
 /// The network's potential, up to a constant that keeps `exp` in range.
