@@ -8,10 +8,10 @@ use sde_core::{Sde, Vp};
 use solvers::density::{Pixels, bits_per_dim, standard_log_prior};
 
 use crate::case::{By, Cases, check};
+use crate::flow::Rows;
 use crate::npy::Npz;
 use crate::pfode::{Upward, upward};
 use crate::read::{Folder, Json};
-use crate::samplers::Rows;
 use crate::targets::sde;
 
 const TOLERANCE: f64 = 1e-8;

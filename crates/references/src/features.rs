@@ -5,9 +5,9 @@ use metrics::{Kernel, Manifolds, Mmd2};
 use ndarray::{Array1, Axis};
 
 use crate::case::{By, Cases, check};
+use crate::flow::Rows;
 use crate::npy::Npz;
 use crate::read::Folder;
-use crate::samplers::Rows;
 
 /// Sums in closed form, in double precision.
 const EXACT: f64 = 1e-10;

@@ -13,7 +13,7 @@ use solvers::{Noise, Past, Stepper};
 
 use crate::case::{By, Case, Cases, Check, LARGEST, check, check_one};
 use crate::read::{Folder, Json};
-use crate::samplers::Rows;
+use crate::flow::Rows;
 use crate::targets::Targets;
 
 const TOLERANCE: f64 = 1e-10;

@@ -9,6 +9,7 @@ mod bits;
 mod case;
 mod diffusers;
 mod features;
+mod flow;
 mod gaussian;
 mod networks;
 pub mod npy;

@@ -3,21 +3,16 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use sde_core::analytic::AnalyticScore;
-use sde_core::{Dynamics, Reverse, Sde, State, Tolerance};
+use sde_core::{Reverse, Sde, State};
 use solvers::density::{Augmented, FlowWithDensity, standard_log_prior};
-use solvers::steppers::RungeKutta;
-use solvers::tableau::DOPRI5;
-use solvers::{Adaptive, SolveError, solve, solve_blocks};
 
 use crate::case::{By, Cases, check};
+use crate::flow::{Rows, by_rows, dopri5, flow};
 use crate::npy::Npz;
 use crate::read::Folder;
-use crate::samplers::{Rows, no_noise};
 use crate::targets::Targets;
 
 const TOLERANCE: f64 = 1e-8;
-/// Of a step; the error of a whole solve stays a hundred times below [`TOLERANCE`].
-const STEP: Tolerance = Tolerance { abs: 1e-11, rel: 1e-11 };
 
 pub(crate) fn cases(dir: &Folder, cases: &mut Cases) -> Result<()> {
     let targets = Targets::of(dir)?;
@@ -134,37 +129,4 @@ pub(crate) fn upward(
     let [divergence, hutchinson] = <[Vec<f64>; 2]>::try_from(integrals)
         .map_err(|found| anyhow!("{} integrals", found.len()))?;
     Ok(Upward { x, divergence, hutchinson })
-}
-
-/// Solves an ODE for every row on its own.
-pub(crate) fn flow<P: Dynamics<Rows>>(problem: &P, x: &Rows, from: f64, to: f64) -> Result<Rows> {
-    by_rows(x.nrows(), |first, len| dopri5(problem, x.slice_rows(first, len)?, from, to))
-}
-
-fn dopri5<S: State, P: Dynamics<S>>(
-    problem: &P,
-    x: S,
-    from: f64,
-    to: f64,
-) -> Result<S, SolveError> {
-    let mut steps = Adaptive::new(from, to, STEP)?;
-    Ok(solve(&RungeKutta(&DOPRI5), problem, x, from, &mut steps, &no_noise(), &mut ())?.x)
-}
-
-/// What `solve` gives for each row, put together.
-fn by_rows<S: State>(
-    rows: usize,
-    solve: impl Fn(usize, usize) -> Result<S, SolveError> + Sync,
-) -> Result<S> {
-    let block = |first: u64, len: usize| {
-        let x = solve(first as usize, len)?;
-        Ok(solvers::Solution { t: 0.0, x, stats: solvers::Stats::default() })
-    };
-    let mut parts = Vec::new();
-    let mut keep = |_: u64, part: S| {
-        parts.push(part);
-        Ok::<(), SolveError>(())
-    };
-    solve_blocks(rows as u64, 1, &block, &mut keep)?;
-    Ok(S::concat_rows(&parts)?)
 }

@@ -21,9 +21,10 @@ use serde_json::Value;
 use solvers::steppers::EulerMaruyama;
 
 use crate::case::{By, Cases, Check, LARGEST, check, check_one};
+use crate::flow::Rows;
 use crate::npy::Npz;
 use crate::read::{Folder, Json};
-use crate::samplers::{Draws, Recorded, Rows, Sampler};
+use crate::samplers::{Draws, Recorded, Sampler};
 
 /// Precision and path of an evaluation, with what is allowed for values and first derivatives, and for
 /// losses and their gradients.

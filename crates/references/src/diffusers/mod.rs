@@ -15,9 +15,10 @@ use serde_json::Value;
 
 use self::scheduler::{stepper, times};
 use crate::case::{Cases, Check, LARGEST, check};
+use crate::flow::Rows;
 use crate::npy::Npz;
 use crate::read::{Folder, Json};
-use crate::samplers::{Draws, Recorded, Rows, Sampler};
+use crate::samplers::{Draws, Recorded, Sampler};
 
 pub(crate) fn cases(dir: &Folder, cases: &mut Cases) -> Result<()> {
     let Some(loops) = dir.json("loops.json")? else { return Ok(()) };

@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use score_nets::{Backend, Condition, Gradients, Jet, Parameters};
 
 use super::function::Function;
-use super::recompute::Run;
+use super::run::Run;
 use super::{EXACT, VANISHING, flat};
 use crate::case::{By, Cases};
 

@@ -8,6 +8,7 @@
 mod derivatives;
 mod function;
 mod recompute;
+mod run;
 mod spec;
 mod wrapper;
 

@@ -12,7 +12,8 @@ use solvers::steppers::{
 use solvers::{Noise, Past, Step, Stepper, denoise};
 
 use super::replay::{arrived, own};
-use super::{Asked, Draws, Method, Rows, Sampler};
+use super::{Asked, Draws, Method, Sampler};
+use crate::flow::Rows;
 use crate::read::Json;
 use crate::targets::decimals;
 

@@ -14,11 +14,11 @@ use sde_core::{Edm, Reverse, Sde, TimeGrid};
 use serde_json::Value;
 
 use crate::case::{By, Case, Cases, Check, check, same};
+use crate::flow::{Rows, flow};
 use crate::npy::Npz;
-use crate::pfode::flow;
 use crate::read::{Folder, Json};
 use crate::targets::Targets;
-pub(crate) use replay::{Draws, Method, Recorded, Rows, Run, Sampler, no_noise, own};
+pub(crate) use replay::{Draws, Method, Recorded, Run, Sampler, own};
 
 const TOLERANCE: f64 = 1e-9;
 

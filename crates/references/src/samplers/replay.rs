@@ -1,17 +1,15 @@
 //! A sampler run on recorded starts and recorded noise.
 
+use crate::flow::Rows;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
-use ndarray::Array2;
-use sde_core::{Error, Key, Reverse, Score, Sde, State, Tolerance};
+use sde_core::{Error, Reverse, Score, Sde, State, Tolerance};
 use solvers::{
-    Grid, IndependentIncrements, LambdaAdaptive, Noise, NoiselessEnd, Past, Step, Stepper,
+    Grid, LambdaAdaptive, Noise, NoiselessEnd, Past, Step, Stepper,
     Trajectory, denoise, solve,
 };
-
-pub(crate) type Rows = Array2<f64>;
 
 /// A method on the reverse process.
 pub(crate) type Method = Box<dyn for<'a> Stepper<Rows, Reverse<'a, Rows>>>;
@@ -213,9 +211,4 @@ impl Noise<Rows> for Recorded {
     fn first_row(&self) -> u64 {
         0
     }
-}
-
-/// No noise that anything should ask for.
-pub(crate) fn no_noise() -> IndependentIncrements {
-    IndependentIncrements::new(Key::root(0), 0)
 }

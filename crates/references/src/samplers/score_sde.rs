@@ -11,7 +11,8 @@ use solvers::steppers::{
 use solvers::{Past, Step, Stepper};
 
 use super::replay::own;
-use super::{Asked, Draws, Method, Rows, Sampler};
+use super::{Asked, Draws, Method, Sampler};
+use crate::flow::Rows;
 use crate::read::Json;
 
 pub(super) fn sampler(at: &Asked<'_>) -> Result<Sampler> {

@@ -70,7 +70,7 @@ fn the_recipe_learns_two_moons() -> Outcome {
         trainer.run(&AtomicBool::new(false), &mut |_| Ok(()))?;
         error(&trainer.into_net(), &two_moons())
     };
-    let steps = 800;
+    let steps = 2000;
     let before = train(Dsm::published, TrainConfig::new(steps, Schedule::Constant { lr: 3e-3 }))?;
     let recipe = train(Dsm::new, TrainConfig::soap_cosine(steps))?;
     eprintln!("mean squared error of the noise: {before:.4} before, {recipe:.4} by the recipe");
