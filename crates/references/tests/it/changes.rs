@@ -49,7 +49,7 @@ const SCALED: &[(&str, &str, &str, &str)] = &[
     ("networks/fid", "case_a.npz", "features_1", "fid_exact"),
     ("networks/fid", "stats_a_1.npz", "sigma", "stats_a_1/sigma"),
     ("networks/bits_per_dim", "bpd.npz", "means01", "ve_01_z"),
-    ("networks/bits_per_dim", "meta.json", "/vp/beta_max", "vp_centered_logp_eps"),
+    ("networks/bits_per_dim", "meta.json", "/vp/beta_max", "vp_centered_z"),
 ];
 
 /// Family, file, JSON pointer and another value: what is read there counts.
@@ -64,13 +64,7 @@ fn settings() -> Vec<(&'static str, &'static str, &'static str, Value, &'static 
             json!("epsilon"),
             "2m_v",
         ),
-        (
-            loops,
-            "loops.json",
-            "/cases/dpm_single_2/config/lower_order_final",
-            json!(true),
-            "single_2",
-        ),
+        (loops, "loops.json", "/cases/dpm_single_2/config/solver_order", json!(3), "single_2"),
         (loops, "loops.json", "/cases/unipc_2/config/solver_type", json!("bh1"), "unipc_2"),
         (unet, "edm_ddpmpp.json", "/net/resample_filter", json!([1, 2]), "edm_ddpmpp"),
         (unet, "edm_ddpmpp.json", "/io/EDM/kwargs/sigma_data", json!(0.5005), "edm_ddpmpp_EDM/y"),
