@@ -26,6 +26,9 @@ mod runs;
 pub(crate) mod shell;
 pub(crate) mod signals;
 pub(crate) mod studies;
+
+pub use references::npy;
+
 /// The whole `experiment` command, with these experiments beside those of this crate: what a `main` of one's own
 /// calls, first thing. [`run::Experiment`] has an example.
 pub fn main(own: &[run::Entry]) -> std::process::ExitCode {
@@ -37,5 +40,3 @@ pub fn main(own: &[run::Entry]) -> std::process::ExitCode {
     }
     cli::main(std::env::args_os(), &run::Registry::with(own))
 }
-
-pub use references::npy;

@@ -93,7 +93,7 @@ fn settings_are_refused_before_any_work() {
         ("energy", "step=100", &["step", "100"]),
         ("energy", "hottest=100.0", &["hottest", "100"]),
         ("energy", "window.half-width=1e200", &["window.half-width", "1e200"]),
-        ("energy", "looks=[1,4611686018427387904]", &["looks", "4.6e18"]),
+        ("energy", "snapshots=[1,4611686018427387904]", &["snapshots", "4.6e18"]),
         ("energy", "pixels=4611686018427387904", &["pixels", "4.6e18"]),
         ("energy", "training.batch=4611686018427387904", &["training.batch", "4.6e18"]),
         ("encode", "temperatures=[1e300]", &["temperatures", "1e300"]),
