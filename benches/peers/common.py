@@ -74,9 +74,9 @@ def settled(work):
     return statistics.median(all_seconds)
 
 
-def peak_kib(work):
-    """Peak of the memory while `work` is done three times, or once if it is long, above what the process
-    held before, as on our side (`machine.rs`); none where the kernel does not tell."""
+def peak_kib(work, runs):
+    """Peak of the memory while `work` is done so often, above what the process held before, as on our
+    side (`machine.rs`); none where the kernel does not tell."""
 
     def status(key):
         with open("/proc/self/status") as file:
@@ -88,8 +88,7 @@ def peak_kib(work):
     except OSError:
         return None
     before = status("VmRSS")
-    if timed(work) < 1.0:
-        work()
+    for _ in range(runs):
         work()
     return status("VmHWM") - before
 
@@ -112,7 +111,7 @@ def answer(peer, folder, word, item):
 
 def serve(args, start):
     """Answers until standard input closes; `start(args)` makes the peer, which has `inputs`, `work` by
-    item, `result(item)`, `versions` and `threads`."""
+    item, `result(item)`, `versions`, `threads` and, where memory is measured, `memory_runs`."""
     # What a library prints must not end up among the answers.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -123,7 +122,7 @@ def serve(args, start):
     try:
         peer = start(args)
         if args.memory:
-            return say(peak_kib(peer.work[args.memory]))
+            return say(peak_kib(peer.work[args.memory], peer.memory_runs))
         versions = {"python": ".".join(map(str, sys.version_info[:3])), **peer.versions}
         items = [item for item in peer.inputs.items if item in peer.work]
         say({"versions": versions, "threads": peer.threads, "items": items})

@@ -27,4 +27,11 @@ fn main() {
         println!("cargo:rerun-if-changed={}", path.display());
     }
     println!("cargo:rerun-if-changed=build.rs");
+    // Tests that need the weights of arXiv 2311.15996 are ignored where these are not there.
+    let shared = std::env::var_os("SHARED_DIR").map_or_else(|| root.join("../shared"), Into::into);
+    println!("cargo:rerun-if-env-changed=SHARED_DIR");
+    println!("cargo:rustc-check-cfg=cfg(paper)");
+    if shared.join("odesdegap").is_dir() {
+        println!("cargo:rustc-cfg=paper");
+    }
 }

@@ -21,8 +21,9 @@ enum Candle {
 
 const LIBRARIES: &[&str] = &["sde-core", "metrics", "solvers", "score-nets", "fp-residual"];
 
-/// Those and what pages are made with.
-const ALL: &[&str] = &["sde-core", "metrics", "solvers", "score-nets", "fp-residual", "report"];
+/// Those, what pages are made with and what `experiment verify` recomputes.
+const ALL: &[&str] =
+    &["sde-core", "metrics", "solvers", "score-nets", "fp-residual", "references", "report"];
 
 const TABLE: &[Layer] = &[
     Layer { name: "sde-core", level: 0, uses: &[], candle: Candle::BehindFeature },
@@ -31,6 +32,7 @@ const TABLE: &[Layer] = &[
     Layer { name: "solvers", level: 1, uses: &["sde-core"], candle: Candle::Never },
     Layer { name: "score-nets", level: 1, uses: &["sde-core"], candle: Candle::Yes },
     Layer { name: "fp-residual", level: 2, uses: &["sde-core", "score-nets"], candle: Candle::Yes },
+    Layer { name: "references", level: 3, uses: LIBRARIES, candle: Candle::Yes },
     Layer { name: "experiments", level: 3, uses: ALL, candle: Candle::Yes },
     Layer { name: "benches", level: 3, uses: LIBRARIES, candle: Candle::Yes },
     Layer { name: "xtask", level: 4, uses: &[], candle: Candle::Never },

@@ -12,6 +12,7 @@ mod layers;
 mod modules;
 mod policy;
 mod steps;
+mod summary;
 mod tidy;
 
 use std::io::Write;
@@ -23,12 +24,13 @@ cargo xtask: train, sample, measure and check, from one word
 Experiments: every other word goes to the `experiment` binary, built in release on first use
   experiment --help          its commands; each has --help with an example, and --json
   run EXPERIMENT|FILE.toml   one configured run: data, training, sampling, metrics, report
+  verify [refs DIR]          recompute the references of the repository, or those in DIR
   list                       experiments, methods, SDEs, time grids, metrics: what there is
   COMMAND --cuda ...         the same, built with CUDA, on the first device or that of `--device cuda:N`
 
 Working on the project:
-  test [--slow] [WORDS]      layering and policy, format, clippy, then all tests; --slow: only the
-                             tests named slow_*; WORDS go to `cargo test --workspace`
+  test [--slow] [WORDS]      layering and policy, format, clippy, then all tests, and which did not run and
+                             why; --slow: only the tests named slow_*; WORDS go to `cargo test --workspace`
   ci                         what the CI runs: `test` with CI=true and a locked Cargo.lock
   tidy                       the layer table, the source policy and the pages of the book
   bench [WORDS]              criterion benches (`cargo bench -p benches WORDS`)

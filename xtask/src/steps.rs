@@ -1,21 +1,23 @@
 //! The commands of development: tests, documentation.
 
-use crate::{cargo, tidy};
+use crate::{cargo, summary, tidy};
 use anyhow::{Context, Result};
 use std::process::{Command, ExitCode};
 
 /// Layering and policy, format, clippy, then the tests, which come last so that the output closes
 /// with their summary.
 ///
-/// `locked` refuses a `Cargo.lock` that does not match the manifests.
-pub(crate) fn test(words: &[String], locked: bool) -> Result<ExitCode> {
-    let locked: &[&str] = if locked { &["--locked"] } else { &[] };
+/// `ci` refuses a `Cargo.lock` that does not match the manifests, and closes with the last result of the test
+/// runner.
+pub(crate) fn test(words: &[String], ci: bool) -> Result<ExitCode> {
+    let locked: &[&str] = if ci { &["--locked"] } else { &[] };
     let slow = words.first().is_some_and(|word| word == "--slow");
+    let words = if slow { &words[1..] } else { words };
+    let mut tests = cargo::cargo();
+    tests.arg("test").args(packages(words)).args(locked).args(words);
     if slow {
-        let mut tests = cargo::cargo();
-        tests.arg("test").args(packages(&words[1..])).args(locked).args(&words[1..]);
-        tests.args(["--", "slow_"]).env("RUN_SLOW", "1");
-        return step("slow tests", &mut tests);
+        eprintln!("== slow tests");
+        return summary::of(tests.args(["--", "--include-ignored", "slow_"]), ci);
     }
     if tidy()? != ExitCode::SUCCESS {
         return Ok(ExitCode::FAILURE);
@@ -25,16 +27,14 @@ pub(crate) fn test(words: &[String], locked: bool) -> Result<ExitCode> {
     let mut clippy = cargo::cargo();
     clippy.args(["clippy", "--workspace", "--all-targets"]).args(locked);
     clippy.args(["--", "--deny", "warnings"]);
-    let mut tests = cargo::cargo();
-    tests.arg("test").args(packages(words)).args(locked).args(words);
-    for (name, command) in [("format", &mut format), ("clippy", &mut clippy), ("tests", &mut tests)]
-    {
+    for (name, command) in [("format", &mut format), ("clippy", &mut clippy)] {
         let code = step(name, command)?;
         if code != ExitCode::SUCCESS {
             return Ok(code);
         }
     }
-    Ok(ExitCode::SUCCESS)
+    eprintln!("== tests");
+    summary::of(&mut tests, ci)
 }
 
 /// Holds the layer table and the policy against the working tree.

@@ -178,6 +178,12 @@ pub(crate) fn change(from: Estimate, to: Estimate, comparisons: usize) -> Change
     Difference::dependent(from, to).at(LEVEL / comparisons.max(1) as f64)
 }
 
+/// As [`change`], where the standard errors are from so many values each: a t-test.
+pub(crate) fn change_of_few(from: Estimate, to: Estimate, values: usize, all: usize) -> Change {
+    let degrees = values.saturating_sub(1) as f64;
+    Difference::dependent(from, to).with_freedom(degrees).at(LEVEL / all.max(1) as f64)
+}
+
 /// What [`change`] means, in words.
 pub(crate) fn change_note(comparisons: usize) -> String {
     let shared = match comparisons {

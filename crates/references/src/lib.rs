@@ -62,22 +62,44 @@ pub struct Report {
     pub families: Vec<Family>,
 }
 
+/// The larger set of references: `refs` in the folder that `SHARED_DIR` names, or in `shared` beside the checkout.
+pub fn larger_set() -> PathBuf {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    std::env::var_os("SHARED_DIR").map_or_else(beside, PathBuf::from).join("refs")
+}
+
 /// The references that are part of the repository.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../references")
 }
 
-/// Recomputes every case below `dir`; `done` sees each family as it is finished.
+/// The names of the families: their folders, which may lie in another.
+pub fn families() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().map(|(name, _)| *name)
+}
+
+/// Recomputes the cases of one family below `dir`; `None` where it has no folder there.
 ///
-/// A case that is damaged, cannot be computed or misses its tolerance is a failure within the
-/// report; a case that needs something this version does not have, or a file that is not there, is
-/// skipped with the reason.
+/// A case that is damaged, cannot be computed or misses its tolerance is a failure; a case that needs
+/// something this version does not have, or a file that is not there, is skipped with the reason.
+pub fn family(dir: &Path, name: &str) -> Option<Family> {
+    let (name, recompute) = FAMILIES.iter().find(|(known, _)| *known == name)?;
+    let folder = Folder(dir.join(name));
+    if !folder.0.is_dir() {
+        return None;
+    }
+    let mut cases = Cases::default();
+    cases.group(*name, |cases| recompute(&folder, cases));
+    Some(Family::collect(name, cases))
+}
+
+/// Recomputes every family below `dir`; `done` sees each as it is finished. A folder that is no family is one
+/// that is skipped.
 ///
 /// # Errors
 /// When `dir` cannot be read, or holds no family.
 pub fn refs(dir: &Path, mut done: impl FnMut(&Family)) -> Result<Report> {
-    let shown = dir.display();
-    let known: Vec<&str> = FAMILIES.iter().map(|(name, _)| *name).collect();
+    let known: Vec<&str> = families().collect();
     let outer =
         |name: &str| known.iter().any(|k| k.split_once('/').is_some_and(|(o, _)| o == name));
     let mut folders = Vec::new();
@@ -91,26 +113,22 @@ pub fn refs(dir: &Path, mut done: impl FnMut(&Family)) -> Result<Report> {
     }
     ensure!(
         folders.iter().any(|f| known.contains(&f.as_str())),
-        "{shown} holds no family of references: expected at least one of the folders {}",
+        "{} holds no family of references: expected at least one of the folders {}",
+        dir.display(),
         known.join(", ")
     );
-    let mut families = Vec::new();
-    for (name, recompute) in FAMILIES {
-        if folders.iter().any(|f| f == name) {
-            let mut cases = Cases::default();
-            let dir = Folder(dir.join(name));
-            cases.group(*name, |cases| recompute(&dir, cases));
-            families.push(Family::collect(name, cases));
-            done(&families[families.len() - 1]);
-        }
-    }
+    let mut found = Vec::new();
+    let mut keep = |family: Family| {
+        done(&family);
+        found.push(family);
+    };
+    known.iter().filter_map(|name| family(dir, name)).for_each(&mut keep);
     for folder in folders.iter().filter(|f| *f != SHARED && !known.contains(&f.as_str())) {
         let mut cases = Cases::default();
         cases.skip(folder, "nothing here knows this family");
-        families.push(Family::collect(folder, cases));
-        done(&families[families.len() - 1]);
+        keep(Family::collect(folder, cases));
     }
-    Ok(Report { ok: families.iter().all(|f| f.failed == 0), families })
+    Ok(Report { ok: found.iter().all(|f| f.failed == 0), families: found })
 }
 
 /// The names of the folders in a folder, sorted.

@@ -3,7 +3,8 @@
 use maud::Markup;
 
 use crate::error::Result;
-use crate::panel::{Key, Panel, Placed};
+use crate::legend::Key;
+use crate::panel::{Panel, Placed};
 use crate::raster::render;
 use crate::svg::{Point, Svg};
 

@@ -52,7 +52,7 @@ pub fn with_error(value: f64, error: f64) -> (String, String) {
         return (digits(value), String::new());
     }
     let places = (1 - error.log10().floor() as i32).max(0);
-    if places > 7 || value.abs().max(error) >= 1e6 {
+    if places > 5 || value.abs().max(error) >= 1e6 {
         return (digits(value), minus(&format!("{error:.1e}")));
     }
     (fixed(value, places), fixed(error, places))

@@ -110,6 +110,9 @@ pub struct Table {
     pub folded: String,
 }
 
+/// A part of what stands in a cell.
+type Part = fn(&Cell) -> &str;
+
 impl Table {
     /// An empty table whose first `words` columns hold words.
     #[must_use]
@@ -198,10 +201,10 @@ impl Table {
     /// their own.
     #[must_use]
     pub fn csv(&self) -> String {
-        let any = |k: usize, f: fn(&Cell) -> &str| {
+        let any = |k: usize, f: Part| {
             self.rows.iter().any(|r| r.cells.get(k).is_some_and(|c| !f(c).is_empty()))
         };
-        let extra: [(&str, fn(&Cell) -> &str); 2] =
+        let extra: [(&str, Part); 2] =
             [("standard error", |c| &c.error), ("published", |c| &c.beside)];
         let line = |cell: &dyn Fn(usize) -> Cell, heads: bool| {
             let mut fields = Vec::new();

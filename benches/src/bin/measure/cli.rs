@@ -6,9 +6,6 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use score_nets::fused::Isa;
 
-use crate::workload::Workload;
-use crate::workloads::{composite, published, transport, unet};
-
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Command {
@@ -93,19 +90,6 @@ impl Options {
             .start_handler(|_| score_nets::fused::flush_denormals())
             .build_global()
             .context("cannot start the threads")
-    }
-
-    /// What the command measures.
-    pub(crate) fn workload(&self) -> Result<Workload> {
-        match self.command {
-            Command::TrainStep => published::workload(self, &["sgemm", "dsm", "dsm_fp"]),
-            Command::Sample => published::workload(self, &["sgemm", "sample"]),
-            Command::Peers => published::workload(self, &["sgemm", "dsm", "dsm_fp", "sample"]),
-            Command::Cliffs => published::cliffs(self),
-            Command::Unet => unet::workload(),
-            Command::Composite => composite::workload(self),
-            Command::Transport => transport::workload(self),
-        }
     }
 
     /// Whether other software takes part.

@@ -10,23 +10,7 @@ use crate::idle::Idle;
 use crate::machine;
 use crate::peer::{Peer, write_scripts};
 use crate::timing::settled;
-use crate::workload::{GRADIENT, Item, Ours, Part, Task, Workload, by_part};
-
-/// Does items of a workload.
-pub(crate) trait Worker {
-    /// Whether it does this item.
-    fn does(&self, item: &str) -> bool;
-    /// The seconds of an item, by the rule of [`settled`].
-    fn time(&mut self, item: &str) -> Result<f64>;
-    /// What an item comes to, part after part.
-    fn result(&mut self, item: &str) -> Result<Vec<f64>>;
-    /// Peak memory of an item in a process of its own, above what that held before, in KiB.
-    fn memory_kib(&mut self, item: &str) -> Result<Option<u64>>;
-    /// The software it is, with versions.
-    fn versions(&self) -> BTreeMap<String, String>;
-    /// How it does things, where there are several ways.
-    fn remarks(&self) -> Vec<String>;
-}
+use crate::workload::{GRADIENT, Item, Ours, Part, Task, Worker, Workload, by_part};
 
 /// This workspace: a task for each item.
 pub(crate) type Tasks = BTreeMap<String, Task>;
@@ -97,7 +81,7 @@ impl Side {
     /// Notes how far the side's results are from ours; an error where one is too far.
     fn check(&mut self, expected: &[Expected]) -> Result<()> {
         for Expected { item, parts, exact } in expected {
-            if self.worker.does(item) {
+            if self.worker.does(item) && !parts.is_empty() {
                 self.check_item(item, parts, exact.as_deref())
                     .with_context(|| format!("{}: {item} is not the same", self.name))?;
             }
@@ -255,7 +239,10 @@ mod tests {
     fn counted(result: f64) -> (Task, Rc<Cell<usize>>) {
         let calls = Rc::new(Cell::new(0));
         let counter = calls.clone();
-        let run = move || Ok(counter.set(counter.get() + 1));
+        let run = move || {
+            counter.set(counter.get() + 1);
+            Ok(())
+        };
         (Task::new(run).result(move || Ok(vec![Part::new(LOSS, "loss", vec![result])])), calls)
     }
 

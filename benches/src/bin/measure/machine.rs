@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use score_nets::fused::Isa;
 use serde::Serialize;
 
-use crate::timing::{LONG, seconds};
+use crate::workload::Task;
 
 /// Without this a figure means nothing.
 #[derive(Clone, Debug, Serialize)]
@@ -44,18 +44,15 @@ fn cpu(info: &str) -> Option<String> {
     })
 }
 
-/// The peak of the resident memory while `work` is done three times (memory kept between calls counts),
-/// or once if it is long, above what the process held before; none where the kernel does not tell.
-pub(crate) fn peak_kib(mut work: impl FnMut() -> Result<()>) -> Result<Option<u64>> {
+/// The peak of the resident memory while a task is done, above what the process held before; none where
+/// the kernel does not tell.
+pub(crate) fn peak_kib(task: &mut Task) -> Result<Option<u64>> {
     // Building the inputs may have needed more: the kernel forgets that peak here.
     if std::fs::write("/proc/self/clear_refs", "5").is_err() {
         return Ok(None);
     }
     let before = status("VmRSS");
-    if seconds(&mut work)? < LONG {
-        work()?;
-        work()?;
-    }
+    (0..task.memory_runs).try_for_each(|_| (task.run)())?;
     Ok(status("VmHWM").zip(before).map(|(peak, before)| peak.saturating_sub(before)))
 }
 

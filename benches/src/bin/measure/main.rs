@@ -41,12 +41,12 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<()> {
     options.start()?;
     if let Some(item) = &options.memory {
-        let mut tasks = options.workload()?.into_tasks(options)?;
+        let mut tasks = workloads::of(options)?.into_tasks(options)?;
         let task = tasks.get_mut(item).with_context(|| format!("no item is called {item}"))?;
-        return print(&format!("{}\n", json!(machine::peak_kib(&mut task.run)?)));
+        return print(&format!("{}\n", json!(machine::peak_kib(task)?)));
     }
     let mut idle = Idle::new(options.wait_until_idle)?;
-    let comparison = Comparison::measure(options.workload()?, options, &mut idle)?;
+    let comparison = Comparison::measure(workloads::of(options)?, options, &mut idle)?;
     let report = Report::new(options, &comparison, idle.outcome());
     let text =
         if options.json { serde_json::to_string(&report.json)? + "\n" } else { report.text() };

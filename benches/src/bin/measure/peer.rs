@@ -16,11 +16,11 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::cli::Options;
-use crate::compare::Worker;
+use crate::workload::{Spec, Worker};
 
 /// The scripts are part of the binary, which then needs no path to the repository.
 const SCRIPTS: [(&str, &str); 5] = [
@@ -30,18 +30,6 @@ const SCRIPTS: [(&str, &str); 5] = [
     ("transport_peer.py", include_str!("../../../peers/transport_peer.py")),
     ("unet_peer.py", include_str!("../../../peers/unet_peer.py")),
 ];
-
-/// What to start, and what to call it.
-#[derive(Debug)]
-pub(crate) struct Spec {
-    /// Its name in the keys of the result.
-    pub(crate) key: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) script: &'static str,
-    pub(crate) flags: &'static [&'static str],
-    /// Whether the comparison goes on without it.
-    pub(crate) optional: bool,
-}
 
 /// Writes the scripts into the folder of the inputs.
 pub(crate) fn write_scripts(folder: &Path) -> Result<()> {
@@ -75,7 +63,7 @@ struct Checked {
     file: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 struct Timed {
     seconds: f64,
     /// The fastest of several ways, where there are several, and the seconds of the others.

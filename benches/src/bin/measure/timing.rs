@@ -6,7 +6,7 @@ use anyhow::Result;
 use statrs::statistics::{Data, Min, OrderStatistics, Statistics};
 
 /// A call that takes longer, in seconds, is timed as it is and once.
-pub(crate) const LONG: f64 = 1.0;
+const LONG: f64 = 1.0;
 /// Shorter calls are repeated for so many seconds.
 const REPEAT_FOR: f64 = 0.25;
 

@@ -8,7 +8,6 @@ use candle_core::{DType, Tensor};
 use serde_json::{Map, Value};
 
 use crate::cli::Options;
-use crate::peer::Spec;
 
 /// The unit in which an item is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +55,8 @@ pub(crate) fn slug(name: &str) -> String {
 pub(crate) struct Task {
     /// Does it.
     pub(crate) run: Box<dyn FnMut() -> Result<()>>,
+    /// How often it is done when its memory is measured: what is kept from one time to the next counts.
+    pub(crate) memory_runs: usize,
     /// What the work comes to; nothing where there is nothing to compare.
     pub(crate) result: Box<dyn Fn() -> Result<Vec<Part>>>,
     /// What other software computes the same from.
@@ -67,6 +68,7 @@ impl Task {
     pub(crate) fn new<T>(mut run: impl FnMut() -> Result<T> + 'static) -> Self {
         Self {
             run: Box::new(move || run().map(|done| drop(std::hint::black_box(done)))),
+            memory_runs: 3,
             result: Box::new(|| Ok(Vec::new())),
             inputs: Inputs::default(),
         }
@@ -105,6 +107,34 @@ impl Ours {
         };
         items.iter().filter_map(task).collect()
     }
+}
+
+/// Other software: the script to start, and what to call it.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    /// Its name in the keys of the result.
+    pub(crate) key: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) script: &'static str,
+    pub(crate) flags: &'static [&'static str],
+    /// Whether the comparison goes on without it.
+    pub(crate) optional: bool,
+}
+
+/// Does items of a workload.
+pub(crate) trait Worker {
+    /// Whether it does this item.
+    fn does(&self, item: &str) -> bool;
+    /// The seconds of an item, by the rule of [`settled`](crate::timing::settled).
+    fn time(&mut self, item: &str) -> Result<f64>;
+    /// What an item comes to, part after part.
+    fn result(&mut self, item: &str) -> Result<Vec<f64>>;
+    /// Peak memory of an item in a process of its own, above what that held before, in KiB.
+    fn memory_kib(&mut self, item: &str) -> Result<Option<u64>>;
+    /// The software it is, with versions.
+    fn versions(&self) -> BTreeMap<String, String>;
+    /// How it does things, where there are several ways.
+    fn remarks(&self) -> Vec<String>;
 }
 
 /// What a command measures.

@@ -152,29 +152,20 @@ impl DensityOptions {
             let (options, lost, path) = (bad_rows, &lost, points);
             RowByRow { options, lost, path, rows, columns }.table((0, rows.nrows()), f)
         };
-        if let (false, Some(pixels)) = (self.dequantise, pixels) {
-            within(&x, pixels, points)?;
-        }
-        if let (true, Some(pixels)) = (self.dequantise, pixels) {
-            let columns: Vec<String> = (0..dim).map(|i| format!("level {i}")).collect();
-            x = by_row(&x, &columns, &|a, len| {
-                let flat: Vec<f64> = x.slice(s![a..a + len, ..]).iter().copied().collect();
-                let levels = dequantise(&flat, pixels, self.key().fold(1), (a * dim) as u64)?;
-                Ok(Array2::from_shape_vec((len, dim), levels)?)
-            })?;
+        match pixels {
+            Some(pixels) if self.dequantise => {
+                let columns: Vec<String> = (0..dim).map(|i| format!("level {i}")).collect();
+                x = by_row(&x, &columns, &|a, len| {
+                    let flat: Vec<f64> = x.slice(s![a..a + len, ..]).iter().copied().collect();
+                    let levels = dequantise(&flat, pixels, self.key().fold(1), (a * dim) as u64)?;
+                    Ok(Array2::from_shape_vec((len, dim), levels)?)
+                })?;
+            }
+            Some(pixels) => within(&x, pixels, points)?,
+            None => {}
         }
         let watched = Watched { lost: &lost, bad_rows, block_rows: backend.block_rows() };
-        let found = match &model {
-            Model::Analytic(target) => {
-                let score = target.under(sde.as_ref())?;
-                let exact = |x: &Array2<f64>| score.log_density(x, sde.horizon());
-                self.find(how, sde.as_ref(), &score, &x, Some(&exact), watched)
-            }
-            Model::Network(net) => {
-                let x = model::to_tensor(&x, net)?;
-                self.find(how, sde.as_ref(), net.as_ref(), &x, None, watched)
-            }
-        };
+        let found = self.found(how, (&model, sde.as_ref()), &x, watched);
         let found = found.map_err(|e| match e.downcast::<SolveError>() {
             Ok(e) => with_values(e, points, &x),
             Err(e) => e,
@@ -189,15 +180,14 @@ impl DensityOptions {
         let each = |pick: fn(&Column) -> serde_json::Value| -> serde_json::Map<_, _> {
             columns.iter().map(|c| (c.name.to_owned(), pick(c))).collect()
         };
-        let t_end = self.steps.t_end(sde.as_ref())?;
+        let (t_end, Found { summary, .. }) = (self.steps.t_end(sde.as_ref())?, &found);
         let report = json!({
             "rows": x.nrows(), "columns": columns.iter().map(|c| c.name).collect::<Vec<_>>(),
             "mean": each(|c| json!(c.mean)), "quantiles": each(|c| json!(c.quantiles)), "sde": sde.name(),
             "method": how.to_possible_value().map(|v| v.get_name().to_owned()),
             "eta": if how == How::Identity { self.eta() } else { 0.0 },
-            "t_end": t_end, "extrapolated": self.extrapolate,
-            "nfe": found.summary.nfe, "accepted": found.summary.accepted,
-            "rejected": found.summary.rejected, "lost": n_lost, "seed": self.seed.unwrap_or(0), "out": out,
+            "t_end": t_end, "extrapolated": self.extrapolate, "nfe": summary.nfe, "accepted": summary.accepted,
+            "rejected": summary.rejected, "lost": n_lost, "seed": self.seed.unwrap_or(0), "out": out,
             "device": backend.device_name(), "dtype": backend.dtype_name(),
             "seconds": start.elapsed().as_secs_f64(),
         });
@@ -209,6 +199,26 @@ impl DensityOptions {
         let mut lines = vec![format!("{} rows in {}, {time}", x.nrows(), out.display())];
         lines.extend(columns.iter().map(ToString::to_string));
         output.emit(&report, &lines.join("\n"))
+    }
+
+    /// The densities of a model of either kind.
+    fn found(
+        &self,
+        how: How,
+        (model, sde): (&Model, &dyn Sde),
+        x: &Array2<f64>,
+        watched: Watched<'_>,
+    ) -> Result<Found> {
+        match model {
+            Model::Analytic(target) => {
+                let score = target.under(sde)?;
+                let exact = |x: &Array2<f64>| score.log_density(x, sde.horizon());
+                self.find(how, sde, &score, x, Some(&exact), watched)
+            }
+            Model::Network(net) => {
+                self.find(how, sde, net.as_ref(), &model::to_tensor(x, net)?, None, watched)
+            }
+        }
     }
 
     fn key(&self) -> Key {

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use ndarray::{Array2, s};
+use sde_core::Sde;
 use serde_json::json;
-use solvers::{Control, SolveError, flow, slerp, temper};
+use solvers::{BadRows, ConfiguredMethod, Control, SolveError, Summary, flow, slerp, temper};
 
 use super::Output;
 use super::bad_rows::{BadRowOptions, Lost, RowByRow, with_values};
@@ -131,35 +132,9 @@ impl Common {
             "{} estimates no error: give --steps N",
             method.name()
         );
-        let (rows, summary) = match &model {
-            Model::Analytic(target) => {
-                let score = target.under(sde.as_ref())?;
-                lost.watch(self.bad_rows, |bad| {
-                    flow(
-                        method.clone(),
-                        (&control, bad),
-                        sde.as_ref(),
-                        &score,
-                        x,
-                        0,
-                        backend.block_rows(),
-                    )
-                })
-            }
-            Model::Network(net) => {
-                let x = model::to_tensor(x, net)?;
-                let done = lost.watch(self.bad_rows, |bad| {
-                    let (sde, method) = (sde.as_ref(), method.clone());
-                    flow(method, (&control, bad), sde, net.as_ref(), &x, 0, backend.block_rows())
-                });
-                done.and_then(|(end, summary)| {
-                    let ours =
-                        |e: anyhow::Error| SolveError::Setup(sde_core::Error::Model(e.into()));
-                    Ok((model::to_rows(&end).map_err(ours)?, summary))
-                })
-            }
-        }
-        .map_err(|e| with_values(e, path, x))?;
+        let solve = (method.clone(), &control, backend.block_rows());
+        let done = lost.watch(self.bad_rows, |bad| solved(solve.clone(), bad, (&model, &*sde), x));
+        let (rows, summary) = done.map_err(|e| with_values(e, path, x))?;
         let n_lost = lost.say(rows.nrows() as u64, output)?;
         output.replacing(&self.out);
         npy::write(&self.out, rows.view())?;
@@ -180,5 +155,27 @@ impl Common {
             summary.nfe
         );
         output.emit(&report, &text)
+    }
+}
+
+/// The ends of the flow from the rows `x`, by a model of either kind.
+fn solved(
+    (method, control, block_rows): (ConfiguredMethod, &Control, u64),
+    bad: BadRows<'_>,
+    (model, sde): (&Model, &dyn Sde),
+    x: &Array2<f64>,
+) -> solvers::Result<(Array2<f64>, Summary)> {
+    let ours = |e: anyhow::Error| SolveError::Setup(sde_core::Error::Model(e.into()));
+    match model {
+        Model::Analytic(target) => {
+            let score = target.under(sde).map_err(ours)?;
+            flow(method, (control, bad), sde, &score, x, 0, block_rows)
+        }
+        Model::Network(net) => {
+            let x = model::to_tensor(x, net).map_err(ours)?;
+            let (end, summary) =
+                flow(method, (control, bad), sde, net.as_ref(), &x, 0, block_rows)?;
+            Ok((model::to_rows(&end).map_err(ours)?, summary))
+        }
     }
 }

@@ -1,24 +1,24 @@
-//! `verify refs DIR`: reference numbers of other implementations, recomputed.
+//! `verify`: reference numbers of other implementations, recomputed.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
+use references::Family;
 
 use super::Output;
-use crate::verify::{self, Family};
 
-/// Recompute a folder of reference numbers and hold ours against them
+/// Recompute reference numbers of other implementations and hold ours against them
 ///
-/// `refs DIR` walks a folder with one sub-folder a family (schedules, gaussian, pfode, ot, solvers,
-/// pinn, diffusers_tests, networks/unet, networks/adm, networks/objectives; any subset of them) and
-/// prints a line a family: cases, passed, skipped with the reason, and the worst error against its
-/// tolerance. The exit code is 1 when a case is missed or damaged.
+/// `refs DIR` walks a folder with one sub-folder a family (schedules, gaussian, pfode, ot, solvers, recorded,
+/// pinn, diffusers_tests, networks/unet, networks/adm, networks/objectives, networks/fid,
+/// networks/bits_per_dim; any subset of them) and prints a line a family: cases, passed, skipped with the
+/// reason, and the worst error against its tolerance. Without it, the references of the repository. The exit
+/// code is 1 when a case is missed or damaged.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  experiment verify refs ../shared/refs")]
+#[command(after_help = "Examples:\n  experiment verify\n  experiment verify refs ../shared/refs")]
 pub(super) struct Args {
-    /// What to verify: refs
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -36,9 +36,12 @@ enum What {
 const SHOWN: usize = 5;
 
 pub(super) fn verify(args: &Args, output: &Output) -> Result<u8> {
-    let What::Refs { dir } = &args.what;
+    let dir = match &args.what {
+        Some(What::Refs { dir }) => dir.clone(),
+        None => references::repository(),
+    };
     let mut lines = Vec::new();
-    let report = verify::refs(dir, |family| {
+    let report = references::refs(&dir, |family| {
         if output.is_json() {
             output.note(&line(family));
         }

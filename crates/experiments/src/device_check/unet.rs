@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use candle_core::Tensor;
+use candle_nn::VarBuilder;
 use score_nets::layers::{self, Conv2d, Form, GroupNorm, Linear, Resample};
 use score_nets::ops::Conv;
 use score_nets::{
@@ -87,43 +88,37 @@ fn all() -> Vec<(&'static str, f64, Build)> {
                 self::layer(&image, Box::new(move |x, _| layer.forward_silu(x)))
             }),
         ),
-        (
-            "attention",
-            200.0,
-            Arc::new(move |vb| {
-                // Heads of five channels over the pixels; a bias of the keys would have no gradient.
-                let map = |name: &str| {
-                    Linear::without_bias(&vb.pp(name), CHANNELS, CHANNELS, 1.0, Form::Dense)
-                };
-                let maps = ["q", "k", "v"].map(map);
-                let [q, k, v] = maps;
-                let (q, k, v) = (q?, k?, v?);
-                let heads = |x: Jet| x.map(|x| Ok(x.reshape((ROWS, SIZE * SIZE, 2, 5))?));
-                let forward = move |x: &Jet, _: &Jet| {
-                    let [q, k, v] = [&q, &k, &v].map(|map| heads(map.forward(x)?));
-                    layers::attention(&q?, &k?, &v?, 5.0_f64.sqrt().recip())
-                };
-                self::layer(&image, Box::new(forward))
-            }),
-        ),
+        ("attention", 200.0, Arc::new(attention)),
         ("nearest neighbours", 10.0, resample(|| Ok(Resample::nearest()), SIZE)),
         ("means of four", 10.0, resample(|| Ok(Resample::mean()), SIZE - 1)),
         ("filtered up", 50.0, resample(|| Resample::up(&[1.0, 3.0, 3.0, 1.0]), SIZE)),
         ("filtered down", 50.0, resample(|| Resample::down(&[1.0, 3.0, 3.0, 1.0]), SIZE - 1)),
-        (
-            "SiLU and channels",
-            50.0,
-            Arc::new(move |vb| {
-                let level = Linear::new(&vb, 1, CHANNELS, 1.0)?;
-                let forward = move |x: &Jet, c: &Jet| {
-                    let level = level.forward(&c.map(|c| Ok(c.unsqueeze(1)?))?)?;
-                    let moved = layers::add_channels(&layers::silu(x)?, &level)?;
-                    layers::concat(&layers::add_scaled(x, &moved, 0.7)?, x)
-                };
-                self::layer(&image, Box::new(forward))
-            }),
-        ),
+        ("SiLU and channels", 50.0, Arc::new(levels)),
     ]
+}
+
+/// Heads of five channels over the pixels; a bias of the keys would have no gradient.
+fn attention(vb: VarBuilder<'static>) -> score_nets::Result<Box<dyn Network>> {
+    let map = |name: &str| Linear::without_bias(&vb.pp(name), CHANNELS, CHANNELS, 1.0, Form::Dense);
+    let [q, k, v] = ["q", "k", "v"].map(map);
+    let (q, k, v) = (q?, k?, v?);
+    let heads = |x: Jet| x.map(|x| Ok(x.reshape((ROWS, SIZE * SIZE, 2, 5))?));
+    let forward = move |x: &Jet, _: &Jet| {
+        let [q, k, v] = [&q, &k, &v].map(|map| heads(map.forward(x)?));
+        layers::attention(&q?, &k?, &v?, 5.0_f64.sqrt().recip())
+    };
+    layer(&[SIZE, SIZE, CHANNELS], Box::new(forward))
+}
+
+/// A level for every channel, and channels side by side.
+fn levels(vb: VarBuilder<'static>) -> score_nets::Result<Box<dyn Network>> {
+    let level = Linear::new(&vb, 1, CHANNELS, 1.0)?;
+    let forward = move |x: &Jet, c: &Jet| {
+        let level = level.forward(&c.map(|c| Ok(c.unsqueeze(1)?))?)?;
+        let moved = layers::add_channels(&layers::silu(x)?, &level)?;
+        layers::concat(&layers::add_scaled(x, &moved, 0.7)?, x)
+    };
+    layer(&[SIZE, SIZE, CHANNELS], Box::new(forward))
 }
 
 /// Every layer.

@@ -173,8 +173,9 @@ fn encodings_come_back() {
 
 /// Of a published network, in both precisions: the flow's density by two ways, and the way back.
 #[test]
+#[cfg_attr(not(paper), ignore = "the weights of arXiv 2311.15996 are not in ../shared")]
 fn densities_of_a_network() {
-    let Some(shared) = shared() else { return };
+    let shared = shared();
     let dir = folder();
     let at = |name: &str| dir.path().join(name);
     save_rows(&at("x.npy"), &points());

@@ -7,8 +7,6 @@ use experiments::run::{EXPERIMENTS, Registry, RunArgs};
 use sde_core::Key;
 use toml::{Table, Value};
 
-use crate::support::slow;
-
 /// Draws that are functions of a seed.
 pub(crate) struct Draw {
     key: Key,
@@ -280,10 +278,8 @@ const TINY: &[(&str, &[&str])] = &[
 
 /// A hundred thousand configurations of one to three changes; those that cost next to nothing are run.
 #[test]
+#[ignore = "slow"]
 fn slow_random_configurations_are_refused_or_end() {
-    if !slow() {
-        return;
-    }
     let count = |name: &str, usual: usize| {
         std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
     };

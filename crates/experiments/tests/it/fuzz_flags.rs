@@ -8,7 +8,7 @@ use assert_cmd::cargo::cargo_bin;
 use sde_core::Key;
 
 use crate::fuzz::Draw;
-use crate::support::{folder, save_rows, slow};
+use crate::support::{folder, save_rows};
 
 /// Values of flags: small ones work, of large ones none may run for long.
 const FLAG_VALUES: [&str; 22] = [
@@ -213,8 +213,7 @@ fn extreme_flags_are_refused_in_one_line_or_work() {
 }
 
 #[test]
+#[ignore = "slow"]
 fn slow_extreme_flags_are_refused_in_one_line_or_work() {
-    if slow() {
-        commands(4, 1500);
-    }
+    commands(4, 1500);
 }

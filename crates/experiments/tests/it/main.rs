@@ -24,5 +24,4 @@ mod sampling;
 mod signals;
 mod studies;
 mod support;
-mod verify_networks;
-mod verify_refs;
+mod verify;

@@ -192,8 +192,9 @@ fn kernels_and_histograms() {
 }
 
 #[test]
+#[cfg_attr(not(paper), ignore = "the weights of arXiv 2311.15996 are not in ../shared")]
 fn histograms_on_the_published_grid() {
-    let Some(shared) = shared() else { return };
+    let shared = shared();
     let hist = shared.join("odesdegap/hist");
     let ode = hist.join("weights_ode_64_3000000_100000_800_blob_1.0.npy");
     let sde = hist.join("weights_sde_64_3000000_100000_800_blob_1.0.npy");

@@ -6,7 +6,7 @@ use experiments::model::{Model, Precision};
 use ndarray::{Array2, Axis};
 use sde_core::Score;
 
-use crate::support::{experiment, folder, json, load, save_rows, shared, slow, text};
+use crate::support::{experiment, folder, json, load, save_rows, shared, text};
 
 /// `sample` of the mixture into `out`, with more words.
 fn sample(dir: &Path, out: &str, words: &[&str]) -> Vec<u8> {
@@ -65,8 +65,9 @@ fn a_file_that_is_replaced_is_said() {
 }
 
 #[test]
+#[cfg_attr(not(paper), ignore = "the weights of arXiv 2311.15996 are not in ../shared")]
 fn networks_too() {
-    let Some(shared) = shared() else { return };
+    let shared = shared();
     let dir = folder();
     let net = shared.join("odesdegap/blob_w1.0.safetensors");
     for kernels in ["auto", "composite"] {
@@ -242,11 +243,9 @@ fn peak_mib(words: &[&str]) -> f64 {
 
 #[test]
 #[cfg(target_os = "linux")]
+#[ignore = "slow"]
 fn slow_memory_does_not_grow_with_the_particles() {
-    let Some(shared) = shared() else { return };
-    if !slow() {
-        return;
-    }
+    let shared = shared();
     let dir = folder();
     let (net, out) = (shared.join("odesdegap/blob_w0.0.safetensors"), dir.path().join("out.npy"));
     let mixture = dir.path().join("mixture.json");

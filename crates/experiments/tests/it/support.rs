@@ -69,26 +69,10 @@ fn listing(folder: &Path) -> BTreeSet<PathBuf> {
     all
 }
 
-/// The folder with reference data, if it is there.
-pub(crate) fn shared() -> Option<PathBuf> {
-    let dir = match std::env::var_os("SHARED_DIR") {
-        Some(dir) => PathBuf::from(dir),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-    };
-    if dir.is_dir() {
-        return Some(dir);
-    }
-    eprintln!("skipped: no reference data at {}", dir.display());
-    None
-}
-
-/// Whether tests that take long were asked for.
-pub(crate) fn slow() -> bool {
-    let asked = std::env::var_os("RUN_SLOW").is_some_and(|v| v == "1");
-    if !asked {
-        eprintln!("skipped: slow, set RUN_SLOW=1 to run it");
-    }
-    asked
+/// The folder with the weights of arXiv 2311.15996: only for tests that are ignored where it is not there.
+pub(crate) fn shared() -> PathBuf {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    std::env::var_os("SHARED_DIR").map_or_else(beside, PathBuf::from)
 }
 
 /// A scratch folder with a mixture of two Gaussians in it, `mixture.json`.

@@ -1,43 +1,10 @@
 //! Reference files, comparisons, small networks.
 
-use std::path::PathBuf;
-
 use candle_core::{DType, Device, Tensor};
-use ndarray_npy::NpzReader;
 use score_nets::{Activation, Base, NetConfig, Output, ScoreNet, TimeEmbedding, TimeFeature};
 use sde_core::Key;
 
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
-
-/// The folder of reference data, or `None` with a line that says so.
-pub(crate) fn shared(part: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SHARED_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let path = root.join(part);
-    if !path.exists() {
-        eprintln!("skipped: no reference data at {}", path.display());
-        return None;
-    }
-    Some(path)
-}
-
-pub(crate) struct Npz(NpzReader<std::fs::File>);
-
-impl Npz {
-    pub(crate) fn open(path: PathBuf) -> Result<Self, Box<dyn std::error::Error>> {
-        Ok(Self(NpzReader::new(std::fs::File::open(path)?)?))
-    }
-
-    /// The values of an array, row by row.
-    pub(crate) fn flat(&mut self, name: &str) -> Result<Vec<f64>, Box<dyn std::error::Error>> {
-        let name = format!("{name}.npy");
-        let array: ndarray::ArrayD<f64> =
-            self.0.by_name(&name).map_err(|e| format!("{name}: {e}"))?;
-        Ok(array.iter().copied().collect())
-    }
-}
 
 /// The largest deviation, relative to the largest magnitude of the reference.
 pub(crate) fn deviation(found: &[f64], expected: &[f64]) -> f64 {
@@ -45,13 +12,6 @@ pub(crate) fn deviation(found: &[f64], expected: &[f64]) -> f64 {
     let scale = expected.iter().fold(f64::MIN_POSITIVE, |m, x| m.max(x.abs()));
     let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
     worst.fold(0.0, |m, e| if e.is_nan() { f64::INFINITY } else { m.max(e) }) / scale
-}
-
-/// The Euclidean norm of the deviation, relative to that of the reference.
-pub(crate) fn distance(found: &[f64], expected: &[f64]) -> f64 {
-    assert_eq!(found.len(), expected.len());
-    let square = found.iter().zip(expected).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
-    (square / expected.iter().map(|b| b * b).sum::<f64>()).sqrt()
 }
 
 #[track_caller]

@@ -1,74 +1,16 @@
 //! Residuals against references, closed forms and each other.
 
 use candle_core::{DType, Device, Tensor, Var};
-use fp_residual::{
-    network_residual, potential_residual, residual_graph, score_form_residual, score_residual_graph,
-};
+use fp_residual::{potential_residual, residual_graph, score_form_residual, score_residual_graph};
 use ndarray::{Array2, array};
-use score_nets::{Activation, Kernels, NetConfig, Output, ScoreNet};
+use score_nets::{Activation, Kernels, NetConfig, Output};
 use sde_core::{
     Error,
     analytic::{DataSet, GaussianMixture},
     sde,
 };
 
-use crate::common::{Npz, Outcome, check, deviation, host, net, points, rows, shared, times, zoo};
-
-const NETS: [&str; 8] = [
-    "blob_w0.0",
-    "blob_w0.1",
-    "blob_w1.0",
-    "blob_w10.0",
-    "circles2_w0.0",
-    "circles2_w0.1",
-    "circles2_w1.0",
-    "circles2_w10.0",
-];
-
-/// The published networks. In f64 deviations are relative to the largest residual of the 64 points. In
-/// f32 the terms of the residual cancel by up to two digits, more the better a network solves the
-/// equation; there deviations are relative to the largest sum of magnitudes of the terms.
-#[test]
-fn published_residuals() -> Outcome {
-    let Some(folder) = shared("odesdegap") else { return Ok(()) };
-    let cases = [
-        (DType::F64, Kernels::Composite, 1e-10),
-        (DType::F32, Kernels::Composite, 1e-5),
-        (DType::F32, Kernels::Fused, 1e-5),
-    ];
-    for name in NETS {
-        let mut npz = Npz::open(folder.join(format!("{name}_ref.npz")))?;
-        let inputs = npz.flat("inputs")?;
-        let t: Vec<f64> = inputs.chunks(3).map(|r| r[0]).collect();
-        let x: Vec<f64> = inputs.chunks(3).flat_map(|r| [r[1], r[2]]).collect();
-        let expected = npz.flat("residual")?;
-        let (d_t, laplacian) = (npz.flat("dphi_dt")?, npz.flat("laplacian")?);
-        let score = npz.flat("score")?;
-        let terms = (0..t.len()).map(|b| {
-            let (s, x) = (&score[2 * b..2 * b + 2], &x[2 * b..2 * b + 2]);
-            let (along, square) = (s[0] * x[0] + s[1] * x[1], s[0] * s[0] + s[1] * s[1]);
-            d_t[b].abs() + (2.0 + along).abs() + 0.5 * (laplacian[b].abs() + square)
-        });
-        let terms = terms.fold(0.0, f64::max);
-        for (dtype, kernels, tolerance) in cases {
-            let file = folder.join(format!("{name}.safetensors"));
-            let net = ScoreNet::open_published(file, dtype, &Device::Cpu)?.with_kernels(kernels)?;
-            let found = potential_residual(&net, &rows(&x, 2, dtype), &t, net.sde())?;
-            let largest = expected.iter().fold(0.0_f64, |m, r| m.max(r.abs()));
-            let scale = if dtype == DType::F64 { largest } else { terms };
-            let error = deviation(&found, &expected) * largest / scale;
-            eprintln!(
-                "{name} {kernels:?} {dtype:?}: {error:.1e}, terms / residual {:.1}",
-                terms / largest
-            );
-            assert!(error <= tolerance, "{name} {kernels:?} {dtype:?}: {error:e}");
-            // In double precision whatever the network's: relative to the largest residual again.
-            let found = network_residual(&net, &x, &t)?;
-            check(&format!("{name} {dtype:?} network residual"), &found, &expected, 1e-10);
-        }
-    }
-    Ok(())
-}
+use crate::common::{Outcome, check, host, net, points, rows, times, zoo};
 
 /// Marginals of mixtures solve the equation: the residual is zero to rounding, here relative to
 /// the sum of the magnitudes of its terms.

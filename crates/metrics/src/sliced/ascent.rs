@@ -86,12 +86,15 @@ struct Line<'a> {
     slope: f64,
 }
 
+/// A place on the way, the value there and the gradient.
+type Found = (Array1<f64>, f64, Array1<f64>);
+
+/// The value and the gradient at a place.
+type Height<'a> = &'a dyn Fn(&Array1<f64>) -> (f64, Array1<f64>);
+
 impl Line<'_> {
     /// The highest place found on the way, with its value and gradient; `None` where all are lower.
-    fn search(
-        &self,
-        at: &dyn Fn(&Array1<f64>) -> (f64, Array1<f64>),
-    ) -> Option<(Array1<f64>, f64, Array1<f64>)> {
+    fn search(&self, at: Height<'_>) -> Option<Found> {
         let Self { z, way, value, slope } = *self;
         let (mut length, mut low, mut high) = (1.0, 0.0, f64::INFINITY);
         let mut best = None;

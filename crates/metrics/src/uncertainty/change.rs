@@ -1,5 +1,6 @@
 //! Whether two estimates differ by more than chance.
 
+use statrs::distribution::{ContinuousCDF, StudentsT};
 use statrs::function::erf::erfc;
 
 use crate::estimate::Estimate;
@@ -60,10 +61,31 @@ impl Difference {
     }
 
     fn new(from: Estimate, to: Estimate, standard_error: f64) -> Self {
-        let value = to.value - from.value;
+        let found = Self { value: to.value - from.value, standard_error, p_value: 1.0 };
+        Self { p_value: erfc(found.z() * std::f64::consts::FRAC_1_SQRT_2), ..found }
+    }
+
+    /// The difference in its standard errors.
+    fn z(&self) -> f64 {
         // No difference is one by chance for certain, whatever the errors.
-        let z = if value == 0.0 { 0.0 } else { (value / standard_error).abs() };
-        Self { value, standard_error, p_value: erfc(z * std::f64::consts::FRAC_1_SQRT_2) }
+        if self.value == 0.0 { 0.0 } else { (self.value / self.standard_error).abs() }
+    }
+
+    /// The same with a standard error that is itself an estimate from few values: a t-test with so many
+    /// degrees of freedom, one less than the values.
+    ///
+    /// ```
+    /// use metrics::{Difference, Estimate};
+    /// let (from, to) = (Estimate::default(), Estimate { value: 3.0, standard_error: 1.0 });
+    /// let difference = Difference::independent(from, to);
+    /// assert!(difference.p_value < 0.003);
+    /// assert!((difference.with_freedom(2.0).p_value - 0.0955).abs() < 1e-4);
+    /// ```
+    #[must_use]
+    pub fn with_freedom(self, degrees: f64) -> Self {
+        let law = StudentsT::new(0.0, 1.0, degrees);
+        let p_value = law.map_or(1.0, |law| 2.0 * law.sf(self.z()));
+        Self { p_value, ..self }
     }
 
     /// What the test says at a level: where the expectations agree, it says anything but

@@ -5,7 +5,7 @@ use metrics::{
 };
 use ndarray::{Array1, Array2, ArrayView1, Axis, array, concatenate, s};
 
-use crate::support::{Numbers, check_close, matrix, open_npz, read_json, shared, vector};
+use crate::support::{Numbers, check_close};
 
 fn divergence(x: &Array2<f64>, y: &Array2<f64>, epsilon: f64) -> SinkhornDivergence {
     let options = Sinkhorn { tolerance: 1e-12, ..Sinkhorn::new(epsilon) };
@@ -26,56 +26,6 @@ fn plan(
         a[i] * b[j] * ((solved.f[i] + solved.g[j] - cost[[i, j]]) / epsilon).exp()
     });
     (plan, cost)
-}
-
-#[test]
-fn references_by_newton() {
-    let Some(json) = shared("refs/ot/ot_refs.json") else { return };
-    let references = read_json(&json);
-    let mut n_checked = 0;
-    for (key, expected) in references.as_object().unwrap() {
-        let Some(name) = key.strip_prefix("sinkhorn_") else { continue };
-        let (case, _) = name.rsplit_once("_eps").unwrap();
-        let file = if case.starts_with("eq") { "clouds_equal.npz" } else { "clouds_unequal.npz" };
-        let Some(clouds) = shared(&format!("refs/ot/{file}")) else { return };
-        let mut npz = open_npz(&clouds);
-        let number = |name: &str| expected[name].as_f64().unwrap();
-        let n = number("first_n_points") as usize;
-        let (x, y) =
-            (matrix(&mut npz, &format!("{case}_X")), matrix(&mut npz, &format!("{case}_Y")));
-        let (x, y) = (x.slice(s![..n, ..]), y.slice(s![..n, ..]));
-        let weights = case.starts_with("uneq").then(|| {
-            ["a", "b"].map(|side| {
-                let all: Array1<f64> = vector(&mut npz, &format!("{case}_{side}"));
-                let first = all.slice(s![..n]).to_owned();
-                &first / first.sum()
-            })
-        });
-        let side = |k: usize| weights.as_ref().map(|w| w[k].view());
-        let options = Sinkhorn { tolerance: 1e-12, ..Sinkhorn::new(number("eps")) };
-        let found = sinkhorn_divergence(x, side(0), y, side(1), &options).unwrap();
-        eprintln!(
-            "{key}: {} {} {} iterations, marginals off by {:e}",
-            found.xy.iterations,
-            found.xx.iterations,
-            found.yy.iterations,
-            found.marginal_error()
-        );
-        for (name, value) in [
-            ("OT_eps_xy", found.xy.value),
-            ("OT_eps_xx", found.xx.value),
-            ("OT_eps_yy", found.yy.value),
-            ("sinkhorn_divergence", found.value),
-            ("transport_cost_xy", found.xy.transport_cost),
-            ("transport_cost_xx", found.xx.transport_cost),
-            ("transport_cost_yy", found.yy.transport_cost),
-            ("sharp_sinkhorn_divergence_transport_costs", found.sharp),
-        ] {
-            check_close(&format!("{key} {name}"), value, number(name), 1e-8, 0.0);
-            n_checked += 1;
-        }
-    }
-    assert_eq!(n_checked, 9 * 8);
 }
 
 /// Value and cost are those of the plan that the potentials make, and its marginals are right.

@@ -3,7 +3,7 @@
 use metrics::{ExactTransport, GroundCost, Histogram2d, HistogramBuilder, histogram_w2};
 use ndarray::{Array1, Array2, Axis, array, concatenate};
 
-use crate::support::{Numbers, check_close, close, read_json, shared, slow};
+use crate::support::{Numbers, check_close};
 
 /// The same problem as a cloud of nodes.
 fn as_clouds(a: &Array2<f64>, b: &Array2<f64>, xs: &Array1<f64>, ys: &Array1<f64>) -> f64 {
@@ -138,51 +138,4 @@ fn total_variation() {
     assert_eq!(a.total_variation(&a).unwrap(), 0.0);
     let c = Histogram2d::from_weights(1.0, array![[1.0, 1.0], [2.0, 0.0]]).unwrap();
     assert_eq!(a.total_variation(&c).unwrap(), 0.5);
-}
-
-/// The published 64 x 64 histograms against an independent exact solver, some or all of them.
-fn check_published(nets: &[&str]) -> Option<()> {
-    let references = read_json(&shared("refs/ot/hist_w2.json")?);
-    let read = |kind: &str, net: &str| -> Option<Array2<f64>> {
-        let (set, weight) = net.split_once("_w")?;
-        let name = match kind {
-            "truth" => format!("weights_truth_64_3000000_{set}.npy"),
-            _ => format!("weights_{kind}_64_3000000_100000_800_{set}_{weight}.npy"),
-        };
-        let flat: Array1<f64> =
-            ndarray_npy::read_npy(shared(&format!("odesdegap/hist/{name}"))?).unwrap();
-        Some(flat.into_shape_with_order((64, 64)).unwrap())
-    };
-    for net in nets {
-        let (truth, ode, sde) = (read("truth", net)?, read("ode", net)?, read("sde", net)?);
-        let pairs =
-            [("ode_truth", &ode, &truth), ("sde_truth", &sde, &truth), ("ode_sde", &ode, &sde)];
-        for (pair, a, b) in pairs {
-            for (half_width, key) in [(3.5, "W2_squared_L3p5"), (4.0, "W2_squared_L4")] {
-                let nodes = Array1::linspace(-half_width, half_width, 64);
-                let found = histogram_w2(a.view(), b.view(), nodes.view(), nodes.view()).unwrap();
-                let expected = references[net][pair][key].as_f64().unwrap();
-                let what = format!("{net} {pair} {key}");
-                check_close(&what, found.squared, expected, 1e-9, 0.0);
-                check_close(&format!("{what} dual"), found.dual, expected, 1e-9, 0.0);
-                assert!(!close(found.squared, expected * 1.001, 1e-9, 0.0), "{what}");
-            }
-        }
-    }
-    Some(())
-}
-
-#[test]
-fn published_histograms() {
-    check_published(&["blob_w0.0", "circles2_w10.0"]);
-}
-
-#[test]
-fn slow_all_published_histograms() {
-    if !slow("slow_all_published_histograms") {
-        return;
-    }
-    let nets = ["blob_w0.0", "blob_w0.1", "blob_w1.0", "blob_w10.0"];
-    check_published(&nets);
-    check_published(&["circles2_w0.0", "circles2_w0.1", "circles2_w1.0", "circles2_w10.0"]);
 }

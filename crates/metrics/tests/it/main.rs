@@ -17,7 +17,6 @@ mod masses;
 mod metric_laws;
 mod neighbours;
 mod other_distances;
-mod references;
 mod registry;
 mod scales;
 mod sliced;

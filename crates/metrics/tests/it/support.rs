@@ -1,11 +1,6 @@
 //! What the tests share.
 
-use std::fs::File;
-use std::path::PathBuf;
-
-use ndarray::{Array1, Array2};
-use ndarray_npy::NpzReader;
-use serde_json::Value;
+use ndarray::Array2;
 
 /// Fails unless the two agree to `tolerance`, relative to the larger one or to `floor`.
 #[track_caller]
@@ -19,49 +14,6 @@ pub(crate) fn check_close(what: &str, found: f64, expected: f64, tolerance: f64,
 
 pub(crate) fn close(found: f64, expected: f64, tolerance: f64, floor: f64) -> bool {
     (found - expected).abs() <= tolerance * found.abs().max(expected.abs()).max(floor)
-}
-
-/// Whether the slow tests were asked for; says so where they were not.
-pub(crate) fn slow(test: &str) -> bool {
-    let wanted = std::env::var("RUN_SLOW").is_ok_and(|value| value == "1");
-    if !wanted {
-        eprintln!("skipped {test}: set RUN_SLOW=1 to run it");
-    }
-    wanted
-}
-
-/// A file of the reference collection, or `None` (with a line that says so) where it is absent.
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SHARED_DIR").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-        PathBuf::from,
-    );
-    let file = root.join(path);
-    if !file.exists() {
-        eprintln!("skipped: {} is absent (SHARED_DIR names its folder)", file.display());
-        return None;
-    }
-    Some(file)
-}
-
-pub(crate) fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
-}
-
-pub(crate) fn read_json(path: &PathBuf) -> Value {
-    serde_json::from_reader(File::open(path).unwrap()).unwrap()
-}
-
-pub(crate) fn open_npz(path: &PathBuf) -> NpzReader<File> {
-    NpzReader::new(File::open(path).unwrap()).unwrap()
-}
-
-pub(crate) fn matrix(npz: &mut NpzReader<File>, name: &str) -> Array2<f64> {
-    npz.by_name(&format!("{name}.npy")).or_else(|_| npz.by_name(name)).unwrap()
-}
-
-pub(crate) fn vector(npz: &mut NpzReader<File>, name: &str) -> Array1<f64> {
-    npz.by_name(&format!("{name}.npy")).or_else(|_| npz.by_name(name)).unwrap()
 }
 
 /// Reproducible numbers (splitmix64); statistical quality is not at stake here.

@@ -9,7 +9,7 @@ mod scheduler;
 use anyhow::{Context, Result, ensure};
 use ndarray::{ArrayView1, Axis};
 use sde_core::schedule::EdmPreconditioning;
-use sde_core::sde::Between;
+use sde_core::sde::Interpolation;
 use sde_core::{Discrete, Edm, Score, Sde};
 use serde_json::Value;
 
@@ -114,8 +114,9 @@ fn recompute(npz: &mut Npz, name: &str, case: &Value) -> Result<Check> {
         } else {
             let logarithmic = Discrete::new(&betas(config)?)?;
             let karras = config.flag_or("use_karras_sigmas", false);
-            let between = if karras { Between::LogRatio } else { Between::Ratio };
-            let (sde, grid) = (logarithmic.clone().with_between(between), times(scheduler, case)?);
+            let between = if karras { Interpolation::LogRatio } else { Interpolation::Ratio };
+            let (sde, grid) =
+                (logarithmic.clone().with_interpolation(between), times(scheduler, case)?);
             // The schedulers over noise levels work on x / alpha.
             if case.get("sigmas").is_some_and(Value::is_array) && scale != 1.0 {
                 x *= sde.marginal(*grid.first().context("no timesteps")?).alpha;

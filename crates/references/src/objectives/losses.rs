@@ -1,7 +1,7 @@
 //! The losses of Song et al., of Karras et al., of diffusers, and of flow matching.
 
 use anyhow::{Context, Result, bail};
-use score_nets::{Reduction, TimeLaw, Weighting};
+use score_nets::{Reduction, TimeDistribution, Weighting};
 use sde_core::schedule::{ddpm_betas, smld_sigmas};
 use sde_core::{
     Discrete, Edm, Label, Level, NoiseTable, Parametrisation, Preconditioning, Rectified, Sde, Ve,
@@ -62,7 +62,7 @@ pub(super) fn score_sde(file: &mut File<'_>) -> Result<()> {
 fn continuous(file: &mut File<'_>, net: &Tiny, name: &str, sde: &dyn Sde, n: usize) -> Result<()> {
     let eps = file.number("eps_t")?;
     let u = file.flat("u")?;
-    let times = u.iter().map(|u| TimeLaw::Uniform.time(sde, eps, *u));
+    let times = u.iter().map(|u| TimeDistribution::Uniform.time(sde, eps, *u));
     let times = times.collect::<Result<Vec<_>, _>>()?;
     file.check("t", &times, By::Entry);
     let levels = levels(sde, &times);
@@ -105,7 +105,7 @@ fn smld(file: &mut File<'_>, net: &Tiny, n: usize) -> Result<()> {
     let (low, high) = (file.number("sigma_min")?, file.number("sigma_max")?);
     let ve = Ve::new(low, high)?;
     // The level at quantile 1 - (label + 1/2) / n is the one of the label.
-    let law = TimeLaw::Levels { n: u32::try_from(n)? };
+    let law = TimeDistribution::Levels { n: u32::try_from(n)? };
     let at = |l: &usize| law.time(&ve, 0.0, 1.0 - (*l as f64 + 0.5) / n as f64);
     let times = file.labels(n)?.iter().map(at).collect::<Result<Vec<_>, _>>()?;
     let sigmas: Vec<f64> = times.iter().map(|t| ve.marginal(*t).sigma).collect();
@@ -152,7 +152,7 @@ pub(super) fn edm(file: &mut File<'_>) -> Result<()> {
                 let (eps, beta_min) = (number("epsilon_t")?, number("beta_min")?);
                 let vp = Vp::new(beta_min, beta_min + number("beta_d")?)?;
                 let at = |u: &f64| -> Result<f64> {
-                    Ok((-vp.half_log_snr(TimeLaw::Uniform.time(&vp, eps, 1.0 - u)?)).exp())
+                    Ok((-vp.half_log_snr(TimeDistribution::Uniform.time(&vp, eps, 1.0 - u)?)).exp())
                 };
                 let u = file.flat("u")?;
                 (u.iter().map(at).collect::<Result<_>>()?, Weighting::SigmaSquared)
@@ -161,7 +161,7 @@ pub(super) fn edm(file: &mut File<'_>) -> Result<()> {
             "VELoss" => {
                 let ve = Ve::new(number("sigma_min")?, number("sigma_max")?)?;
                 let at = |u: &f64| -> Result<f64> {
-                    Ok(ve.marginal(TimeLaw::LogSnr.time(&ve, 0.0, *u)?).sigma)
+                    Ok(ve.marginal(TimeDistribution::LogSnr.time(&ve, 0.0, *u)?).sigma)
                 };
                 let u = file.flat("u")?;
                 (u.iter().map(at).collect::<Result<_>>()?, Weighting::SigmaSquared)

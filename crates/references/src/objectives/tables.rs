@@ -1,7 +1,7 @@
 //! Weightings and conversions of errors over whole processes, and times drawn by importance.
 
 use anyhow::{Context, Result};
-use score_nets::{TimeLaw, Weighting, importance_integral};
+use score_nets::{TimeDistribution, Weighting, importance_integral};
 use sde_core::{Level, Parametrisation, Sde};
 
 use super::File;
@@ -99,7 +99,7 @@ pub(super) fn importance(file: &mut File<'_>) -> Result<()> {
         let (name, eps) = key.split_once("_eps").context("expected <process>_eps<t_min>")?;
         let eps: f64 = eps.parse().with_context(|| format!("`{key}` carries no smallest time"))?;
         let Some(sde) = file.process(name)? else { continue };
-        let (sde, law) = (sde.as_ref(), TimeLaw::LogSnr);
+        let (sde, law) = (sde.as_ref(), TimeDistribution::LogSnr);
         let z = importance_integral(sde, eps)?;
         file.check(&format!("{key}_Z"), &[z], By::Entry);
         let (times, u) = (file.flat(&format!("{key}_t"))?, file.flat(&format!("{key}_u"))?);

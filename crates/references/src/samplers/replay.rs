@@ -7,7 +7,8 @@ use anyhow::Result;
 use ndarray::Array2;
 use sde_core::{Error, Key, Reverse, Score, Sde, State, Tolerance};
 use solvers::{
-    Fresh, Grid, LambdaAdaptive, Noise, Past, QuietEnd, Step, Stepper, Trajectory, denoise, solve,
+    Grid, IndependentIncrements, LambdaAdaptive, Noise, NoiselessEnd, Past, Step, Stepper,
+    Trajectory, denoise, solve,
 };
 
 pub(crate) type Rows = Array2<f64>;
@@ -112,7 +113,7 @@ impl Sampler {
         let (start, end) = (times[0], times[times.len() - 1]);
         let score = Watched { score, evaluated: Mutex::default() };
         let problem = Reverse::new(sde, &score, self.eta)?;
-        let quiet = QuietEnd::new(noise, end);
+        let quiet = NoiselessEnd::new(noise, end);
         let noise = if self.quiet_end { &quiet } else { noise };
         let (mut seen, first) = (Trajectory::default(), x.clone());
         let done = match self.adaptive {
@@ -215,6 +216,6 @@ impl Noise<Rows> for Recorded {
 }
 
 /// No noise that anything should ask for.
-pub(crate) fn no_noise() -> Fresh {
-    Fresh::new(Key::root(0), 0)
+pub(crate) fn no_noise() -> IndependentIncrements {
+    IndependentIncrements::new(Key::root(0), 0)
 }

@@ -6,7 +6,7 @@
 use anyhow::{Result, bail, ensure};
 use sde_core::{Discretisation, Marginal, Reverse, Sde, Semilinear, State};
 use solvers::steppers::{
-    Ancestral, Corrector, EulerMaruyama, PredictorCorrector, ReverseDiffusion, Stay,
+    Ancestral, Corrector, EulerMaruyama, NoPredictor, PredictorCorrector, ReverseDiffusion,
 };
 use solvers::{Past, Step, Stepper};
 
@@ -28,7 +28,7 @@ pub(super) fn sampler(at: &Asked<'_>) -> Result<Sampler> {
         "euler_maruyama" => corrected(EulerMaruyama, at)?,
         "reverse_diffusion" => corrected(ReverseDiffusion, at)?,
         "ancestral_sampling" => corrected(Ancestral, at)?,
-        "none" => corrected(Stay, at)?,
+        "none" => corrected(NoPredictor, at)?,
         other => bail!("unknown predictor `{other}`"),
     };
     let kind = match name {

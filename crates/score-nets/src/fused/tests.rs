@@ -4,7 +4,6 @@ mod denormals;
 mod images;
 mod layers;
 mod outputs;
-mod published;
 mod tape;
 
 use super::{Activation, FusedMlp, Gradients, Isa, Layer, Samples};

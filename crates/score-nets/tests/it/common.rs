@@ -1,47 +1,12 @@
 //! Reference files, comparisons, small networks.
 
-use std::path::PathBuf;
-
 use candle_core::{DType, Device, Tensor};
-use ndarray::ArrayD;
-use ndarray_npy::NpzReader;
 use score_nets::{
     Activation, Backend, Base, NetConfig, Output, ScoreNet, TimeEmbedding, TimeFeature,
 };
 use sde_core::Key;
 
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
-
-/// The folder of reference data, or `None` with a line that says so.
-pub(crate) fn shared(part: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SHARED_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let path = root.join(part);
-    if !path.exists() {
-        eprintln!("skipped: no reference data at {}", path.display());
-        return None;
-    }
-    Some(path)
-}
-
-pub(crate) struct Npz(NpzReader<std::fs::File>);
-
-impl Npz {
-    pub(crate) fn open(path: PathBuf) -> Result<Self, Box<dyn std::error::Error>> {
-        Ok(Self(NpzReader::new(std::fs::File::open(path)?)?))
-    }
-
-    pub(crate) fn get(&mut self, name: &str) -> Result<ArrayD<f64>, Box<dyn std::error::Error>> {
-        let name = format!("{name}.npy");
-        Ok(self.0.by_name(&name).map_err(|e| format!("{name}: {e}"))?)
-    }
-
-    pub(crate) fn flat(&mut self, name: &str) -> Result<Vec<f64>, Box<dyn std::error::Error>> {
-        Ok(self.get(name)?.iter().copied().collect())
-    }
-}
 
 /// The largest deviation, relative to the largest magnitude of the reference.
 pub(crate) fn deviation(found: &[f64], expected: &[f64]) -> f64 {

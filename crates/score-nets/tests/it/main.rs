@@ -10,7 +10,6 @@ mod log_variance;
 mod models;
 mod objectives;
 mod potentials;
-mod published;
 mod recipe;
 mod settings;
 mod training;

@@ -11,60 +11,12 @@ use std::{
 use candle_core::{DType, Device};
 use score_nets::{
     AdamConfig, Dsm, EmaConfig, Error, Gradients, Kernels, NetConfig, Objective, Optimiser,
-    Outcome as End, Phase, Schedule, ScoreBatch, ScoreNet, SoapConfig, TimeDistribution,
-    TrainConfig, Trainer, Weighting,
+    Outcome as End, Phase, Schedule, ScoreNet, SoapConfig, TimeDistribution, TrainConfig, Trainer,
+    Weighting,
 };
 use sde_core::{Key, Potential, analytic::DataSet};
 
-use crate::common::{Npz, Outcome, check, host, net, shared, zoo};
-
-/// The reference has `grad_dsm/output.bias` = 0: the loss depends on derivatives of the potential
-/// only, so the last bias is a gauge constant, which has no gradient here and is not trained.
-#[test]
-fn reference_loss_and_gradients() -> Outcome {
-    let Some(folder) = shared("refs/pinn") else { return Ok(()) };
-    let Some(nets) = shared("odesdegap") else { return Ok(()) };
-    let meta: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(folder.join("meta.json"))?)?;
-    for name in ["blob_w0.0", "circles2_w1.0"] {
-        let mut npz = Npz::open(folder.join(format!("losses_{name}.npz")))?;
-        let (x, t, target) = (npz.flat("xt")?, npz.flat("t")?, npz.flat("target")?);
-        let weight = vec![1.0; t.len()];
-        let batch = ScoreBatch { x, t, target, weight };
-        let file = nets.join(format!("{name}.safetensors"));
-        let cases = [
-            (DType::F64, Kernels::Composite, 1e-9),
-            (DType::F32, Kernels::Composite, 1e-4),
-            (DType::F32, Kernels::Fused, 1e-4),
-        ];
-        for (dtype, kernels, tolerance) in cases {
-            let net =
-                ScoreNet::open_published(&file, dtype, &Device::Cpu)?.with_kernels(kernels)?;
-            let (loss, grads) = net.score_loss_and_grad(&batch)?;
-            let expected = meta[name]["dsm_loss"].as_f64().expect("a number");
-            check("loss", &[loss], &[expected], tolerance);
-            for var_name in net.parameters().names() {
-                let expected = npz.flat(&format!("grad_dsm/{var_name}"))?;
-                match grads.get(net.parameters(), var_name) {
-                    Some(g) => {
-                        check(
-                            &format!("{name} {kernels:?} {var_name}"),
-                            &host(g),
-                            &expected,
-                            tolerance,
-                        );
-                        assert!(host(g).iter().any(|g| *g != 0.0), "{var_name}");
-                    }
-                    None => {
-                        assert_eq!(var_name, "output.bias");
-                        assert_eq!(expected, [0.0]);
-                    }
-                }
-            }
-        }
-    }
-    Ok(())
-}
+use crate::common::{Outcome, check, host, net, zoo};
 
 fn dsm(batch: usize) -> Box<dyn Objective> {
     Box::new(Dsm::published(Arc::new(DataSet::Blob), batch))

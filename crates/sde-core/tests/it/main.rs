@@ -1,4 +1,4 @@
-//! Laws and oracles of `sde-core`. One binary; `RUN_SLOW=1` adds the tests named `slow_*`.
+//! Laws of `sde-core`; references of other software are held by the crate `references`.
 
 mod analytic;
 mod discrete;
@@ -6,5 +6,4 @@ mod grid;
 mod key;
 mod mixture_input;
 mod sde;
-mod shared;
 mod state;

@@ -114,12 +114,9 @@ impl<S: State, P: Semilinear<S> + ?Sized, T: Stepper<S, P>> Stepper<S, P>
         past: &Past<S>,
         noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
-        let mut x = x.clone();
-        for i in 0..self.corrections {
-            let z = noise.normals(&x, t0, i)?;
-            let a = squared_alpha(problem, &x, t0, t1)?;
-            x = self.corrector.correct(problem, &x, t0, a, &z)?;
-        }
+        let a = if self.corrections > 0 { squared_alpha(problem, x, t0, t1)? } else { 1.0 };
+        let draw = |x: &S, i: u64| noise.normals(x, t0, i);
+        let x = self.corrector.repeat(problem, x, (t0, a), self.corrections, &draw)?;
         let mut step = self.predictor.step(problem, &x, t0, t1, past, noise)?;
         step.nfe += self.corrections;
         Ok(step)
@@ -127,6 +124,26 @@ impl<S: State, P: Semilinear<S> + ?Sized, T: Stepper<S, P>> Stepper<S, P>
 
     fn takes_noise(&self) -> bool {
         self.predictor.takes_noise()
+    }
+}
+
+impl Corrector {
+    /// So many steps at one time, with the normals that `draw` gives for the state and number of each: what every
+    /// sampler with Langevin steps repeats.
+    fn repeat<S: State, P: Semilinear<S> + ?Sized>(
+        self,
+        problem: &P,
+        x: &S,
+        (t, a): (f64, f64),
+        steps: u64,
+        draw: &dyn Fn(&S, u64) -> Result<S>,
+    ) -> Result<S> {
+        let mut x = x.clone();
+        for i in 0..steps {
+            let z = draw(&x, i)?;
+            x = self.correct(problem, &x, t, a, &z)?;
+        }
+        Ok(x)
     }
 }
 
@@ -189,13 +206,11 @@ impl<S: State, P: Semilinear<S> + ?Sized> Stepper<S, P> for AnnealedLangevin {
         noise: &dyn Noise<S>,
     ) -> Result<Step<S>> {
         let a = squared_alpha(problem, x, t0, t1)?;
-        let mut x = x.clone();
-        for i in 0..self.corrections {
+        let draw = |x: &S, i: u64| {
             // The last one's noise belongs to the time of arrival, where it may be left out.
-            let at = if i + 1 == self.corrections { t1 } else { t0 };
-            let z = noise.normals(&x, at, i)?;
-            x = self.corrector.correct(problem, &x, t1, a, &z)?;
-        }
+            noise.normals(x, if i + 1 == self.corrections { t1 } else { t0 }, i)
+        };
+        let x = self.corrector.repeat(problem, x, (t1, a), self.corrections, &draw)?;
         Ok(Step { x, error: None, past: Past::default(), nfe: self.corrections })
     }
 

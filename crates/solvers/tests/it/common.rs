@@ -1,37 +1,12 @@
 //! Reference data, targets and small tools of all tests.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ndarray::{Array2, Ix2};
-use ndarray_npy::NpzReader;
+use ndarray::Array2;
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Key, Sde, State, sde};
 use serde_json::Value;
 use solvers::Method;
-
-/// A path below the larger reference sets; `None`, with a line saying so, where they are absent.
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SHARED_DIR").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-        PathBuf::from,
-    );
-    let full = root.join(path);
-    if full.exists() {
-        return Some(full);
-    }
-    eprintln!("skipped: no reference data at {} (set SHARED_DIR)", full.display());
-    None
-}
-
-/// Whether slow tests run; says so when they do not.
-pub(crate) fn slow(name: &str) -> bool {
-    let on = std::env::var("RUN_SLOW").is_ok_and(|v| v == "1");
-    if !on {
-        eprintln!("skipped: {name} (set RUN_SLOW=1)");
-    }
-    on
-}
 
 /// A fixture of this crate.
 pub(crate) fn fixture(name: &str) -> Value {
@@ -53,13 +28,6 @@ pub(crate) fn numbers(v: &Value) -> Vec<f64> {
 pub(crate) fn matrix(v: &Value) -> Array2<f64> {
     let rows: Vec<_> = v.as_array().unwrap().iter().map(numbers).collect();
     Array2::from_shape_fn((rows.len(), rows[0].len()), |(i, j)| rows[i][j])
-}
-
-/// The named arrays of an npz file, as matrices.
-pub(crate) fn matrices(path: &std::path::Path, names: &[&str]) -> BTreeMap<String, Array2<f64>> {
-    let mut npz = NpzReader::new(std::fs::File::open(path).unwrap()).unwrap();
-    let mut read = |n: &str| npz.by_name::<ndarray::OwnedRepr<f64>, Ix2>(n).unwrap();
-    names.iter().map(|n| ((*n).into(), read(n))).collect()
 }
 
 /// A mixture of `targets.json`.

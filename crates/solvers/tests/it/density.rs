@@ -1,18 +1,16 @@
 //! Log-densities along the flow: recorded ones, exact ones, and what an estimate may be off by.
 
 use candle_core::{Device, Tensor};
-use ndarray::{Array2, array, s};
+use ndarray::{Array2, array};
 use sde_core::analytic::AnalyticScore;
 use sde_core::{Key, Probe, Sde, State, Tolerance, Vp};
+use solvers::Control;
 use solvers::density::{
-    Augmented, Divergence, FlowDensity, FlowWithDensity, LogDensity, Pixels, bits_per_dim,
-    dequantise, extrapolated_log_density, flow_log_density, standard_log_prior,
+    Augmented, Divergence, FlowDensity, LogDensity, Pixels, bits_per_dim, dequantise,
+    extrapolated_log_density, flow_log_density, standard_log_prior,
 };
-use solvers::steppers::RungeKutta;
-use solvers::tableau::DOPRI5;
-use solvers::{Adaptive, Control, IndependentIncrements, solve};
 
-use crate::common::{matrices, normals, sde_of, shared, slope, target};
+use crate::common::{normals, sde_of, slope, target};
 
 fn adaptive(sde: &dyn Sde, t_start: f64, tol: f64) -> Control {
     let tol = Tolerance { abs: tol, rel: tol };
@@ -43,72 +41,6 @@ fn largest(a: &[f64], b: &[f64]) -> f64 {
         let e = (a - b).abs();
         if e.is_nan() { f64::INFINITY } else { e.max(w) }
     })
-}
-
-/// The recorded flows upward: latents, both integrals, both densities, at both ends; every sixteenth row
-/// (`verify refs` recomputes them all).
-#[test]
-fn recorded_likelihoods() {
-    let mut worst = [0.0_f64; 5];
-    for name in ["gmm2d", "gmm3d_full", "gmm8d"] {
-        for process in ["vp", "subvp", "ve", "ou"] {
-            let case = format!("{name}_{process}");
-            let Some(path) = shared(&format!("refs/pfode/pfode_{case}.npz")) else { return };
-            let sde = sde_of(process);
-            let mixture = target(name);
-            let model = mixture.under(&*sde);
-            let some = |x: &Array2<f64>| x.slice(s![..;16, ..]).to_owned();
-            let inputs = matrices(&path, &["like_x0", "like_probe"]);
-            let (x0, probe) = (some(&inputs["like_x0"]), some(&inputs["like_probe"]));
-            for (eps, text) in [(1e-5, "1e_5"), (0.0, "0")] {
-                let column = |what: &str| -> Vec<f64> {
-                    let mut npz =
-                        ndarray_npy::NpzReader::new(std::fs::File::open(&path).unwrap()).unwrap();
-                    let name = format!("like_eps_{text}_{what}");
-                    let all: ndarray::Array1<f64> = npz.by_name(&name).unwrap();
-                    all.iter().step_by(16).copied().collect()
-                };
-                let flow = exactly(&*sde, eps, 1e-11);
-                let found = run(&flow, &model, &x0);
-                let ends = format!("like_eps_{text}_xT");
-                let ends = some(&matrices(&path, &[&ends])[&ends]);
-                // Latents of the very wide process are of its size.
-                let size = sde.prior_std().max(1.0);
-                let latents: Vec<f64> = (&found.latent / size).iter().copied().collect();
-                let expected: Vec<f64> = (&ends / size).iter().copied().collect();
-                let prior = |x: &Array2<f64>| standard_log_prior(&*sde, x);
-                let standard =
-                    flow_log_density(&flow, &*sde, &model, &x0, &prior, Key::root(0), 0).unwrap();
-                let mut hutchinson = vec![];
-                for b in 0..x0.nrows() {
-                    let row = |x: &Array2<f64>| x.slice_rows(b, 1).unwrap();
-                    let probes = vec![row(&probe)];
-                    let problem = FlowWithDensity::exact(&*sde, &model).and_probes(probes);
-                    let tol = Tolerance { abs: 1e-11, rel: 1e-11 };
-                    let mut steps = Adaptive::new(eps, sde.horizon(), tol).unwrap();
-                    let start = Augmented::start(row(&x0), 2);
-                    let none = IndependentIncrements::new(Key::root(0), 0);
-                    let stepper = RungeKutta(&DOPRI5);
-                    let done =
-                        solve(&stepper, &problem, start, eps, &mut steps, &none, &mut ()).unwrap();
-                    hutchinson.push(done.x.integrals[1][0]);
-                }
-                let errors = [
-                    largest(&latents, &expected),
-                    largest(&found.log_density, &column("logp_exact_prior")),
-                    largest(&found.log_density, &column("logp_closed_form")),
-                    largest(&standard.log_density, &column("logp_std_prior")),
-                    largest(&hutchinson, &column("hutchinson_integral")),
-                ];
-                for (worst, e) in worst.iter_mut().zip(errors) {
-                    assert!(e < 1e-8, "{case} {text}: {errors:?}");
-                    *worst = worst.max(e);
-                }
-                assert!(found.std_error.is_none());
-            }
-        }
-    }
-    eprintln!("latent, exact prior, closed form, standard prior, given probe: {worst:?}");
 }
 
 /// Estimates are off by what their standard errors say: within four of them, and with a root mean

@@ -1,8 +1,6 @@
-//! Orders, references and invariances of `solvers`. One binary; `RUN_SLOW=1` adds the tests named
-//! `slow_*`.
+//! Orders, laws and invariances of `solvers`; references of other software are held by the crate `references`.
 
 mod areas;
-mod authors;
 mod bad_rows;
 mod common;
 mod correctors;
@@ -20,7 +18,6 @@ mod noise;
 mod order;
 mod outside;
 mod paths;
-mod pfode;
 mod recorded;
 mod refusals;
 mod resolution;

@@ -8,7 +8,7 @@ use solvers::{
     solve,
 };
 
-use crate::common::{distance, draws_inside, normals, slope, slow};
+use crate::common::{distance, draws_inside, normals, slope};
 
 const START: f64 = 1.0;
 const END: f64 = 0.05;
@@ -98,14 +98,7 @@ fn every_method_has_its_ode_order() {
 
 #[test]
 fn every_method_has_its_strong_order() {
-    strong_orders(256);
-}
-
-#[test]
-fn slow_strong_orders_on_many_paths() {
-    if slow("slow_strong_orders_on_many_paths") {
-        strong_orders(512);
-    }
+    strong_orders(512);
 }
 
 /// Strong order on a log-concave target, all levels on the same Brownian paths: those of a grid,

@@ -19,7 +19,7 @@ use solvers::density::{
     standard_log_prior,
 };
 
-use crate::common::{normals, sde_of, slow, target};
+use crate::common::{normals, sde_of, target};
 
 /// A quadratic potential with axes `q` (rows), and a gauge `c(t)` with its derivative.
 struct Quadratic {
@@ -347,10 +347,8 @@ fn what_makes_no_sense_is_refused() {
 /// Standard errors are those of repetition: over 200 keys the estimates spread as they say, and their
 /// bias is below what `-std_error^2 / 2` and four standard errors of the mean allow.
 #[test]
+#[ignore = "slow"]
 fn slow_standard_errors_are_those_of_repetition() {
-    if !slow("slow_standard_errors_are_those_of_repetition") {
-        return;
-    }
     let ou = Ou::new(1.0).unwrap();
     let model = Quadratic::in_one_dimension(NO_GAUGE);
     let x = array![[1.0]];

@@ -8,7 +8,7 @@ use sde_core::{Key, Reverse, TimeGrid, Vp};
 use solvers::steppers::{EdmChurn, EdmHeun};
 use solvers::{BrownianGrid, End, Grid, IndependentIncrements, Method, solve};
 
-use crate::common::{normals, slope, slow};
+use crate::common::{normals, slope};
 use crate::defect::{Line, weak_error};
 use crate::gaussian::{Moments, push};
 use crate::moments::carry;
@@ -52,10 +52,8 @@ fn every_method_has_its_weak_order_on_gaussian_data() {
 /// Weak order on a bimodal target, in `E X^2`. The errors are those of [`weak_error`], whose noise
 /// does not grow against them as steps shrink; blocks of paths tell how much of it is in a slope.
 #[test]
+#[ignore = "slow"]
 fn slow_weak_order_on_a_bimodal_target() {
-    if !slow("slow_weak_order_on_a_bimodal_target") {
-        return;
-    }
     let sde = Vp::new(0.1, 4.0).unwrap();
     let (line, data) = bimodal(&sde);
     let score = data.under(&sde);

@@ -17,8 +17,7 @@ use serde_json::json;
 
 use super::published::{self, Work, task, weights};
 use crate::cli::Options;
-use crate::peer::Spec;
-use crate::workload::{GRADIENT, Item, LOSS, Ours, Part, Task, Unit, Workload};
+use crate::workload::{GRADIENT, Item, LOSS, Ours, Part, Spec, Task, Unit, Workload};
 
 /// Numbers of a row: the noise level and two coordinates; then the hidden layers and the output.
 const WIDTHS: [usize; 5] = [3, 128, 128, 128, 2];

@@ -15,7 +15,16 @@
 //! through it to the inputs, and the tangents of the coordinates begin as its columns; the last needs
 //! hardly any. Activations and everything else between the products are not counted.
 
-use super::published::{BATCH, PARTICLES, POINTS, SGEMM, STEPS};
+/// Rows of the batch of denoising score matching.
+pub(super) const BATCH: usize = 20_000;
+/// Collocation points of the residual.
+pub(super) const POINTS: usize = 5000;
+/// Particles that are sampled.
+pub(super) const PARTICLES: u64 = 50_000;
+/// Steps that each of them takes.
+pub(super) const STEPS: usize = 200;
+/// Side of the matrices whose product shows what the machine can do.
+pub(super) const SGEMM: usize = 2048;
 
 /// Widths of the published network: inputs, hidden layers, output.
 const PUBLISHED: [usize; 5] = [3, 80, 80, 80, 1];

@@ -18,21 +18,12 @@ use sde_core::{Key, State, TimeGrid};
 use serde_json::{Value, json};
 use solvers::{Control, End, Method, Sampler, sample, sample_from};
 
-use super::flops::flops;
+use super::flops::{BATCH, PARTICLES, POINTS, SGEMM, STEPS, flops};
 use crate::cli::Options;
-use crate::peer::Spec;
-use crate::workload::{GRADIENT, Inputs, Item, LOSS, Ours, PATH, Part, Task, Unit, Workload, slug};
+use crate::workload::{
+    GRADIENT, Inputs, Item, LOSS, Ours, PATH, Part, Spec, Task, Unit, Workload, slug,
+};
 
-/// Rows of the batch of denoising score matching.
-pub(super) const BATCH: usize = 20_000;
-/// Collocation points of the residual.
-pub(super) const POINTS: usize = 5000;
-/// Particles that are sampled.
-pub(super) const PARTICLES: u64 = 50_000;
-/// Steps that each of them takes.
-pub(super) const STEPS: usize = 200;
-/// Side of the matrices whose product shows what the machine can do.
-pub(super) const SGEMM: usize = 2048;
 /// Particles solved together: few enough to stay in a cache, in whole blocks of the kernels.
 const BLOCK: u64 = 480;
 /// Particles whose paths along the flow ODE are compared.

@@ -9,8 +9,7 @@ use sde_core::Key;
 use serde_json::{Map, json};
 
 use crate::cli::Options;
-use crate::peer::Spec;
-use crate::workload::{Item, Ours, Part, TRANSPORT, Task, Unit, Workload};
+use crate::workload::{Item, Ours, Part, Spec, TRANSPORT, Task, Unit, Workload};
 
 /// Nodes an axis of the published histograms.
 const NODES: usize = 64;
@@ -81,6 +80,7 @@ fn task(name: &str, hist: Option<&Path>) -> Result<Task> {
     let mut task = Task::new(move || again.solve())
         .result(move || Ok(vec![Part::new(TRANSPORT, "the cost", vec![problem.solve()?])]));
     task.inputs.arrays = arrays;
+    task.memory_runs = 1;
     Ok(task)
 }
 

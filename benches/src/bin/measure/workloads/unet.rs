@@ -15,8 +15,7 @@ use score_nets::{
 use sde_core::{Key, Parametrisation, Preconditioning, State};
 use serde_json::{Value, json};
 
-use crate::peer::Spec;
-use crate::workload::{CONVOLUTION, Item, NETWORK, Ours, Part, Task, Unit, Workload};
+use crate::workload::{CONVOLUTION, Item, NETWORK, Ours, Part, Spec, Task, Unit, Workload};
 
 const PEERS: [Spec; 1] =
     [Spec { key: "torch", name: "PyTorch", script: "unet_peer.py", flags: &[], optional: false }];

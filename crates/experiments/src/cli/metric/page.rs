@@ -95,31 +95,33 @@ impl Page<'_> {
         Value::Object(object)
     }
 
+    /// The lines of interval and floor, where they were asked for.
+    fn uncertain(&self, uncertainty: &Uncertainty) -> Result<Vec<(&'static str, String)>> {
+        let mut lines = Vec::new();
+        if let Some((resampled, _)) = &uncertainty.resampled {
+            let level = self.args.level();
+            let (low, high) = resampled.interval(Interval::Centred, level)?;
+            let (error, count) = (short(resampled.standard_error()), resampled.values.len());
+            let (low, high, percent) = (number(low), number(high), number(100.0 * level));
+            let by =
+                format!("standard error {error} ({count} resamples, {})", resampled.scheme.name());
+            lines.push(("interval", format!("[{low}, {high}] at {percent} %; {by}")));
+        }
+        if let Some((floor, _)) = &uncertainty.floor {
+            let ([a, b], count) = (floor.size, floor.values.len());
+            let value = with_error(floor.mean(), Some(floor.standard_deviation()));
+            lines.push(("floor", format!("{value} ({count} halvings of B, {a} against {b})")));
+        }
+        Ok(lines)
+    }
+
     fn lines(&self, uncertainty: &Uncertainty) -> Result<Vec<Vec<String>>> {
         let (found, args) = (self.found, self.args);
         let mut lines = Vec::new();
         let mut line = |key: &str, text: String| lines.push(vec![key.to_owned(), text]);
         line(args.metric.name(), with_error(found.value, found.standard_error));
-        if let Some((resampled, _)) = &uncertainty.resampled {
-            let (low, high) = resampled.interval(Interval::Centred, args.level())?;
-            let (error, count) = (resampled.standard_error(), resampled.values.len());
-            line(
-                "interval",
-                format!(
-                    "[{}, {}] at {} %; standard error {} ({count} resamples, {})",
-                    number(low),
-                    number(high),
-                    number(100.0 * args.level()),
-                    short(error),
-                    resampled.scheme.name(),
-                ),
-            );
-        }
-        if let Some((floor, _)) = &uncertainty.floor {
-            let ([a, b], count) = (floor.size, floor.values.len());
-            let spread = Some(floor.standard_deviation());
-            let value = with_error(floor.mean(), spread);
-            line("floor", format!("{value} ({count} halvings of B, {a} against {b})"));
+        for (key, text) in self.uncertain(uncertainty)? {
+            line(key, text);
         }
         let details = found.details.named();
         for (name, value) in &details {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use ndarray::{ArrayD, ArrayView2, Axis, Slice};
+use score_nets::checkpoint::LoadedCheckpoint;
 use score_nets::{Backend, Condition, Jet, Network, Quantity, ScoreModel, ScoreNet, check_inputs};
 use sde_core::sde::check_time;
 use sde_core::{Score, Sde};
@@ -112,23 +113,32 @@ impl ForwardCommand {
                 };
                 (self.write(&inputs, &backend, evaluate, output)?, "denoised")
             }
-            Model::Published(opened) => {
-                let parameters = opened.parameters(&backend)?;
-                let net = opened.architecture.build(parameters.detached())?;
-                inputs.check(&*net, &backend)?;
-                let evaluate = |x: &Tensor, t: &[f64], labels: Option<Tensor>| -> Result<Tensor> {
-                    let t = backend.tensor(t.to_vec(), &[t.len()])?;
-                    let condition = Condition { labels, training: None };
-                    let (x, t) = (Jet::constant(x.clone()), Jet::constant(t));
-                    Ok(net.forward(&x, &t, &condition)?.value)
-                };
-                (self.write(&inputs, &backend, evaluate, output)?, "network")
-            }
+            Model::Published(opened) => (self.bare(&opened, &inputs, &backend, output)?, "network"),
         };
         let shape: Vec<usize> = [rows].into_iter().chain(row).collect();
         let report = json!({"rows": rows, "shape": shape, "output": what, "out": self.out,
             "backend": backend.to_string(), "seconds": start.elapsed().as_secs_f64()});
         output.emit(&report, &format!("{what} {shape:?} in {}", self.out.display()))
+    }
+
+    /// The network itself, with its own times.
+    fn bare(
+        &self,
+        opened: &LoadedCheckpoint,
+        inputs: &Inputs,
+        backend: &Backend,
+        output: &Output,
+    ) -> Result<Vec<usize>> {
+        let parameters = opened.parameters(backend)?;
+        let net = opened.architecture.build(parameters.detached())?;
+        inputs.check(&*net, backend)?;
+        let evaluate = |x: &Tensor, t: &[f64], labels: Option<Tensor>| -> Result<Tensor> {
+            let t = backend.tensor(t.to_vec(), &[t.len()])?;
+            let condition = Condition { labels, training: None };
+            let (x, t) = (Jet::constant(x.clone()), Jet::constant(t));
+            Ok(net.forward(&x, &t, &condition)?.value)
+        };
+        self.write(inputs, backend, evaluate, output)
     }
 
     fn inputs(&self) -> Result<Inputs> {

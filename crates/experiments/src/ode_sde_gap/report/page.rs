@@ -104,7 +104,7 @@ fn distances(sheet: &mut Sheet, config: &Config, data: &ReportData) {
         (draws) " random splits."
     } });
     let cloud = r.rows.iter().map(|row| row.cloud_n).max().unwrap_or(0);
-    let script = grouped_ratio(r.half_width);
+    let script = format!("{:.3}", (4.0 / r.half_width).powi(2));
     sheet.push(html! {
         h3 { "The same distances, counted otherwise" }
         p {
@@ -112,12 +112,8 @@ fn distances(sheet: &mut Sheet, config: &Config, data: &ReportData) {
             " here. The point clouds drop nothing: exact W" sub { "2" } " and unbiased MMD\u{b2} (Gaussian kernel) of " (grouped(cloud)) " points a side, with the floors that go with so many."
         }
     });
-    sheet.table(tables::on_the_grid(r));
-    sheet.table(tables::of_clouds(r));
-}
-
-fn grouped_ratio(half_width: f64) -> String {
-    format!("{:.3}", (4.0 / half_width).powi(2))
+    sheet.table(tables::other_w2(r));
+    sheet.table(tables::tv_and_mmd(r));
 }
 
 fn densities(sheet: &mut Sheet, data: &ReportData) -> Result<()> {

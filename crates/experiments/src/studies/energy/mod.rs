@@ -10,7 +10,7 @@ use metrics::{Estimate, Metric, NoiseFloor};
 use ndarray::Array2;
 use report::Sheet;
 use sde_core::analytic::DataSet;
-use sde_core::{Dynamics, Key, Potential, Score, Sde, State as _};
+use sde_core::{Key, Langevin, Potential, Score, Sde, State as _};
 use serde::{Deserialize, Serialize};
 
 use super::sampling::on_the_way;
@@ -201,32 +201,6 @@ fn in_range(logs: Vec<f64>) -> Vec<f64> {
     logs.into_iter().map(|v| v - top).collect()
 }
 
-/// Overdamped Langevin dynamics `dX = s(X, t) ds + sqrt(2) dW` in a time `s` of their own; the level
-/// `t` falls geometrically from `hottest` to `t` over the first two thirds when annealed.
-struct Langevin<'a> {
-    score: &'a dyn Score<Array2<f64>>,
-    t: f64,
-    /// `hottest`, the number of levels and the length of all of them.
-    annealed: Option<(f64, usize, f64)>,
-}
-
-impl Dynamics<Array2<f64>> for Langevin<'_> {
-    fn drift(&self, x: &Array2<f64>, time: f64) -> sde_core::Result<Array2<f64>> {
-        let level = match self.annealed {
-            Some((hottest, levels, length)) if time < length => {
-                let k = (time / length * levels as f64).floor() / levels as f64;
-                hottest * (self.t / hottest).powf(k)
-            }
-            _ => self.t,
-        };
-        self.score.score(x, level)
-    }
-
-    fn diffusion(&self, _: f64) -> f64 {
-        2.0_f64.sqrt()
-    }
-}
-
 /// Chains from a start, looked at after so many steps.
 fn run(config: &Config, score: &dyn Score<Array2<f64>>, start: &str) -> Result<Vec<Array2<f64>>> {
     let key = Key::root(config.seed).fold(20).fold(start.len() as u64);
@@ -234,9 +208,13 @@ fn run(config: &Config, score: &dyn Score<Array2<f64>>, start: &str) -> Result<V
     let starts = Array2::zeros((config.n, 2)).normals_like(key.fold(0), 0)? * spread;
     let last = config.snapshots.last().copied().unwrap_or(1);
     let length = last as f64 * config.step;
-    let annealed =
-        (start == "annealed").then_some((config.hottest, config.levels, 2.0 / 3.0 * length));
-    let langevin = Langevin { score, t: config.t, annealed };
+    let langevin = match start {
+        "annealed" => {
+            let langevin = Langevin::new(score, config.t);
+            langevin.annealed(config.hottest, config.levels, 2.0 / 3.0 * length)
+        }
+        _ => Langevin::new(score, config.t),
+    };
     let times: Vec<f64> = (0..=last).map(|k| k as f64 * config.step).collect();
     on_the_way(&EulerMaruyama, &langevin, &times, &config.snapshots, &starts, key.fold(1))
 }

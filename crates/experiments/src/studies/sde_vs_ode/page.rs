@@ -111,7 +111,7 @@ fn wrong_start(results: &Results) -> String {
     if parts.is_empty() {
         return "From the wrong start no distance could be followed to the end.".into();
     }
-    format!("From the wrong start the distance to p_t {}.", list(&parts))
+    format!("From the wrong start the distance to the truth {}.", list(&parts))
 }
 
 /// At how many times SDE and split sampler can be told apart.

@@ -45,6 +45,9 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
     sheet
 }
 
+/// What a point of a curve cost.
+type Cost = fn(&Point) -> f64;
+
 /// The flow ODE of a problem.
 fn flow(sheet: &mut Sheet, config: &Config, k: usize, found: &Found, title: &str) {
     sheet.section(&format!("{title}: the flow ODE"), html! {
@@ -114,9 +117,11 @@ fn budgets(curves: &[Curve]) -> Vec<u64> {
     all
 }
 
-/// The methods with a result at a budget, the best first.
+/// The methods with a result that kept a budget, the best first. Steps that solve equations (of implicit
+/// methods) may take more evaluations than were counted on.
 fn ranked(curves: &[Curve], budget: u64) -> Vec<(&Curve, &Point)> {
-    let at = |c: &'_ Curve| c.points.iter().position(|p| p.budget == budget);
+    let kept = |p: &Point| p.budget == budget && p.nfe <= budget as f64;
+    let at = |c: &'_ Curve| c.points.iter().position(kept);
     let mut all: Vec<(&Curve, &Point)> =
         curves.iter().filter_map(|c| Some((c, &c.points[at(c)?]))).collect();
     all.sort_by(|a, b| a.1.error.total_cmp(&b.1.error));
@@ -153,7 +158,7 @@ fn figure(name: &str, curves: &[Curve], floor: Option<&NoiseFloor>, error: &str)
     // Errors far above the size of the data say only that a method failed.
     let errors = all().map(|p| p.error.clamp(1e-12, 10.0)).chain(floor);
     let up = Axis::log_around(errors, error);
-    let axes: [(fn(&Point) -> f64, &str); 2] = [
+    let axes: [(Cost, &str); 2] = [
         (|p| p.nfe, "evaluations of the score for a particle"),
         (|p| p.micros, "microseconds for a particle"),
     ];
@@ -213,13 +218,15 @@ fn whole(name: &str, config: &Config, curves: &[Curve], what: &Markup) -> Table 
         cells.extend(config.budgets.iter().zip(&least).map(|(budget, least)| {
             let point = c.points.iter().find(|p| p.budget == *budget);
             let best = point.is_some_and(|p| Some(p.error) == *least);
-            distance::cell(point.map(Point::found)).best(best)
+            let over = point.filter(|p| p.nfe > *budget as f64);
+            let over = over.map(|p| format!("{} evaluations", digits(p.nfe)));
+            distance::cell(point.map(Point::found)).best(best).beside(over)
         }));
         cells
     });
     let count = curves.iter().filter(|c| !c.adaptive).count();
     Table::new(name, 1, &head).rows(rows).folded(&format!("All {count} methods")).caption(html! {
-        "All methods: " (what) " by budget, with standard errors. \u{2014}: the budget is too small for a step, or there was no finite result."
+        "All methods: " (what) " by budget, with standard errors. \u{2014}: the budget is too small for a step, or there was no finite result. In grey, the evaluations of those that took more than the budget (implicit methods): they are not ranked."
     })
 }
 
@@ -251,5 +258,9 @@ mod tests {
         assert!(lead(&found(0.1, 0.9)).contains("heun with 5 evaluations (0.100 \u{b1} 0.010)"));
         assert!(lead(&found(0.9, 0.1)).contains("ddim with 5 evaluations (0.100 \u{b1} 0.010)"));
         assert!(lead(&found(0.10, 0.11)).contains("not told from others"));
+        // Who takes more than the budget is not the best of it.
+        let mut over = found(0.1, 0.9);
+        over.ode[0].points[0].nfe = 91.0;
+        assert!(lead(&over).contains("ddim with 5 evaluations"));
     }
 }

@@ -1,0 +1,151 @@
+//! References and their constants changed on disk, one at a time: the case that depends on it fails.
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::{Value, json};
+
+use crate::copy::Copy;
+
+/// Family, file, array or JSON pointer to a number that is scaled by 1.001, and the case that must fail.
+const SCALED: &[(&str, &str, &str, &str)] = &[
+    ("schedules", "schedules.json", "/vp_beta0.1_20/sigma/5", "vp_beta0.1_20/sigma"),
+    ("schedules", "schedules.json", "/subvp_beta0.1_20/lambda_half_logsnr/5", "lambda_half"),
+    ("schedules", "schedules.json", "/ou_T10/alpha/5", "ou_T10/alpha"),
+    ("schedules", "schedules.json", "/vp_inverse_lambda/t/5", "vp_inverse_lambda"),
+    ("schedules", "schedules.json", "/karras_rho7_0.002_80/18/5", "18"),
+    ("gaussian", "gaussian_refs.json", "/recursions/0/mean/0", ""),
+    ("gaussian", "gaussian_refs.json", "/recursions/1/cov/0/0", ""),
+    ("gaussian", "gaussian_refs.json", "/gap_sampler/0/mean/0", "gap_sampler"),
+    ("gaussian", "gaussian_refs.json", "/targets/g1/cov/0/0", "g1"),
+    ("pfode", "pfode_gmm2d_vp.npz", "like_eps_0_logp_closed_form", "logp_closed_form"),
+    ("pfode", "pfode_gmm3d_full_ve.npz", "xT", "x_eps_1e_3"),
+    ("ot", "ot_refs.json", "/eq_d1_n500/W2_squared", "W2_squared"),
+    ("ot", "ot_refs.json", "/kernel_eq_d2_n1000/mmd2_rbf_sigma1_unbiased", "rbf_sigma1_unb"),
+    ("ot", "clouds_unequal.npz", "uneq5_sparse_d2_n256_m256_X", "uneq5_sparse"),
+    (
+        "solvers",
+        "solver_trajectories.npz",
+        "gmm2d/deis/t_ab3_rho7_n10/exact_traj",
+        "t_ab3_rho7_n10",
+    ),
+    ("solvers", "solver_trajectories.npz", "gmm2d/dpm/adaptive_o3/eval_t", "adaptive_o3"),
+    ("solvers", "solver_trajectories.npz", "gmm2d/noise", "churn_n10"),
+    ("diffusers_tests", "loops.npz", "ddpm/noise_first_pixels", "ddpm"),
+    ("diffusers_tests", "loops.npz", "unipc_2/final", "unipc_2"),
+    ("pinn", "losses_blob_w0.0.npz", "z", "blob_w0.0/xt"),
+    ("networks/unet", "edm_ddpmpp_EDM_io.npz", "t", "edm_ddpmpp_EDM/y"),
+    ("networks/unet", "score_sde_ncsnpp_io.npz", "score_t", "score_ve"),
+    ("networks/adm", "gd_film_io.npz", "u", "gd_film/jvp_x"),
+    ("networks/objectives", "score_sde_losses.npz", "W1", "loss_vp_lw0_rm0"),
+    ("networks/objectives", "edm_losses.npz", "rnd_normal", "EDMLoss_weight"),
+    ("networks/objectives", "diffusers_losses.npz", "x0", "v_prediction_target"),
+    ("networks/objectives", "flow_matching.npz", "t", "sd3_cosmap"),
+    ("networks/objectives", "weights.npz", "cosine_t", "cosine_log_snr"),
+    ("networks/objectives", "importance.npz", "subvp_eps1e-3_inv", "subvp_eps1e-3_inv"),
+    ("networks/objectives", "meta.json", "/beta_max", "vp_w_g2"),
+    ("networks/objectives", "meta.json", "/ou_T", "ou_eps1e-3_Z"),
+    ("networks/objectives", "meta.json", "/edm/EDMLoss/P_std", "EDMLoss_sigma"),
+    ("networks/objectives", "meta.json", "/diffusers_scheduler/beta_end", "alphas_cumprod"),
+    ("networks/objectives", "meta.json", "/p2/gamma", "_w_p2"),
+    ("networks/fid", "case_a.npz", "features_1", "fid_exact"),
+    ("networks/fid", "stats_a_1.npz", "sigma", "stats_a_1/sigma"),
+    ("networks/bits_per_dim", "bpd.npz", "means01", "ve_01_z"),
+    ("networks/bits_per_dim", "meta.json", "/vp/beta_max", "vp_centered_logp_eps"),
+];
+
+/// Family, file, JSON pointer and another value: what is read there counts.
+fn settings() -> Vec<(&'static str, &'static str, &'static str, Value, &'static str)> {
+    let (loops, unet) = ("diffusers_tests", "networks/unet");
+    vec![
+        (loops, "loops.json", "/cases/dpm_multi_2m/config/solver_order", json!(1), "dpm_multi_2m"),
+        (
+            loops,
+            "loops.json",
+            "/cases/dpm_multi_2m_v/config/prediction_type",
+            json!("epsilon"),
+            "2m_v",
+        ),
+        (
+            loops,
+            "loops.json",
+            "/cases/dpm_single_2/config/lower_order_final",
+            json!(true),
+            "single_2",
+        ),
+        (loops, "loops.json", "/cases/unipc_2/config/solver_type", json!("bh1"), "unipc_2"),
+        (unet, "edm_ddpmpp.json", "/net/resample_filter", json!([1, 2]), "edm_ddpmpp"),
+        (unet, "edm_ddpmpp.json", "/io/EDM/kwargs/sigma_data", json!(0.5005), "edm_ddpmpp_EDM/y"),
+        ("solvers", "cases.json", "/gmm2d~1edm~1heun_n10/nfe", json!(20), "edm/heun_n10"),
+        (
+            "recorded",
+            "cases.json",
+            "/gmm2d~1song~1vp_ancestral_sampling_langevin_N25/snr",
+            json!(0.161),
+            "langevin",
+        ),
+        (
+            "recorded",
+            "cases.json",
+            "/gmm2d~1kdiff~1dpmpp_2m_sde_eta0.5_solver_typemidpoint_n10/eta",
+            json!(0.51),
+            "eta0.5",
+        ),
+        ("recorded", "targets.json", "/targets/gmm2d/means/0/0", json!(-0.845), "euler_n10"),
+    ]
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (i, (family, file, place, case)) in SCALED.iter().enumerate() {
+        let name = format!("noticed::{family}::{i}::{place}");
+        trials.push(Trial::test(name, || scaled(family, file, place, case)));
+    }
+    for (family, file, pointer, value, case) in settings() {
+        let name = format!("read::{family}::{pointer}");
+        trials.push(Trial::test(name, move || {
+            let copy = Copy::of(family);
+            let mut whole = copy.json(file);
+            *whole.pointer_mut(pointer).ok_or("no such member")? = value;
+            copy.set_json(file, &whole);
+            names(&copy, case)
+        }));
+    }
+    trials.push(Trial::test("noticed::recorded::every_array", every_recorded_array));
+    trials
+}
+
+/// The case is among those that fail.
+fn names(copy: &Copy, case: &str) -> Result<(), Failed> {
+    let failures = copy.failures();
+    let named = failures.iter().any(|f| f.contains(case));
+    if named { Ok(()) } else { Err(format!("no `{case}` among {failures:?}").into()) }
+}
+
+fn scaled(family: &'static str, file: &str, place: &str, case: &str) -> Result<(), Failed> {
+    let copy = Copy::of(family);
+    if place.starts_with('/') {
+        let mut whole = copy.json(file);
+        let entry = whole.pointer_mut(place).ok_or("no such number")?;
+        *entry = json!(1.001 * entry.as_f64().ok_or("no number")?);
+        copy.set_json(file, &whole);
+    } else {
+        let mut arrays = copy.arrays(file);
+        let found = arrays.iter_mut().find(|(name, _)| name == place);
+        found.ok_or("no such array")?.1 *= 1.001;
+        copy.set_arrays(file, &arrays);
+    }
+    names(&copy, case)
+}
+
+/// Whatever was recorded of a loop fails its case when it is changed, start and noise included.
+fn every_recorded_array() -> Result<(), Failed> {
+    let (copy, file) = (Copy::of("recorded"), "solver_trajectories.npz");
+    let whole = copy.arrays(file);
+    for i in 0..whole.len() {
+        let mut arrays = whole.clone();
+        arrays[i].1 *= 1.001;
+        copy.set_arrays(file, &arrays);
+        let case = whole[i].0.rsplit_once('/').ok_or("a name without a case")?.0;
+        names(&copy, case)?;
+    }
+    Ok(())
+}
