@@ -61,7 +61,7 @@ impl Target {
             let all = 0..self.weights.len();
             all.max_by(|a, b| score(row, *a).total_cmp(&score(row, *b))).unwrap_or(0)
         };
-        x.rows().into_iter().map(best).collect()
+        x.outer_iter().map(best).collect()
     }
 }
 

@@ -160,7 +160,7 @@ fn compute(config: &Config) -> Result<Results> {
     let components = target.component(&data);
     let pairs = pairs_apart(&components, config.pairs);
     let prior = Array2::zeros((config.points, 2)).normals_like(key.fold(1), 0)? * sde.prior_std();
-    let squares = latents.rows().into_iter().map(|z| z.dot(&z) / 2.0 / sde.prior_std().powi(2));
+    let squares = latents.outer_iter().map(|z| z.dot(&z) / 2.0 / sde.prior_std().powi(2));
     Ok(Results {
         data: rows(&data),
         latent_variance: Estimate::of_mean(&squares.collect::<Vec<_>>()),

@@ -81,7 +81,7 @@ pub(super) fn row(config: &Config, eta: f64, key: Key) -> Result<Row> {
         let log = |r: ndarray::ArrayView1<'_, f64>| {
             -0.5 * r.dot(&r) / v - (std::f64::consts::TAU * v).ln()
         };
-        x.rows().into_iter().map(log).collect()
+        x.outer_iter().map(log).collect()
     };
     let exact = normal(&x, v);
     let prior = |x: &Array2<f64>| Ok(normal(x, sde.prior_std().powi(2)));
