@@ -32,7 +32,7 @@ impl Output {
 
     /// Says that a file of results takes the place of another, where it does.
     pub fn replacing(self, path: &Path) {
-        if path.exists() {
+        if path.is_file() {
             self.note(&format!("{} is replaced", path.display()));
         }
     }
