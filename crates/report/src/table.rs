@@ -143,7 +143,7 @@ impl Table {
     #[must_use]
     pub fn html(&self) -> Markup {
         let table = html! {
-            div class="scroll" { table {
+            div class="scroll" { table class=[(self.head.len() > 9).then_some("dense")] {
                 thead {
                     @if !self.groups.is_empty() {
                         tr { @for (name, span) in &self.groups {

@@ -1,6 +1,6 @@
 //! The result of a metric.
 
-use super::{Details, Metric, Options};
+use super::{Details, Options};
 use crate::error::Result;
 use crate::estimate::Estimate;
 use crate::kernel::BandwidthSource;
@@ -57,9 +57,9 @@ impl Measured {
     }
 
     /// The last look at every result: all of it is finite, but for a value that may be infinite.
-    pub(super) fn checked(self, metric: Metric) -> Result<Self> {
-        if !(metric.info().may_be_infinite && self.value == f64::INFINITY) {
-            finite(metric.name(), self.value)?;
+    pub(super) fn checked(self, name: &'static str, may_be_infinite: bool) -> Result<Self> {
+        if !(may_be_infinite && self.value == f64::INFINITY) {
+            finite(name, self.value)?;
         }
         self.standard_error.map(|error| finite("its standard error", error)).transpose()?;
         for (name, value) in self.details.named() {

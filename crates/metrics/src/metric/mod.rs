@@ -57,7 +57,7 @@ impl Metric {
         y: impl Into<Option<&'a Sample>>,
         options: &Options,
     ) -> Result<Measured> {
-        self.between(x, y.into(), options)?.checked(self)
+        self.between(x, y.into(), options)?.checked(self.name(), self.info().may_be_infinite)
     }
 
     fn between(self, x: &Sample, y: Option<&Sample>, options: &Options) -> Result<Measured> {

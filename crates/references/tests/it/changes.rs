@@ -97,7 +97,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (i, (family, file, place, case)) in SCALED.iter().enumerate() {
         let name = format!("noticed::{family}::{i}::{place}");
-        trials.push(Trial::test(name, || scaled(family, file, place, case)));
+        trials.push(Trial::test(name, move || scaled(family, file, place, case)));
     }
     for (family, file, pointer, value, case) in settings() {
         let name = format!("read::{family}::{pointer}");

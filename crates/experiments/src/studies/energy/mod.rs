@@ -2,6 +2,7 @@
 
 mod page;
 
+use std::cell::LazyCell;
 use std::path::Path;
 
 use ::solvers::steppers::EulerMaruyama;
@@ -20,6 +21,9 @@ use crate::checks;
 use crate::distance::{Sizes, Truth, Window};
 use crate::model::{rows, to_tensor};
 use crate::runs::{Experiment, Workspace};
+
+/// Chains whose ends are drawn.
+const SHOWN: usize = 600;
 
 /// The experiment.
 #[derive(Clone, Copy, Debug)]
@@ -144,8 +148,9 @@ impl Experiment for Energy {
             let tv = 0.5 * area * (&learned - &truth).mapv(f64::abs).sum();
             Ok((rows(&learned), rows(&truth), tv))
         })?;
-        let held = || truth_at(config, set, &*sde);
-        let floor = workspace.part("floor", || Ok(held()?.floor))?;
+        let held = LazyCell::new(|| truth_at(config, set, &*sde));
+        let held = || (*held).as_ref().map_err(|error| anyhow::anyhow!("{error:#}"));
+        let floor = workspace.part("floor", || Ok(held()?.floor.clone()))?;
         let learned_score = OnRows(&net);
         let energies: [(&str, &dyn Score<Array2<f64>>); 2] =
             [("learned", &learned_score), ("exact", &exact)];
@@ -159,7 +164,7 @@ impl Experiment for Energy {
                     let snapshot = |(steps, x): (&usize, &Array2<f64>)| {
                         Ok(Snapshot { steps: *steps, w2: truth.distance(x.view())? })
                     };
-                    let last = found.last().map(rows).unwrap_or_default().into_iter().take(600);
+                    let last = found.last().map(rows).unwrap_or_default().into_iter().take(SHOWN);
                     Ok(Chains {
                         energy: energy.into(),
                         start: start.into(),

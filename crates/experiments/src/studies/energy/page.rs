@@ -3,7 +3,7 @@
 use anyhow::Result;
 use report::{Axis, Dots, Figure, Grid, Key, Line, Map, Mark, Panel, Sheet, Table, heat_png, html};
 
-use super::{Chains, Config, Results};
+use super::{Chains, Config, Results, SHOWN};
 use crate::distance::{self, FLOOR, ODE, PAIR, SDE, said};
 
 pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
@@ -36,7 +36,7 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
     sheet.figure(
         ends(config, results),
         html! {
-            "Where chains on the learned energy ended, the first of each (at most 600)."
+            "Where chains on the learned energy ended, the first of each (at most " (SHOWN) ")."
         },
     );
     sheet.table(table(config, results));
