@@ -45,9 +45,9 @@ fn parse(bibtex: &'static str) -> Option<Citation> {
 /// assert!(citations::of(&["Nobody 2099"]).is_err());
 /// # Ok::<(), anyhow::Error>(())
 /// ```
-pub fn of<S: AsRef<str>>(references: &[S]) -> Result<Vec<&'static Citation>> {
+pub fn of(references: &[&str]) -> Result<Vec<&'static Citation>> {
     let mut wanted = Vec::new();
-    for reference in references.iter().map(AsRef::as_ref) {
+    for reference in references {
         let keys = keys(reference);
         let named: Vec<&Citation> =
             ALL.iter().filter(|c| keys.iter().any(|k| c.key == k || c.arxiv == Some(k))).collect();
@@ -76,7 +76,7 @@ fn keys(reference: &str) -> Vec<String> {
 }
 
 /// What a process rests on, by its name with or without constants.
-pub(crate) fn sde(name: &str) -> String {
+pub(crate) fn sde(name: &str) -> &'static str {
     match name.split(':').next().unwrap_or_default() {
         "ou" => "deveney2025",
         "edm" | "brownian" => "karras2022",
@@ -85,17 +85,16 @@ pub(crate) fn sde(name: &str) -> String {
         "discrete" => "ho2020",
         _ => "song2021",
     }
-    .into()
 }
 
 /// What a method rests on, by its name with or without constants.
-pub(crate) fn method(name: &str) -> Option<String> {
-    ConfiguredMethod::parse(name).ok().map(|m| m.method().reference().to_owned())
+pub(crate) fn method(name: &str) -> Option<&'static str> {
+    ConfiguredMethod::parse(name).ok().map(|m| m.method().reference())
 }
 
 /// What a data set rests on.
-pub(crate) fn data_set(name: &str) -> Option<String> {
-    DataSet::parse(name).is_ok().then(|| "deveney2025".into())
+pub(crate) fn data_set(name: &str) -> Option<&'static str> {
+    DataSet::parse(name).is_ok().then_some("deveney2025")
 }
 
 #[cfg(test)]
@@ -106,13 +105,13 @@ mod tests {
 
     #[test]
     fn every_reference_of_the_registries_has_an_entry() {
-        let methods = Method::ALL.iter().map(|m| m.reference().to_owned());
-        let metrics = Metric::ALL.iter().map(|m| m.info().reference.to_owned());
+        let methods = Method::ALL.iter().map(|m| m.reference());
+        let metrics = Metric::ALL.iter().map(|m| m.info().reference);
         let sdes = sde_core::sde::NAMES.iter().map(|name| sde(name));
         let sets = DataSet::ALL.iter().filter_map(|d| data_set(d.name()));
-        let all: Vec<String> = methods.chain(metrics).chain(sdes).chain(sets).collect();
+        let all: Vec<&str> = methods.chain(metrics).chain(sdes).chain(sets).collect();
         assert!(all.len() > 80, "{}", all.len());
-        for reference in &all {
+        for reference in all {
             assert_eq!(of(&[reference]).expect(reference).len(), 1, "{reference}");
         }
     }

@@ -207,6 +207,11 @@ pub fn matrix(rows: &[Vec<f64>], columns: usize) -> Result<Array2<f64>> {
     Ok(Array2::from_shape_fn((rows.len(), columns), |(i, j)| rows[i][j]))
 }
 
+/// The rows of an array.
+pub(crate) fn rows(x: &Array2<f64>) -> Vec<Vec<f64>> {
+    x.rows().into_iter().map(|row| row.to_vec()).collect()
+}
+
 /// Rows as a tensor of a network's element type, where the network is.
 ///
 /// # Errors

@@ -33,14 +33,8 @@ enum What {
 }
 
 impl What {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Experiments => "experiments",
-            Self::Methods => "methods",
-            Self::Sdes => "sdes",
-            Self::Grids => "grids",
-            Self::Metrics => "metrics",
-        }
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned())
     }
 
     /// One object a row, all with the same keys.
@@ -104,7 +98,7 @@ pub(super) fn list(args: &Args, registry: &Registry, output: &Output) -> Result<
     for what in chosen {
         let rows = what.rows(registry)?;
         text.push(format!("{}\n{}", what.name(), as_table(&rows)));
-        object.insert(what.name().into(), Value::Array(rows));
+        object.insert(what.name(), Value::Array(rows));
     }
     output.emit(&object, &text.join("\n"))
 }

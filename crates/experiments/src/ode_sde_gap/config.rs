@@ -309,25 +309,25 @@ impl Config {
     }
 
     /// What a run rests on.
-    pub(super) fn references(&self) -> Vec<String> {
-        let mut all = vec!["deveney2025".into(), "song2021".into(), citations::sde(&self.sde)];
+    pub(super) fn references(&self) -> Vec<&'static str> {
+        let mut all = vec!["deveney2025", "song2021", citations::sde(&self.sde)];
         all.extend(self.data_sets.iter().filter_map(|name| citations::data_set(name)));
         if self.models.is_none() {
             all.extend(self.training_references());
         }
+        all.extend(self.contrast().iter().flat_map(Self::training_references));
         let methods = [&self.sampling.ode_method, &self.sampling.sde_method];
         all.extend(methods.into_iter().filter_map(|name| citations::method(name)));
-        let metrics = [Metric::W2, Metric::TotalVariation, Metric::Mmd];
-        all.extend(metrics.map(|m| m.info().reference.to_owned()));
+        all.extend([Metric::W2, Metric::TotalVariation, Metric::Mmd].map(|m| m.info().reference));
         all
     }
 
     /// What the training rests on.
-    pub(crate) fn training_references(&self) -> Vec<String> {
+    pub(crate) fn training_references(&self) -> [&'static str; 2] {
         let optimiser = match self.training.optimiser {
             Optimiser::Adam(_) => "kingma2015",
             Optimiser::Soap(_) => "vyas2024",
         };
-        vec!["vincent2011".into(), optimiser.into()]
+        ["vincent2011", optimiser]
     }
 }

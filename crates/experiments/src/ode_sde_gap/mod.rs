@@ -71,7 +71,7 @@ impl Experiment for OdeSdeGap {
         collect::facts(config, results)
     }
 
-    fn references(config: &Config) -> Vec<String> {
+    fn references(config: &Config) -> Vec<&'static str> {
         config.references()
     }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use metrics::HistogramBuilder;
 use ndarray::{Array2, Array3, ArrayView2, s};
 use score_nets::{Backend, ScoreNet};
@@ -16,6 +16,7 @@ use solvers::{
 
 use super::cell::Purpose;
 use super::config::{Config, Starts};
+use crate::model::to_rows;
 use crate::ode_sde_gap::report::data::Paths;
 use crate::runs::{Workspace, read_json};
 use crate::{atomic, npy};
@@ -318,13 +319,6 @@ fn zeros(net: &ScoreNet, n: usize) -> sde_core::Result<Tensor> {
     Ok(Tensor::zeros((n, 2), net.dtype(), net.device())?)
 }
 
-/// A tensor of particles on the host.
-pub(super) fn to_rows(x: &Tensor) -> Result<Array2<f64>> {
-    let (n, d) = x.dims2()?;
-    let values = x.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
-    Ok(Array2::from_shape_vec((n, d), values)?)
-}
-
 fn refuse(error: impl std::fmt::Display) -> SolveError {
     SolveError::Setup(sde_core::Error::Model(error.to_string().into()))
 }
@@ -334,6 +328,7 @@ mod tests {
     use super::*;
     use crate::ode_sde_gap::cell::{Cell, Purpose, key};
     use crate::ode_sde_gap::training::net_config;
+    use candle_core::DType;
 
     /// How often the counts are saved changes no particle, and neither does an interruption.
     #[test]

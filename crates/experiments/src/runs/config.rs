@@ -137,7 +137,8 @@ fn assemble<E: Experiment>(args: &RunArgs) -> Result<E::Config> {
         } else {
             table.insert(key.into(), Value::String(value.clone()));
         }
-        config = typed::<E>(&table).with_context(|| format!("--{key} {value}: {}", E::NAME))?;
+        config = typed::<E>(&table)
+            .with_context(|| format!("--{key} {value}: {} does not have that choice", E::NAME))?;
     }
     if let Some(models) = models {
         E::narrow(&mut config, Path::new(&models))?;

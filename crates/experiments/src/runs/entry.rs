@@ -21,7 +21,7 @@ pub struct Entry {
     pub(crate) check: fn(&RunArgs) -> Result<f64>,
     pub(crate) run: fn(&RunArgs, Goal) -> Result<Outcome>,
     pub(crate) report: fn(&Path) -> Result<Outcome>,
-    pub(crate) references: fn(&Path) -> Result<Vec<String>>,
+    pub(crate) references: fn(&Path) -> Result<Vec<&'static str>>,
 }
 
 impl Entry {

@@ -122,7 +122,7 @@ pub trait Experiment: 'static {
 
     /// What the run rests on: texts that name arXiv numbers, or keys of
     /// [`citations`](crate::citations).
-    fn references(_config: &Self::Config) -> Vec<String> {
+    fn references(_config: &Self::Config) -> Vec<&'static str> {
         Vec::new()
     }
 

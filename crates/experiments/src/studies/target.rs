@@ -1,9 +1,9 @@
 //! Targets whose laws are known at every time: Gaussian mixtures by name.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use ndarray::Array2;
 use sde_core::analytic::GaussianMixture;
-use sde_core::{Key, Sde};
+use sde_core::{Key, Sde, State as _};
 
 /// A mixture of isotropic Gaussians.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +61,7 @@ impl Target {
             let all = 0..self.weights.len();
             all.max_by(|a, b| score(row, *a).total_cmp(&score(row, *b))).unwrap_or(0)
         };
-        x.rows().into_iter().map(best).collect()
+        x.outer_iter().map(best).collect()
     }
 }
 
@@ -100,10 +100,7 @@ pub(crate) fn noised(
 ) -> Result<Array2<f64>> {
     let x0 = mixture.sample(key.fold(0), 0, n);
     let m = sde.marginal(t);
-    let mut z = vec![0.0; x0.len()];
-    key.fold(1).fill_normals(0, &mut z);
-    let z = Array2::from_shape_vec(x0.dim(), z).context("as many normals as coordinates")?;
-    Ok(x0 * m.alpha + z * m.sigma)
+    Ok(&x0 * m.alpha + x0.normals_like(key.fold(1), 0)? * m.sigma)
 }
 
 #[cfg(test)]

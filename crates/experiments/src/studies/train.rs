@@ -42,12 +42,10 @@ impl Training {
     }
 
     /// What the training rests on.
-    pub(crate) fn references(&self) -> Vec<String> {
+    pub(crate) fn references(&self) -> Vec<&'static str> {
         let Ok(config) = self.config(0) else { return Vec::new() };
-        let mut all = config.training_references();
-        all.push(citations::sde(&config.sde));
-        all.extend(citations::data_set(&self.data_set));
-        all
+        let set = citations::data_set(&self.data_set).into_iter();
+        set.chain(config.training_references()).chain([citations::sde(&config.sde)]).collect()
     }
 
     fn config(&self, seed: u64) -> Result<Config> {

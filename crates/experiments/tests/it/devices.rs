@@ -49,7 +49,7 @@ fn devices_and_types_that_are_not_there_get_one_line() {
         fails(dir.path(), &[&["device-check"][..], flags].concat(), needles);
     }
     let study = ["run", "energy", "--preset", "smoke", "--out", "run", "--device", "cuda:0"];
-    fails(dir.path(), &study, &["--device cuda:0", "energy", "unknown field `device`"]);
+    fails(dir.path(), &study, &["--device cuda:0", "energy", "does not have that choice"]);
 }
 
 /// Nothing said is the CPU with the type that a command has always taken.

@@ -68,8 +68,8 @@ impl Experiment for Walks {
         Ok(sheet)
     }
 
-    fn references(_: &Config) -> Vec<String> {
-        vec!["Kloeden, Platen 1992, equation 10.2.4".into()]
+    fn references(_: &Config) -> Vec<&'static str> {
+        vec!["Kloeden, Platen 1992, equation 10.2.4"]
     }
 
     fn verdict(results: &Results) -> Result<()> {

@@ -272,7 +272,7 @@ fn energy_draws_the_learned_density_and_runs_chains_on_it() {
     assert_eq!(chains.len(), 6);
     let last = |energy: &str, start: &str| {
         let found = chains.iter().find(|c| c["energy"] == energy && c["start"] == start);
-        let looks = found.expect("chains")["looks"].as_array().expect("looks").clone();
+        let looks = found.expect("chains")["snapshots"].as_array().expect("looks").clone();
         number(&looks.last().expect("one")["w2"]["value"])
     };
     // Forty steps of 0.01 do not carry chains from the middle to modes 2.6 away.

@@ -4,16 +4,17 @@ mod page;
 
 use std::path::Path;
 
-use ::solvers::{Control, Method, Summary, flow, slerp, temper};
+use ::solvers::{Control, Method, flow, slerp, temper};
 use anyhow::{Context as _, Result, ensure};
 use metrics::Estimate;
-use ndarray::{Array2, s};
+use ndarray::{Array2, Axis, s};
 use report::Sheet;
 use sde_core::analytic::AnalyticScore;
-use sde_core::{Key, Sde, Tolerance};
+use sde_core::{Key, Sde, State as _, Tolerance};
 use serde::{Deserialize, Serialize};
 
 use super::target::{Target, noised};
+use crate::model::rows;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 
@@ -139,9 +140,8 @@ impl Experiment for Encode {
         workspace.part("encode", || compute(config))
     }
 
-    fn references(config: &Config) -> Vec<String> {
-        let flow = citations::method(Method::Dopri5.name()).into_iter();
-        flow.chain([citations::sde(&config.sde), "song2021".into()]).collect()
+    fn references(config: &Config) -> Vec<&'static str> {
+        vec![Method::Dopri5.reference(), citations::sde(&config.sde), "song2021"]
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
@@ -149,130 +149,120 @@ impl Experiment for Encode {
     }
 }
 
-fn rows(x: &Array2<f64>) -> Rows {
-    x.rows().into_iter().map(|r| r.to_vec()).collect()
-}
-
-/// The flow of the exact score between data and latents.
-struct Map<'a> {
-    sde: &'a dyn Sde,
-    score: AnalyticScore<'a>,
-    low: f64,
-    high: f64,
-}
-
-impl Map<'_> {
-    fn along(&self, x: &Array2<f64>, ends: [f64; 2], tol: f64) -> Result<(Array2<f64>, Summary)> {
-        let tol = Tolerance { abs: tol, rel: tol };
-        let control = Control::Adaptive { t_start: ends[0], t_end: ends[1], tol };
-        Ok(flow(Method::Dopri5, &control, self.sde, &self.score, x, 0, 1)?)
-    }
-
-    fn encode(&self, x: &Array2<f64>, tol: f64) -> Result<(Array2<f64>, Summary)> {
-        self.along(x, [self.low, self.high], tol)
-    }
-
-    fn decode(&self, z: &Array2<f64>, tol: f64) -> Result<(Array2<f64>, Summary)> {
-        self.along(z, [self.high, self.low], tol)
-    }
-
-    fn log_density(&self, x: &Array2<f64>) -> Result<Vec<f64>> {
-        Ok(self.score.log_density(x, self.low)?)
-    }
-}
-
 fn compute(config: &Config) -> Result<Results> {
     let sde: Box<dyn Sde> = sde_core::sde::parse(&config.sde)?;
     let target = Target::parse(&config.target)?;
     let mixture = target.mixture()?;
+    let flow = Flow { config, sde: &*sde, score: mixture.under(&*sde) };
     let key = Key::root(config.seed);
     let data = noised(&mixture, &*sde, config.t_end, key.fold(0), config.points)?;
-    let map =
-        Map { sde: &*sde, score: mixture.under(&*sde), low: config.t_end, high: sde.horizon() };
-    let trips = config.tolerances.iter().map(|tol| round_trip(&map, &data, *tol));
-    let trips = trips.collect::<Result<_>>()?;
-    let tight = config.tolerances.iter().copied().fold(f64::INFINITY, f64::min);
-    let (latents, _) = map.encode(&data, tight)?;
+    let (latents, _) = flow.encode(&data, flow.tight())?;
     let components = target.component(&data);
-    let pairs = pairs(&components, config.pairs).into_iter();
-    let ways = pairs.map(|pair| way(config, &map, [&data, &latents], pair, tight));
-    let ways = ways.collect::<Result<_>>()?;
-    let mut z = vec![0.0; 2 * config.points];
-    key.fold(1).fill_normals(0, &mut z);
-    let prior = Array2::from_shape_vec((config.points, 2), z)? * sde.prior_std();
-    let temperatures =
-        config.temperatures.iter().map(|tau| at_temperature(&map, &prior, *tau, tight));
-    let temperatures = temperatures.collect::<Result<_>>()?;
-    let shares = latents.rows().into_iter().map(|z| z.dot(&z) / 2.0 / sde.prior_std().powi(2));
+    let pairs = pairs_apart(&components, config.pairs);
+    let prior = Array2::zeros((config.points, 2)).normals_like(key.fold(1), 0)? * sde.prior_std();
+    let squares = latents.outer_iter().map(|z| z.dot(&z) / 2.0 / sde.prior_std().powi(2));
     Ok(Results {
         data: rows(&data),
-        latent_variance: Estimate::of_mean(&shares.collect::<Vec<_>>()),
+        latent_variance: Estimate::of_mean(&squares.collect::<Vec<_>>()),
+        trips: config.tolerances.iter().map(|tol| flow.trip(&data, *tol)).collect::<Result<_>>()?,
+        ways: pairs.iter().map(|p| flow.way(&data, &latents, *p)).collect::<Result<_>>()?,
+        temperatures: config
+            .temperatures
+            .iter()
+            .map(|tau| flow.temperature(&prior, *tau))
+            .collect::<Result<_>>()?,
         latents: rows(&latents),
         components,
-        trips,
-        ways,
-        temperatures,
-    })
-}
-
-/// Data there and back at a tolerance.
-fn round_trip(map: &Map, data: &Array2<f64>, tolerance: f64) -> Result<RoundTrip> {
-    let (latent, up) = map.encode(data, tolerance)?;
-    let (back, down) = map.decode(&latent, tolerance)?;
-    let square = (&back - data).mapv(|d| d * d).sum_axis(ndarray::Axis(1));
-    Ok(RoundTrip {
-        tolerance,
-        rms: Estimate::of_mean(&square.to_vec()).root(),
-        largest: square.iter().copied().fold(0.0, f64::max).sqrt(),
-        evaluations: (up.row_evaluations + down.row_evaluations) as f64 / data.nrows() as f64,
     })
 }
 
 /// Pairs of points from different components, in the order of the data.
-fn pairs(components: &[usize], most: usize) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
-    let mut free: Vec<usize> = (0..components.len()).collect();
-    while found.len() < most && !free.is_empty() {
+fn pairs_apart(components: &[usize], most: usize) -> Vec<(usize, usize)> {
+    let (mut pairs, mut free) = (Vec::new(), (0..components.len()).collect::<Vec<_>>());
+    while pairs.len() < most && !free.is_empty() {
         let a = free.remove(0);
         if let Some(place) = free.iter().position(|b| components[*b] != components[a]) {
-            found.push((a, free.remove(place)));
+            pairs.push((a, free.remove(place)));
         }
     }
-    found
+    pairs
 }
 
-/// The arc between two latents, decoded, and the straight line between their data.
-fn way(
-    config: &Config,
-    map: &Map,
-    [data, latents]: [&Array2<f64>; 2],
-    (a, b): (usize, usize),
-    tol: f64,
-) -> Result<Way> {
-    let row = |x: &Array2<f64>, k: usize| x.slice(s![k..k + 1, ..]).to_owned();
-    let (mut arc, mut line) = (Array2::zeros((0, 2)), Array2::zeros((0, 2)));
-    for k in 0..=config.shares {
-        let u = k as f64 / config.shares as f64;
-        let z = slerp(&row(latents, a), &row(latents, b), u)?;
-        arc.append(ndarray::Axis(0), z.view())?;
-        let x = row(data, a) * (1.0 - u) + row(data, b) * u;
-        line.append(ndarray::Axis(0), x.view())?;
+/// The flow ODE of the target.
+struct Flow<'a> {
+    config: &'a Config,
+    sde: &'a dyn Sde,
+    score: AnalyticScore<'a>,
+}
+
+impl Flow<'_> {
+    /// The smallest of the tolerances.
+    fn tight(&self) -> f64 {
+        self.config.tolerances.iter().copied().fold(f64::INFINITY, f64::min)
     }
-    let (decoded, _) = map.decode(&arc, tol)?;
-    let least = |x: &Array2<f64>| -> Result<f64> {
-        Ok(map.log_density(x)?.into_iter().fold(f64::INFINITY, f64::min))
-    };
-    let (least_arc, least_line) = (least(&decoded)?, least(&line)?);
-    Ok(Way { latents: rows(&arc), least_arc, least_line, arc: rows(&decoded) })
+
+    /// Rows up to the horizon or down to the data, and the evaluations it took.
+    fn along(&self, x: &Array2<f64>, [t_start, t_end]: [f64; 2], tol: f64) -> Result<Taken> {
+        let tol = Tolerance { abs: tol, rel: tol };
+        let control = Control::Adaptive { t_start, t_end, tol };
+        let (x, done) = flow(Method::Dopri5, &control, self.sde, &self.score, x, 0, 1)?;
+        Ok((x, done.row_evaluations))
+    }
+
+    fn encode(&self, data: &Array2<f64>, tol: f64) -> Result<Taken> {
+        self.along(data, [self.config.t_end, self.sde.horizon()], tol)
+    }
+
+    fn decode(&self, latents: &Array2<f64>, tol: f64) -> Result<Taken> {
+        self.along(latents, [self.sde.horizon(), self.config.t_end], tol)
+    }
+
+    fn trip(&self, data: &Array2<f64>, tolerance: f64) -> Result<RoundTrip> {
+        let (latents, up) = self.encode(data, tolerance)?;
+        let (back, down) = self.decode(&latents, tolerance)?;
+        let square = (&back - data).mapv(|d| d * d).sum_axis(Axis(1));
+        Ok(RoundTrip {
+            tolerance,
+            rms: Estimate::of_mean(&square.to_vec()).root(),
+            largest: square.iter().copied().fold(0.0, f64::max).sqrt(),
+            evaluations: (up + down) as f64 / data.nrows() as f64,
+        })
+    }
+
+    /// Between two data points, along the arc of their latents and on the straight line.
+    fn way(
+        &self,
+        data: &Array2<f64>,
+        latents: &Array2<f64>,
+        (a, b): (usize, usize),
+    ) -> Result<Way> {
+        let row = |x: &Array2<f64>, k: usize| x.slice(s![k..k + 1, ..]).to_owned();
+        let (mut arc, mut line) = (Array2::zeros((0, 2)), Array2::zeros((0, 2)));
+        for k in 0..=self.config.shares {
+            let u = k as f64 / self.config.shares as f64;
+            arc.append(Axis(0), slerp(&row(latents, a), &row(latents, b), u)?.view())?;
+            line.append(Axis(0), (row(data, a) * (1.0 - u) + row(data, b) * u).view())?;
+        }
+        let (decoded, _) = self.decode(&arc, self.tight())?;
+        let least = |x: &Array2<f64>| -> Result<f64> {
+            let logs = self.score.log_density(x, self.config.t_end)?;
+            Ok(logs.into_iter().fold(f64::INFINITY, f64::min))
+        };
+        let (least_arc, least_line) = (least(&decoded)?, least(&line)?);
+        Ok(Way { latents: rows(&arc), arc: rows(&decoded), least_arc, least_line })
+    }
+
+    /// Latents of the prior at a temperature, decoded.
+    fn temperature(&self, prior: &Array2<f64>, tau: f64) -> Result<Temperature> {
+        let (x, _) = self.decode(&temper(prior, tau)?, self.tight())?;
+        Ok(Temperature {
+            tau,
+            log_density: Estimate::of_mean(&self.score.log_density(&x, self.config.t_end)?),
+            spread: x.var_axis(Axis(0), 0.0).mean().unwrap_or_default().sqrt(),
+            decoded: rows(&x),
+        })
+    }
 }
 
-/// Latents of the prior times a temperature, decoded.
-fn at_temperature(map: &Map, prior: &Array2<f64>, tau: f64, tol: f64) -> Result<Temperature> {
-    let (x, _) = map.decode(&temper(prior, tau)?, tol)?;
-    Ok(Temperature {
-        tau,
-        log_density: Estimate::of_mean(&map.log_density(&x)?),
-        spread: x.var_axis(ndarray::Axis(0), 0.0).mean().unwrap_or_default().sqrt(),
-        decoded: rows(&x),
-    })
-}
+/// Rows, and the evaluations of the score for all of them.
+type Taken = (Array2<f64>, u64);

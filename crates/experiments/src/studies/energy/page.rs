@@ -47,7 +47,7 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
 fn findings(results: &Results) -> String {
     let of = |energy: &str, start: &str| {
         let chains = results.chains.iter().find(|c| c.energy == energy && c.start == start);
-        chains.and_then(|c| c.looks.last()?.w2)
+        chains.and_then(|c| c.snapshots.last()?.w2)
     };
     let starts = results.chains.iter().filter(|c| c.energy == "learned").map(|c| c.start.as_str());
     let sentence = |start: &str| {
@@ -80,11 +80,11 @@ fn findings(results: &Results) -> String {
 
 fn table(config: &Config, results: &Results) -> Table {
     let mut head = vec!["energy".to_string(), "start".into()];
-    head.extend(config.looks.iter().map(|k| format!("{k} steps")));
+    head.extend(config.snapshots.iter().map(|k| format!("{k} steps")));
     head.push("floor".into());
     let rows = results.chains.iter().map(|c| {
         let mut row = vec![c.energy.as_str().into(), c.start.as_str().into()];
-        row.extend(c.looks.iter().map(|l| distance::cell(l.w2)));
+        row.extend(c.snapshots.iter().map(|l| distance::cell(l.w2)));
         row.push(distance::floor_cell(&results.floor));
         row
     });
@@ -129,12 +129,12 @@ fn colour(start: &str) -> &'static str {
 
 fn distances(results: &Results) -> Figure {
     let floor = distance::floor_line(&results.floor);
-    let all = results.chains.iter().flat_map(|c| &c.looks);
+    let all = results.chains.iter().flat_map(|c| &c.snapshots);
     let values = all.clone().filter_map(|l| Some(l.w2?.value)).chain(floor);
     let up = Axis::log_around(values, "squared W_{2} to the truth");
     let across = Axis::log_around(all.map(|l| l.steps as f64), "steps");
     let line = |c: &Chains| {
-        let found = c.looks.iter().filter(|l| l.steps > 0).map(|l| (l.steps as f64, l.w2));
+        let found = c.snapshots.iter().filter(|l| l.steps > 0).map(|l| (l.steps as f64, l.w2));
         let learned = c.energy == "learned";
         let line = distance::line(if learned { &c.start } else { "" }, colour(&c.start), found);
         if learned { line } else { Line { mark: None, width: 1.4, ..line }.dashed("5 4") }
@@ -165,7 +165,7 @@ fn ends(config: &Config, results: &Results) -> Figure {
 mod tests {
     use metrics::{Estimate, NoiseFloor};
 
-    use super::super::Look;
+    use super::super::Snapshot;
     use super::*;
 
     /// Made-up ends of chains and whose fault they are said to be.
@@ -175,7 +175,10 @@ mod tests {
             let chains = [("learned", learned), ("exact", exact)].map(|(energy, value)| Chains {
                 energy: energy.into(),
                 start: "one mode".into(),
-                looks: vec![Look { steps: 9, w2: Some(Estimate { value, standard_error: 0.02 }) }],
+                snapshots: vec![Snapshot {
+                    steps: 9,
+                    w2: Some(Estimate { value, standard_error: 0.02 }),
+                }],
                 ends: Vec::new(),
             });
             let floor = NoiseFloor { size: [9, 9], values: vec![0.08, 0.1] };

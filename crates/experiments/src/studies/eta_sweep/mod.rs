@@ -83,10 +83,17 @@ const FLOOR: u64 = 2;
 
 /// A score that is swept.
 enum Model {
-    Mixture(String, Target),
-    /// The score of `p_t` blurred by the same standard deviation at every time.
-    Blurred(Target, f64),
-    Network(String, Box<ScoreNet>, DataSet),
+    /// Of a mixture, or of its `p_t` blurred by the same standard deviation at every time.
+    Closed {
+        name: &'static str,
+        target: Target,
+        blur: f64,
+    },
+    Network {
+        name: String,
+        net: Box<ScoreNet>,
+        set: DataSet,
+    },
 }
 
 impl Experiment for EtaSweep {
@@ -131,7 +138,7 @@ impl Experiment for EtaSweep {
         let models = models(config)?;
         // Networks have processes of their own.
         for model in &models {
-            if let Model::Network(name, net, _) = model {
+            if let Model::Network { name, net, .. } = model {
                 ensure!(net.dim() == 2, "{name}: a network in the plane is needed");
                 for steps in &config.steps {
                     config.times(net.sde(), *steps).with_context(|| name.clone())?;
@@ -160,9 +167,9 @@ impl Experiment for EtaSweep {
         Ok(paths.into_iter().map(named).collect())
     }
 
-    fn references(config: &Config) -> Vec<String> {
+    fn references(config: &Config) -> Vec<&'static str> {
         let method = citations::method(&config.method).into_iter();
-        method.chain([citations::sde(&config.sde), Metric::W2.info().reference.into()]).collect()
+        method.chain([citations::sde(&config.sde), Metric::W2.info().reference]).collect()
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
@@ -183,8 +190,8 @@ impl Config {
 impl Model {
     fn name(&self) -> &str {
         match self {
-            Self::Mixture(name, _) | Self::Network(name, ..) => name,
-            Self::Blurred(..) => "blurred",
+            Self::Closed { name, .. } => name,
+            Self::Network { name, .. } => name,
         }
     }
 }
@@ -212,7 +219,7 @@ fn models(config: &Config) -> Result<Vec<Model>> {
             let set = DataSet::parse(set).with_context(|| path.display().to_string())?;
             let net = ScoreNet::open_published(path, DType::F32, &Device::Cpu)
                 .with_context(|| path.display().to_string())?;
-            Ok(Model::Network(name, Box::new(net), set))
+            Ok(Model::Network { name, net: Box::new(net), set })
         };
         return checkpoints(dir)?.iter().map(|p| open(p)).collect();
     }
@@ -223,56 +230,45 @@ fn models(config: &Config) -> Result<Vec<Model>> {
     }
     let mut tilted = exact.clone();
     tilted.weights[0] *= config.tilt;
+    let closed = |name, target, blur| Model::Closed { name, target, blur };
     Ok(vec![
-        Model::Mixture("exact".into(), exact.clone()),
-        Model::Blurred(exact, config.smoothing),
-        Model::Mixture("smoothed".into(), smoothed),
-        Model::Mixture("wrong-weight".into(), tilted),
+        closed("exact", exact.clone(), 0.0),
+        closed("blurred", exact, config.smoothing),
+        closed("smoothed", smoothed, 0.0),
+        closed("wrong-weight", tilted, 0.0),
     ])
 }
 
 fn truth(config: &Config, model: &Model) -> Result<Truth> {
     let key = Key::root(config.seed).fold(TRUTH);
     let truth = match model {
-        Model::Mixture(..) | Model::Blurred(..) => {
+        Model::Closed { .. } => {
             Target::parse(&config.target)?.mixture()?.sample(key, 0, config.truth)
         }
-        Model::Network(_, _, set) => set.sample(key, 0, config.truth),
+        Model::Network { set, .. } => set.sample(key, 0, config.truth),
     };
     let draws = (config.floors, Key::root(config.seed).fold(FLOOR));
     Truth::new(config.window, truth.view(), config.n, draws)
 }
 
 fn row(config: &Config, model: &Model, steps: usize, truth: &Truth) -> Result<Row> {
-    let key = Key::root(config.seed).fold(SAMPLES).fold(steps as u64);
     let one = |eta: f64| -> Result<(Option<Estimate>, u64)> {
-        let (x, nfe) = match model {
-            Model::Mixture(_, target) => {
+        let sweep = Sweep { config, steps, eta };
+        let found = match model {
+            Model::Closed { target, blur, .. } => {
                 let sde = sde_core::sde::parse(&config.sde)?;
-                let mixture = target.mixture()?;
-                draw(
-                    config,
-                    steps,
-                    eta,
-                    &*sde,
-                    &mixture.under(&*sde),
-                    key,
-                    Array2::zeros((1, 2)),
-                    &|x| Ok(x),
-                )
+                let (mixture, like) = (target.mixture()?, Array2::zeros((1, 2)));
+                let blurred = Blurred { target, width: *blur, sde: &*sde };
+                let exact = mixture.under(&*sde);
+                let score: &dyn Score<_> = if *blur == 0.0 { &exact } else { &blurred };
+                sweep.draw(&*sde, score, like, &Ok)
             }
-            Model::Blurred(target, width) => {
-                let sde = sde_core::sde::parse(&config.sde)?;
-                let score = Blurred { target, width: *width, sde: &*sde };
-                let like = Array2::zeros((1, 2));
-                draw(config, steps, eta, &*sde, &score, key, like, &|x| Ok(x))
-            }
-            Model::Network(_, net, _) => {
+            Model::Network { net, .. } => {
                 let like = Tensor::zeros((1, 2), DType::F32, &Device::Cpu)?;
-                draw(config, steps, eta, net.sde(), net.as_ref(), key, like, &|x| to_rows(&x))
+                sweep.draw(net.sde(), net.as_ref(), like, &|x| to_rows(&x))
             }
-        }
-        .with_context(|| format!("eta = {eta}"))?;
+        };
+        let (x, nfe) = found.with_context(|| format!("eta = {eta}"))?;
         Ok((truth.distance(x.view())?, nfe))
     };
     let found: Vec<(Option<Estimate>, u64)> =
@@ -286,39 +282,46 @@ fn row(config: &Config, model: &Model, steps: usize, truth: &Truth) -> Result<Ro
     })
 }
 
-/// Samples, and evaluations for one particle; a sampler that leaves the numbers, or does not take
-/// steps as long, gives none.
-#[allow(clippy::too_many_arguments)]
-fn draw<S: State>(
-    config: &Config,
+/// One sampler.
+struct Sweep<'a> {
+    config: &'a Config,
     steps: usize,
     eta: f64,
-    sde: &dyn Sde,
-    score: &dyn Score<S>,
-    key: Key,
-    like: S,
-    rows: &(dyn Fn(S) -> Result<Array2<f64>> + Sync),
-) -> Result<(Array2<f64>, u64)> {
-    let sampler = Sampler {
-        method: ConfiguredMethod::parse(&config.method)?,
-        eta,
-        control: Control::Grid(config.times(sde, steps)?),
-        end: End::parse(&config.end)?,
-        block_rows: sampling::BLOCK as u64,
-    };
-    let mut out = Array2::zeros((0, 2));
-    let mut keep = |_: u64, x| -> ::solvers::Result<()> {
-        let ours = |e: anyhow::Error| sde_core::Error::Model(e.into());
-        let x = rows(x).map_err(ours)?;
-        Ok(out.append(ndarray::Axis(0), x.view()).map_err(|e| ours(e.into()))?)
-    };
-    let done = ::solvers::sample(&sampler, sde, score, config.n as u64, key, &like, &mut keep);
-    match done {
-        Ok(done) => Ok((out, done.nfe)),
-        Err(error) if error.of_a_row() => {
-            Ok((Array2::from_elem((1, 2), f64::NAN), sampler.method.nfe(steps as u64)))
+}
+
+impl Sweep<'_> {
+    /// Samples, and evaluations for one particle; a sampler that leaves the numbers, or does not take
+    /// steps as long, gives none.
+    fn draw<S: State>(
+        &self,
+        sde: &dyn Sde,
+        score: &dyn Score<S>,
+        like: S,
+        rows: &(dyn Fn(S) -> Result<Array2<f64>> + Sync),
+    ) -> Result<(Array2<f64>, u64)> {
+        let (config, steps) = (self.config, self.steps);
+        let key = Key::root(config.seed).fold(SAMPLES).fold(steps as u64);
+        let sampler = Sampler {
+            method: ConfiguredMethod::parse(&config.method)?,
+            eta: self.eta,
+            control: Control::Grid(config.times(sde, steps)?),
+            end: End::parse(&config.end)?,
+            block_rows: sampling::BLOCK as u64,
+        };
+        let mut out = Array2::zeros((0, 2));
+        let mut keep = |_: u64, x| -> ::solvers::Result<()> {
+            let ours = |e: anyhow::Error| sde_core::Error::Model(e.into());
+            let x = rows(x).map_err(ours)?;
+            Ok(out.append(ndarray::Axis(0), x.view()).map_err(|e| ours(e.into()))?)
+        };
+        let n = config.n as u64;
+        match ::solvers::sample(&sampler, sde, score, n, key, &like, &mut keep) {
+            Ok(done) => Ok((out, done.nfe)),
+            Err(error) if error.of_a_row() => {
+                Ok((Array2::from_elem((1, 2), f64::NAN), sampler.method.nfe(steps as u64)))
+            }
+            Err(error) => Err(error.into()),
         }
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::root_mean_square;
 use super::sampling::BLOCK;
 use super::train::{OnRows, Training};
+use crate::checks;
+use crate::model::{matrix, rows};
 use crate::runs::{Experiment, Workspace};
-use crate::{checks, citations};
 
 /// What the seed of the second network differs by, small enough for TOML.
 const OTHER: u64 = 1 << 62;
@@ -93,11 +94,8 @@ impl Experiment for Identifiability {
         // Held out: no training sees these points.
         let data = set.sample(Key::root(config.seed).fold(0x1D), 0, config.points);
         let encode = |name: &str, score: &dyn Score<Array2<f64>>| -> Result<Array2<f64>> {
-            let rows = workspace.numbers(name, || {
-                let x = latents(config, &*sde, score, &data)?;
-                Ok(x.rows().into_iter().map(|r| r.to_vec()).collect::<Vec<_>>())
-            })?;
-            crate::model::matrix(&rows, 2)
+            let latents = || Ok(rows(&latents(config, &*sde, score, &data)?));
+            matrix(&workspace.numbers(name, latents)?, 2)
         };
         let a = encode("latents-first", &OnRows(&first))?;
         let b = encode("latents-second", &OnRows(&second))?;
@@ -107,15 +105,12 @@ impl Experiment for Identifiability {
             pairs.push(pair("first network and exact score", &a, &e));
             pairs.push(pair("second network and exact score", &b, &e));
         }
-        let rows = |x: &Array2<f64>| x.rows().into_iter().map(|r| r.to_vec()).collect();
         Ok(Results { first: rows(&a), second: rows(&b), pairs })
     }
 
-    fn references(config: &Config) -> Vec<String> {
-        let mut all = config.training.references();
-        all.extend(citations::method(Method::Heun.name()));
-        all.push("song2021".into());
-        all
+    fn references(config: &Config) -> Vec<&'static str> {
+        let training = config.training.references().into_iter();
+        training.chain([Method::Heun.reference(), "song2021"]).collect()
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {

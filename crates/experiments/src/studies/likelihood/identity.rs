@@ -7,7 +7,7 @@ use ::solvers::density::{PathDensity, sampler_log_density};
 use anyhow::Result;
 use ndarray::Array2;
 use sde_core::analytic::{AnalyticScore, GaussianMixture};
-use sde_core::{Derivatives, Key, Potential, Score, Sde, TimeGrid};
+use sde_core::{Derivatives, Key, Potential, Score, Sde, State as _, TimeGrid};
 
 use super::{Config, Row};
 use report::short;
@@ -76,14 +76,12 @@ pub(super) fn row(config: &Config, eta: f64, key: Key) -> Result<Row> {
     let data = GaussianMixture::isotropic(&[1.0], &Array2::zeros((1, 2)), &[STD])?;
     let model = Scaled(data.under(&*sde));
     let v = variance(&*sde, eta, config.t_end);
-    let mut z = vec![0.0; 2 * config.points];
-    key.fold(0).fill_normals(0, &mut z);
-    let x = Array2::from_shape_vec((config.points, 2), z)? * v.sqrt();
+    let x = Array2::zeros((config.points, 2)).normals_like(key.fold(0), 0)? * v.sqrt();
     let normal = |x: &Array2<f64>, v: f64| -> Vec<f64> {
         let log = |r: ndarray::ArrayView1<'_, f64>| {
             -0.5 * r.dot(&r) / v - (std::f64::consts::TAU * v).ln()
         };
-        x.rows().into_iter().map(log).collect()
+        x.outer_iter().map(log).collect()
     };
     let exact = normal(&x, v);
     let prior = |x: &Array2<f64>| Ok(normal(x, sde.prior_std().powi(2)));

@@ -122,38 +122,21 @@ impl Experiment for Likelihood {
         let prior = |x: &Array2<f64>| model.log_density(x, sde.horizon());
         let tol = Tolerance { abs: config.tolerance, rel: config.tolerance };
         let control = Control::Adaptive { t_start: config.t_end, t_end: sde.horizon(), tol };
-        let flow = |divergence: Divergence| FlowDensity {
-            divergence,
-            control: control.clone(),
-            block_rows: 1,
-        };
-        let mut rows = vec![workspace.part("flow-exact", || {
-            let start = Instant::now();
-            let found = flow_log_density(
-                &flow(Divergence::Exact),
-                &*sde,
-                &model,
-                &x,
-                &prior,
-                key.fold(1),
-                0,
-            )?;
-            let cost = found.summary.row_evaluations as f64 / x.nrows() as f64;
-            Ok(row("flow, exact divergence", &found.log_density, None, &exact, cost, start))
-        })?];
-        for n_probes in &config.probes {
-            rows.push(workspace.part(&format!("hutchinson-{n_probes}"), || {
+        let exactly = ("flow-exact".into(), "flow, exact divergence".into(), Divergence::Exact, 1);
+        let probed = config.probes.iter().map(|n| {
+            let name = format!("Hutchinson, {n} probe{}", if *n == 1 { "" } else { "s" });
+            let divergence = Divergence::Hutchinson { probe: Probe::Rademacher, n_probes: *n };
+            (format!("hutchinson-{n}"), name, divergence, *n)
+        });
+        let mut rows = Vec::new();
+        for (part, name, divergence, probes) in std::iter::once(exactly).chain(probed) {
+            let key = key.fold(if matches!(divergence, Divergence::Exact) { 1 } else { 2 });
+            rows.push(workspace.part(&part, || {
                 let start = Instant::now();
-                let divergence =
-                    Divergence::Hutchinson { probe: Probe::Rademacher, n_probes: *n_probes };
-                let found =
-                    flow_log_density(&flow(divergence), &*sde, &model, &x, &prior, key.fold(2), 0)?;
-                let cost =
-                    found.summary.row_evaluations as f64 / x.nrows() as f64 * *n_probes as f64;
-                let name = format!(
-                    "Hutchinson, {n_probes} probe{}",
-                    if *n_probes == 1 { "" } else { "s" }
-                );
+                let flow = FlowDensity { divergence, control: control.clone(), block_rows: 1 };
+                let found = flow_log_density(&flow, &*sde, &model, &x, &prior, key, 0)?;
+                let each = found.summary.row_evaluations as f64 / x.nrows() as f64;
+                let cost = each * probes as f64;
                 Ok(row(&name, &found.log_density, found.std_error, &exact, cost, start))
             })?);
         }
@@ -167,10 +150,9 @@ impl Experiment for Likelihood {
         Ok(Results { rows })
     }
 
-    fn references(config: &Config) -> Vec<String> {
+    fn references(config: &Config) -> Vec<&'static str> {
         let all = ["chen2018", "grathwohl2019", "hutchinson1990", "song2021", "deveney2025"];
-        let all = all.map(String::from).into_iter().chain([citations::sde(&config.sde)]);
-        all.chain(citations::method(Method::Dopri5.name())).collect()
+        all.into_iter().chain([citations::sde(&config.sde), Method::Dopri5.reference()]).collect()
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {

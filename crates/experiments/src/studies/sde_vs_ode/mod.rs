@@ -12,12 +12,13 @@ use metrics::{Estimate, Metric, NoiseFloor};
 use ndarray::Array2;
 use rayon::prelude::*;
 use report::Sheet;
-use sde_core::{Key, Reverse, Sde, TimeGrid};
+use sde_core::{Key, Reverse, Sde, State as _, TimeGrid};
 use serde::{Deserialize, Serialize};
 
 use super::sampling::on_the_way;
 use super::target::{Target, noised};
 use crate::distance::{Distance, Sizes, Truth, Window, between};
+use crate::model::rows;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 use split::FlowThenLangevin;
@@ -44,7 +45,7 @@ pub(crate) struct Config {
     n: usize,
     truth: usize,
     floors: usize,
-    looks: usize,
+    snapshots: usize,
     wrong_mean: f64,
     wrong_std: f64,
     window: Window,
@@ -74,7 +75,7 @@ struct Length {
 /// Squared W2 at one time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Look {
+struct Snapshot {
     #[serde(with = "crate::number")]
     t: f64,
     /// To `p_t`; nothing when the sample left the window.
@@ -95,8 +96,8 @@ pub(crate) struct Results {
     line: Paths,
     plane: Paths,
     lengths: Vec<Length>,
-    right: Vec<Look>,
-    wrong: Vec<Look>,
+    right: Vec<Snapshot>,
+    wrong: Vec<Snapshot>,
 }
 
 impl Config {
@@ -118,6 +119,7 @@ impl Experiment for SdeVsOde {
     const NAME: &'static str = "sde-vs-ode";
     const ABOUT: &'static str = "smooth and zigzag trajectories over the density; the SDE as the flow ODE plus Langevin dynamics";
     const PRESETS: &'static [(&'static str, &'static str)] = presets!("sde-vs-ode");
+    const RENAMED: &'static [(&'static str, &'static str)] = &[("looks", "snapshots")];
     type Config = Config;
     type Results = Results;
 
@@ -129,23 +131,23 @@ impl Experiment for SdeVsOde {
         for (key, name) in [("plane", &config.plane), ("target", &config.target)] {
             ensure!(dim(name).context(key)? == 2, "{key} = {name:?}: not in the plane");
         }
-        let Config { paths, steps, looks, n, truth, floors, .. } = *config;
+        let Config { paths, steps, snapshots, n, truth, floors, .. } = *config;
         for (key, value, least) in [
             ("paths", paths, 1),
             ("steps", steps, 2),
-            ("looks", looks, 2),
+            ("snapshots", snapshots, 2),
             ("lengths", config.lengths.len(), 2),
         ] {
             checks::at_least(key, value, least)?;
         }
-        ensure!(looks <= steps, "looks = {looks}: more than there are steps");
+        ensure!(snapshots <= steps, "snapshots = {snapshots}: more than there are steps");
         Sizes { n, truth, floors }.check("")?;
         checks::within("wrong-mean", config.wrong_mean, -1e6..=1e6)?;
         checks::within("wrong-std", config.wrong_std, 1e-6..=1e6)?;
         config.window.check()?;
         // Every step of the drawn paths, as rows, text and lines of a drawing.
         checks::memory(&[("paths", paths), ("steps", steps)], 500)?;
-        checks::memory(&[("n", n), ("looks", looks)], 200)?;
+        checks::memory(&[("n", n), ("snapshots", snapshots)], 200)?;
         let mut work = checks::time(&[("steps", steps), ("paths and n", paths.saturating_add(n))])?;
         for length in config.lengths.iter().copied() {
             checks::at_least("lengths", length, 1)?;
@@ -166,15 +168,15 @@ impl Experiment for SdeVsOde {
                 .iter()
                 .map(|steps| workspace.part(&format!("length-{steps}"), || length(config, *steps)))
                 .collect::<Result<_>>()?,
-            right: workspace.part("law-right", || looks(config, false))?,
-            wrong: workspace.part("law-wrong", || looks(config, true))?,
+            right: workspace.part("law-right", || snapshots(config, false))?,
+            wrong: workspace.part("law-wrong", || snapshots(config, true))?,
         })
     }
 
-    fn references(config: &Config) -> Vec<String> {
-        let methods = [Method::Heun, Method::EulerMaruyama].map(|m| m.reference().to_owned());
-        let all = methods.into_iter().chain([citations::sde(&config.sde), "song2021".into()]);
-        all.chain([Metric::W2.info().reference.into()]).collect()
+    fn references(config: &Config) -> Vec<&'static str> {
+        let methods = [Method::Heun, Method::EulerMaruyama].map(Method::reference).into_iter();
+        let more = [citations::sde(&config.sde), "song2021", Metric::W2.info().reference];
+        methods.chain(more).collect()
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
@@ -183,10 +185,16 @@ impl Experiment for SdeVsOde {
 }
 
 /// Times, and the states of ODE and SDE at each.
-type Course = (Vec<f64>, [Vec<Array2<f64>>; 2]);
+type Trajectories = (Vec<f64>, [Vec<Array2<f64>>; 2]);
 
 /// Particles of both samplers from the same starts, every step kept.
-fn course(config: &Config, target: &str, steps: usize, n: usize, key: Key) -> Result<Course> {
+fn trajectories(
+    config: &Config,
+    target: &str,
+    steps: usize,
+    n: usize,
+    key: Key,
+) -> Result<Trajectories> {
     let sde = config.sde()?;
     let mixture = Target::parse(target)?.mixture()?;
     let score = mixture.under(&*sde);
@@ -207,15 +215,12 @@ const PARTICLES: usize = 200;
 
 fn paths(config: &Config, target: &str, purpose: u64) -> Result<Paths> {
     let (times, [ode, sde]) =
-        course(config, target, config.steps, config.paths, config.key(purpose))?;
-    let nested = |states: Vec<Array2<f64>>| -> Vec<Vec<Vec<f64>>> {
-        states.iter().map(|x| x.rows().into_iter().map(|r| r.to_vec()).collect()).collect()
-    };
-    Ok(Paths { times, ode: nested(ode), sde: nested(sde) })
+        trajectories(config, target, config.steps, config.paths, config.key(purpose))?;
+    Ok(Paths { times, ode: ode.iter().map(rows).collect(), sde: sde.iter().map(rows).collect() })
 }
 
 fn length(config: &Config, steps: usize) -> Result<Length> {
-    let (_, [ode, sde]) = course(config, &config.line, steps, PARTICLES, config.key(2))?;
+    let (_, [ode, sde]) = trajectories(config, &config.line, steps, PARTICLES, config.key(2))?;
     let mean = |states: &[Array2<f64>]| {
         let total: f64 = states.windows(2).map(|w| (&w[1] - &w[0]).mapv(f64::abs).sum()).sum();
         total / PARTICLES as f64
@@ -224,7 +229,7 @@ fn length(config: &Config, steps: usize) -> Result<Length> {
 }
 
 /// The three samplers against `p_t` and each other, from the right or from a wrong start.
-fn looks(config: &Config, wrong: bool) -> Result<Vec<Look>> {
+fn snapshots(config: &Config, wrong: bool) -> Result<Vec<Snapshot>> {
     let sde = config.sde()?;
     let mixture = Target::parse(&config.target)?.mixture()?;
     let score = mixture.under(&*sde);
@@ -232,15 +237,11 @@ fn looks(config: &Config, wrong: bool) -> Result<Vec<Look>> {
     let n = config.n;
     let mut starts = noised(&mixture, &*sde, times[0], config.key(3), n)?;
     if wrong {
-        let mut z = vec![0.0; starts.len()];
-        config.key(4).fill_normals(0, &mut z);
-        for (x, z) in starts.iter_mut().zip(z) {
-            *x = config.wrong_mean + config.wrong_std * z;
-        }
+        starts = starts.normals_like(config.key(4), 0)? * config.wrong_std + config.wrong_mean;
     }
     // The start itself, then evenly down to the end.
     let keep: Vec<usize> =
-        (0..config.looks).map(|k| k * config.steps / (config.looks - 1)).collect();
+        (0..config.snapshots).map(|k| k * config.steps / (config.snapshots - 1)).collect();
     let reverse = Reverse::sde(&*sde, &score);
     let flow = Reverse::ode(&*sde, &score);
     // Noise of its own for each: samples that shared it would agree better than their laws do.
@@ -257,7 +258,7 @@ fn looks(config: &Config, wrong: bool) -> Result<Vec<Look>> {
             let draws = |purpose: u64| (config.floors, key(9).fold(k as u64).fold(purpose));
             let truth = Truth::new(config.window, truth.view(), n, draws(0))?;
             let [ode, noisy, split] = [&ode, &noisy, &split].map(|states| states[k].view());
-            Ok(Look {
+            Ok(Snapshot {
                 t,
                 ode: truth.distance(ode)?,
                 sde: truth.distance(noisy)?,

@@ -7,7 +7,7 @@ use report::{
     Axis, Dots, Figure, Grid, INK, Line, Map, Mark, Panel, Sheet, Table, heat_png, html, list,
 };
 
-use super::{Config, Length, Look, PARTICLES, Paths, Results};
+use super::{Config, Length, PARTICLES, Paths, Results, Snapshot};
 use crate::distance::{self, Distance, FLOOR, ODE, PAIR, SDE, said};
 use crate::studies::target::{Target, on_square, root_png};
 
@@ -17,7 +17,7 @@ const REACH: f64 = 3.2;
 const SPLIT: &str = "#7c3aed";
 
 /// A sampler by name, and its distance to the truth.
-type Sampler = (&'static str, fn(&Look) -> Option<Estimate>);
+type Sampler = (&'static str, fn(&Snapshot) -> Option<Estimate>);
 const SAMPLERS: [Sampler; 3] =
     [("the ODE", |l| l.ode), ("the SDE", |l| l.sde), ("the split sampler", |l| l.split)];
 
@@ -230,11 +230,11 @@ fn law(results: &Results) -> Figure {
     let up = Axis::log_around(values, "squared W_{2}");
     let horizon = results.right.first().map_or(1.0, |l| l.t);
     let across = Axis { lo: 1.02 * horizon, ..Axis::linear(0.0, horizon, "time t").reversed() };
-    let panel = |title: &str, looks: &[Look]| {
-        let line = |name: &str, colour: &str, of: &dyn Fn(&Look) -> Option<Estimate>| {
-            distance::line(name, colour, looks.iter().map(|l| (l.t, of(l))))
+    let panel = |title: &str, snapshots: &[Snapshot]| {
+        let line = |name: &str, colour: &str, of: &dyn Fn(&Snapshot) -> Option<Estimate>| {
+            distance::line(name, colour, snapshots.iter().map(|l| (l.t, of(l))))
         };
-        let floor = looks.iter().filter_map(|l| Some((l.t, distance::floor_line(&l.floor)?)));
+        let floor = snapshots.iter().filter_map(|l| Some((l.t, distance::floor_line(&l.floor)?)));
         let split = line("split to truth", SPLIT, &|l| l.split);
         let pair = line("SDE to split", PAIR, &|l| Some(l.sde_split.as_ref()?.found));
         Panel::new(across.clone(), up.clone())
@@ -263,18 +263,19 @@ fn table(results: &Results) -> Table {
         "floor",
     ];
     let rows = [("right", &results.right), ("wrong", &results.wrong)].into_iter();
-    let rows = rows.filter_map(|(name, looks)| Some((name, looks.last()?))).map(|(name, l)| {
-        let mut cells = vec![name.into()];
-        cells.extend([l.ode, l.sde, l.split].map(distance::cell));
-        cells.push(distance::floor_cell(&l.floor));
-        for pair in [&l.sde_split, &l.ode_sde] {
-            cells.push(distance::cell(pair.as_ref().map(|d| d.found)));
-            cells.push(
-                pair.as_ref().map_or(report::DASH.into(), |d| distance::floor_cell(&d.floor)),
-            );
-        }
-        cells
-    });
+    let rows =
+        rows.filter_map(|(name, snapshots)| Some((name, snapshots.last()?))).map(|(name, l)| {
+            let mut cells = vec![name.into()];
+            cells.extend([l.ode, l.sde, l.split].map(distance::cell));
+            cells.push(distance::floor_cell(&l.floor));
+            for pair in [&l.sde_split, &l.ode_sde] {
+                cells.push(distance::cell(pair.as_ref().map(|d| d.found)));
+                cells.push(
+                    pair.as_ref().map_or(report::DASH.into(), |d| distance::floor_cell(&d.floor)),
+                );
+            }
+            cells
+        });
     Table::new("law", 1, &head).rows(rows).caption(html! {
         "Squared W" sub { "2" } " at the end, with standard errors; \u{2014}: more than 5 % of a sample outside the window. The first floor is that of a sample of the truth against the truth, the others those of two samples: the two thrown together and split at random."
     })
@@ -286,18 +287,18 @@ mod tests {
 
     use super::*;
 
-    fn look(ode: f64, sde: f64, pair: f64) -> Look {
+    fn snapshot(ode: f64, sde: f64, pair: f64) -> Snapshot {
         let at = |value| Estimate { value, standard_error: 0.01 };
         let floor = NoiseFloor { size: [9, 9], values: vec![0.06, 0.07, 0.08] };
         let pair = Some(Distance { found: at(pair), floor: floor.clone() });
         let [ode, sde, split] = [ode, sde, sde].map(|v| Some(at(v)));
-        Look { t: 1.0, ode, sde, split, floor, sde_split: pair.clone(), ode_sde: pair }
+        Snapshot { t: 1.0, ode, sde, split, floor, sde_split: pair.clone(), ode_sde: pair }
     }
 
     /// Made-up results and what is said of them: the opposite where the numbers are the opposite.
     #[test]
     fn sentences_follow_the_numbers() {
-        let results = |right: Look, wrong: [Look; 2]| Results {
+        let results = |right: Snapshot, wrong: [Snapshot; 2]| Results {
             line: Paths::default(),
             plane: Paths::default(),
             lengths: vec![
@@ -307,7 +308,10 @@ mod tests {
             right: vec![right],
             wrong: wrong.into(),
         };
-        let usual = results(look(0.07, 0.07, 0.05), [look(1.0, 1.0, 0.05), look(1.0, 0.3, 0.05)]);
+        let usual = results(
+            snapshot(0.07, 0.07, 0.05),
+            [snapshot(1.0, 1.0, 0.05), snapshot(1.0, 0.3, 0.05)],
+        );
         assert_eq!(
             right_start(&usual),
             "From the right start all three end within their noise floor (0.0700)."
@@ -321,7 +325,8 @@ mod tests {
                 .contains("SDE grows by the factor 2.00, that of the ODE by 1.00")
         );
 
-        let other = results(look(0.09, 0.07, 0.2), [look(1.0, 0.3, 0.2), look(0.2, 1.0, 0.2)]);
+        let other =
+            results(snapshot(0.09, 0.07, 0.2), [snapshot(1.0, 0.3, 0.2), snapshot(0.2, 1.0, 0.2)]);
         let said = right_start(&other);
         assert!(said.contains("the ODE (0.090 \u{b1} 0.010) ends above the noise floor"), "{said}");
         let said = wrong_start(&other);

@@ -9,8 +9,9 @@ use ndarray::{Array2, s};
 use sde_core::analytic::GaussianMixture;
 use sde_core::{Key, Sde, TimeGrid, Tolerance};
 
-use super::{Config, Course, Point, Problem};
+use super::{Config, Curve, Point, Problem};
 use crate::distance::Truth;
+use crate::model::rows;
 use crate::studies::sampling::{BLOCK, all};
 use crate::studies::target::{Target, noised};
 
@@ -56,7 +57,7 @@ impl<'a> Bench<'a> {
         let sampler = self.adaptive_sampler(Method::Dopri5, TIGHT);
         let score = self.mixture.under(&*self.sde);
         let (x, _) = all(&sampler, &*self.sde, &score, &self.particles(), self.key)?;
-        Ok(x.rows().into_iter().map(|r| r.to_vec()).collect())
+        Ok(rows(&x))
     }
 
     pub(super) fn truth(&self) -> Result<Truth> {
@@ -69,27 +70,27 @@ impl<'a> Bench<'a> {
     }
 
     /// The flow ODE at every budget, on the best grid.
-    pub(super) fn ode(&self, method: Method, exact: &Array2<f64>) -> Result<Course> {
+    pub(super) fn ode(&self, method: Method, exact: &Array2<f64>) -> Result<Curve> {
         let starts = self.particles();
         let measured = |x: &Array2<f64>| Ok(Some(rms(x, exact)));
-        self.course(method, 0.0, &starts, self.config.repeats, &measured)
+        self.curve(method, 0.0, &starts, self.config.repeats, &measured)
     }
 
     /// With noise, against the truth.
-    pub(super) fn noise(&self, method: Method, truth: &Truth) -> Result<Course> {
+    pub(super) fn noise(&self, method: Method, truth: &Truth) -> Result<Curve> {
         let starts = self.starts.slice(s![..self.config.noise.n, ..]).to_owned();
         let measured = |x: &Array2<f64>| truth.distance(x.view());
-        self.course(method, self.config.noise.eta, &starts, 1, &measured)
+        self.curve(method, self.config.noise.eta, &starts, 1, &measured)
     }
 
-    fn course(
+    fn curve(
         &self,
         method: Method,
         eta: f64,
         starts: &Array2<f64>,
         repeats: usize,
         measured: &dyn Fn(&Array2<f64>) -> Result<Option<Estimate>>,
-    ) -> Result<Course> {
+    ) -> Result<Curve> {
         let (mut points, mut refused) = (Vec::new(), None);
         for budget in &self.config.budgets {
             let Some(steps) = most_steps(method, *budget) else { continue };
@@ -119,7 +120,7 @@ impl<'a> Bench<'a> {
                 points.push(point);
             }
         }
-        Ok(Course { method: method.name().into(), adaptive: false, points, refused })
+        Ok(Curve { method: method.name().into(), adaptive: false, points, refused })
     }
 
     fn sampler(&self, method: Method, eta: f64, grid: &str, steps: u64) -> Result<Sampler> {
@@ -130,7 +131,7 @@ impl<'a> Bench<'a> {
     }
 
     /// The flow ODE with steps of the method's own, every particle by itself.
-    pub(super) fn adaptive(&self, method: Method, exact: &Array2<f64>) -> Result<Course> {
+    pub(super) fn adaptive(&self, method: Method, exact: &Array2<f64>) -> Result<Curve> {
         let starts = self.particles();
         let (mut points, mut refused) = (Vec::new(), None);
         for tol in &self.config.tolerances {
@@ -149,7 +150,7 @@ impl<'a> Bench<'a> {
                 }
             }
         }
-        Ok(Course { method: method.name().into(), adaptive: true, points, refused })
+        Ok(Curve { method: method.name().into(), adaptive: true, points, refused })
     }
 
     fn adaptive_sampler(&self, method: Method, tol: f64) -> Sampler {

@@ -83,7 +83,7 @@ struct Point {
 /// A method on one problem.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Course {
+struct Curve {
     method: String,
     /// Whether its steps are its own.
     adaptive: bool,
@@ -98,8 +98,8 @@ struct Course {
 struct Found {
     target: String,
     sde: String,
-    ode: Vec<Course>,
-    noise: Vec<Course>,
+    ode: Vec<Curve>,
+    noise: Vec<Curve>,
     /// Squared W2 of samples of the truth; without values where the truth is not in the window.
     floor: NoiseFloor,
 }
@@ -166,8 +166,8 @@ impl Experiment for Solvers {
                 found.with_context(|| format!("grids: {}", grid.name()))?;
             }
         }
-        let courses = config.problems.len() * config.grids.len() * config.budgets.len();
-        Ok(once * (courses * Method::ALL.len()) as f64)
+        let curves = config.problems.len() * config.grids.len() * config.budgets.len();
+        Ok(once * (curves * Method::ALL.len()) as f64)
     }
 
     fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
@@ -204,10 +204,10 @@ impl Experiment for Solvers {
         Ok(Results { problems })
     }
 
-    fn references(config: &Config) -> Vec<String> {
-        let methods = Method::ALL.iter().map(|m| m.reference().to_owned());
+    fn references(config: &Config) -> Vec<&'static str> {
+        let methods = Method::ALL.iter().map(|m| m.reference());
         let sdes = config.problems.iter().map(|p| citations::sde(&p.sde));
-        methods.chain(sdes).chain([Metric::W2.info().reference.into()]).collect()
+        methods.chain(sdes).chain([Metric::W2.info().reference]).collect()
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {

@@ -5,7 +5,7 @@ use report::{
     Axis, Cell, Figure, Grid, Line, Markup, Panel, Sheet, Table, digits, html, list, palette,
 };
 
-use super::{Config, Course, Found, Point, Results};
+use super::{Config, Curve, Found, Point, Results};
 use crate::distance::{self, FLOOR, said};
 
 /// Grey of the methods that are best nowhere.
@@ -45,7 +45,7 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
     sheet
 }
 
-/// What a point of a course cost.
+/// What a point of a curve cost.
 type Cost = fn(&Point) -> f64;
 
 /// The flow ODE of a problem.
@@ -99,19 +99,19 @@ fn lead(found: &Found) -> String {
     let budgets = budgets(&found.ode);
     let say = |budget: &u64| {
         let ranked = ranked(&found.ode, *budget);
-        let (course, point) = ranked.first()?;
+        let (curve, point) = ranked.first()?;
         let others = ties(&ranked);
         let also = if others.is_empty() { "" } else { ", not told from others" };
-        Some(format!("{} with {budget} evaluations ({}{also})", course.method, said(point.found())))
+        Some(format!("{} with {budget} evaluations ({}{also})", curve.method, said(point.found())))
     };
     let ends = [budgets.first(), budgets.last()];
     let named: Vec<String> = ends.into_iter().flatten().filter_map(say).collect();
     format!("Closest to the flow of {}: {}.", found.target, list(&named))
 }
 
-fn budgets(courses: &[Course]) -> Vec<u64> {
+fn budgets(curves: &[Curve]) -> Vec<u64> {
     let mut all: Vec<u64> =
-        courses.iter().flat_map(|c| c.points.iter().map(|p| p.budget)).filter(|b| *b > 0).collect();
+        curves.iter().flat_map(|c| c.points.iter().map(|p| p.budget)).filter(|b| *b > 0).collect();
     all.sort_unstable();
     all.dedup();
     all
@@ -119,17 +119,17 @@ fn budgets(courses: &[Course]) -> Vec<u64> {
 
 /// The methods with a result that kept a budget, the best first. Steps that solve equations (of implicit
 /// methods) may take more evaluations than were counted on.
-fn ranked(courses: &[Course], budget: u64) -> Vec<(&Course, &Point)> {
+fn ranked(curves: &[Curve], budget: u64) -> Vec<(&Curve, &Point)> {
     let kept = |p: &Point| p.budget == budget && p.nfe <= budget as f64;
-    let at = |c: &'_ Course| c.points.iter().position(kept);
-    let mut all: Vec<(&Course, &Point)> =
-        courses.iter().filter_map(|c| Some((c, &c.points[at(c)?]))).collect();
+    let at = |c: &'_ Curve| c.points.iter().position(kept);
+    let mut all: Vec<(&Curve, &Point)> =
+        curves.iter().filter_map(|c| Some((c, &c.points[at(c)?]))).collect();
     all.sort_by(|a, b| a.1.error.total_cmp(&b.1.error));
     all
 }
 
 /// The methods that the test does not tell from the first.
-fn ties<'a>(ranked: &[(&'a Course, &Point)]) -> Vec<&'a str> {
+fn ties<'a>(ranked: &[(&'a Curve, &Point)]) -> Vec<&'a str> {
     let Some((_, best)) = ranked.first() else { return Vec::new() };
     let alike = |p: &Point| distance::change(best.found(), p.found(), 1) == Change::Holds;
     ranked[1..].iter().filter(|(_, p)| alike(p)).map(|(c, _)| c.method.as_str()).collect()
@@ -147,14 +147,14 @@ impl Point {
     }
 }
 
-fn figure(name: &str, courses: &[Course], floor: Option<&NoiseFloor>, error: &str) -> Figure {
+fn figure(name: &str, curves: &[Curve], floor: Option<&NoiseFloor>, error: &str) -> Figure {
     let mut stars: Vec<&str> = Vec::new();
-    for budget in budgets(courses) {
-        let star = ranked(courses, budget).first().map(|(c, _)| c.method.as_str());
+    for budget in budgets(curves) {
+        let star = ranked(curves, budget).first().map(|(c, _)| c.method.as_str());
         stars.extend(star.filter(|s| !stars.contains(s)));
     }
     let floor = floor.and_then(distance::floor_line);
-    let all = || courses.iter().flat_map(|c| &c.points);
+    let all = || curves.iter().flat_map(|c| &c.points);
     // Errors far above the size of the data say only that a method failed.
     let errors = all().map(|p| p.error.clamp(1e-12, 10.0)).chain(floor);
     let up = Axis::log_around(errors, error);
@@ -163,21 +163,21 @@ fn figure(name: &str, courses: &[Course], floor: Option<&NoiseFloor>, error: &st
         (|p| p.micros, "microseconds for a particle"),
     ];
     let panels = axes.map(|(x, title)| {
-        let line = |course: &Course| {
+        let line = |curve: &Curve| {
             let mut points: Vec<(f64, f64)> =
-                course.points.iter().map(|p| (x(p), p.error.max(1e-12))).collect();
+                curve.points.iter().map(|p| (x(p), p.error.max(1e-12))).collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let star = stars.iter().position(|s| *s == course.method);
-            match star.filter(|_| !course.adaptive) {
-                Some(k) => (true, Line::new(&course.method, palette(k), points)),
+            let star = stars.iter().position(|s| *s == curve.method);
+            match star.filter(|_| !curve.adaptive) {
+                Some(k) => (true, Line::new(&curve.method, palette(k), points)),
                 None => {
-                    let dash = if course.adaptive { "5 4" } else { "" };
+                    let dash = if curve.adaptive { "5 4" } else { "" };
                     (false, Line::plain(REST, 1.1, points).dashed(dash))
                 }
             }
         };
         // Those in colour last: on top of the others.
-        let mut lines: Vec<(bool, Line)> = courses.iter().map(line).collect();
+        let mut lines: Vec<(bool, Line)> = curves.iter().map(line).collect();
         lines.sort_by_key(|l| l.0);
         Panel::new(Axis::log_around(all().map(x), title), up.clone())
             .band_below(floor, FLOOR, "noise floor")
@@ -187,16 +187,16 @@ fn figure(name: &str, courses: &[Course], floor: Option<&NoiseFloor>, error: &st
     grid.figure(name, "Error against evaluations and against time, a line a method")
 }
 
-fn best(name: &str, config: &Config, courses: &[Course], caption: Markup) -> Table {
+fn best(name: &str, config: &Config, curves: &[Curve], caption: Markup) -> Table {
     let head =
         ["budget", "best", "error", "evaluations", "grid", "second", "its error", "not told apart"];
     let rows = config.budgets.iter().filter_map(|budget| {
-        let ranked = ranked(courses, *budget);
-        let (course, point) = ranked.first()?;
+        let ranked = ranked(curves, *budget);
+        let (curve, point) = ranked.first()?;
         let second = ranked.get(1);
         Some(vec![
             budget.to_string().into(),
-            Cell::from(course.method.as_str()).best(true),
+            Cell::from(curve.method.as_str()).best(true),
             distance::cell(Some(point.found())),
             digits(point.nfe).into(),
             point.grid.as_str().into(),
@@ -208,12 +208,12 @@ fn best(name: &str, config: &Config, courses: &[Course], caption: Markup) -> Tab
     Table::new(name, 0, &head).rows(rows).caption(caption)
 }
 
-fn whole(name: &str, config: &Config, courses: &[Course], what: &Markup) -> Table {
+fn whole(name: &str, config: &Config, curves: &[Curve], what: &Markup) -> Table {
     let mut head = vec!["method".to_string()];
     head.extend(config.budgets.iter().map(u64::to_string));
     let least: Vec<Option<f64>> =
-        config.budgets.iter().map(|b| Some(ranked(courses, *b).first()?.1.error)).collect();
-    let rows = courses.iter().filter(|c| !c.adaptive).map(|c| {
+        config.budgets.iter().map(|b| Some(ranked(curves, *b).first()?.1.error)).collect();
+    let rows = curves.iter().filter(|c| !c.adaptive).map(|c| {
         let mut cells = vec![c.method.as_str().into()];
         cells.extend(config.budgets.iter().zip(&least).map(|(budget, least)| {
             let point = c.points.iter().find(|p| p.budget == *budget);
@@ -224,7 +224,7 @@ fn whole(name: &str, config: &Config, courses: &[Course], what: &Markup) -> Tabl
         }));
         cells
     });
-    let count = courses.iter().filter(|c| !c.adaptive).count();
+    let count = curves.iter().filter(|c| !c.adaptive).count();
     Table::new(name, 1, &head).rows(rows).folded(&format!("All {count} methods")).caption(html! {
         "All methods: " (what) " by budget, with standard errors. \u{2014}: the budget is too small for a step, or there was no finite result. In grey, the evaluations of those that took more than the budget (implicit methods): they are not ranked."
     })
@@ -234,7 +234,7 @@ fn whole(name: &str, config: &Config, courses: &[Course], what: &Markup) -> Tabl
 mod tests {
     use super::*;
 
-    fn course(method: &str, error: f64) -> Course {
+    fn curve(method: &str, error: f64) -> Curve {
         let point = Point {
             nfe: 5.0,
             error,
@@ -243,7 +243,7 @@ mod tests {
             grid: "uniform".into(),
             budget: 5,
         };
-        Course { method: method.into(), adaptive: false, points: vec![point], refused: None }
+        Curve { method: method.into(), adaptive: false, points: vec![point], refused: None }
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
         let found = |heun, ddim| Found {
             target: "blob".into(),
             sde: "vp".into(),
-            ode: vec![course("heun", heun), course("ddim", ddim)],
+            ode: vec![curve("heun", heun), curve("ddim", ddim)],
             noise: Vec::new(),
             floor: NoiseFloor::default(),
         };

@@ -151,10 +151,10 @@ impl Experiment for TimeSampling {
         Ok(Results { processes, rows })
     }
 
-    fn references(config: &Config) -> Vec<String> {
+    fn references(config: &Config) -> Vec<&'static str> {
         let sdes = config.sdes.iter().map(|name| citations::sde(name));
-        let all = ["songdurkan2021", "karras2022", "kingma2015", "vincent2011"].map(String::from);
-        sdes.chain(citations::data_set(&config.data_set)).chain(all).collect()
+        let more = ["songdurkan2021", "karras2022", "kingma2015", "vincent2011"];
+        sdes.chain(citations::data_set(&config.data_set)).chain(more).collect()
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
