@@ -95,14 +95,14 @@ pub(super) fn cases(task: &Task, npz: Npz, cases: &mut Cases) -> Result<()> {
     Ok(())
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// Our trained parameters are those of the original, and those without a gradient are known.
     fn parameters(&self) -> Result<Check> {
         let (task, parameters) = (self.task, self.exact.parameters());
         if task.trained.is_empty() {
             return Ok(Check::EXACT);
         }
-        let own = |name| own_name(parameters, name);
+        let own = |name: &'a String| own_name(parameters, name);
         let lacking: Vec<&String> = task.trained.iter().filter(|n| own(n).is_none()).collect();
         ensure!(lacking.is_empty(), "no trained parameters {lacking:?}");
         let theirs: BTreeSet<&str> = task.trained.iter().filter_map(own).collect();
