@@ -152,17 +152,13 @@ impl DensityOptions {
             let (options, lost, path) = (bad_rows, &lost, points);
             RowByRow { options, lost, path, rows, columns }.table((0, rows.nrows()), f)
         };
-        match pixels {
-            Some(pixels) if self.dequantise => {
+        if let Some(pixels) = pixels {
+            if self.dequantise {
                 let columns: Vec<String> = (0..dim).map(|i| format!("level {i}")).collect();
-                x = by_row(&x, &columns, &|a, len| {
-                    let flat: Vec<f64> = x.slice(s![a..a + len, ..]).iter().copied().collect();
-                    let levels = dequantise(&flat, pixels, self.key().fold(1), (a * dim) as u64)?;
-                    Ok(Array2::from_shape_vec((len, dim), levels)?)
-                })?;
+                x = by_row(&x, &columns, &|a, len| self.data(&x, (a, len), pixels))?;
+            } else {
+                within(&x, pixels, points)?;
             }
-            Some(pixels) => within(&x, pixels, points)?,
-            None => {}
         }
         let watched = Watched { lost: &lost, bad_rows, block_rows: backend.block_rows() };
         let found = self.found(how, (&model, sde.as_ref()), &x, watched);
@@ -191,14 +187,19 @@ impl DensityOptions {
             "device": backend.device_name(), "dtype": backend.dtype_name(),
             "seconds": start.elapsed().as_secs_f64(),
         });
-        let time = if self.extrapolate {
-            "extrapolated to t = 0".into()
-        } else {
-            format!("at t = {t_end}")
-        };
-        let mut lines = vec![format!("{} rows in {}, {time}", x.nrows(), out.display())];
+        let time = if self.extrapolate { 0.0 } else { t_end };
+        let by = if self.extrapolate { "extrapolated to" } else { "at" };
+        let mut lines = vec![format!("{} rows in {}, {by} t = {time}", x.nrows(), out.display())];
         lines.extend(columns.iter().map(ToString::to_string));
         output.emit(&report, &lines.join("\n"))
+    }
+
+    /// The data that rows of levels are, with noise added.
+    fn data(&self, x: &Array2<f64>, (a, len): (usize, usize), to: Pixels) -> Result<Array2<f64>> {
+        let flat: Vec<f64> = x.slice(s![a..a + len, ..]).iter().copied().collect();
+        let first = (a * x.ncols()) as u64;
+        let levels = dequantise(&flat, to, self.key().fold(1), first)?;
+        Ok(Array2::from_shape_vec((len, x.ncols()), levels)?)
     }
 
     /// The densities of a model of either kind.

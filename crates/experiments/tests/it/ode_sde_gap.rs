@@ -120,8 +120,40 @@ fn smoke_runs_end_to_end() {
     ] {
         assert!(out.join(file).is_file(), "{file}");
     }
-    let raw: Value = serde_json::from_slice(&fs::read(out.join("results.json")).expect("results"))
-        .expect("json");
+    smoke_figures(&out);
+    // Everything is written out: the folder's own configuration is the run.
+    let config = Config::from_toml(&fs::read_to_string(out.join("config.toml")).expect("config"))
+        .expect("config");
+    assert_eq!(config, Config { seed: 3, ..Config::preset("smoke").expect("smoke") });
+
+    // The same command again does nothing, and says where the report is.
+    let written =
+        || fs::metadata(out.join("report.html")).expect("report").modified().expect("time");
+    let before = written();
+    let again = json(&words);
+    assert_eq!(
+        (&again["status"], &again["report"]),
+        (&Value::from("already-finished"), &outcome["report"])
+    );
+    assert_eq!(written(), before);
+    smoke_references(&out);
+    smoke_networks_are_given_ones(&out);
+
+    // The page can be rebuilt from the files, and is the same.
+    let page = fs::read(out.join("report.html")).expect("report");
+    fs::remove_file(out.join("report.html")).expect("removed");
+    assert_eq!(json(&["report", text(&out)])["report"], outcome["report"]);
+    assert!(fs::read(out.join("report.html")).expect("report") == page);
+}
+
+/// A JSON file of a run.
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).expect("a file of the run")).expect("json")
+}
+
+/// What `results.json` and `record.json` hold.
+fn smoke_figures(out: &Path) {
+    let raw = read(&out.join("results.json"));
     let rows = raw["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), 4);
     for row in rows {
@@ -151,8 +183,7 @@ fn smoke_runs_end_to_end() {
         assert_eq!(row["n"], 1000);
     }
     assert!(raw["total_seconds"].as_f64() > Some(0.0));
-    let record: Value =
-        serde_json::from_slice(&fs::read(out.join("record.json")).expect("record")).expect("json");
+    let record = read(&out.join("record.json"));
     assert_eq!(record["status"], "finished");
     let sessions = record["sessions"].as_array().expect("sessions");
     assert_eq!(sessions.len(), 1);
@@ -160,25 +191,11 @@ fn smoke_runs_end_to_end() {
         assert!(sessions[0][key].as_str().is_some_and(|s| !s.is_empty()), "{key}");
     }
     assert_eq!((&rows[0]["nfe_ode"], &rows[0]["nfe_sde"]), (&Value::from(150), &Value::from(150)));
-    // Everything is written out: the folder's own configuration is the run.
-    let config = Config::from_toml(&fs::read_to_string(out.join("config.toml")).expect("config"))
-        .expect("config");
-    assert_eq!(config, Config { seed: 3, ..Config::preset("smoke").expect("smoke") });
+}
 
-    // The same command again does nothing, and says where the report is.
-    let before = fs::metadata(out.join("report.html")).expect("report").modified().expect("a time");
-    let again = json(&words);
-    assert_eq!(
-        (&again["status"], &again["report"]),
-        (&Value::from("already-finished"), &outcome["report"])
-    );
-    assert_eq!(
-        fs::metadata(out.join("report.html")).expect("report").modified().expect("a time"),
-        before
-    );
-
-    // The works it rests on, from its folder.
-    let cited = json(&["cite", text(&out)]);
+/// The works it rests on, from its folder.
+fn smoke_references(out: &Path) {
+    let cited = json(&["cite", text(out)]);
     let keys: Vec<&str> = cited["references"]
         .as_array()
         .expect("references")
@@ -188,17 +205,18 @@ fn smoke_runs_end_to_end() {
     for key in ["deveney2025", "song2021", "vincent2011", "vyas2024", "kloeden1992", "peyre2019"] {
         assert!(keys.contains(&key), "{key} in {keys:?}");
     }
-    let bib = run(&["cite", text(&out)]).stdout;
+    let bib = run(&["cite", text(out)]).stdout;
     assert_eq!(String::from_utf8_lossy(&bib).matches("\n@").count() + 1, keys.len());
+}
 
-    // Its networks are given ones; the states of their trainings beside them are none.
-    let sweep = dir.path().join("sweep");
+/// Its networks are given ones; the states of their trainings beside them are none.
+fn smoke_networks_are_given_ones(out: &Path) {
+    let sweep = out.with_file_name("sweep");
     let models = out.join("checkpoints");
     let words =
         ["run", "eta-sweep", "--preset", "smoke", "--models", text(&models), "--out", text(&sweep)];
     json(&[&words[..], &["--set", "n=200", "--set", "truth=2000", "--set", "steps=30"]].concat());
-    let swept = fs::read(sweep.join("results.json")).expect("results");
-    let swept: Value = serde_json::from_slice(&swept).expect("json");
+    let swept = read(&sweep.join("results.json"));
     let scores: Vec<&str> = swept["rows"]
         .as_array()
         .expect("rows")
@@ -206,12 +224,6 @@ fn smoke_runs_end_to_end() {
         .map(|r| r["score"].as_str().expect("a name"))
         .collect();
     assert_eq!(scores, ["blob_w0.0", "blob_w1.0", "checker_w0.0", "checker_w1.0"]);
-
-    // The page can be rebuilt from the files, and is the same.
-    let page = fs::read(out.join("report.html")).expect("report");
-    fs::remove_file(out.join("report.html")).expect("removed");
-    assert_eq!(json(&["report", text(&out)])["report"], outcome["report"]);
-    assert!(fs::read(out.join("report.html")).expect("report") == page);
 }
 
 /// `--kernels` forces either arithmetic: the same training up to rounding, and not the same bits.

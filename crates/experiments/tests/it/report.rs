@@ -13,6 +13,46 @@ fn counts(shift: usize) -> Array2<f64> {
     Array2::from_shape_fn((8, 8), |(i, j)| ((i * i + j * (j + shift)) % 11) as f64)
 }
 
+/// What network `k`, with the weight `k`, measured.
+fn row(dataset: &str, k: usize, gap: f64) -> Row {
+    let w_r = k as f64;
+    Row {
+        dataset: dataset.into(),
+        w_r,
+        n: 1000,
+        w2: pairs([0.02 + 0.01 * w_r, 0.01 + 0.02 * w_r, gap]),
+        tv: pairs([0.1, 0.1, 0.2]),
+        residual: 3.0 / (1.0 + w_r),
+        residual_on_path: 2.0 / (1.0 + w_r),
+        dsm_loss: 1.5,
+        train_steps: 60,
+        train_seconds: 3.0,
+        sample_seconds: 2.0,
+        measure_seconds: 1.0,
+        cloud_n: 100,
+        ..Row::default()
+    }
+}
+
+/// Its samples and losses.
+fn cell(dataset: &str, k: usize) -> Cell {
+    let times = vec![10.0, 5.0, 1.0, 0.0];
+    let paths = Array3::from_shape_fn((4, 3, 2), |(t, p, d)| (t + p) as f64 * 0.3 - d as f64);
+    let loss = |s: u64| Loss {
+        step: s,
+        dsm: 2.0 + 1.0 / s as f64,
+        residual: (k > 0).then_some(1.0 / s as f64),
+    };
+    Cell {
+        dataset: dataset.into(),
+        w_r: k as f64,
+        ode: counts(k),
+        sde: counts(k + 1),
+        paths: Some(Paths { times, ode: paths.clone(), sde: paths }),
+        losses: (1..=30).map(loss).collect(),
+    }
+}
+
 /// Two data sets, two weights; the gap falls on the first and stays on the second.
 fn made_up() -> ReportData {
     let mut data = ReportData {
@@ -33,40 +73,9 @@ fn made_up() -> ReportData {
         ..ReportData::default()
     };
     for (dataset, gaps) in [("blob", [0.04, 0.01]), ("checker", [0.020, 0.0201])] {
-        for (k, w_r) in [0.0, 1.0].into_iter().enumerate() {
-            data.results.rows.push(Row {
-                dataset: dataset.into(),
-                w_r,
-                n: 1000,
-                w2: pairs([0.02 + 0.01 * k as f64, 0.01 + 0.02 * k as f64, gaps[k]]),
-                tv: pairs([0.1, 0.1, 0.2]),
-                residual: 3.0 / (1.0 + k as f64),
-                residual_on_path: 2.0 / (1.0 + k as f64),
-                dsm_loss: 1.5,
-                train_steps: 60,
-                train_seconds: 3.0,
-                sample_seconds: 2.0,
-                measure_seconds: 1.0,
-                cloud_n: 100,
-                ..Row::default()
-            });
-            let times = vec![10.0, 5.0, 1.0, 0.0];
-            let paths =
-                Array3::from_shape_fn((4, 3, 2), |(t, p, d)| (t + p) as f64 * 0.3 - d as f64);
-            data.cells.push(Cell {
-                dataset: dataset.into(),
-                w_r,
-                ode: counts(k),
-                sde: counts(k + 1),
-                paths: Some(Paths { times, ode: paths.clone(), sde: paths }),
-                losses: (1..=30)
-                    .map(|s| Loss {
-                        step: s,
-                        dsm: 2.0 + 1.0 / s as f64,
-                        residual: (k > 0).then_some(1.0 / s as f64),
-                    })
-                    .collect(),
-            });
+        for (k, gap) in gaps.into_iter().enumerate() {
+            data.results.rows.push(row(dataset, k, gap));
+            data.cells.push(cell(dataset, k));
         }
         data.results.floors.push(Floor {
             dataset: dataset.into(),
