@@ -187,9 +187,8 @@ impl DensityOptions {
             "device": backend.device_name(), "dtype": backend.dtype_name(),
             "seconds": start.elapsed().as_secs_f64(),
         });
-        let time = if self.extrapolate { 0.0 } else { t_end };
-        let by = if self.extrapolate { "extrapolated to" } else { "at" };
-        let mut lines = vec![format!("{} rows in {}, {by} t = {time}", x.nrows(), out.display())];
+        let (by, t) = if self.extrapolate { ("extrapolated to", 0.0) } else { ("at", t_end) };
+        let mut lines = vec![format!("{} rows in {}, {by} t = {t}", x.nrows(), out.display())];
         lines.extend(columns.iter().map(ToString::to_string));
         output.emit(&report, &lines.join("\n"))
     }
