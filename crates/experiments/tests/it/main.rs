@@ -22,6 +22,7 @@ mod published;
 mod report;
 mod sampling;
 mod signals;
+mod smoke;
 mod studies;
 mod support;
 mod verify;
