@@ -15,6 +15,36 @@ pub enum StepDecision {
     TooSmall,
 }
 
+impl StepDecision {
+    /// What becomes of a step of length `tried` by its error in units of the tolerance.
+    pub(crate) fn of(error: f64, tried: f64, shortest: f64) -> Self {
+        if error <= 1.0 {
+            Self::Accept
+        } else if tried <= shortest {
+            Self::TooSmall
+        } else {
+            Self::Reject
+        }
+    }
+}
+
+/// Refuses times that are not finite or do not differ, and tolerances that no step can keep.
+pub(crate) fn check_range(start: f64, end: f64, tol: Tolerance) -> Result<()> {
+    let refuse = |name: &str, value: String, reason: &str| {
+        let (name, reason) = (name.into(), reason.into());
+        Err(SolveError::Setup(Error::Parameter { name, value, reason }))
+    };
+    if !((end - start).is_finite() && end != start) {
+        return refuse("end", end.to_string(), &format!("must be finite and not {start}"));
+    }
+    let fine = |x: f64| x.is_finite() && x >= 0.0;
+    if !(fine(tol.abs) && fine(tol.rel) && tol.abs + tol.rel > 0.0) {
+        let reason = "must be finite, not negative and not both zero";
+        return refuse("tolerance", tol.to_string(), reason);
+    }
+    Ok(())
+}
+
 /// What an error estimate is measured against, element by element; in both the worst row decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorRule {
@@ -233,18 +263,7 @@ impl Adaptive {
     /// [`SolveError::Setup`] unless the times are finite and differ and the tolerances are finite,
     /// not negative and not both zero.
     pub fn new(start: f64, end: f64, tol: Tolerance) -> Result<Self> {
-        let refuse = |name: &str, value: String, reason: &str| {
-            let (name, reason) = (name.into(), reason.into());
-            Err(SolveError::Setup(Error::Parameter { name, value, reason }))
-        };
-        if !((end - start).is_finite() && end != start) {
-            return refuse("end", end.to_string(), &format!("must be finite and not {start}"));
-        }
-        let fine = |x: f64| x.is_finite() && x >= 0.0;
-        if !(fine(tol.abs) && fine(tol.rel) && tol.abs + tol.rel > 0.0) {
-            let reason = "must be finite, not negative and not both zero";
-            return refuse("tolerance", tol.to_string(), reason);
-        }
+        check_range(start, end, tol)?;
         let span = end - start;
         Ok(Self {
             end,

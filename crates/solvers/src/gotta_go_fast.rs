@@ -1,9 +1,9 @@
 //! The adaptive steps of "Gotta Go Fast".
 
-use sde_core::{Error, Tolerance};
+use sde_core::Tolerance;
 
-use crate::control::ErrorRule;
-use crate::{Controller, Result, SolveError, StepDecision};
+use crate::control::{ErrorRule, check_range};
+use crate::{Controller, Result, StepDecision};
 
 /// Steps as long as a tolerance allows, by the rule of Jolicoeur-Martineau et al. With
 /// [`crate::steppers::Heun`] on a [`crate::BrownianTree`] it is their solver: from the
@@ -58,18 +58,7 @@ impl GottaGoFast {
     /// [`SolveError::Setup`] unless the times are finite and differ and the tolerances are finite,
     /// not negative and not both zero.
     pub fn new(start: f64, end: f64, tol: Tolerance) -> Result<Self> {
-        let refuse = |name: &str, value: String, reason: &str| {
-            let (name, reason) = (name.into(), reason.into());
-            Err(SolveError::Setup(Error::Parameter { name, value, reason }))
-        };
-        if !((end - start).is_finite() && end != start) {
-            return refuse("end", end.to_string(), &format!("must be finite and not {start}"));
-        }
-        let fine = |x: f64| x.is_finite() && x >= 0.0;
-        if !(fine(tol.abs) && fine(tol.rel) && tol.abs + tol.rel > 0.0) {
-            let reason = "must be finite, not negative and not both zero";
-            return refuse("tolerance", tol.to_string(), reason);
-        }
+        check_range(start, end, tol)?;
         // Shorter steps would not move the time, or not be seen by a tree of 40 levels.
         let resolution = 4.0 * f64::EPSILON * start.abs().max(end.abs());
         let h_min = (1e-12 * (end - start).abs()).max(resolution);
@@ -112,13 +101,7 @@ impl Controller for GottaGoFast {
         let factor = if error.is_finite() { SAFETY * error.powf(-EXPONENT) } else { 0.1 };
         let tried = self.proposed;
         self.h = (tried * factor).max(self.h_min);
-        if error <= 1.0 {
-            StepDecision::Accept
-        } else if tried <= self.h_min {
-            StepDecision::TooSmall
-        } else {
-            StepDecision::Reject
-        }
+        StepDecision::of(error, tried, self.h_min)
     }
 
     fn adaptive(&mut self, _: Option<f64>) -> Option<Tolerance> {

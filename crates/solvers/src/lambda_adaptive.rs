@@ -94,13 +94,7 @@ impl Controller for LambdaAdaptive<'_> {
         let tried = self.h;
         let factor = if error.is_finite() { SAFETY * error.powf(-1.0 / self.order) } else { 0.1 };
         self.h = tried * factor;
-        if error <= 1.0 {
-            StepDecision::Accept
-        } else if tried <= self.h_min {
-            StepDecision::TooSmall
-        } else {
-            StepDecision::Reject
-        }
+        StepDecision::of(error, tried, self.h_min)
     }
 
     fn adaptive(&mut self, error_order: Option<f64>) -> Option<Tolerance> {
