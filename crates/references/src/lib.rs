@@ -16,6 +16,7 @@ pub mod npy;
 mod objectives;
 mod pfode;
 mod pinn;
+mod posterior;
 mod read;
 mod samplers;
 mod schedules;
@@ -49,6 +50,7 @@ const FAMILIES: &[(&str, Recompute)] = &[
     ("networks/objectives", objectives::cases),
     ("networks/fid", features::cases),
     ("networks/bits_per_dim", bits::cases),
+    ("networks/posterior", posterior::cases),
 ];
 
 /// Folders that belong to the layout and hold no cases.

@@ -50,6 +50,12 @@ const SCALED: &[(&str, &str, &str, &str)] = &[
     ("networks/fid", "stats_a_1.npz", "sigma", "stats_a_1/sigma"),
     ("networks/bits_per_dim", "bpd.npz", "means01", "ve_01_z"),
     ("networks/bits_per_dim", "meta.json", "/vp/beta_max", "vp_centered_z"),
+    ("networks/posterior", "mixture_d8.npz", "means", "d8_mask_s0/log_evidence"),
+    ("networks/posterior", "d2_mask_s0p3.npz", "s", "d2_mask_s0p3/log_evidence"),
+    ("networks/posterior", "d16_average_s0p05.npz", "A", "d16_average_s0p05/posterior_score"),
+    ("networks/posterior", "class_d2.npz", "xt", "class_d2/grad_log_p_class"),
+    ("networks/posterior", "class_d8.npz", "guided_score_3", "class_d8/guided_score_3"),
+    ("networks/posterior", "meta.json", "/vp/beta_max", "d2_mask_s0/prior_score"),
 ];
 
 /// Family, file, JSON pointer and another value: what is read there counts.

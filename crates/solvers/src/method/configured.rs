@@ -270,7 +270,7 @@ fn of(method: Method, error: Error) -> Error {
 }
 
 impl<S: State> Scheme<S> for ConfiguredMethod {
-    fn make<'p>(&self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + '_>
+    fn make<'a, 'p: 'a>(&'a self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + 'a>
     where
         S: 'p,
     {

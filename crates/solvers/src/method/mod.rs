@@ -94,7 +94,7 @@ impl Method {
 }
 
 impl<S: State> Scheme<S> for Method {
-    fn make<'p>(&self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + '_>
+    fn make<'a, 'p: 'a>(&'a self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + 'a>
     where
         S: 'p,
     {
