@@ -14,7 +14,7 @@ pub(crate) struct Denoiser<'a> {
 }
 
 impl<'a> Denoiser<'a> {
-    /// At `x` and `t`; nothing where there is no signal (`alpha = 0`).
+    /// At `x` and `t`; nothing where there is no signal (`alpha = 0`), and a score of zero where there is no noise.
     pub(crate) fn at<V: ScoreVjp<Array2<f64>> + ?Sized>(
         sde: &dyn Sde,
         score: &'a V,
@@ -24,6 +24,12 @@ impl<'a> Denoiser<'a> {
         let marginal = sde.marginal(check_time(sde, t)?);
         if marginal.alpha == 0.0 {
             return Ok(None);
+        }
+        if marginal.sigma == 0.0 {
+            // The data are certain, and no model need be asked where its score may be infinite.
+            let (score, data) = (Array2::zeros(x.dim()), x / marginal.alpha);
+            let pull = Box::new(|v: &Array2<f64>| Ok(Array2::zeros(v.dim())));
+            return Ok(Some(Self { marginal, score, data, pull }));
         }
         let (s, pull) = score.score_vjp(x, t)?;
         let var = marginal.sigma * marginal.sigma;

@@ -117,7 +117,10 @@ impl<V: ScoreVjp<Array2<f64>>> Score<Array2<f64>> for ReconstructionGuidance<'_,
     fn score(&self, x: &Array2<f64>, t: f64) -> Result<Array2<f64>> {
         let w = self.strength.at(self.sde, t)?;
         let (found, _) = self.evaluate(x, t)?;
-        Ok(found.score + found.gradient * w)
+        // Without noise the twist has not asked for it.
+        let noisy = self.sde.marginal(t).sigma > 0.0;
+        let score = if noisy { found.score } else { self.score.score(x, t)? };
+        Ok(score + found.gradient * w)
     }
 
     /// `D + w sigma^2 / alpha grad log p`.

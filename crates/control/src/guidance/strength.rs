@@ -12,7 +12,7 @@ use sde_core::{Error, Result, Sde};
 /// use sde_core::Edm;
 /// // alpha = 1 and sigma = t.
 /// let middle = Strength::Interval { weight: 3.0, lowest: 0.3, highest: 5.0 };
-/// assert_eq!([0.3, 0.4, 5.0, 6.0].map(|t| middle.at(&Edm, t).unwrap()), [1.0, 3.0, 3.0, 1.0]);
+/// assert_eq!([0.3, 0.4, 5.0, 6.0].map(|t| middle.at(&Edm::default(), t).unwrap()), [1.0, 3.0, 3.0, 1.0]);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Strength {

@@ -5,7 +5,7 @@ use sde_core::Result;
 /// A score with an approximation of `log p(y | x_t)`, the twist.
 #[derive(Clone, Debug)]
 pub struct Twisted<S> {
-    /// The score without guidance, of the law that is sampled from.
+    /// The score without guidance, of the law that is sampled from; it may be zero where `sigma` is.
     pub score: S,
     /// `log p(y | x_t)` of every row; a term that depends on `t` alone may be missing before `t = 0`.
     pub log_likelihood: Vec<f64>,

@@ -17,7 +17,8 @@ use crate::Measurement;
 /// `D + sqrt(1 - eta^2) rho' (ybar - D) / (s/d) + eta rho' z` for `rho' < s/d`,
 /// `(1 - eta_b) D + eta_b ybar + sqrt(rho'^2 - eta_b^2 s^2/d^2) z` else.
 ///
-/// It draws its noise itself: give it to a sampler with `eta = 0`.
+/// It draws its noise itself: give it to a sampler with `eta = 0`. It is meant for some twenty steps: with noise that is fresh in
+/// every step (`eta = 1`) half of the variance is lost as they become many.
 ///
 /// # Reference
 /// Kawar et al. 2022, arXiv 2201.11793, equations 7 and 8.

@@ -34,7 +34,9 @@ use crate::Measurement;
 /// let score = DataSet::Blob.under(&vp).expect("a mixture");
 /// let seen = Measurement::new(Groups::columns(2, &[0])?, array![[1.3]], 0.0)?;
 /// let inpainted = Replacement::new(Method::EulerMaruyama, seen);
-/// let x = Sampler::builder(inpainted, 1.0, 100).draw(&vp, &score, 10, &Array2::zeros((1, 2)), Key::root(1))?;
+/// let x = Sampler::builder(inpainted, 1.0, 100)
+///     .stop(0.0)
+///     .draw(&vp, &score, 10, &Array2::zeros((1, 2)), Key::root(1))?;
 /// assert!(x.column(0).iter().all(|x| (x - 1.3).abs() < 1e-12));
 /// # Ok::<(), solvers::SolveError>(())
 /// ```

@@ -27,7 +27,9 @@ use crate::Measurement;
 /// let score = DataSet::Blob.under(&vp).expect("a mixture");
 /// let seen = Measurement::new(Groups::columns(2, &[0])?, array![[1.3]], 0.0)?;
 /// let repaint = TimeTravel::repaint(Method::ExponentialEulerMaruyama, seen, 5, 3)?;
-/// let x = Sampler::builder(repaint, 1.0, 50).draw(&vp, &score, 10, &Array2::zeros((1, 2)), Key::root(1))?;
+/// let x = Sampler::builder(repaint, 1.0, 50)
+///     .stop(0.0)
+///     .draw(&vp, &score, 10, &Array2::zeros((1, 2)), Key::root(1))?;
 /// assert!(x.column(0).iter().all(|x| (x - 1.3).abs() < 1e-12));
 /// # Ok::<(), solvers::SolveError>(())
 /// ```

