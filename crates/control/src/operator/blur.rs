@@ -69,7 +69,7 @@ impl SeparableBlur {
         if shape.contains(&0) {
             return refuse("shape", format!("{shape:?}"), "has no pixel");
         }
-        if kernel.len() % 2 == 0 {
+        if kernel.len().is_multiple_of(2) {
             return refuse("kernel length", kernel.len(), "must be odd");
         }
         let [channels, height, width] = shape;
@@ -147,24 +147,24 @@ impl Linear for SeparableBlur {
         &self.values
     }
 
-    fn to_right(&self, x: &[f64], c: &mut [f64]) {
+    fn right_coefficients(&self, x: &[f64], c: &mut [f64]) {
         let ([tall, wide], mut all) = (&self.axes, vec![0.0; self.input_len()]);
         self.both(tall.right.t(), wide.right.t(), x, &mut all);
         self.gather(&all, c);
     }
 
-    fn from_right(&self, c: &[f64], x: &mut [f64]) {
+    fn expand_right(&self, c: &[f64], x: &mut [f64]) {
         let [tall, wide] = &self.axes;
         self.both(tall.right.view(), wide.right.view(), &self.scatter(c), x);
     }
 
-    fn to_left(&self, y: &[f64], c: &mut [f64]) {
+    fn left_coefficients(&self, y: &[f64], c: &mut [f64]) {
         let ([tall, wide], mut all) = (&self.axes, vec![0.0; self.input_len()]);
         self.both(tall.left.t(), wide.left.t(), y, &mut all);
         self.gather(&all, c);
     }
 
-    fn from_left(&self, c: &[f64], y: &mut [f64]) {
+    fn expand_left(&self, c: &[f64], y: &mut [f64]) {
         let [tall, wide] = &self.axes;
         self.both(tall.left.view(), wide.left.view(), &self.scatter(c), y);
     }

@@ -94,19 +94,19 @@ impl Linear for Dense {
         &self.values
     }
 
-    fn to_right(&self, x: &[f64], c: &mut [f64]) {
+    fn right_coefficients(&self, x: &[f64], c: &mut [f64]) {
         transposed(&self.right, x, c);
     }
 
-    fn from_right(&self, c: &[f64], x: &mut [f64]) {
+    fn expand_right(&self, c: &[f64], x: &mut [f64]) {
         times(&self.right, c, x);
     }
 
-    fn to_left(&self, y: &[f64], c: &mut [f64]) {
+    fn left_coefficients(&self, y: &[f64], c: &mut [f64]) {
         transposed(&self.left, y, c);
     }
 
-    fn from_left(&self, c: &[f64], y: &mut [f64]) {
+    fn expand_left(&self, c: &[f64], y: &mut [f64]) {
         times(&self.left, c, y);
     }
 }

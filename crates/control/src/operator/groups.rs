@@ -150,23 +150,23 @@ impl Linear for Groups {
         &self.norms
     }
 
-    fn to_right(&self, x: &[f64], c: &mut [f64]) {
+    fn right_coefficients(&self, x: &[f64], c: &mut [f64]) {
         self.forward(x, c);
         c.iter_mut().zip(&self.norms).for_each(|(c, n)| *c /= n);
     }
 
-    fn from_right(&self, c: &[f64], x: &mut [f64]) {
+    fn expand_right(&self, c: &[f64], x: &mut [f64]) {
         x.fill(0.0);
         for ((c, n), group) in c.iter().zip(&self.norms).zip(self.groups()) {
             group.iter().for_each(|(j, w)| x[*j] = w * c / n);
         }
     }
 
-    fn to_left(&self, y: &[f64], c: &mut [f64]) {
+    fn left_coefficients(&self, y: &[f64], c: &mut [f64]) {
         c.copy_from_slice(y);
     }
 
-    fn from_left(&self, c: &[f64], y: &mut [f64]) {
+    fn expand_left(&self, c: &[f64], y: &mut [f64]) {
         y.copy_from_slice(c);
     }
 }

@@ -50,16 +50,16 @@ pub trait Linear: Send + Sync {
     fn singular_values(&self) -> &[f64];
 
     /// `c = V^T x`, `R` numbers.
-    fn to_right(&self, x: &[f64], c: &mut [f64]);
+    fn right_coefficients(&self, x: &[f64], c: &mut [f64]);
 
     /// `x = V c`.
-    fn from_right(&self, c: &[f64], x: &mut [f64]);
+    fn expand_right(&self, c: &[f64], x: &mut [f64]);
 
     /// `c = U^T y`.
-    fn to_left(&self, y: &[f64], c: &mut [f64]);
+    fn left_coefficients(&self, y: &[f64], c: &mut [f64]);
 
     /// `y = U c`.
-    fn from_left(&self, c: &[f64], y: &mut [f64]);
+    fn expand_left(&self, c: &[f64], y: &mut [f64]);
 
     /// `A x` of every row.
     ///
@@ -86,7 +86,7 @@ pub trait Linear: Send + Sync {
     /// As [`Linear::apply`].
     fn pseudo_inverse(&self, y: &Array2<f64>) -> Result<Array2<f64>> {
         let c = self.coefficients(y)?;
-        rows(&c, c.ncols(), self.input_len(), |c, x| self.from_right(c, x))
+        rows(&c, c.ncols(), self.input_len(), |c, x| self.expand_right(c, x))
     }
 
     /// `V^T x` of every row, `[B, D]` to `[B, R]`.
@@ -95,7 +95,7 @@ pub trait Linear: Send + Sync {
     /// As [`Linear::apply`].
     fn project(&self, x: &Array2<f64>) -> Result<Array2<f64>> {
         let rank = self.singular_values().len();
-        rows(x, self.input_len(), rank, |x, c| self.to_right(x, c))
+        rows(x, self.input_len(), rank, |x, c| self.right_coefficients(x, c))
     }
 
     /// `V c` of every row, `[B, R]` to `[B, D]`.
@@ -104,7 +104,7 @@ pub trait Linear: Send + Sync {
     /// As [`Linear::apply`].
     fn expand(&self, c: &Array2<f64>) -> Result<Array2<f64>> {
         let rank = self.singular_values().len();
-        rows(c, rank, self.input_len(), |c, x| self.from_right(c, x))
+        rows(c, rank, self.input_len(), |c, x| self.expand_right(c, x))
     }
 
     /// `diag(1/d) U^T y` of every row, `[B, M]` to `[B, R]`: what a measurement says of `V^T x`.
@@ -114,7 +114,7 @@ pub trait Linear: Send + Sync {
     fn coefficients(&self, y: &Array2<f64>) -> Result<Array2<f64>> {
         let d = self.singular_values();
         rows(y, self.output_len(), d.len(), |y, c| {
-            self.to_left(y, c);
+            self.left_coefficients(y, c);
             c.iter_mut().zip(d).for_each(|(c, d)| *c /= d);
         })
     }
@@ -131,15 +131,15 @@ pub trait Linear: Send + Sync {
         let m = self.output_len();
         let (mut c, mut inside) = (vec![0.0; d.len()], vec![0.0; m]);
         rows(y, m, m, |y, out| {
-            self.to_left(y, &mut c);
+            self.left_coefficients(y, &mut c);
             out.fill(0.0);
             if d.len() < m && s2 > 0.0 {
-                self.from_left(&c, &mut inside);
+                self.expand_left(&c, &mut inside);
                 let rest = y.iter().zip(&inside).map(|(y, i)| (y - i) / s2);
                 out.iter_mut().zip(rest).for_each(|(o, r)| *o = r);
             }
             c.iter_mut().zip(d).for_each(|(c, d)| *c /= r2 * d * d + s2);
-            self.from_left(&c, &mut inside);
+            self.expand_left(&c, &mut inside);
             out.iter_mut().zip(&inside).for_each(|(o, i)| *o += i);
         })
     }
@@ -166,20 +166,20 @@ impl<T: Linear + ?Sized> Linear for std::sync::Arc<T> {
         (**self).singular_values()
     }
 
-    fn to_right(&self, x: &[f64], c: &mut [f64]) {
-        (**self).to_right(x, c);
+    fn right_coefficients(&self, x: &[f64], c: &mut [f64]) {
+        (**self).right_coefficients(x, c);
     }
 
-    fn from_right(&self, c: &[f64], x: &mut [f64]) {
-        (**self).from_right(c, x);
+    fn expand_right(&self, c: &[f64], x: &mut [f64]) {
+        (**self).expand_right(c, x);
     }
 
-    fn to_left(&self, y: &[f64], c: &mut [f64]) {
-        (**self).to_left(y, c);
+    fn left_coefficients(&self, y: &[f64], c: &mut [f64]) {
+        (**self).left_coefficients(y, c);
     }
 
-    fn from_left(&self, c: &[f64], y: &mut [f64]) {
-        (**self).from_left(c, y);
+    fn expand_left(&self, c: &[f64], y: &mut [f64]) {
+        (**self).expand_left(c, y);
     }
 }
 

@@ -74,14 +74,14 @@ fn decompositions() {
             let x = x.to_vec();
             let (mut right, mut y, mut again) =
                 (vec![0.0; d.len()], vec![0.0; a.output_len()], vec![0.0; a.output_len()]);
-            a.to_right(&x, &mut right);
+            a.right_coefficients(&x, &mut right);
             right.iter_mut().zip(d).for_each(|(c, d)| *c *= d);
-            a.from_left(&right, &mut again);
+            a.expand_left(&right, &mut again);
             a.forward(&x, &mut y);
             let largest = y.iter().zip(&again).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(largest < 1e-12, "{name}, U d V^T: {largest:e}");
-            a.from_left(&c.to_vec(), &mut y);
-            a.to_left(&y, &mut right);
+            a.expand_left(&c.to_vec(), &mut y);
+            a.left_coefficients(&y, &mut right);
             let largest = right.iter().zip(c).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(largest < 1e-12, "{name}, U^T U: {largest:e}");
         }
