@@ -179,7 +179,7 @@ fn the_headline_follows_the_numbers() {
     data.results.rows = all;
     data.results.rows.push(row("blob", 2, 0.04));
     let page = built(&data);
-    assert!(page.contains("on checker (w_R from 0 to 1)"));
+    assert!(page.contains("on blob and checker (w_R from 0 to 1)."));
     data.results.rows.retain(|r| r.w_r == 0.0);
     assert!(built(&data).contains("How far apart"));
     data.results.rows.clear();
