@@ -47,7 +47,7 @@ pub(crate) fn cases(dir: &Folder, family: &mut Family) -> Result<()> {
         });
     }
     for name in npz.names().to_vec() {
-        if let Some((target, end)) = name.split_once("/exact_").filter(|(_, e)| !e.contains('/')) {
+        if let Some((target, end)) = name.split_once("/exact_").filter(|(t, _)| !t.contains('/')) {
             family.add(&name, || exact_flow(&targets, &mut npz, &name, target, end));
         }
     }
