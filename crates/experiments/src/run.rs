@@ -83,6 +83,7 @@ impl Registry {
     /// # Errors
     /// As [`Registry::run`]; for an experiment that trains none.
     pub fn train(&self, args: &RunArgs) -> Result<Outcome> {
+        ensure!(args.models.is_none(), "--models is for `run`: `train` trains its own networks");
         let entry = self.asked_for(args)?;
         ensure!(entry.trains, "{} has no training of its own: use `run`", entry.name);
         (entry.run)(args, Goal::Trained)

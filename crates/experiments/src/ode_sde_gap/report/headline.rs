@@ -3,7 +3,7 @@
 use metrics::Change;
 use report::{Markup, html, list, short};
 
-use crate::distance::{above, change, said};
+use crate::distance::{above, by_change, change, said};
 use crate::ode_sde_gap::results::{Floor, Results, Row};
 
 /// The finding of one data set, from its smallest to its largest weight.
@@ -153,29 +153,17 @@ fn title(found: &[Finding]) -> String {
 }
 
 fn summary(found: &[Finding], whole: (f64, f64)) -> String {
-    let mut parts = Vec::new();
-    for (wanted, verb) in [(Change::Falls, "falls from"), (Change::Rises, "rises from")] {
-        let those: Vec<String> = found
-            .iter()
-            .filter(|f| f.gap == wanted)
-            .map(|f| {
-                let (from, to) = (said(f.first.w2.ode_sde), said(f.last.w2.ode_sde));
-                format!("{from} to {to} on {}{}", f.first.dataset, f.weights(whole))
-            })
-            .collect();
-        if !those.is_empty() {
-            parts.push(format!("{verb} {}", list(&those)));
-        }
-    }
-    let holds: Vec<String> = found
-        .iter()
-        .filter(|f| f.gap == Change::Holds)
-        .map(|f| format!("{}{}", f.first.dataset, f.weights(whole)))
-        .collect();
-    if !holds.is_empty() {
-        parts.push(format!("stays within the noise on {}", list(&holds)));
-    }
-    parts.join("; it ")
+    let item = |f: &Finding| {
+        let (from, to) = (said(f.first.w2.ode_sde), said(f.last.w2.ode_sde));
+        let set = format!("{}{}", f.first.dataset, f.weights(whole));
+        (f.gap, if f.gap == Change::Holds { set } else { format!("{from} to {to} on {set}") })
+    };
+    let verbs = [
+        (Change::Falls, "falls from"),
+        (Change::Rises, "rises from"),
+        (Change::Holds, "stays within the noise on"),
+    ];
+    by_change(verbs, &found.iter().map(item).collect::<Vec<_>>()).join("; it ")
 }
 
 /// The cards under the headline, one a data set.

@@ -8,7 +8,7 @@ use report::{
 
 use super::{Config, Results, Rows, Temperature, Way};
 use crate::distance::{self, PAIR, said};
-use crate::studies::target::{Target, on_square, root_png};
+use crate::studies::target::{on_square, root_png};
 
 pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
     let mut sheet = Sheet::new(
@@ -32,13 +32,16 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
     sheet.figure(ways(config, results)?, html! {
         "Left: arcs between latents. Right: the same arcs decoded (solid, same colours), over the density of the data (square root, dark 0), and the straight lines between the same data (dashed)."
     });
-    let head = ["pair", "decoded arc", "straight line"];
-    let rows = results.ways.iter().enumerate().map(|(k, w)| {
-        vec![(k + 1).to_string().into(), digits(w.least_arc).into(), digits(w.least_line).into()]
-    });
-    sheet.table(Table::new("interpolation", 1, &head).rows(rows).caption(html! {
-        "The smallest log-density that is met on the way; larger is better."
-    }));
+    let numbered: Vec<(usize, &Way)> = (1..).zip(&results.ways).collect();
+    sheet.table(
+        Table::of("interpolation", 1, &numbered)
+            .column("pair", |(k, _)| k.to_string())
+            .column("decoded arc", |(_, w)| digits(w.least_arc))
+            .column("straight line", |(_, w)| digits(w.least_line))
+            .caption(html! {
+                "The smallest log-density that is met on the way; larger is better."
+            }),
+    );
     sheet.section(
         "Temperature",
         html! {
@@ -46,11 +49,11 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
         },
     );
     sheet.figure(temperatures(results), html! { "Decoded points by temperature, on one scale." });
-    let head = ["temperature", "mean log-density", "spread"];
-    let rows = results.temperatures.iter().map(|t| {
-        vec![short(t.tau).into(), distance::cell(Some(t.log_density)), digits(t.spread).into()]
-    });
-    sheet.table(Table::new("temperature", 0, &head).rows(rows).caption(html! {
+    sheet.table(Table::of("temperature", 0, &results.temperatures)
+        .column("temperature", |t| short(t.tau))
+        .column("mean log-density", |t| distance::cell(t.log_density))
+        .column("spread", |t| digits(t.spread))
+        .caption(html! {
         "Mean log-density under the law of the data with its standard error, and the root of the mean variance of a coordinate."
     }));
     Ok(sheet)
@@ -118,16 +121,12 @@ fn temperature(all: &[Temperature]) -> String {
 }
 
 fn trips(results: &Results) -> Table {
-    let rows = results.trips.iter().map(|t| {
-        vec![
-            short(t.tolerance).into(),
-            distance::cell(Some(t.rms)),
-            digits(t.largest).into(),
-            digits(t.evaluations).into(),
-        ]
-    });
-    let head = ["tolerance", "RMS error", "largest error", "evaluations"];
-    Table::new("round-trip", 0, &head).rows(rows).caption(html! {
+    Table::of("round-trip", 0, &results.trips)
+        .column("tolerance", |t| short(t.tolerance))
+        .column("RMS error", |t| distance::cell(Some(t.rms)))
+        .column("largest error", |t| digits(t.largest))
+        .column("evaluations", |t| digits(t.evaluations))
+        .caption(html! {
         "Data, encoded and decoded again: distance from where they began, with the standard error over the points. Evaluations of the score for a point, both ways."
     })
 }
@@ -157,9 +156,8 @@ fn latents(results: &Results) -> Figure {
 }
 
 fn ways(config: &Config, results: &Results) -> Result<Figure> {
-    let sde = sde_core::sde::parse(&config.sde)?;
-    let mixture = Target::parse(&config.target)?.mixture()?;
-    let score = mixture.under(&*sde);
+    let mixture = config.target.mixture()?;
+    let score = mixture.under(&*config.sde);
     let wide = reach(&results.data);
     let heat = on_square(&|x| Ok(score.log_density(x, config.t_end)?), wide, 120)?;
     let mut left = Panel::plane(reach(&results.latents), Z)

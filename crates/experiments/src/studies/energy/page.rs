@@ -159,8 +159,8 @@ fn colour(start: &str) -> &'static str {
 fn distances(results: &Results) -> Figure {
     let floor = distance::floor_line(&results.floor);
     let all = results.chains.iter().flat_map(|c| &c.snapshots);
-    let values = all.clone().filter_map(|l| Some(l.w2?.value)).chain(floor);
-    let up = Axis::log_around(values, "squared W_{2} to the truth");
+    let found = all.clone().map(|l| l.w2);
+    let up = distance::axis(found, [&results.floor], "squared W_{2} to the truth");
     let across = Axis::log_around(all.map(|l| l.steps as f64), "steps");
     let line = |c: &Chains| {
         let found = c.snapshots.iter().filter(|l| l.steps > 0).map(|l| (l.steps as f64, l.w2));

@@ -136,10 +136,9 @@ fn finding(results: &Results, score: &str) -> Option<String> {
 fn figure(results: &Results) -> Figure {
     let scores = scores(results);
     let per_line = if scores.len() == 4 { 2 } else { scores.len().min(3) };
-    let values = results.rows.iter().flat_map(|r| {
-        r.distances.iter().flatten().map(|e| e.value).chain(distance::floor_line(&r.floor))
-    });
-    let up = Axis::log_around(values, "squared W_{2} to the truth");
+    let found = results.rows.iter().flat_map(|r| r.distances.iter().copied());
+    let floors = results.rows.iter().map(|r| &r.floor);
+    let up = distance::axis(found, floors, "squared W_{2} to the truth");
     let top = results.etas.iter().copied().fold(0.1, f64::max);
     let ticks = results.etas.iter().copied().filter(|e| *e != 0.1 || top < 4.0);
     let across = Axis::sqrt(0.0, 1.03 * top, ticks, "\u{3b7}");

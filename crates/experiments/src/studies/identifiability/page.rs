@@ -1,7 +1,7 @@
 //! The page of `identifiability`.
 
 use metrics::Change;
-use report::{Axis, Cell, Dots, Figure, Grid, Line, Panel, RULE, Sheet, Table, digits, html};
+use report::{Axis, Dots, Figure, Grid, Line, Panel, RULE, Sheet, Table, digits, html};
 
 use super::{Config, Pair, Results};
 use crate::distance::{self, PAIR, said};
@@ -67,16 +67,14 @@ fn finding(pairs: &[Pair]) -> String {
 }
 
 fn table(results: &Results) -> Table {
-    let head =
-        ["pair", "correlation z_{1}", "correlation z_{2}", "RMS distance", "unrelated", "ratio"];
-    let rows = results.pairs.iter().map(|p| {
-        let mut cells: Vec<Cell> = vec![p.name.as_str().into()];
-        cells.extend(p.correlation.map(|c| distance::cell(Some(c))));
-        cells.extend([p.rms, p.unrelated].map(|e| distance::cell(Some(e))));
-        cells.push(digits(p.rms.value / p.unrelated.value).into());
-        cells
-    });
-    Table::new("identifiability", 1, &head).rows(rows).caption(html! {
+    Table::of("identifiability", 1, &results.pairs)
+        .column("pair", |p| p.name.as_str())
+        .column("correlation z_{1}", |p| distance::cell(p.correlation[0]))
+        .column("correlation z_{2}", |p| distance::cell(p.correlation[1]))
+        .column("RMS distance", |p| distance::cell(p.rms))
+        .column("unrelated", |p| distance::cell(p.unrelated))
+        .column("ratio", |p| digits(p.rms.value / p.unrelated.value))
+        .caption(html! {
         "Correlation of latents coordinate by coordinate, and their distance, with standard errors over the points. In the place of a floor stands the other end: what unrelated points give. The distance to the exact score\u{2019}s latents, where there is one, says how much of the difference is what each network got wrong."
     })
 }

@@ -1,7 +1,8 @@
 //! The page of `likelihood`.
 
 use report::{
-    Axis, Dots, Figure, Grid, INK, Key, Mark, Panel, Sheet, Table, digits, html, list, maybe, short,
+    Axis, Cell, DASH, Dots, Figure, Grid, INK, Key, Mark, Panel, Sheet, Table, digits, html, list,
+    short,
 };
 
 use super::{Config, Results, Row, identity};
@@ -62,28 +63,16 @@ fn finding(rows: &[Row]) -> String {
 }
 
 fn table(results: &Results) -> Table {
-    let head = [
-        "estimator",
-        "RMS error",
-        "mean error",
-        "stated standard error",
-        "beyond 4 of them",
-        "evaluations a point",
-        "microseconds a point",
-    ];
-    let rows = results.rows.iter().map(|r| {
-        let outside = r.outside.map_or(report::DASH.into(), |o| format!("{:.1} %", 100.0 * o));
-        vec![
-            r.name.as_str().into(),
-            maybe(r.rms).into(),
-            maybe(r.bias).into(),
-            maybe(r.stated).into(),
-            outside.into(),
-            digits(r.evaluations).into(),
-            digits(r.micros).into(),
-        ]
-    });
-    Table::new("likelihood", 1, &head).rows(rows).caption(html! {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    Table::of("likelihood", 1, &results.rows)
+        .column("estimator", |r| r.name.as_str())
+        .column("RMS error", |r| Cell::number(r.rms))
+        .column("mean error", |r| Cell::number(r.bias))
+        .column("stated standard error", |r| Cell::number(r.stated))
+        .column("beyond 4 of them", |r| r.outside.map_or(DASH.into(), percent))
+        .column("evaluations a point", |r| Cell::number(r.evaluations))
+        .column("microseconds a point", |r| Cell::number(r.micros))
+        .caption(html! {
         "Errors in nats. Evaluations: of the score, for a Hutchinson estimate times its probes (each a directional derivative), for the identity times its paths. In two dimensions a probe of signs has only two different outcomes, and few of them often agree by chance: fewer than 12 state no error. Times on a machine that may be shared are rough."
     })
 }
@@ -123,11 +112,8 @@ mod tests {
         let row = |name: &str, rms, stated| Row {
             name: name.into(),
             rms: Some(rms),
-            bias: None,
             stated,
-            outside: None,
-            evaluations: 1.0,
-            micros: 1.0,
+            ..Row::default()
         };
         let flow = row("flow", 1e-9, None);
         let said = finding(&[flow.clone(), row("a", 0.1, Some(0.11)), row("b", 0.1, Some(0.09))]);

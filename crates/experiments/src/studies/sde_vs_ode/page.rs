@@ -9,7 +9,7 @@ use report::{
 
 use super::{Config, Length, PARTICLES, Paths, Results, Snapshot};
 use crate::distance::{self, Distance, FLOOR, ODE, PAIR, SDE, said};
-use crate::studies::target::{Target, on_square, root_png};
+use crate::studies::target::{on_square, root_png};
 
 /// How far the drawings reach.
 const REACH: f64 = 3.2;
@@ -111,20 +111,17 @@ fn wrong_start(results: &Results) -> String {
     let (Some(first), Some(last)) = (results.wrong.first(), results.wrong.last()) else {
         return String::new();
     };
-    let mut parts = Vec::new();
-    for (wanted, verb) in
-        [(Change::Falls, "shrinks"), (Change::Holds, "shows no change"), (Change::Rises, "grows")]
-    {
-        let those: Vec<String> = SAMPLERS
-            .iter()
-            .filter_map(|(name, of)| Some((name, of(first)?, of(last)?)))
-            .filter(|(_, from, to)| distance::change(*from, *to, SAMPLERS.len()) == wanted)
-            .map(|(name, from, to)| format!("{name} ({} to {})", said(from), said(to)))
-            .collect();
-        if !those.is_empty() {
-            parts.push(format!("{verb} under {}", list(&those)));
-        }
-    }
+    let found = SAMPLERS.iter().filter_map(|(name, of)| {
+        let (from, to) = (of(first)?, of(last)?);
+        let item = format!("{name} ({} to {})", said(from), said(to));
+        Some((distance::change(from, to, SAMPLERS.len()), item))
+    });
+    let verbs = [
+        (Change::Falls, "shrinks under"),
+        (Change::Holds, "shows no change under"),
+        (Change::Rises, "grows under"),
+    ];
+    let parts = distance::by_change(verbs, &found.collect::<Vec<_>>());
     if parts.is_empty() {
         return "From the wrong start no distance could be followed to the end.".into();
     }
@@ -177,9 +174,8 @@ fn growth(lengths: &[Length]) -> String {
 }
 
 fn line(config: &Config, paths: &Paths) -> Result<Figure> {
-    let sde = config.sde()?;
-    let mixture = Target::parse(&config.line)?.mixture()?;
-    let score = mixture.under(&*sde);
+    let mixture = config.line.mixture()?;
+    let score = mixture.under(&*config.sde);
     let (horizon, end) = (paths.times[0], paths.times[paths.times.len() - 1]);
     let (w, h) = (240, 160);
     let at = |i: usize| -REACH + 2.0 * REACH * (i as f64 + 0.5) / h as f64;
@@ -213,9 +209,8 @@ fn line(config: &Config, paths: &Paths) -> Result<Figure> {
 
 fn plane(config: &Config, paths: &Paths) -> Result<Figure> {
     const COLOURS: [&str; SHOWN] = ["#ffffff", "#fb7185", "#fbbf24", "#a3e635", "#67e8f9"];
-    let sde = config.sde()?;
-    let mixture = Target::parse(&config.plane)?.mixture()?;
-    let score = mixture.under(&*sde);
+    let mixture = config.plane.mixture()?;
+    let score = mixture.under(&*config.sde);
     let end = paths.times[paths.times.len() - 1];
     let picture = root_png(on_square(&|x| Ok(score.log_density(x, end)?), REACH, 120)?)?;
     let panel = |name: &str, states: &[Vec<Vec<f64>>]| {
@@ -251,12 +246,10 @@ fn lengths(lengths: &[Length]) -> Figure {
 }
 
 fn law(results: &Results) -> Figure {
-    let values = results.right.iter().chain(&results.wrong).flat_map(|l| {
-        let pair = l.sde_split.as_ref().map(|d| d.found.value);
-        let found = [l.ode, l.sde, l.split].map(|e| e.map(|e| e.value));
-        found.into_iter().flatten().chain(pair).chain(distance::floor_line(&l.floor))
-    });
-    let up = Axis::log_around(values, "squared W_{2}");
+    let all = results.right.iter().chain(&results.wrong);
+    let found = |l: &Snapshot| [l.ode, l.sde, l.split, l.sde_split.as_ref().map(|pair| pair.found)];
+    let floors = all.clone().map(|l| &l.floor);
+    let up = distance::axis(all.flat_map(found), floors, "squared W_{2}");
     let horizon = results.right.first().map_or(1.0, |l| l.t);
     let across = Axis { lo: 1.02 * horizon, ..Axis::linear(0.0, horizon, "time t").reversed() };
     let panel = |title: &str, snapshots: &[Snapshot]| {
@@ -280,32 +273,24 @@ fn law(results: &Results) -> Figure {
 }
 
 fn table(results: &Results) -> Table {
-    let head = [
-        "start",
-        "ODE to truth",
-        "SDE to truth",
-        "split to truth",
-        "floor",
-        "SDE to split",
-        "floor",
-        "ODE to SDE",
-        "floor",
-    ];
-    let rows = [("right", &results.right), ("wrong", &results.wrong)].into_iter();
-    let rows =
-        rows.filter_map(|(name, snapshots)| Some((name, snapshots.last()?))).map(|(name, l)| {
-            let mut cells = vec![name.into()];
-            cells.extend([l.ode, l.sde, l.split].map(distance::cell));
-            cells.push(distance::floor_cell(&l.floor));
-            for pair in [&l.sde_split, &l.ode_sde] {
-                cells.push(distance::cell(pair.as_ref().map(|d| d.found)));
-                cells.push(
-                    pair.as_ref().map_or(report::DASH.into(), |d| distance::floor_cell(&d.floor)),
-                );
-            }
-            cells
-        });
-    Table::new("law", 1, &head).rows(rows).caption(html! {
+    let found = |pair: &Option<Distance>| distance::cell(pair.as_ref().map(|d| d.found));
+    let floor = |pair: &Option<Distance>| {
+        pair.as_ref().map_or(report::DASH.into(), |d| distance::floor_cell(&d.floor))
+    };
+    let starts = [("right", &results.right), ("wrong", &results.wrong)].into_iter();
+    let last: Vec<(&str, &Snapshot)> =
+        starts.filter_map(|(name, snapshots)| Some((name, snapshots.last()?))).collect();
+    Table::of("law", 1, &last)
+        .column("start", |(name, _)| *name)
+        .column("ODE to truth", |(_, l)| distance::cell(l.ode))
+        .column("SDE to truth", |(_, l)| distance::cell(l.sde))
+        .column("split to truth", |(_, l)| distance::cell(l.split))
+        .column("floor", |(_, l)| distance::floor_cell(&l.floor))
+        .column("SDE to split", |(_, l)| found(&l.sde_split))
+        .column("floor", |(_, l)| floor(&l.sde_split))
+        .column("ODE to SDE", |(_, l)| found(&l.ode_sde))
+        .column("floor", |(_, l)| floor(&l.ode_sde))
+        .caption(html! {
         "Squared W" sub { "2" } " at the end, with standard errors; \u{2014}: more than 5 % of a sample outside the window. The first floor is that of a sample of the truth against the truth, the others those of two samples: the two thrown together and split at random."
     })
 }

@@ -7,6 +7,7 @@ use report::{
 
 use super::{Config, Curve, Found, Point, Results};
 use crate::distance::{self, FLOOR, said};
+use crate::named::Named;
 
 /// Grey of the methods that are best nowhere.
 const REST: &str = "#b6bcc6";
@@ -66,7 +67,7 @@ fn flow(sheet: &mut Sheet, config: &Config, k: usize, found: &Found, title: &str
     sheet.section(&format!("{title}: the flow ODE"), html! {
         "Error: root mean square distance to the flow\u{2019}s solution from the same " (config.particles)
         " starts (Dormand-Prince at a tolerance of 1e\u{2212}11), with its standard error over the starts. Each method takes as many steps as the budget allows, on the best for it of the grids "
-        (config.grids.join(", ")) ". Time is that of one particle on one thread, the shortest of " (config.repeats)
+        (config.grids.iter().map(Named::given).collect::<Vec<_>>().join(", ")) ". Time is that of one particle on one thread, the shortest of " (config.repeats)
         "; the score of a mixture costs little, so this is mostly the solver\u{2019}s own work, and on a shared machine it is rough. "
         (distance::change_note(1))
     });
@@ -214,24 +215,18 @@ fn figure(name: &str, curves: &[Curve], floor: Option<&NoiseFloor>, error: &str)
 }
 
 fn best(name: &str, config: &Config, curves: &[Curve], caption: Markup) -> Table {
-    let head =
-        ["budget", "best", "error", "evaluations", "grid", "second", "its error", "not told apart"];
-    let rows = config.budgets.iter().filter_map(|budget| {
-        let ranked = ranked(curves, *budget);
-        let (curve, point) = ranked.first()?;
-        let second = ranked.get(1);
-        Some(vec![
-            budget.to_string().into(),
-            Cell::from(curve.method.as_str()).best(true),
-            distance::cell(Some(point.found())),
-            digits(point.nfe).into(),
-            point.grid.as_str().into(),
-            second.map_or(report::DASH, |s| s.0.method.as_str()).into(),
-            distance::cell(second.map(|s| s.1.found())),
-            ties(&ranked).len().to_string().into(),
-        ])
-    });
-    Table::new(name, 0, &head).rows(rows).caption(caption)
+    let ranked = config.budgets.iter().map(|budget| (budget, ranked(curves, *budget)));
+    let ranked: Vec<(&u64, Vec<(&Curve, &Point)>)> = ranked.filter(|r| !r.1.is_empty()).collect();
+    Table::of(name, 0, &ranked)
+        .column("budget", |(budget, _)| budget.to_string())
+        .column("best", |(_, all)| Cell::from(all[0].0.method.as_str()).best(true))
+        .column("error", |(_, all)| distance::cell(all[0].1.found()))
+        .column("evaluations", |(_, all)| digits(all[0].1.nfe))
+        .column("grid", |(_, all)| all[0].1.grid.as_str())
+        .column("second", |(_, all)| all.get(1).map_or(report::DASH, |s| s.0.method.as_str()))
+        .column("its error", |(_, all)| distance::cell(all.get(1).map(|s| s.1.found())))
+        .column("not told apart", |(_, all)| ties(all).len().to_string())
+        .caption(caption)
 }
 
 fn whole(name: &str, config: &Config, curves: &[Curve], what: &Markup) -> Table {
@@ -261,14 +256,8 @@ mod tests {
     use super::*;
 
     fn curve(method: &str, error: f64) -> Curve {
-        let point = Point {
-            nfe: 5.0,
-            error,
-            standard_error: 0.01,
-            micros: 1.0,
-            grid: "uniform".into(),
-            budget: 5,
-        };
+        let found = Estimate { value: error, standard_error: 0.01 };
+        let point = Point::new(5.0, found, 1.0, "uniform".into(), 5);
         Curve { method: method.into(), adaptive: false, points: vec![point], refused: None }
     }
 

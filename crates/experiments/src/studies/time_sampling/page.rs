@@ -2,11 +2,10 @@
 
 use metrics::{Change, Estimate};
 use report::{
-    Axis, Cell, Dots, Figure, Grid, Key, Line, Mark, Panel, RULE, Sheet, Table, digits, html, list,
-    maybe,
+    Axis, Cell, Dots, Figure, Grid, Key, Line, Mark, Panel, RULE, Sheet, Table, digits, html,
 };
 
-use super::{Config, Process, Results, Row};
+use super::{Config, Results, Row};
 use crate::distance::{self, ODE, PAIR, said};
 
 /// Below it, two laws are one: rounding in their inverses.
@@ -40,11 +39,11 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
     }
     sheet.section("Held against each other", html! { (agreement(results)) });
     sheet.table(table(results));
-    let head = ["process", "\u{3c3}_{data}", "laws apart"];
-    let rows = results.processes.iter().map(|p: &Process| {
-        vec![p.sde.as_str().into(), digits(p.sigma_data).into(), digits(p.laws_apart).into()]
-    });
-    sheet.table(Table::new("processes", 1, &head).rows(rows).caption(html! {
+    sheet.table(Table::of("processes", 1, &results.processes)
+        .column("process", |p| p.sde.as_str())
+        .column("\u{3c3}_{data}", |p| digits(p.sigma_data))
+        .column("laws apart", |p| digits(p.laws_apart))
+        .caption(html! {
         "The deviation of the data that each network is conditioned by, from rows of its own; the largest difference of the distribution functions of the two laws."
     }));
     sheet
@@ -81,24 +80,17 @@ fn finding(seeds: usize, results: &Results) -> String {
     if count == 0 {
         return "the two laws are one for every process of this run.".into();
     }
-    let mut parts = Vec::new();
-    for (wanted, verb) in [
+    let found = trained(results).map(|r| {
+        let sde = r.sde.split(':').next().unwrap_or_default();
+        let item = format!("the {} under {sde} (factor {})", r.quantity, said(r.found()));
+        (distance::change_of_few(one, r.found(), seeds, count), item)
+    });
+    let verbs = [
         (Change::Rises, "it cuts the variance of"),
         (Change::Falls, "it raises the variance of"),
         (Change::Holds, "no change can be told in"),
-    ] {
-        let those: Vec<String> = trained(results)
-            .filter(|r| distance::change_of_few(one, r.found(), seeds, count) == wanted)
-            .map(|r| {
-                let sde = r.sde.split(':').next().unwrap_or_default();
-                format!("the {} under {sde} (factor {})", r.quantity, said(r.found()))
-            })
-            .collect();
-        if !those.is_empty() {
-            parts.push(format!("{verb} {}", list(&those)));
-        }
-    }
-    format!("{}.", parts.join("; "))
+    ];
+    format!("{}.", distance::by_change(verbs, &found.collect::<Vec<_>>()).join("; "))
 }
 
 /// How far the means under the two laws, estimates of the same number, are apart.
@@ -116,33 +108,20 @@ fn agreement(results: &Results) -> String {
 }
 
 fn table(results: &Results) -> Table {
-    let head = [
-        "process",
-        "network",
-        "quantity",
-        "variance, uniform",
-        "variance, importance",
-        "factor",
-        "mean, uniform",
-        "mean, importance",
-    ];
     let mean = |r: &Row, law: usize| match (r.means, r.mean_errors) {
         (Some(m), Some(e)) => Cell::with_error(m[law], Some(e[law])),
-        _ => maybe(None).into(),
+        _ => Cell::number(None),
     };
-    let rows = results.rows.iter().map(|r| {
-        vec![
-            r.sde.as_str().into(),
-            if r.trained { "trained" } else { "fresh" }.into(),
-            r.quantity.as_str().into(),
-            digits(r.variances[0]).into(),
-            digits(r.variances[1]).into(),
-            distance::cell(Some(r.found())),
-            mean(r, 0),
-            mean(r, 1),
-        ]
-    });
-    Table::new("time-sampling", 3, &head).rows(rows).caption(html! {
+    Table::of("time-sampling", 3, &results.rows)
+        .column("process", |r| r.sde.as_str())
+        .column("network", |r| if r.trained { "trained" } else { "fresh" })
+        .column("quantity", |r| r.quantity.as_str())
+        .column("variance, uniform", |r| digits(r.variances[0]))
+        .column("variance, importance", |r| digits(r.variances[1]))
+        .column("factor", |r| distance::cell(r.found()))
+        .column("mean, uniform", |r| mean(r, 0))
+        .column("mean, importance", |r| mean(r, 1))
+        .caption(html! {
         "Variances of a single row, averaged over the seeds; that of the gradient is summed over all parameters. The standard error of a factor is from leaving out a seed at a time, that of a mean from the scatter over the seeds."
     })
 }
@@ -194,11 +173,9 @@ mod tests {
                     sde: "vp:beta0=0.1".into(),
                     trained: true,
                     quantity: "loss".into(),
-                    variances: [1.0, 1.0],
                     factor,
                     standard_error: 0.05,
-                    means: Some([1.0, 1.1]),
-                    mean_errors: Some([0.1, 0.1]),
+                    ..Row::default()
                 }],
             };
             finding(8, &of)
