@@ -124,7 +124,9 @@ impl Column {
             ColumnValues::Float => None,
             ColumnValues::Integer if whole => None,
             ColumnValues::Integer => Some(format!("{value} is no whole number below 2^53")),
-            ColumnValues::Categories(of) if whole && value >= 0.0 && value < of.len() as f64 => None,
+            ColumnValues::Categories(of) if whole && value >= 0.0 && value < of.len() as f64 => {
+                None
+            }
             ColumnValues::Categories(of) => {
                 Some(format!("{value} is no index of {} categories", of.len()))
             }
@@ -240,7 +242,8 @@ impl Dataset {
         if n != self.len() {
             return Err(Error::data(format!("{n} labels for {} rows", self.len())));
         }
-        if let Some((row, label)) = labels.of.iter().enumerate().find(|(_, l)| **l as usize >= classes)
+        if let Some((row, label)) =
+            labels.of.iter().enumerate().find(|(_, l)| **l as usize >= classes)
         {
             return Err(Error::data(format!("row {row}: label {label} of {classes} classes")));
         }
@@ -291,7 +294,9 @@ impl Dataset {
     pub fn row(&self, row: usize, out: &mut [f64]) {
         assert_eq!(out.len(), self.dim(), "a row of another length");
         match &self.values {
-            Values::Bytes(v) => out.iter_mut().zip(v.row(row)).for_each(|(o, v)| *o = f64::from(*v)),
+            Values::Bytes(v) => {
+                out.iter_mut().zip(v.row(row)).for_each(|(o, v)| *o = f64::from(*v))
+            }
             Values::Doubles(v) => out.iter_mut().zip(v.row(row)).for_each(|(o, v)| *o = *v),
         }
     }

@@ -28,8 +28,7 @@ pub fn digits() -> Dataset {
     GzDecoder::new(PACKED).read_to_end(&mut bytes).expect("compressed by us");
     let labels = bytes.split_off(N * SIDE * SIDE);
     let pixels = Array2::from_shape_vec((N, SIDE * SIDE), bytes).expect("64 bytes an image");
-    let kind =
-        Kind::Images { channels: 1, height: SIDE, width: SIDE, pixels: Pixels::Levels(17) };
+    let kind = Kind::Images { channels: 1, height: SIDE, width: SIDE, pixels: Pixels::Levels(17) };
     let labels = Labels {
         of: labels.into_iter().map(u32::from).collect(),
         classes: (0..10).map(|digit| digit.to_string()).collect(),

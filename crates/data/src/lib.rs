@@ -18,7 +18,7 @@
 //! let x = transform.to_model(training.to_array()?.view(), Key::root(1), 0)?;
 //! // ... a model of the rows of x, and samples of it ...
 //! let samples = transform.from_model(x.view())?;
-//! data::save(&dir.path().join("samples.csv"), transform.kind(), samples.view())?;
+//! data::save(&dir.path().join("samples.csv"), transform.kind(), samples.view(), None)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -26,12 +26,19 @@ mod batches;
 mod dataset;
 mod digits;
 mod error;
+mod features;
+pub mod npy;
+mod read;
 mod split;
 mod transform;
+mod write;
 
 pub use batches::Draws;
 pub use dataset::{Column, ColumnValues, Dataset, Kind, Labels, Pixels, Values};
 pub use digits::{digits, digits_split};
 pub use error::{Error, Result};
+pub use features::{Features, Moments};
+pub use read::{Colour, Layout, OpenOptions, open, open_all};
 pub use split::{Portion, Split};
 pub use transform::{Categories, FittedTo, ImageScale, Transform, TransformOptions};
+pub use write::save;

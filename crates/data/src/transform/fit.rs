@@ -123,11 +123,8 @@ impl Transform {
                 (0..*channels).map(map).collect::<Result<_>>()?
             }
         };
-        let fitted_to = FittedTo {
-            source: data.source().to_owned(),
-            hash: data.hash(),
-            rows: data.len(),
-        };
+        let fitted_to =
+            FittedTo { source: data.source().to_owned(), hash: data.hash(), rows: data.len() };
         let classes = data.labels().map(|l| l.classes.clone()).unwrap_or_default();
         let transform = Self { kind: data.kind().clone(), maps, classes, fitted_to };
         if transform.model_dim() == 0 {
@@ -146,8 +143,12 @@ impl Transform {
 /// Statistics of `n` groups of `size` adjacent coordinates.
 fn statistics(data: &Dataset, n: usize, size: usize) -> Result<Vec<Statistics>> {
     let count = data.len() as f64 * size as f64;
-    let start =
-        Statistics { low: f64::INFINITY, high: f64::NEG_INFINITY, mean: 0.0, relative_variance: 0.0 };
+    let start = Statistics {
+        low: f64::INFINITY,
+        high: f64::NEG_INFINITY,
+        mean: 0.0,
+        relative_variance: 0.0,
+    };
     let mut all = vec![start; n];
     let mut row = vec![0.0; data.dim()];
     for k in 0..data.len() {
@@ -162,7 +163,9 @@ fn statistics(data: &Dataset, n: usize, size: usize) -> Result<Vec<Statistics>> 
     for (i, s) in all.iter_mut().enumerate() {
         if !(s.high - s.low).is_finite() {
             let (name, low, high) = (data.kind().name_of(i * size), s.low, s.high);
-            return Err(Error::data(format!("column {name}: the range {low:e} to {high:e} is too wide")));
+            return Err(Error::data(format!(
+                "column {name}: the range {low:e} to {high:e} is too wide"
+            )));
         }
         s.mean = s.mean.clamp(s.low, s.high);
     }

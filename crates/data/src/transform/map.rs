@@ -83,7 +83,9 @@ impl ColumnMap {
         match self {
             Self::Constant(value) if x == *value => {}
             Self::Constant(value) => {
-                return Err(format!("{x}, where the data that were fitted have {value} throughout"));
+                return Err(format!(
+                    "{x}, where the data that were fitted have {value} throughout"
+                ));
             }
             Self::Affine(affine) => z[0] = affine.put(x, z[0]),
             Self::OneHot { dequantised, shift, scale, .. } => {
