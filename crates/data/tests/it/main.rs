@@ -2,6 +2,7 @@
 
 mod arrays;
 mod binary;
+mod damage;
 mod features;
 mod npy;
 mod pictures;
