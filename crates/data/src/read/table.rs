@@ -133,9 +133,13 @@ impl<'a> Table<'a> {
         let row = self.rows;
         if record.len() != self.names.len() {
             let (found, expected) = (record.len(), self.names.len());
-            let last = &self.names[found.min(expected - 1)];
+            let (how, last) = if found < expected {
+                ("ends before", &self.names[found])
+            } else {
+                ("goes on after", &self.names[expected - 1])
+            };
             let reason = format!(
-                "row {row} (line {line}): {found} fields, expected {expected}: it ends at column `{last}`"
+                "row {row} (line {line}): {found} fields, expected {expected}: it {how} column `{last}`"
             );
             return Err(Error::file(self.path, reason));
         }

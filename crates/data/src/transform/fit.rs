@@ -199,7 +199,14 @@ fn of_column(column: &Column, s: &Statistics, options: &TransformOptions) -> Res
     } else {
         (0.0, 1.0)
     };
-    affine(&column.name, Affine { shift, scale, cell, ends })
+    let map = Affine { shift, scale, cell, ends };
+    if cell != Cell::Point {
+        for end in [s.low, s.high] {
+            map.put(end, 0.5)
+                .map_err(|why| Error::data(format!("column {}: {why}", column.name)))?;
+        }
+    }
+    affine(&column.name, map)
 }
 
 /// A one-hot code keeps its scale: the noise on (0, 1) has a deviation of 0.29, a category of one row in a thousand 0.03.

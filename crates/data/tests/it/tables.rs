@@ -106,8 +106,11 @@ fn what_is_wrong_is_named_with_file_row_and_column() {
         ("1,2\n3,inf\n", &["row 1", "column `c1`", "`inf` is no finite number"]),
         ("1,2\n3,1e999\n", &["row 1", "column `c1`", "`1e999`"]),
         ("x,k\n1,a\n2,\n", &["row 1", "column `k`", "a missing value"]),
-        ("x,y\n1,2\n3\n", &["row 1 (line 3)", "1 fields, expected 2", "`x`"]),
-        ("x,y\n1,2\n3,4,5\n", &["row 1 (line 3)", "3 fields, expected 2"]),
+        ("x,y\n1,2\n3\n", &["row 1 (line 3)", "1 fields, expected 2", "ends before column `y`"]),
+        (
+            "x,y\n1,2\n3,4,5\n",
+            &["row 1 (line 3)", "3 fields, expected 2", "goes on after column `y`"],
+        ),
         ("x,x\n1,2\n", &["columns 0 and 1", "`x`"]),
         ("x,y\n", &["no data", "0 rows"]),
         ("", &["empty"]),
