@@ -58,7 +58,7 @@ fn backward(
     let mut ends = ends.collect::<Result<Vec<_>>>()?;
     ends.sort_by(|a, b| b.0.total_cmp(&a.0));
     let problem = Reverse::ode(sde, model);
-    let (mut t, mut x) = (sde.horizon(), npz.rows("xT"));
+    let (mut t, mut x) = (sde.horizon(), npz.rows("xT").map_err(anyhow::Error::from));
     for (eps, name) in ends {
         cases.add(format!("{stem}/{name}"), || {
             let end = flow(&problem, x.as_ref().map_err(|e| anyhow!("{e:#}"))?, t, eps)?;

@@ -28,7 +28,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(task: &'a Task, mut npz: Npz) -> Result<Self> {
         let names = npz.names().to_vec();
         let arrays = names.into_iter().map(|n| npz.get(&n).map(|a| (n, a)));
-        let arrays: BTreeMap<_, _> = arrays.collect::<Result<_>>()?;
+        let arrays: BTreeMap<_, _> = arrays.collect::<Result<_, data::Error>>()?;
         let exact = task.function(&Backend::cpu_f64(), &json!({}))?;
         let given = |name: &str| arrays.get(name).with_context(|| format!("no array `{name}`"));
         let (x, t) = (tensor(given("x")?)?, given("t")?.iter().copied().collect());

@@ -64,7 +64,7 @@ struct File<'a> {
 impl File<'_> {
     fn flat(&mut self, name: &str) -> Result<Vec<f64>> {
         self.used.insert(name.into());
-        self.npz.flat(name)
+        Ok(self.npz.flat(name)?)
     }
 
     /// A case of one array, if it is there.
