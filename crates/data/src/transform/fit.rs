@@ -74,6 +74,9 @@ impl ImageScale {
     }
 }
 
+/// Below this, four roundings of numbers twice as large stay within half a whole number.
+const MOST: f64 = (1_u64 << 48) as f64;
+
 /// What is known of a column or a channel.
 #[derive(Clone, Copy)]
 struct Statistics {
@@ -200,11 +203,12 @@ fn of_column(column: &Column, s: &Statistics, options: &TransformOptions) -> Res
         (0.0, 1.0)
     };
     let map = Affine { shift, scale, cell, ends };
-    if cell != Cell::Point {
-        for end in [s.low, s.high] {
-            map.put(end, 0.5)
-                .map_err(|why| Error::data(format!("column {}: {why}", column.name)))?;
-        }
+    let end = if s.high.abs() > s.low.abs() { s.high } else { s.low };
+    if cell != Cell::Point && end.abs() > MOST {
+        return Err(Error::data(format!(
+            "column {}: {end} is too large: whole numbers beyond 2^48 would not come back as they are",
+            column.name
+        )));
     }
     affine(&column.name, map)
 }

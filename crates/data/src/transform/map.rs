@@ -46,7 +46,7 @@ pub(super) enum Cell {
 impl Affine {
     /// The coordinate of `x`, with `u` where noise is added. Noise that rounding would carry into the next cell is replaced
     /// by the middle of the cell.
-    pub(super) fn put(&self, x: f64, u: f64) -> Result<f64, String> {
+    fn put(&self, x: f64, u: f64) -> Result<f64, String> {
         let at = |u: f64| (x + u - self.shift) / self.scale;
         let tries = match self.cell {
             Cell::Point => return Ok(at(0.0)),

@@ -172,7 +172,7 @@ fn what_is_no_array_of_numbers_is_refused_in_words() {
         ),
         ("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), 'x': 1}", "unknown field `x`"),
         ("{'descr': '<f8', 'fortran_order': False, 'shape': (1,)} x", "trailing"),
-        ("{'descr': '<f8", "EOF"),
+        ("{'descr': '<f8", "parsing a string"),
     ];
     for (text, needle) in texts {
         refused(&file(text, &[0; 8]), &[needle]);
