@@ -77,14 +77,8 @@ fn keys(reference: &str) -> Vec<String> {
 
 /// What a process rests on, by its name with or without constants.
 pub(crate) fn sde(name: &str) -> &'static str {
-    match name.split(':').next().unwrap_or_default() {
-        "ou" => "deveney2025",
-        "edm" | "brownian" => "karras2022",
-        "rectified" => "liu2023",
-        "cosine" => "nichol2021",
-        "discrete" => "ho2020",
-        _ => "song2021",
-    }
+    // What has no name of ours is a linear SDE all the same.
+    sde_core::sde::reference(name).unwrap_or("song2021")
 }
 
 /// What a method rests on, by its name with or without constants.
@@ -94,7 +88,7 @@ pub(crate) fn method(name: &str) -> Option<&'static str> {
 
 /// What a data set rests on.
 pub(crate) fn data_set(name: &str) -> Option<&'static str> {
-    DataSet::parse(name).is_ok().then_some("deveney2025")
+    DataSet::parse(name).ok().map(DataSet::reference)
 }
 
 #[cfg(test)]

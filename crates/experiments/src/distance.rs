@@ -163,8 +163,21 @@ pub(crate) fn above(found: Estimate, floor: &NoiseFloor) -> bool {
     !floor.values.is_empty() && floor.values.iter().all(|v| found.value > *v)
 }
 
+/// Why there is neither a floor nor a distance, in words; nothing where there is one.
+pub(crate) fn unmeasured(floor: &NoiseFloor) -> Option<String> {
+    floor.values.is_empty().then(|| {
+        format!(
+            "No distance to the truth is measured: more than {} % of it lies outside the window.",
+            100.0 * LARGEST_OUTSIDE
+        )
+    })
+}
+
 /// What [`above`] means, in words.
 pub(crate) fn above_note(floor: &NoiseFloor) -> String {
+    if let Some(reason) = unmeasured(floor) {
+        return reason;
+    }
     let draws = floor.values.len();
     format!(
         "The floor is the mean of {draws} draws. A distance is called above its floor where it is larger than each of them, which chance alone gives once in {}.",
@@ -283,6 +296,9 @@ mod tests {
         assert!(above(at(3.1), &floor) && !above(at(3.0), &floor));
         assert!(!above(at(3.1), &NoiseFloor::default()), "nothing to judge by");
         assert!(above_note(&floor).contains("once in 4"));
+        let none = above_note(&NoiseFloor::default());
+        assert!(none.contains("more than 5 %") && !none.contains("once"), "{none}");
+        assert_eq!(unmeasured(&floor), None);
         assert!(change_note(4).contains("1 %") && change_note(4).contains("4 comparisons"));
         assert_eq!(change(at(3.0), at(2.0), 4), Change::Falls);
         assert_eq!(change(at(2.1), at(2.0), 1), Change::Holds);

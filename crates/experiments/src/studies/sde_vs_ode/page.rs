@@ -13,12 +13,14 @@ use crate::studies::target::{Target, on_square, root_png};
 
 /// How far the drawings reach.
 const REACH: f64 = 3.2;
+/// Particles drawn in the plane: more would hide each other.
+const SHOWN: usize = 5;
 /// Colour of the split sampler.
 const SPLIT: &str = "#7c3aed";
 
 /// A sampler by name, and its distance to the truth.
 type Sampler = (&'static str, fn(&Snapshot) -> Option<Estimate>);
-const SAMPLERS: [Sampler; 3] =
+static SAMPLERS: [Sampler; 3] =
     [("the ODE", |l| l.ode), ("the SDE", |l| l.sde), ("the split sampler", |l| l.split)];
 
 pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
@@ -40,7 +42,8 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
         "On a line. Background: the density p" sub { "t" } "(x), each time scaled to its own maximum (dark 0, bright 1). White: particles. Noise (t = T) is on the left, data on the right."
     });
     sheet.figure(plane(config, &results.plane)?, html! {
-        "In the plane. Background: the density at the end, p" sub { "t" } " at the smallest t. Rings: where particles start at t = T; discs: where they end. The same starting point has the same colour in both panels."
+        "In the plane. Background: the density at the end, p" sub { "t" } " at the smallest t. Rings: where particles start at t = T; discs: where they end. The same starting point has the same colour in both panels"
+        @if config.paths > SHOWN { "; the first " (SHOWN) " of them" } "."
     });
     sheet.section("How long is a path?", html! {
         (growth(&results.lengths)) " A Brownian path grows with the root of the number of steps, by "
@@ -68,20 +71,34 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
 /// Which samplers end above their floor from the right start.
 fn right_start(results: &Results) -> String {
     let Some(last) = results.right.last() else { return String::new() };
+    if let Some(reason) = distance::unmeasured(&last.floor) {
+        return format!("From the right start: {reason}");
+    }
     let above: Vec<String> = SAMPLERS
         .iter()
         .filter_map(|(name, of)| Some((name, of(last)?)))
         .filter(|(_, found)| distance::above(*found, &last.floor))
         .map(|(name, found)| format!("{name} ({})", said(found)))
         .collect();
-    let missing = SAMPLERS.iter().filter(|(_, of)| of(last).is_none()).count();
     let floor = report::maybe(distance::floor_line(&last.floor));
-    let found = match (above.len(), missing) {
-        (0, 0) => format!("all three end within their noise floor ({floor})"),
-        (0, _) => "those that stayed in the window end within their noise floor".into(),
-        _ => format!("{} end{} above the noise floor ({floor})", list(&above), plural(above.len())),
+    let (stayed, gone): (Vec<&Sampler>, Vec<&Sampler>) =
+        SAMPLERS.iter().partition(|(_, of)| of(last).is_some());
+    let mut found = match (above.len(), stayed.len()) {
+        (_, 0) => return "From the right start every sampler left the window.".into(),
+        (0, 3) => format!("all three end within their noise floor ({floor})"),
+        (0, k) => {
+            format!("{} end{} within the noise floor ({floor})", list(&names(&stayed)), plural(k))
+        }
+        (k, _) => format!("{} end{} above the noise floor ({floor})", list(&above), plural(k)),
     };
+    if !gone.is_empty() {
+        found += &format!("; {} left the window", list(&names(&gone)));
+    }
     format!("From the right start {found}.")
+}
+
+fn names(samplers: &[&Sampler]) -> Vec<&'static str> {
+    samplers.iter().map(|s| s.0).collect()
 }
 
 /// `s` after one, nothing after several.
@@ -96,7 +113,7 @@ fn wrong_start(results: &Results) -> String {
     };
     let mut parts = Vec::new();
     for (wanted, verb) in
-        [(Change::Falls, "shrinks"), (Change::Holds, "does not change"), (Change::Rises, "grows")]
+        [(Change::Falls, "shrinks"), (Change::Holds, "shows no change"), (Change::Rises, "grows")]
     {
         let those: Vec<String> = SAMPLERS
             .iter()
@@ -111,16 +128,26 @@ fn wrong_start(results: &Results) -> String {
     if parts.is_empty() {
         return "From the wrong start no distance could be followed to the end.".into();
     }
-    format!("From the wrong start the distance to the truth {}.", list(&parts))
+    let lost = |(_, of): &&Sampler| of(first).is_none() || of(last).is_none();
+    let lost: Vec<&Sampler> = SAMPLERS.iter().filter(lost).collect();
+    let rest = if lost.is_empty() {
+        String::new()
+    } else {
+        format!(" It could not be followed under {}.", list(&names(&lost)))
+    };
+    format!("From the wrong start the distance to the truth {}.{rest}", list(&parts))
 }
 
 /// At how many times SDE and split sampler can be told apart.
 fn split(results: &Results) -> String {
     let pairs: Vec<&Distance> =
         results.right.iter().chain(&results.wrong).filter_map(|l| l.sde_split.as_ref()).collect();
+    let samplers = distance::change_note(SAMPLERS.len());
+    if pairs.is_empty() {
+        return format!("SDE and split could be compared at no time. {samplers}");
+    }
     let apart = pairs.iter().filter(|d| distance::above(d.found, &d.floor)).count();
     let note = pairs.first().map(|d| distance::above_note(&d.floor)).unwrap_or_default();
-    let samplers = distance::change_note(SAMPLERS.len());
     let found = match apart {
         0 => "at none of them can they be told apart".into(),
         k => format!("at {k} of them they are further apart than any draw of their floor"),
@@ -128,14 +155,18 @@ fn split(results: &Results) -> String {
     format!("SDE and split are compared at {} times: {found}. {note} {samplers}", pairs.len())
 }
 
+/// The lengths at the fewest and at the most steps.
+fn extremes(lengths: &[Length]) -> Option<(&Length, &Length)> {
+    lengths.iter().min_by_key(|l| l.steps).zip(lengths.iter().max_by_key(|l| l.steps))
+}
+
 /// What the number of steps grows by.
 fn steps_factor(lengths: &[Length]) -> f64 {
-    let steps = lengths.first().zip(lengths.last());
-    steps.map_or(f64::NAN, |(a, b)| b.steps as f64 / a.steps as f64)
+    extremes(lengths).map_or(f64::NAN, |(a, b)| b.steps as f64 / a.steps as f64)
 }
 
 fn growth(lengths: &[Length]) -> String {
-    let Some((first, last)) = lengths.first().zip(lengths.last()) else { return String::new() };
+    let Some((first, last)) = extremes(lengths) else { return String::new() };
     format!(
         "From {} to {} steps the path of the SDE grows by the factor {}, that of the ODE by {}.",
         first.steps,
@@ -181,8 +212,6 @@ fn line(config: &Config, paths: &Paths) -> Result<Figure> {
 }
 
 fn plane(config: &Config, paths: &Paths) -> Result<Figure> {
-    /// More would hide each other.
-    const SHOWN: usize = 5;
     const COLOURS: [&str; SHOWN] = ["#ffffff", "#fb7185", "#fbbf24", "#a3e635", "#67e8f9"];
     let sde = config.sde()?;
     let mixture = Target::parse(&config.plane)?.mixture()?;
@@ -318,7 +347,7 @@ mod tests {
         );
         let said = wrong_start(&usual);
         assert!(said.contains("shrinks under the SDE (1.000 \u{b1} 0.010 to 0.300"), "{said}");
-        assert!(said.contains("does not change under the ODE"), "{said}");
+        assert!(said.contains("shows no change under the ODE"), "{said}");
         assert!(split(&usual).contains("at none of them"));
         assert!(
             growth(&usual.lengths)
@@ -335,5 +364,39 @@ mod tests {
             "{said}"
         );
         assert!(split(&other).contains("at 3 of them they are further apart"));
+    }
+
+    /// Samplers that left the window are named, and nothing is said of what could not be measured.
+    #[test]
+    fn sentences_name_what_was_not_measured() {
+        let results = |right: Snapshot, last: Snapshot| Results {
+            line: Paths::default(),
+            plane: Paths::default(),
+            lengths: Vec::new(),
+            right: vec![right],
+            wrong: vec![snapshot(1.0, 1.0, 0.05), last],
+        };
+        let no_sde = || Snapshot { sde: None, sde_split: None, ..snapshot(0.07, 0.07, 0.05) };
+        let said = right_start(&results(no_sde(), no_sde()));
+        assert!(said.contains("the ODE and the split sampler end within"), "{said}");
+        assert!(said.ends_with("; the SDE left the window."), "{said}");
+        let said = wrong_start(&results(no_sde(), no_sde()));
+        assert!(said.ends_with("It could not be followed under the SDE."), "{said}");
+        let none = || Snapshot { ode: None, split: None, ..no_sde() };
+        let said = right_start(&results(none(), none()));
+        assert!(said.contains("every sampler left") && !said.contains("within"), "{said}");
+        // A truth outside the window is not a sampler that left it.
+        let outside = Snapshot { floor: NoiseFloor::default(), ..none() };
+        let of = results(outside, none());
+        let said = right_start(&of);
+        assert!(said.contains("No distance to the truth") && !said.contains("sampler"), "{said}");
+        let mut apart = of;
+        apart.wrong.clear();
+        let said = split(&apart);
+        assert!(said.contains("at no time") && !said.contains("told apart"), "{said}");
+        // Lengths in any order.
+        let at = |steps, sde| Length { steps, ode: 2.0, sde };
+        let said = growth(&[at(40, 6.0), at(10, 3.0)]);
+        assert!(said.starts_with("From 10 to 40 steps") && said.contains("factor 2.00"), "{said}");
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
         "What does importance sampling of the times save?",
         html! {
             "On " (config.data_set) ", after training: " (finding(config.seeds, results))
-            " A factor is what the batch would have to grow by for the same error."
+            " A factor is that by which a batch at uniform times would have to be larger for the same error."
         },
     );
     sheet.section("Two laws, one loss", html! {
@@ -27,18 +27,17 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
         " parameters, conditioned as by Karras et al. with the deviation of the data as it was measured, fresh and after "
         (config.training.steps) " steps of Adam on " (config.training.batch) " points each. " (config.rows)
         " rows under each law and each of " (config.seeds) " seeds, one time a row. "
-        "A factor is said to differ from 1 by a t-test with one degree of freedom less than there are seeds, at a level of 1 % shared by "
-        (trained(results).count()) " comparisons (Bonferroni)."
+        (test_note(trained(results).count()))
     });
-    for process in results.processes.iter().filter(|p| p.laws_apart < SAME) {
-        sheet.section(&process.sde, html! {
-            "Its g\u{b2}/\u{3c3}\u{b2} is constant: the two laws are one (their distribution functions differ by "
-            (digits(process.laws_apart)) " at most), and what its factors differ from 1 by is chance."
-        });
-    }
     sheet.figure(figure(results), html! {
         "Variance under uniform times over that under the importance law (logarithmic), by process; bars: two standard errors. Discs: the loss of a row. Diamonds: its gradient, summed over all parameters. Filled: after training. The line is at 1."
     });
+    for process in results.processes.iter().filter(|p| p.laws_apart < SAME) {
+        sheet.section(&process.sde, html! {
+            "From the smallest time on its g\u{b2}/\u{3c3}\u{b2} is constant: the two laws are one (their distribution functions differ by "
+            (digits(process.laws_apart)) " at most), and what its factors differ from 1 by is chance."
+        });
+    }
     sheet.section("Held against each other", html! { (agreement(results)) });
     sheet.table(table(results));
     let head = ["process", "\u{3c3}_{data}", "laws apart"];
@@ -49,6 +48,18 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
         "The deviation of the data that each network is conditioned by, from rows of its own; the largest difference of the distribution functions of the two laws."
     }));
     sheet
+}
+
+/// How factors are told from 1, where there are some.
+fn test_note(comparisons: usize) -> String {
+    let shared = match comparisons {
+        0 => return String::new(),
+        1 => String::new(),
+        k => format!(" shared by {k} comparisons (Bonferroni)"),
+    };
+    format!(
+        "A factor is said to differ from 1 by a t-test with one degree of freedom less than there are seeds, at a level of 1 %{shared}."
+    )
 }
 
 impl Row {
@@ -67,6 +78,9 @@ fn trained(results: &Results) -> impl Iterator<Item = &Row> {
 fn finding(seeds: usize, results: &Results) -> String {
     let one = Estimate { value: 1.0, standard_error: 0.0 };
     let count = trained(results).count();
+    if count == 0 {
+        return "the two laws are one for every process of this run.".into();
+    }
     let mut parts = Vec::new();
     for (wanted, verb) in [
         (Change::Rises, "it cuts the variance of"),
@@ -195,6 +209,10 @@ mod tests {
         );
         assert!(said(0.5).starts_with("it raises the variance of the loss under vp"));
         assert!(said(1.05).starts_with("no change can be told in the loss under vp"));
+        let none = Results { processes: Vec::new(), rows: Vec::new() };
+        assert!(finding(8, &none).starts_with("the two laws are one"));
+        assert_eq!(test_note(0), "");
+        assert!(test_note(6).ends_with("shared by 6 comparisons (Bonferroni)."));
         // Two standard errors of three seeds are as good as nothing.
         let one = Estimate { value: 1.0, standard_error: 0.0 };
         let few = Estimate { value: 1.5, standard_error: 0.08 };

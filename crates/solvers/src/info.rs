@@ -1,5 +1,7 @@
 //! Properties of a method: orders of convergence, cost, reference.
 
+use crate::Constant;
+
 /// Orders of convergence on smooth problems; `None` where a method does not apply.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Order {
@@ -32,13 +34,17 @@ pub struct Info {
     /// Whether it takes Langevin steps at a noise level: they draw noise for every `eta`, and their
     /// bias does not fall with the steps in time. All orders of such a method are 0.
     pub corrects: bool,
+    /// Whether it steps in time, on the drift and the diffusion of a problem, and asks for neither `alpha` nor `sigma`.
+    pub in_time: bool,
+    /// The constants that [`crate::Method::with`] changes.
+    pub constants: &'static [Constant],
     /// Where it comes from.
     pub reference: &'static str,
 }
 
 impl Info {
     /// A method for ODEs of some order, with one evaluation a step.
-    pub(super) const fn ode(order: f64, reference: &'static str) -> Self {
+    pub(crate) const fn ode(order: f64, reference: &'static str) -> Self {
         let order = Order { ode: order, started: order, strong: None, weak: None };
         Self {
             order,
@@ -48,57 +54,70 @@ impl Info {
             adaptive: false,
             own_noise: false,
             corrects: false,
+            in_time: false,
+            constants: &[],
             reference,
         }
     }
 
     /// With noise, of a strong and a weak order.
-    pub(super) const fn noise(mut self, strong: f64, weak: f64) -> Self {
+    pub(crate) const fn noise(mut self, strong: f64, weak: f64) -> Self {
         self.order.strong = Some(strong);
         self.order.weak = Some(weak);
         self
     }
 
     /// Of a lower order with its own first steps.
-    pub(super) const fn started(mut self, order: f64) -> Self {
+    pub(crate) const fn started(mut self, order: f64) -> Self {
         self.order.started = order;
         self
     }
 
     /// With some evaluations a step.
-    pub(super) const fn nfe(mut self, nfe: u64) -> Self {
+    pub(crate) const fn nfe(mut self, nfe: u64) -> Self {
         self.nfe = nfe;
         self
     }
 
     /// With some evaluations more, or less, in a whole solve.
-    pub(super) const fn extra(mut self, nfe: i64) -> Self {
+    pub(crate) const fn extra(mut self, nfe: i64) -> Self {
         self.extra_nfe = nfe;
         self
     }
 
     /// With equations to solve.
-    pub(super) const fn implicit(mut self) -> Self {
+    pub(crate) const fn implicit(mut self) -> Self {
         self.implicit = true;
         self
     }
 
     /// Of Langevin steps at every noise level, which do not converge as time steps shrink.
-    pub(super) const fn corrects(reference: &'static str) -> Self {
+    pub(crate) const fn corrects(reference: &'static str) -> Self {
         let mut info = Self::ode(0.0, reference).noise(0.0, 0.0);
         info.corrects = true;
         info
     }
 
     /// With an estimate of its error.
-    pub(super) const fn adaptive(mut self) -> Self {
+    pub(crate) const fn adaptive(mut self) -> Self {
         self.adaptive = true;
         self
     }
 
     /// With noise of its own.
-    pub(super) const fn own_noise(mut self) -> Self {
+    pub(crate) const fn own_noise(mut self) -> Self {
         self.own_noise = true;
+        self
+    }
+    /// With steps in time.
+    pub(crate) const fn in_time(mut self) -> Self {
+        self.in_time = true;
+        self
+    }
+
+    /// With constants.
+    pub(crate) const fn constants(mut self, constants: &'static [Constant]) -> Self {
+        self.constants = constants;
         self
     }
 }
