@@ -261,8 +261,8 @@ fn classes_of(first: &StringRecord, second: &StringRecord) -> Option<Vec<String>
     let columns = first.get(1)?.parse::<usize>().ok()?;
     let names: Vec<String> = first.iter().skip(2).map(str::to_owned).collect();
     let texts = names.len() >= 2 && !names.iter().any(|n| is_number(n));
-    (rows.is_ok() && texts && second.len() == columns + 1 && first.len() != second.len())
-        .then_some(names)
+    let numbers = second.len() == columns.checked_add(1)? && second.iter().all(is_number);
+    (rows.is_ok() && texts && numbers).then_some(names)
 }
 
 fn shortened(field: &str) -> String {

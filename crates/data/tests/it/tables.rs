@@ -78,6 +78,9 @@ fn labels_are_a_column_a_file_or_what_scikit_learn_wrote() {
         (&[0, 1, 1][..], &["good".into(), "bad".into()][..])
     );
     assert_eq!((data.len(), data.dim()), (3, 2));
+    // As many fields as columns: the first line is none of the rows all the same.
+    let iris = folder.file("iris.csv", "1,3,old,new\n1,2,3,0\n");
+    assert_eq!(open(&iris).expect("a set of scikit-learn").dim(), 3);
     refused(data::open(&flowers, &with("x")), &["flowers.csv", "`x`", "real numbers"]);
     refused(data::open(&flowers, &with("y")), &["flowers.csv", "`y`", "kind, x"]);
 }
