@@ -28,7 +28,7 @@ pub(crate) mod shell;
 pub(crate) mod signals;
 pub(crate) mod studies;
 
-pub use references::npy;
+pub use data::npy;
 pub use score_nets::atomic;
 
 /// The whole `experiment` command, with these experiments beside those of this crate: what a `main` of one's own

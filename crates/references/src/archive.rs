@@ -33,7 +33,7 @@ impl<'a> Archive<'a> {
     /// An array.
     pub(crate) fn get(&mut self, array: &str) -> Result<ArrayD<f64>> {
         self.known.insert(array.into());
-        self.npz.get(array)
+        Ok(self.npz.get(array)?)
     }
 
     /// The numbers of an array.
@@ -44,7 +44,7 @@ impl<'a> Archive<'a> {
     /// An array of two dimensions.
     pub(crate) fn rows(&mut self, array: &str) -> Result<Rows> {
         self.known.insert(array.into());
-        self.npz.rows(array)
+        Ok(self.npz.rows(array)?)
     }
 
     /// An array of samples of any shape, a row each.

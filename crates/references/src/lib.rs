@@ -13,7 +13,6 @@ mod features;
 mod flow;
 mod gaussian;
 mod networks;
-pub mod npy;
 mod objectives;
 mod pfode;
 mod pinn;
@@ -30,6 +29,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 pub use case::{Failure, Family, Skipped, Worst};
+use data::npy;
 use read::Folder;
 
 /// Recomputes the cases of one family's folder.

@@ -147,7 +147,7 @@ impl Folder {
 
     /// An archive.
     pub(crate) fn npz(&self, name: &str) -> Result<Npz> {
-        Npz::open(&self.file(name)?)
+        Ok(Npz::open(&self.file(name)?)?)
     }
 
     /// Groups of cases, one an archive; `compare` gets its name and what it holds.

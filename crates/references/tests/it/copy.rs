@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use data::npy::Npz;
 use ndarray::ArrayD;
 use ndarray_npy::NpzWriter;
-use references::npy::Npz;
 use serde_json::Value;
 
 pub(crate) struct Copy {
