@@ -1,16 +1,12 @@
 //! `networks/posterior`: the law of mixture data given a linear measurement, its diffused score and evidence, and
 //! classifiers of noised data, all in closed form; 1e-9.
 
-use anyhow::{Context, Result, ensure};
 use control::{ClassifierGuidance, Guidance};
-use ndarray::{Array2, Axis, Ix3, s};
+use ndarray::Ix3;
+use sde_core::LogLikelihood;
 use sde_core::analytic::{GaussianMixture, MixtureClasses};
-use sde_core::{LogLikelihood, Score, Sde};
 
-use crate::case::{By, Cases, check};
-use crate::npy::Npz;
-use crate::read::{Folder, Json};
-use crate::targets::sde;
+use crate::prelude::*;
 
 const TOLERANCE: f64 = 1e-9;
 
@@ -18,40 +14,24 @@ const TOLERANCE: f64 = 1e-9;
 const LAW: &str = "mixture_";
 const CLASSES: &str = "class_";
 
-pub(crate) fn cases(dir: &Folder, cases: &mut Cases) -> Result<()> {
-    let meta = dir.json("meta.json")?.context("no meta.json")?;
+pub(crate) fn cases(dir: &Folder, family: &mut Family) -> Result<()> {
+    let meta = dir.json("meta.json")?;
     let vp = meta.member("vp")?;
     let sde = sde("vp", &[vp.number("beta_min")?, vp.number("beta_max")?])?;
     for name in dir.stems("npz")?.into_iter().filter(|name| !name.starts_with(LAW)) {
-        cases.group(name.clone(), |cases| {
-            let mut npz = dir.npz(&format!("{name}.npz"))?.context("no archive")?;
-            let states = States::new(&mut npz)?;
+        family.group(&name, |family| {
+            let npz = dir.npz(&format!("{name}.npz"))?;
+            let mut archive = Archive::new(npz, &format!("{name}/"), TOLERANCE, family);
+            let states = States::new(&mut archive)?;
             let law = law(dir, states.dim)?;
-            let mut case = Case { name: &name, npz: &mut npz, cases };
             if name.starts_with(CLASSES) {
-                classes(&mut case, &states, &law, sde.as_ref())
+                classes(&mut archive, &states, &law, sde.as_ref())
             } else {
-                measurement(&mut case, &states, &law, sde.as_ref())
+                measurement(&mut archive, &states, &law, sde.as_ref())
             }
         });
     }
     Ok(())
-}
-
-/// An archive whose arrays are compared.
-struct Case<'a> {
-    name: &'a str,
-    npz: &'a mut Npz,
-    cases: &'a mut Cases,
-}
-
-impl Case<'_> {
-    /// A case for an array.
-    fn compare(&mut self, array: &str, by: By<'_>, found: &[f64]) {
-        let expected = self.npz.flat(array);
-        let name = format!("{}/{array}", self.name);
-        self.cases.add(name, || check(found, &expected?, by, TOLERANCE));
-    }
 }
 
 /// Noised states at several times.
@@ -63,7 +43,7 @@ struct States {
 }
 
 impl States {
-    fn new(npz: &mut Npz) -> Result<Self> {
+    fn new(npz: &mut Archive<'_>) -> Result<Self> {
         let times = npz.flat("t")?;
         let all = npz.get("xt")?.into_dimensionality::<Ix3>().context("xt")?;
         ensure!(all.dim().0 == times.len(), "{} times for {} states", times.len(), all.dim().0);
@@ -86,21 +66,21 @@ impl States {
 
 /// The mixture of a dimension.
 fn law(dir: &Folder, dim: usize) -> Result<GaussianMixture> {
-    let mut npz = dir.npz(&format!("{LAW}d{dim}.npz"))?.context("no mixture of this dimension")?;
+    let mut npz = dir.npz(&format!("{LAW}d{dim}.npz"))?;
     let covs = npz.get("covs")?.into_dimensionality::<Ix3>().context("covs")?;
     let covs: Vec<Array2<f64>> = covs.outer_iter().map(|c| c.to_owned()).collect();
     Ok(GaussianMixture::new(&npz.flat("weights")?, &npz.rows("means")?, &covs)?)
 }
 
 fn measurement(
-    case: &mut Case<'_>,
+    case: &mut Archive<'_>,
     states: &States,
     law: &GaussianMixture,
     sde: &dyn Sde,
 ) -> Result<()> {
-    let (y, noise) = (case.npz.flat("y")?, case.npz.flat("s")?);
+    let (y, noise) = (case.flat("y")?, case.flat("s")?);
     let noise = *noise.first().context("s is empty")?;
-    let posterior = law.given(&case.npz.rows("A")?, &y, noise)?;
+    let posterior = law.given(&case.rows("A")?, &y, noise)?;
     let found = posterior.mixture();
     let (mean, cov) = found.moments();
     let covs: Vec<f64> = (0..found.weights().len()).flat_map(|k| found.covariance(k)).collect();
@@ -113,7 +93,7 @@ fn measurement(
         ("log_evidence", By::Mixed, vec![posterior.log_evidence()]),
         ("log_component_evidence", By::Mixed, posterior.log_component_evidence().to_vec()),
     ] {
-        case.compare(array, by, &found);
+        case.check(array, found, by);
     }
     let (with, without) = (found.under(sde), law.under(sde));
     let likelihood = posterior.likelihood(sde);
@@ -129,25 +109,25 @@ fn measurement(
         ("posterior_score", states.each(|x, t| guided.score(x, t))?),
         ("denoised_prior", states.each(denoised)?),
     ] {
-        case.compare(array, By::Mixed, &found);
+        case.check(array, found, By::Mixed);
     }
     Ok(())
 }
 
 fn classes(
-    case: &mut Case<'_>,
+    case: &mut Archive<'_>,
     states: &States,
     law: &GaussianMixture,
     sde: &dyn Sde,
 ) -> Result<()> {
-    let labels = case.npz.flat("classes")?;
+    let labels = case.flat("classes")?;
     let labels: Vec<usize> = labels.iter().map(|c| *c as usize).collect();
     let classes = law.classes(&labels)?;
     let prior: Vec<f64> = classes.log_prior().iter().map(|l| l.exp()).collect();
-    case.compare("class_prior", By::Entry, &prior);
+    case.check("class_prior", prior, By::Entry);
     let (all, classifier) = (law.under(sde), classes.under(sde));
     let conditional = |c: usize| classes.class(c).under(sde);
-    case.compare("uncond_score", By::Mixed, &states.each(|x, t| all.score(x, t))?);
+    case.check("uncond_score", states.each(|x, t| all.score(x, t))?, By::Mixed);
     let guided = |weight: f64| {
         per_class(states, &classes, |c, x, t| {
             let likelihood = classes.under(sde).of(vec![c]);
@@ -174,7 +154,7 @@ fn classes(
         ("guided_score_1", free(1.0)?),
         ("guided_score_3", free(3.0)?),
     ] {
-        case.compare(array, By::Mixed, &found);
+        case.check(array, found, By::Mixed);
     }
     Ok(())
 }
