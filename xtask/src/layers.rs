@@ -177,7 +177,10 @@ mod tests {
             (package("solvers", &[normal("rand")]), "solvers: depends on rand; randomness is"),
             (package("xtask", &[normal("clap")]), "xtask: depends on clap; it may link only"),
             (package("xtask", &[normal("metrics")]), "xtask: depends on metrics (L4 on L1)"),
-            (package("control", &[normal("score-nets")]), "control: depends on score-nets (L1 on"),
+            (
+                package("control", &[normal("score-nets")]),
+                "control: depends on score-nets (L2 on L1)",
+            ),
             (package("helpers", &[]), "helpers: no such crate in the layer table"),
         ];
         for (package, expected) in cases {

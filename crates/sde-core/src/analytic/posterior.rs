@@ -1,7 +1,7 @@
 //! The law of Gaussian-mixture data given a linear measurement with Gaussian noise, in closed form.
 
 use faer::linalg::solvers::Solve;
-use faer::{Mat, Side};
+use faer::{Mat, MatRef, Side};
 use ndarray::Array2;
 
 use super::mixture::{GaussianMixture, log_sum_exp};
@@ -102,7 +102,12 @@ impl Update {
         let seen = Mat::from_fn(m, m, |i, j| {
             0.5 * (seen[(i, j)] + seen[(j, i)]) + if i == j { s * s } else { 0.0 }
         });
-        let factor = seen.llt(Side::Lower).map_err(|_| {
+        // A pivot that is rounding of its entry is none: whether it comes out positive is chance.
+        let rounding = 16.0 * m as f64 * f64::EPSILON;
+        let pivots = |lower: MatRef<'_, f64>| {
+            (0..m).all(|i| lower[(i, i)].powi(2) > rounding * seen[(i, i)])
+        };
+        let factor = seen.llt(Side::Lower).ok().filter(|f| pivots(f.L())).ok_or_else(|| {
             let reason =
                 format!("the measurement has no density under component {k}: give it noise");
             Error::Parameter { name: "s".into(), value: s.to_string(), reason }
