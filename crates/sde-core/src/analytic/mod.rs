@@ -3,6 +3,7 @@
 mod checker;
 mod components;
 mod data;
+mod fit;
 mod mixture;
 mod score;
 mod spectrum;
