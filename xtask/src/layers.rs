@@ -19,18 +19,28 @@ enum Candle {
     Yes,
 }
 
-const LIBRARIES: &[&str] = &["sde-core", "metrics", "solvers", "score-nets", "fp-residual"];
+const LIBRARIES: &[&str] = &["sde-core", "data", "metrics", "solvers", "score-nets", "fp-residual"];
 
 /// Those, what pages are made with and what `experiment verify` recomputes.
-const ALL: &[&str] =
-    &["sde-core", "metrics", "solvers", "score-nets", "fp-residual", "references", "report"];
+const ALL: &[&str] = &[
+    "sde-core",
+    "data",
+    "metrics",
+    "solvers",
+    "score-nets",
+    "fp-residual",
+    "references",
+    "report",
+];
 
 const TABLE: &[Layer] = &[
     Layer { name: "sde-core", level: 0, uses: &[], candle: Candle::BehindFeature },
+    Layer { name: "atomic-file", level: 0, uses: &[], candle: Candle::Never },
+    Layer { name: "data", level: 1, uses: &["atomic-file", "sde-core"], candle: Candle::Never },
     Layer { name: "metrics", level: 1, uses: &["sde-core"], candle: Candle::Never },
     Layer { name: "report", level: 1, uses: &[], candle: Candle::Never },
     Layer { name: "solvers", level: 1, uses: &["sde-core"], candle: Candle::Never },
-    Layer { name: "score-nets", level: 1, uses: &["sde-core"], candle: Candle::Yes },
+    Layer { name: "score-nets", level: 1, uses: &["atomic-file", "sde-core"], candle: Candle::Yes },
     Layer { name: "fp-residual", level: 2, uses: &["sde-core", "score-nets"], candle: Candle::Yes },
     Layer { name: "references", level: 3, uses: LIBRARIES, candle: Candle::Yes },
     Layer { name: "experiments", level: 3, uses: ALL, candle: Candle::Yes },

@@ -27,7 +27,7 @@ pub(crate) mod shell;
 pub(crate) mod signals;
 pub(crate) mod studies;
 
-pub use references::npy;
+pub use data::npy;
 
 /// The whole `experiment` command, with these experiments beside those of this crate: what a `main` of one's own
 /// calls, first thing. [`run::Experiment`] has an example.

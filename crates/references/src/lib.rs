@@ -12,7 +12,6 @@ mod features;
 mod flow;
 mod gaussian;
 mod networks;
-pub mod npy;
 mod objectives;
 mod pfode;
 mod pinn;
@@ -29,6 +28,7 @@ use serde::Serialize;
 
 use case::Cases;
 pub use case::{Failure, Family, Skipped, Worst};
+use data::npy;
 use read::Folder;
 
 /// Recomputes the cases of one family's folder.

@@ -137,7 +137,7 @@ impl Folder {
     /// An archive; `None` where there is none.
     pub(crate) fn npz(&self, name: &str) -> Result<Option<Npz>> {
         let path = self.path(name);
-        path.exists().then(|| Npz::open(&path)).transpose()
+        Ok(path.exists().then(|| Npz::open(&path)).transpose()?)
     }
 
     /// The names of files with an extension, without it, in alphabetical order.

@@ -78,6 +78,12 @@ impl From<sde_core::Error> for Error {
     }
 }
 
+impl From<atomic_file::Error> for Error {
+    fn from(e: atomic_file::Error) -> Self {
+        Self::File { path: e.path, reason: format!("cannot write: {}", e.reason) }
+    }
+}
+
 impl From<Error> for sde_core::Error {
     fn from(e: Error) -> Self {
         match e {

@@ -2,7 +2,6 @@
 
 mod activation;
 mod architecture;
-pub mod atomic;
 mod backend;
 pub mod checkpoint;
 mod config;
@@ -25,6 +24,7 @@ pub mod unet;
 
 pub use activation::Activation;
 pub use architecture::Architecture;
+pub use atomic_file as atomic;
 pub use backend::Backend;
 pub use config::{Base, NetConfig, Output, TimeEmbedding, TimeFeature};
 pub use error::{Error, Result};

@@ -15,7 +15,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Activation, Error, NetConfig, Output, Result, atomic};
+use crate::{Activation, Error, NetConfig, Output, Result};
 use checksum::checksum;
 
 /// What a file says about a kind of model.
@@ -333,7 +333,7 @@ pub(crate) fn write<C: Described, T: Serialize>(
     json.push_str(&ending(checksum));
     let metadata = HashMap::from([(C::ENTRY.to_string(), json)]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fail(&e))?;
-    atomic::write(path, &bytes)
+    Ok(atomic_file::write(path, &bytes)?)
 }
 
 /// The configuration of the published weights, which come without one: an Ornstein-Uhlenbeck process,

@@ -14,7 +14,26 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use crate::{Error, Result};
+/// A file that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: cannot write: {reason}", path.display())]
+pub struct Error {
+    /// The file.
+    pub path: PathBuf,
+    /// What stands against it, in one line.
+    pub reason: String,
+}
+
+/// A result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    fn new(path: &Path, reason: impl ToString) -> Self {
+        let reason = reason.to_string();
+        let reason = reason.lines().next().unwrap_or("unwritable").to_string();
+        Self { path: path.to_path_buf(), reason }
+    }
+}
 
 /// The temporary files of this process. Whoever holds the lock keeps files from coming and going.
 static LIVE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
@@ -43,7 +62,7 @@ pub fn remove_all() -> impl Sized {
 /// use std::io::Write;
 /// let dir = tempfile::tempdir()?;
 /// let path = dir.path().join("a.txt");
-/// let mut file = score_nets::atomic::AtomicFile::create(&path)?;
+/// let mut file = atomic_file::AtomicFile::create(&path)?;
 /// file.write_all(b"whole")?;
 /// assert!(!path.exists());
 /// file.commit()?;
@@ -70,14 +89,14 @@ impl AtomicFile {
     /// Opens a temporary file beside `path`.
     ///
     /// # Errors
-    /// [`Error::File`] when `path` is a folder, or its folder does not exist or cannot be written to.
+    /// [`Error`] when `path` is a folder, or its folder does not exist or cannot be written to.
     pub fn create(path: &Path) -> Result<Self> {
-        let refuse = |e: io::Error| Error::file(path, format!("cannot write: {e}"));
+        let refuse = |e: io::Error| Error::new(path, e);
         // A link keeps pointing where it did: what it points at is replaced.
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let out = match fs::metadata(&real) {
             Ok(meta) if meta.is_dir() => {
-                return Err(Error::file(path, "cannot write: it is a folder"));
+                return Err(Error::new(path, "it is a folder"));
             }
             Ok(meta) if !meta.is_file() => {
                 let file = File::options().write(true).open(&real).map_err(refuse)?;
@@ -94,7 +113,7 @@ impl AtomicFile {
     /// Puts the finished file in its place.
     ///
     /// # Errors
-    /// [`Error::File`] when the device is full or the file cannot be renamed; nothing is left behind
+    /// [`Error`] when the device is full or the file cannot be renamed; nothing is left behind
     /// then.
     pub fn commit(self) -> Result<()> {
         let Self { path, out } = self;
@@ -105,7 +124,7 @@ impl AtomicFile {
                 .map_err(io::IntoInnerError::into_error)
                 .and_then(|file| file.persist(&path)),
         };
-        written.map_err(|e| Error::file(&path, format!("cannot write: {e}")))
+        written.map_err(|e| Error::new(&path, e))
     }
 }
 
@@ -131,7 +150,7 @@ impl Write for AtomicFile {
 /// As [`AtomicFile::create`] and [`AtomicFile::commit`].
 pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
-    file.write_all(contents).map_err(|e| Error::file(path, format!("cannot write: {e}")))?;
+    file.write_all(contents).map_err(|e| Error::new(path, e))?;
     file.commit()
 }
 

@@ -1,20 +1,18 @@
-//! `.npz` archives: a zip of `.npy` files.
-
 use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, ensure};
 use ndarray::{Array2, ArrayD};
 use zip::ZipArchive;
 
-use super::{as_rows, read_from};
+use super::{Typed, as_rows, typed_from};
+use crate::{Error, Result};
 
-/// An open `.npz` archive, its arrays read one by one.
+/// An open `.npz` archive, a zip of `.npy` files, its arrays read one by one.
 pub struct Npz {
     archive: ZipArchive<BufReader<File>>,
     names: Vec<String>,
-    shown: String,
+    path: PathBuf,
 }
 
 impl Npz {
@@ -23,16 +21,15 @@ impl Npz {
     /// # Errors
     /// When the file cannot be read or is no zip archive.
     pub fn open(path: &Path) -> Result<Self> {
-        let shown = path.display().to_string();
-        let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
-        let archive = ZipArchive::new(BufReader::new(file)).with_context(|| shown.clone())?;
+        let file = File::open(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+        let archive = ZipArchive::new(BufReader::new(file)).map_err(|e| Error::file(path, e))?;
         let mut names = Vec::new();
         for name in archive.file_names() {
-            let name = name.with_context(|| shown.clone())?;
+            let name = name.map_err(|e| Error::file(path, e))?;
             names.push(name.strip_suffix(".npy").unwrap_or(&name).to_owned());
         }
         names.sort();
-        Ok(Self { archive, names, shown })
+        Ok(Self { archive, names, path: path.to_path_buf() })
     }
 
     /// The arrays' names, without `.npy`, sorted.
@@ -50,14 +47,24 @@ impl Npz {
     /// # Errors
     /// When there is none of that name, or it is damaged or no array of numbers.
     pub fn get(&mut self, name: &str) -> Result<ArrayD<f64>> {
-        let shown = &self.shown;
-        ensure!(self.names.iter().any(|n| n == name), "{shown}: no array `{name}`");
-        let within = || format!("{shown}: array `{name}`");
+        Ok(self.typed(name)?.values)
+    }
+
+    /// One array and the type of its elements.
+    ///
+    /// # Errors
+    /// As [`Npz::get`].
+    pub fn typed(&mut self, name: &str) -> Result<Typed> {
+        if !self.has(name) {
+            let names = self.names.join(", ");
+            return Err(Error::file(&self.path, format!("no array `{name}`: it has {names}")));
+        }
         let file = format!("{name}.npy");
         let file = if self.archive.index_for_name(&file).is_some() { &file } else { name };
-        let member = self.archive.by_name(file).with_context(within)?;
         // The size that the archive gives is not yet checked against anything.
-        read_from(member, None).with_context(within)
+        let found =
+            self.archive.by_name(file).map_err(Error::data).and_then(|m| typed_from(m, None));
+        found.map_err(|e| Error::file(&self.path, format!("array `{name}`: {e}")))
     }
 
     /// One array of two dimensions; of one dimension, as a single column.
@@ -65,9 +72,8 @@ impl Npz {
     /// # Errors
     /// As [`Npz::get`]; when it has another number of dimensions.
     pub fn rows(&mut self, name: &str) -> Result<Array2<f64>> {
-        as_rows(self.get(name)?).map_err(|shape| {
-            anyhow!("{}: array `{name}`: expected [n, d], found {shape:?}", self.shown)
-        })
+        as_rows(self.get(name)?)
+            .map_err(|e| Error::file(&self.path, format!("array `{name}`: {e}")))
     }
 
     /// One array, flattened in C order.
@@ -81,6 +87,6 @@ impl Npz {
 
 impl std::fmt::Debug for Npz {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Npz").field("path", &self.shown).field("names", &self.names).finish()
+        f.debug_struct("Npz").field("path", &self.path).field("names", &self.names).finish()
     }
 }

@@ -1,0 +1,134 @@
+//! What becomes of one column, or of the pixels of one channel.
+
+use serde::{Deserialize, Serialize};
+
+/// A column and the coordinates that it becomes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ColumnMap {
+    /// None: every value is this one.
+    Constant(f64),
+    /// One.
+    Affine(Affine),
+    /// One for each category.
+    OneHot {
+        /// Whether noise is added.
+        dequantised: bool,
+        /// Their number.
+        n: usize,
+        shift: f64,
+        scale: f64,
+    },
+}
+
+/// `z = (x + u - shift) / scale`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Affine {
+    pub(super) shift: f64,
+    pub(super) scale: f64,
+    pub(super) cell: Cell,
+    /// The values that come back: those between, where there are ends.
+    pub(super) ends: Option<(f64, f64)>,
+}
+
+/// What a value stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Cell {
+    /// Itself.
+    Point,
+    /// Itself; the nearest whole number comes back.
+    Rounded,
+    /// The cell from it to the next whole number.
+    Dequantised,
+}
+
+impl Affine {
+    /// The coordinate of `x`, with `u` where noise is added. Noise that rounding would carry into the next cell is replaced
+    /// by the middle of the cell.
+    fn put(&self, x: f64, u: f64) -> f64 {
+        let at = |u: f64| (x + u - self.shift) / self.scale;
+        match self.cell {
+            Cell::Point | Cell::Rounded => at(0.0),
+            Cell::Dequantised if self.take(at(u)) == x => at(u),
+            Cell::Dequantised => at(0.5),
+        }
+    }
+
+    fn take(&self, z: f64) -> f64 {
+        let y = z * self.scale + self.shift;
+        let x = match self.cell {
+            Cell::Point => y,
+            Cell::Rounded => y.round(),
+            Cell::Dequantised => y.floor(),
+        };
+        // A minus of zero, of rounding, is none of the data.
+        let x = if self.cell == Cell::Point { x } else { x + 0.0 };
+        self.ends.map_or(x, |(low, high)| x.clamp(low, high))
+    }
+}
+
+impl ColumnMap {
+    /// Coordinates.
+    pub(super) fn width(&self) -> usize {
+        match self {
+            Self::Constant(_) => 0,
+            Self::Affine(_) => 1,
+            Self::OneHot { n, .. } => *n,
+        }
+    }
+
+    /// Writes the coordinates of `x` over the uniform numbers in `z`.
+    pub(super) fn put(&self, x: f64, z: &mut [f64]) -> Result<(), String> {
+        match self {
+            Self::Constant(value) if x == *value => {}
+            Self::Constant(value) => {
+                return Err(format!(
+                    "{x}, where the data that were fitted have {value} throughout"
+                ));
+            }
+            Self::Affine(affine) => z[0] = affine.put(x, z[0]),
+            Self::OneHot { dequantised, shift, scale, .. } => {
+                let u = z.to_vec();
+                let fill = |z: &mut [f64], u: &dyn Fn(usize) -> f64| {
+                    for (j, z) in z.iter_mut().enumerate() {
+                        let y = f64::from(j as f64 == x) + u(j);
+                        *z = (y - shift) / scale;
+                    }
+                };
+                fill(z, &|j| if *dequantised { u[j] } else { 0.0 });
+                if *dequantised && self.take(z) != x {
+                    fill(z, &|_| 0.5);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of coordinates.
+    pub(super) fn take(&self, z: &[f64]) -> f64 {
+        match self {
+            Self::Constant(value) => *value,
+            Self::Affine(affine) => affine.take(z[0]),
+            Self::OneHot { shift, scale, .. } => {
+                let (mut best, mut most) = (0, f64::NEG_INFINITY);
+                for (j, z) in z.iter().enumerate() {
+                    let y = z * scale + shift;
+                    if y > most {
+                        (best, most) = (j, y);
+                    }
+                }
+                best as f64
+            }
+        }
+    }
+
+    /// `log |dz/dx|`.
+    pub(super) fn log_abs_det(&self) -> f64 {
+        match self {
+            Self::Constant(_) => 0.0,
+            Self::Affine(affine) => -affine.scale.ln(),
+            Self::OneHot { n, scale, .. } => -scale.ln() * *n as f64,
+        }
+    }
+}
