@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::citations::{self, Citation};
 use crate::runs::Goal;
 use crate::runs::config::parse_file;
-use crate::{ode_sde_gap, studies};
+use crate::{fit, ode_sde_gap, studies};
 
 pub use crate::runs::config::{from_toml, preset, to_toml};
 pub use crate::runs::{Entry, Experiment, Interrupted, Outcome, RunArgs, Status, Train, Workspace};
@@ -24,6 +24,9 @@ pub const EXPERIMENTS: &[Entry] = &[
     Entry::of::<studies::Identifiability>(),
     Entry::of::<studies::Likelihood>(),
     Entry::of::<studies::TimeSampling>(),
+    Entry::of::<fit::Digits>(),
+    Entry::of::<fit::Images>(),
+    Entry::of::<fit::Fit>(),
 ];
 
 /// The experiments that can be run: those of this crate, and others.

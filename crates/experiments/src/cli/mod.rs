@@ -5,6 +5,7 @@ mod completions;
 mod density;
 mod device_check;
 mod encode;
+mod fit;
 mod list;
 mod metric;
 mod network;
@@ -56,6 +57,7 @@ pub struct Cli {
 enum Command {
     List(list::Args),
     Run(runs::RunCommand),
+    Fit(fit::Args),
     Report(runs::ReportCommand),
     Cite(runs::CiteCommand),
     Train(runs::TrainCommand),
@@ -108,6 +110,7 @@ fn dispatch(cli: Cli, registry: &Registry) -> Result<u8> {
     match cli.command {
         Command::List(args) => list::list(&args, registry, &output).map(|()| 0),
         Command::Run(args) => args.run(registry, &output),
+        Command::Fit(args) => args.run(registry, &output),
         Command::Report(args) => args.run(registry, &output),
         Command::Cite(args) => args.run(registry, &output),
         Command::Train(args) => args.run(registry, &output),

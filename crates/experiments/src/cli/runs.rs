@@ -66,6 +66,9 @@ pub(super) struct RunCommand {
     /// quick; ode-sde-gap with --models: published)
     #[arg(long, value_name = "P")]
     preset: Option<String>,
+    /// The data of an experiment that takes some, a file or a folder (`data.path` of its configuration)
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
     #[command(flatten)]
     options: RunOptions,
     /// Evaluate the checkpoints of a folder instead of training, with the published sampler
@@ -75,7 +78,11 @@ pub(super) struct RunCommand {
 }
 
 impl RunCommand {
-    pub(super) fn run(self, registry: &Registry, output: &Output) -> Result<u8> {
+    pub(super) fn run(mut self, registry: &Registry, output: &Output) -> Result<u8> {
+        if let Some(data) = &self.data {
+            let set = format!("data.path={}", super::fit::quoted(&super::fit::resolved(data)?));
+            self.options.set.insert(0, set);
+        }
         let args = self.options.of(self.experiment);
         let args = RunArgs { preset: self.preset, models: self.models, ..args };
         finish(&registry.run(&args)?, output)
@@ -134,7 +141,7 @@ impl TrainCommand {
     }
 }
 
-fn finish(outcome: &Outcome, output: &Output) -> Result<u8> {
+pub(super) fn finish(outcome: &Outcome, output: &Output) -> Result<u8> {
     output.emit(outcome, &outcome.to_string())?;
     Ok(outcome.exit_code())
 }

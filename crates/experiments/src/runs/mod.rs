@@ -30,7 +30,7 @@ pub use entry::Entry;
 pub use experiment::{Experiment, Train};
 pub(crate) use folder::RunFolder;
 pub(crate) use log::{Line, Log, read_log};
-pub(crate) use progress::Progress;
+pub(crate) use progress::{Part, Progress};
 pub(crate) use record::{End, Record};
 pub use workspace::{Interrupted, Workspace};
 

@@ -15,6 +15,7 @@ macro_rules! presets {
         )),*]
     };
 }
+pub(crate) use presets;
 
 mod encode;
 mod energy;
