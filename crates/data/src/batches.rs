@@ -38,7 +38,7 @@ impl Draws {
     /// When the transform is of another kind of rows, or a constant column of it is not constant in the data.
     pub fn new(data: Arc<Dataset>, transform: Arc<Transform>) -> Result<Self> {
         if data.kind() != transform.kind() {
-            return Err(Error::data("the data and the transform are of different columns"));
+            return Err(Error::data("the data have other columns or sizes than the transform"));
         }
         let draws = Self { data, transform };
         if draws.transform.constants().is_empty() {

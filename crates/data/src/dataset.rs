@@ -162,7 +162,8 @@ impl Kind {
             Self::Table { columns } => columns[coordinate].refuse(value),
             Self::Images { pixels: Pixels::Levels(n), .. } => {
                 let level = value.fract() == 0.0 && value >= 0.0 && value < f64::from(*n);
-                (!level).then(|| format!("{value} is none of the levels 0 to {}", n - 1))
+                (!level)
+                    .then(|| format!("{value} is none of the levels 0 to {}", n.saturating_sub(1)))
             }
             Self::Images { .. } => {
                 (!value.is_finite()).then(|| format!("{value} is no finite number"))
@@ -175,13 +176,18 @@ impl Kind {
     /// # Errors
     /// When they have another width; [`Error::Value`] for the first value that a coordinate cannot have.
     pub fn check(&self, rows: ArrayView2<'_, f64>) -> Result<()> {
+        self.check_from(0, rows)
+    }
+
+    /// As [`Kind::check`], of rows that begin with this one.
+    fn check_from(&self, first: usize, rows: ArrayView2<'_, f64>) -> Result<()> {
         if rows.ncols() != self.dim() {
             let (found, expected) = (rows.ncols(), self.dim());
             return Err(Error::data(format!("rows of {found} numbers, expected {expected}")));
         }
         for ((row, column), value) in rows.indexed_iter() {
             if let Some(reason) = self.refuse(column, *value) {
-                return Err(Error::value(row, self.name_of(column), reason));
+                return Err(Error::value(first + row, self.name_of(column), reason));
             }
         }
         Ok(())
@@ -224,8 +230,8 @@ impl Dataset {
             (Values::Bytes(_), Kind::Images { pixels: Pixels::Levels(256..), .. })
                 if dim == kind.dim() => {}
             (Values::Bytes(bytes), _) => {
-                for row in bytes.axis_chunks_iter(Axis(0), 1) {
-                    kind.check(row.mapv(f64::from).view())?;
+                for (k, row) in bytes.axis_chunks_iter(Axis(0), 1).enumerate() {
+                    kind.check_from(k, row.mapv(f64::from).view())?;
                 }
             }
             (Values::Doubles(rows), _) => kind.check(rows.view())?,
@@ -362,10 +368,12 @@ impl Dataset {
             hasher.update(&bytes);
         }
         if let Some(labels) = &self.labels {
-            labels.of.iter().for_each(|label| drop(hasher.update(&label.to_le_bytes())));
-            labels.classes.iter().for_each(|name| {
+            for label in &labels.of {
+                hasher.update(&label.to_le_bytes());
+            }
+            for name in &labels.classes {
                 hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
-            });
+            }
         }
         hasher.finalize().to_hex().to_string()
     }

@@ -22,7 +22,6 @@ const PACKED: &[u8] = include_bytes!("digits.gz");
 /// let digits = data::digits();
 /// assert_eq!((digits.len(), digits.dim(), digits.n_classes()), (1797, 64, 10));
 /// ```
-#[expect(clippy::missing_panics_doc, reason = "the bytes are part of the crate")]
 pub fn digits() -> Dataset {
     let mut bytes = Vec::with_capacity(N * (SIDE * SIDE + 1));
     GzDecoder::new(PACKED).read_to_end(&mut bytes).expect("compressed by us");
@@ -44,7 +43,6 @@ pub fn digits() -> Dataset {
 /// let split = data::digits_split();
 /// assert_eq!((split.training.len(), split.test.len()), (1300, 497));
 /// ```
-#[expect(clippy::missing_panics_doc, reason = "the rows are part of the crate")]
 pub fn digits_split() -> Split {
     let none = Portion::Rows(0);
     digits().split(none, Portion::Rows(N - 1300), Key::root(0)).expect("ten large classes")

@@ -104,12 +104,12 @@ impl Dataset {
 /// `total` in proportion to `sizes`, none above its `most`: the largest remainders get what rounding leaves.
 fn allot(total: usize, sizes: &[usize], most: &[usize]) -> Vec<usize> {
     let all: usize = sizes.iter().sum();
-    let exact = |size: &usize| total as f64 * *size as f64 / all as f64;
-    let mut counts: Vec<usize> =
-        sizes.iter().zip(most).map(|(size, most)| (exact(size) as usize).min(*most)).collect();
+    let exact = |size: &usize| total as u128 * *size as u128;
+    let all = (all as u128).max(1);
+    let floor = |(size, most): (&usize, &usize)| ((exact(size) / all) as usize).min(*most);
+    let mut counts: Vec<usize> = sizes.iter().zip(most).map(floor).collect();
     let mut order: Vec<usize> = (0..sizes.len()).collect();
-    let rest = |i: &usize| exact(&sizes[*i]).fract();
-    order.sort_by(|a, b| rest(b).total_cmp(&rest(a)).then(a.cmp(b)));
+    order.sort_by_key(|i| (std::cmp::Reverse(exact(&sizes[*i]) % all), *i));
     let mut missing = total - counts.iter().sum::<usize>();
     while missing > 0 {
         for i in &order {

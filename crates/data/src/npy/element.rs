@@ -58,27 +58,27 @@ elements! {
     /// Half precision.
     F16 "f2" f16, f16::to_f64, f16::from_f64;
     /// Single precision.
-    F32 "f4" f32, f64::from, |v| v as f32;
+    F32 "f4" f32, f64::from, |v: f64| v as f32;
     /// Double precision.
-    F64 "f8" f64, |v| v, |v| v;
+    F64 "f8" f64, |v: f64| v, |v: f64| v;
     /// Signed, 8 bits.
-    I8 "i1" i8, f64::from, |v| v as i8;
+    I8 "i1" i8, f64::from, |v: f64| v as i8;
     /// Signed, 16 bits.
-    I16 "i2" i16, f64::from, |v| v as i16;
+    I16 "i2" i16, f64::from, |v: f64| v as i16;
     /// Signed, 32 bits.
-    I32 "i4" i32, f64::from, |v| v as i32;
+    I32 "i4" i32, f64::from, |v: f64| v as i32;
     /// Signed, 64 bits.
-    I64 "i8" i64, |v| v as f64, |v| v as i64;
+    I64 "i8" i64, |v: i64| v as f64, |v: f64| v as i64;
     /// Unsigned, 8 bits.
-    U8 "u1" u8, f64::from, |v| v as u8;
+    U8 "u1" u8, f64::from, |v: f64| v as u8;
     /// Unsigned, 16 bits.
-    U16 "u2" u16, f64::from, |v| v as u16;
+    U16 "u2" u16, f64::from, |v: f64| v as u16;
     /// Unsigned, 32 bits.
-    U32 "u4" u32, f64::from, |v| v as u32;
+    U32 "u4" u32, f64::from, |v: f64| v as u32;
     /// Unsigned, 64 bits.
-    U64 "u8" u64, |v| v as f64, |v| v as u64;
+    U64 "u8" u64, |v: u64| v as f64, |v: f64| v as u64;
     /// True or false.
-    Bool "b1" u8, |v| f64::from(u8::from(v != 0)), |v| u8::from(v != 0.0);
+    Bool "b1" u8, |v: u8| f64::from(u8::from(v != 0)), |v: f64| u8::from(v != 0.0);
 }
 
 impl Element {

@@ -1,9 +1,9 @@
 //! NumPy arrays on disk: `f64` in memory whatever the file holds.
 //!
-//! The reader is our own. Those of the registry, `npyz` 0.9 and `ndarray-npy` 0.10, allocate what a header promises, parse
-//! nested brackets by recursion until the stack ends, read one element type, chosen when the program is compiled, and
-//! refuse what NumPy itself reads (`=f8`, the long integers of Python 2). The header is a Python dictionary; written as
-//! JSON, it is serde's.
+//! The reader is our own. `npyz` 0.9 and `ndarray-npy` 0.10 allocate what a header promises, which ends the process (4 GiB of header
+//! text, 8 TB of numbers); the first panics where a shape overflows; both read one element type, chosen when the program is
+//! compiled, and refuse what NumPy itself reads (`=f8`, the long integers of Python 2). The header is a Python dictionary;
+//! written as JSON, it is serde's.
 
 mod archive;
 mod element;

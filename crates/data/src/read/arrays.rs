@@ -68,7 +68,7 @@ pub(super) fn of_archive(
         None if options.labels.is_some() => None,
         None => names
             .iter()
-            .find(|n| LABELS.contains(&n.as_str()) && options.array.as_ref() != Some(n))
+            .find(|n| LABELS.contains(&n.as_str()) && options.array.as_ref() != Some(*n))
             .filter(|n| *n != "arr_1" || npz.has("arr_0"))
             .cloned(),
     };
@@ -158,6 +158,9 @@ fn images(
         Element::U16 => Pixels::Levels(options.levels.unwrap_or(1 << 16)),
         _ => Pixels::Levels(options.levels.unwrap_or(high as u32 + 1).max(2)),
     };
+    if let Pixels::Levels(n @ 0..2) = pixels {
+        return Err(Error::data(format!("{n} levels of a pixel: expected at least 2")));
+    }
     let d = channels * height * width;
     let bytes = matches!(pixels, Pixels::Levels(..=256)) && high < 256.0;
     let values = match array.values {

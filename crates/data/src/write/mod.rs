@@ -79,9 +79,12 @@ fn csv(path: &Path, kind: &Kind, rows: ArrayView2<'_, f64>, labels: Option<&Labe
             match kind {
                 Kind::Table { columns } => match &columns[i].values {
                     ColumnValues::Categories(of) => writer.write_field(&of[*v as usize]),
-                    _ => writer.write_field(v.to_string()),
+                    ColumnValues::Integer => writer.write_field(v.to_string()),
+                    // With a point or an exponent also where it is whole: it is read as real again.
+                    ColumnValues::Float => writer.write_field(format!("{v:?}")),
                 },
-                Kind::Images { .. } => writer.write_field(v.to_string()),
+                Kind::Images { pixels: Pixels::Levels(_), .. } => writer.write_field(v.to_string()),
+                Kind::Images { .. } => writer.write_field(format!("{v:?}")),
             }
             .map_err(refuse)?;
         }
