@@ -14,6 +14,8 @@ mod pages {
     mod score_nets {}
     #[doc = include_str!("../../docs/src/guide/fp-residual.md")]
     mod fp_residual {}
+    #[doc = include_str!("../../docs/src/guide/control.md")]
+    mod control {}
     #[doc = include_str!("../../docs/src/guide/metrics.md")]
     mod metrics {}
 }

@@ -19,7 +19,8 @@ enum Candle {
     Yes,
 }
 
-const LIBRARIES: &[&str] = &["sde-core", "data", "metrics", "solvers", "score-nets", "fp-residual"];
+const LIBRARIES: &[&str] =
+    &["sde-core", "data", "metrics", "solvers", "score-nets", "fp-residual", "control"];
 
 /// Those, what pages are made with and what `experiment verify` recomputes.
 const ALL: &[&str] = &[
@@ -29,6 +30,7 @@ const ALL: &[&str] = &[
     "solvers",
     "score-nets",
     "fp-residual",
+    "control",
     "references",
     "report",
 ];
@@ -42,6 +44,7 @@ const TABLE: &[Layer] = &[
     Layer { name: "solvers", level: 1, uses: &["sde-core"], candle: Candle::Never },
     Layer { name: "score-nets", level: 1, uses: &["atomic-file", "sde-core"], candle: Candle::Yes },
     Layer { name: "fp-residual", level: 2, uses: &["sde-core", "score-nets"], candle: Candle::Yes },
+    Layer { name: "control", level: 2, uses: &["sde-core", "solvers"], candle: Candle::Never },
     Layer { name: "references", level: 3, uses: LIBRARIES, candle: Candle::Yes },
     Layer { name: "experiments", level: 3, uses: ALL, candle: Candle::Yes },
     Layer { name: "benches", level: 3, uses: LIBRARIES, candle: Candle::Yes },
@@ -151,7 +154,8 @@ mod tests {
             package("solvers", &[normal("sde-core"), dev("candle-core")]),
             package("score-nets", &[with_candle.clone(), normal("candle-core")]),
             package("fp-residual", &[with_candle, normal("score-nets"), dev("solvers")]),
-            package("experiments", &[normal("metrics"), normal("fp-residual")]),
+            package("control", &[normal("sde-core"), normal("solvers"), dev("metrics")]),
+            package("experiments", &[normal("metrics"), normal("fp-residual"), normal("control")]),
             package("benches", &[normal("solvers"), dev("criterion")]),
             package("xtask", &[normal("anyhow"), normal("serde_json")]),
         ]);
@@ -173,6 +177,7 @@ mod tests {
             (package("solvers", &[normal("rand")]), "solvers: depends on rand; randomness is"),
             (package("xtask", &[normal("clap")]), "xtask: depends on clap; it may link only"),
             (package("xtask", &[normal("metrics")]), "xtask: depends on metrics (L4 on L1)"),
+            (package("control", &[normal("score-nets")]), "control: depends on score-nets (L1 on"),
             (package("helpers", &[]), "helpers: no such crate in the layer table"),
         ];
         for (package, expected) in cases {

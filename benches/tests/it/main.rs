@@ -1,31 +1,76 @@
-//! The pages against the registries: what the book lists is what there is.
+//! The pages against the registries: what the book lists is what there is. What is newer than the last release stands in
+//! the changelog; the pages get it for the release.
 
 use metrics::Metric;
+use sde_core::sde;
 use solvers::{ConfiguredMethod, Method};
+
+/// The part of the changelog that is not released yet.
+fn unreleased() -> &'static str {
+    let changelog = include_str!("../../../CHANGELOG.md");
+    let part = changelog.split("\n## ").nth(1).expect("a section");
+    assert!(part.starts_with("[Unreleased]"), "{part:.40}");
+    part
+}
+
+/// The name in the first cell of a row.
+fn name(row: &str) -> Option<&str> {
+    row.strip_prefix("| `")?.split('`').next()
+}
+
+/// Holds a table of a page against that of a registry: same head, every row there as it is here, and every name there or
+/// in the changelog's Unreleased.
+fn check_table(page: &str, text: &str, registry: &str) {
+    let head = registry.lines().next().expect("a head");
+    let table =
+        text.lines().skip_while(|line| *line != head).take_while(|line| line.starts_with('|'));
+    let listed: Vec<&str> = table.collect();
+    assert!(!listed.is_empty(), "{page} has no table\n{head}");
+    for row in &listed {
+        assert!(
+            registry.lines().any(|r| r == *row),
+            "{page} has a row that the registry has not:\n{row}"
+        );
+    }
+    for row in registry.lines().filter(|row| !listed.contains(row)) {
+        let told = name(row).is_some_and(|name| {
+            !listed.iter().any(|r| self::name(r) == Some(name))
+                && unreleased().contains(&format!("`{name}`"))
+        });
+        assert!(told, "neither {page} nor the changelog's Unreleased has the row\n{row}");
+    }
+}
 
 #[test]
 fn the_methods_page_lists_the_registry() {
-    let page = include_str!("../../../docs/src/guide/methods.md");
-    let expected = Method::markdown();
-    // `cargo xtask list methods --markdown` prints it.
-    assert!(page.contains(&expected), "docs/src/guide/methods.md should hold\n{expected}");
-    let constants = ConfiguredMethod::markdown();
-    assert!(page.contains(&constants), "docs/src/guide/methods.md should hold\n{constants}");
+    let (page, text) =
+        ("docs/src/guide/methods.md", include_str!("../../../docs/src/guide/methods.md"));
+    // `cargo xtask list methods --markdown` prints both.
+    check_table(page, text, &Method::markdown());
+    check_table(page, text, &ConfiguredMethod::markdown());
 }
 
 #[test]
 fn the_metrics_page_lists_the_registry() {
-    let page = include_str!("../../../docs/src/guide/metrics.md");
-    let expected = Metric::markdown();
+    let (page, text) =
+        ("docs/src/guide/metrics.md", include_str!("../../../docs/src/guide/metrics.md"));
     // `cargo xtask list metrics --markdown` prints it.
-    assert!(page.contains(&expected), "docs/src/guide/metrics.md should hold\n{expected}");
+    check_table(page, text, &Metric::markdown());
 }
 
 #[test]
 fn the_theory_page_lists_every_sde() {
     let page = include_str!("../../../docs/src/theory/sde.md");
-    for name in sde_core::sde::NAMES {
-        assert!(page.contains(&format!("| `{name}` |")), "docs/src/theory/sde.md misses {name}");
+    let listed: Vec<&str> = page.lines().filter_map(name).collect();
+    for name in &listed {
+        assert!(
+            sde::NAMES.contains(name),
+            "docs/src/theory/sde.md lists {name}, which there is not"
+        );
+    }
+    for name in sde::NAMES {
+        let told = listed.contains(name) || unreleased().contains(&format!("`{name}`"));
+        assert!(told, "neither docs/src/theory/sde.md nor the changelog's Unreleased has {name}");
     }
 }
 

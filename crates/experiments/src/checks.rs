@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::ops::RangeInclusive;
 
 use anyhow::{Result, ensure};
+use sde_core::Sde;
 use sde_core::counts;
 use sde_core::sde::check_time;
-use sde_core::{Sde, Tolerance};
 
 /// A number in a range, finite that is.
 pub(crate) fn within(key: &str, value: f64, range: RangeInclusive<f64>) -> Result<()> {
@@ -19,6 +19,16 @@ pub(crate) fn within(key: &str, value: f64, range: RangeInclusive<f64>) -> Resul
 pub(crate) fn at_least(key: &str, value: usize, least: usize) -> Result<()> {
     ensure!(value >= least, "{key} = {value}: must be at least {least}");
     Ok(())
+}
+
+/// As [`at_least`], of several.
+pub(crate) fn all_at_least(counts: &[(&str, usize, usize)]) -> Result<()> {
+    counts.iter().try_for_each(|(key, value, least)| at_least(key, *value, *least))
+}
+
+/// Numbers of a list, each in a range.
+pub(crate) fn all_within(key: &str, values: &[f64], range: RangeInclusive<f64>) -> Result<()> {
+    values.iter().try_for_each(|value| within(key, *value, range.clone()))
 }
 
 /// Counts whose product, at so many bytes each, memory can hold.
@@ -47,13 +57,7 @@ pub(crate) fn announce(evaluations: f64) {
 }
 
 /// The tolerances that adaptive steps in double precision can meet.
-const TOLERANCES: RangeInclusive<f64> = 1e-13..=1.0;
-
-/// A tolerance of adaptive steps, absolute and relative.
-pub(crate) fn tolerance(key: &str, value: f64) -> Result<Tolerance> {
-    within(key, value, TOLERANCES)?;
-    Ok(Tolerance { abs: value, rel: value })
-}
+pub(crate) const TOLERANCES: RangeInclusive<f64> = 1e-13..=1.0;
 
 /// A time of the data, with something left up to the horizon.
 pub(crate) fn below_horizon(key: &str, sde: &dyn Sde, t: f64) -> Result<()> {

@@ -7,9 +7,8 @@
 use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result};
-use sde_core::analytic::DataSet;
+use sde_core::Sde;
 use serde::Serialize;
-use solvers::ConfiguredMethod;
 
 /// An entry of `references.bib`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,26 +74,10 @@ fn keys(reference: &str) -> Vec<String> {
     years.take(1).map(|year| surname.to_lowercase() + year).collect()
 }
 
-/// What a process rests on, by its name with or without constants.
-pub(crate) fn sde(name: &str) -> &'static str {
-    match name.split(':').next().unwrap_or_default() {
-        "ou" => "deveney2025",
-        "edm" | "brownian" => "karras2022",
-        "rectified" => "liu2023",
-        "cosine" => "nichol2021",
-        "discrete" => "ho2020",
-        _ => "song2021",
-    }
-}
-
-/// What a method rests on, by its name with or without constants.
-pub(crate) fn method(name: &str) -> Option<&'static str> {
-    ConfiguredMethod::parse(name).ok().map(|m| m.method().reference())
-}
-
-/// What a data set rests on.
-pub(crate) fn data_set(name: &str) -> Option<&'static str> {
-    DataSet::parse(name).is_ok().then_some("deveney2025")
+/// What a process rests on.
+pub(crate) fn sde(sde: &dyn Sde) -> &'static str {
+    // What has no name of ours is a linear SDE all the same.
+    sde_core::sde::reference(&sde.name()).unwrap_or("song2021")
 }
 
 #[cfg(test)]
@@ -107,8 +90,9 @@ mod tests {
     fn every_reference_of_the_registries_has_an_entry() {
         let methods = Method::ALL.iter().map(|m| m.reference());
         let metrics = Metric::ALL.iter().map(|m| m.info().reference);
-        let sdes = sde_core::sde::NAMES.iter().map(|name| sde(name));
-        let sets = DataSet::ALL.iter().filter_map(|d| data_set(d.name()));
+        let process = |name: &&str| sde(&*sde_core::sde::parse(name).expect("a process"));
+        let sdes = sde_core::sde::NAMES.iter().map(process);
+        let sets = sde_core::analytic::DataSet::ALL.iter().map(|set| set.reference());
         let all: Vec<&str> = methods.chain(metrics).chain(sdes).chain(sets).collect();
         assert!(all.len() > 80, "{}", all.len());
         for reference in all {

@@ -1,13 +1,15 @@
 //! Squared W2 of samples in the plane, counted on the nodes of a window: with its standard error, beside
 //! what samples of one law have, and compared by tests with a level.
 
+use std::cell::LazyCell;
+
 use anyhow::{Context as _, Result};
 use metrics::{
     Change, Difference, Estimate, Histogram2d, HistogramBuilder, Metric, NoiseFloor, Options,
     Sample,
 };
 use ndarray::ArrayView2;
-use report::{Cell, Line};
+use report::{Axis, Cell, Line};
 use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +128,21 @@ impl Truth {
     }
 }
 
+/// A truth that is drawn when it is first asked for: of a run that goes on much may be known.
+pub(crate) struct Later<'a>(LazyCell<Result<Truth>, Draw<'a>>);
+
+type Draw<'a> = Box<dyn FnOnce() -> Result<Truth> + 'a>;
+
+impl<'a> Later<'a> {
+    pub(crate) fn new(draw: impl FnOnce() -> Result<Truth> + 'a) -> Self {
+        Self(LazyCell::new(Box::new(draw)))
+    }
+
+    pub(crate) fn get(&self) -> Result<&Truth> {
+        (*self.0).as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))
+    }
+}
+
 /// Squared W2 with a floor of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Distance {
@@ -163,8 +180,21 @@ pub(crate) fn above(found: Estimate, floor: &NoiseFloor) -> bool {
     !floor.values.is_empty() && floor.values.iter().all(|v| found.value > *v)
 }
 
+/// Why there is neither a floor nor a distance, in words; nothing where there is one.
+pub(crate) fn unmeasured(floor: &NoiseFloor) -> Option<String> {
+    floor.values.is_empty().then(|| {
+        format!(
+            "No distance to the truth is measured: more than {} % of it lies outside the window.",
+            100.0 * LARGEST_OUTSIDE
+        )
+    })
+}
+
 /// What [`above`] means, in words.
 pub(crate) fn above_note(floor: &NoiseFloor) -> String {
+    if let Some(reason) = unmeasured(floor) {
+        return reason;
+    }
     let draws = floor.values.len();
     format!(
         "The floor is the mean of {draws} draws. A distance is called above its floor where it is larger than each of them, which chance alone gives once in {}.",
@@ -197,8 +227,29 @@ pub(crate) fn change_note(comparisons: usize) -> String {
 }
 
 /// A value with its standard error in a table, a dash where there is none.
-pub(crate) fn cell(found: Option<Estimate>) -> Cell {
-    found.map_or(report::DASH.into(), |e| Cell::with_error(e.value, Some(e.standard_error)))
+pub(crate) fn cell(found: impl Into<Option<Estimate>>) -> Cell {
+    let with_error = |e: Estimate| Cell::with_error(e.value, Some(e.standard_error));
+    found.into().map_or(report::DASH.into(), with_error)
+}
+
+/// What the test says of several changes: each verb with the items of which it holds.
+pub(crate) fn by_change(verbs: [(Change, &str); 3], items: &[(Change, String)]) -> Vec<String> {
+    let part = |(wanted, verb): (Change, &str)| {
+        let of_it = items.iter().filter(|(change, _)| *change == wanted);
+        let named: Vec<&str> = of_it.map(|(_, item)| item.as_str()).collect();
+        (!named.is_empty()).then(|| format!("{verb} {}", report::list(&named)))
+    };
+    verbs.into_iter().filter_map(part).collect()
+}
+
+/// A logarithmic axis for distances and the floors below them.
+pub(crate) fn axis<'a>(
+    found: impl IntoIterator<Item = Option<Estimate>>,
+    floors: impl IntoIterator<Item = &'a NoiseFloor>,
+    name: &str,
+) -> Axis {
+    let values = found.into_iter().flatten().map(|e| e.value);
+    Axis::log_around(values.chain(floors.into_iter().filter_map(floor_line)), name)
 }
 
 /// A floor in a table.
@@ -283,6 +334,9 @@ mod tests {
         assert!(above(at(3.1), &floor) && !above(at(3.0), &floor));
         assert!(!above(at(3.1), &NoiseFloor::default()), "nothing to judge by");
         assert!(above_note(&floor).contains("once in 4"));
+        let none = above_note(&NoiseFloor::default());
+        assert!(none.contains("more than 5 %") && !none.contains("once"), "{none}");
+        assert_eq!(unmeasured(&floor), None);
         assert!(change_note(4).contains("1 %") && change_note(4).contains("4 comparisons"));
         assert_eq!(change(at(3.0), at(2.0), 4), Change::Falls);
         assert_eq!(change(at(2.1), at(2.0), 1), Change::Holds);

@@ -10,9 +10,9 @@
 //! - [`citations`]: the works that runs rest on;
 //! - [`device_check`]: what a device computes, held against the CPU;
 //! - [`coupling`]: data and noise of a batch, paired by exact transport;
-//! - [`model`], [`npy`], [`atomic`]: models by file name, arrays on disk, files that are whole or absent.
+//! - [`model`], [`named`], [`npy`], [`atomic`]: models by file name, values by name, arrays on disk, files
+//!   that are whole or absent.
 
-pub mod atomic;
 mod checks;
 pub mod citations;
 pub mod cli;
@@ -21,6 +21,7 @@ pub mod device_check;
 pub(crate) mod distance;
 mod fit;
 pub mod model;
+pub mod named;
 pub(crate) mod number;
 pub mod ode_sde_gap;
 pub mod run;
@@ -30,6 +31,7 @@ pub(crate) mod signals;
 pub(crate) mod studies;
 
 pub use data::npy;
+pub use score_nets::atomic;
 
 /// The whole `experiment` command, with these experiments beside those of this crate: what a `main` of one's own
 /// calls, first thing. [`run::Experiment`] has an example.

@@ -4,65 +4,26 @@
 //! For `#[serde(with = "crate::number")]` on every field that holds `f64`: alone, optional, in lists
 //! and arrays, nested.
 
-use serde::de::{self, Deserialize, Deserializer};
+use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
+use serde_json::Value;
 
 pub(crate) fn serialize<T: Number, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
     value.shown().serialize(to)
 }
 
 pub(crate) fn deserialize<'de, T: Number, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-    T::Shown::deserialize(from).map(T::found)
+    let shown = Value::deserialize(from)?;
+    T::found(&shown).ok_or_else(|| {
+        let found = sde_core::shorten(&shown.to_string());
+        D::Error::custom(format!("{found}: expected a number, \"NaN\", \"inf\" or \"-inf\""))
+    })
 }
 
-/// What holds `f64`, and the same with each as it is in the file.
-pub(crate) trait Number {
-    type Shown: Serialize + for<'de> Deserialize<'de>;
-    fn shown(&self) -> Self::Shown;
-    fn found(shown: Self::Shown) -> Self;
-}
-
-/// A number as it is in a file.
-#[derive(Clone, Copy)]
-pub(crate) struct Shown(f64);
-
-impl Serialize for Shown {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            v if v.is_finite() => to.serialize_f64(v),
-            v => to.collect_str(&v),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Shown {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl de::Visitor<'_> for Words {
-            type Value = f64;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number, \"NaN\", \"inf\" or \"-inf\"")
-            }
-            fn visit_f64<E: de::Error>(self, v: f64) -> Result<f64, E> {
-                Ok(v)
-            }
-            fn visit_u64<E: de::Error>(self, v: u64) -> Result<f64, E> {
-                Ok(v as f64)
-            }
-            fn visit_i64<E: de::Error>(self, v: i64) -> Result<f64, E> {
-                Ok(v as f64)
-            }
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<f64, E> {
-                match word {
-                    "NaN" => Ok(f64::NAN),
-                    "inf" => Ok(f64::INFINITY),
-                    "-inf" => Ok(f64::NEG_INFINITY),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
-                }
-            }
-        }
-        from.deserialize_any(Words).map(Self)
-    }
+/// What holds `f64`, and how it is in a file.
+pub(crate) trait Number: Sized {
+    fn shown(&self) -> Value;
+    fn found(shown: &Value) -> Option<Self>;
 }
 
 /// A value by itself.
@@ -81,52 +42,52 @@ impl<'de, T: Number> Deserialize<'de> for Exact<T> {
 }
 
 impl Number for f64 {
-    type Shown = Shown;
-    fn shown(&self) -> Shown {
-        Shown(*self)
+    fn shown(&self) -> Value {
+        if self.is_finite() { (*self).into() } else { self.to_string().into() }
     }
-    fn found(shown: Shown) -> Self {
-        shown.0
+    fn found(shown: &Value) -> Option<Self> {
+        match shown {
+            Value::Number(number) => number.as_f64(),
+            Value::String(word) if ["NaN", "inf", "-inf"].contains(&&**word) => word.parse().ok(),
+            _ => None,
+        }
     }
 }
 
 impl<T: Number> Number for Option<T> {
-    type Shown = Option<T::Shown>;
-    fn shown(&self) -> Self::Shown {
-        self.as_ref().map(T::shown)
+    fn shown(&self) -> Value {
+        self.as_ref().map_or(Value::Null, T::shown)
     }
-    fn found(shown: Self::Shown) -> Self {
-        shown.map(T::found)
+    fn found(shown: &Value) -> Option<Self> {
+        if shown.is_null() { Some(None) } else { T::found(shown).map(Some) }
     }
 }
 
 impl<T: Number> Number for Vec<T> {
-    type Shown = Vec<T::Shown>;
-    fn shown(&self) -> Self::Shown {
+    fn shown(&self) -> Value {
         self.iter().map(T::shown).collect()
     }
-    fn found(shown: Self::Shown) -> Self {
-        shown.into_iter().map(T::found).collect()
+    fn found(shown: &Value) -> Option<Self> {
+        shown.as_array()?.iter().map(T::found).collect()
     }
 }
 
 impl<T: Number> Number for [T; 2] {
-    type Shown = [T::Shown; 2];
-    fn shown(&self) -> Self::Shown {
-        self.each_ref().map(T::shown)
+    fn shown(&self) -> Value {
+        self.iter().map(T::shown).collect()
     }
-    fn found(shown: Self::Shown) -> Self {
-        shown.map(T::found)
+    fn found(shown: &Value) -> Option<Self> {
+        Vec::<T>::found(shown)?.try_into().ok()
     }
 }
 
 impl<A: Number, B: Number, C: Number> Number for (A, B, C) {
-    type Shown = (A::Shown, B::Shown, C::Shown);
-    fn shown(&self) -> Self::Shown {
-        (self.0.shown(), self.1.shown(), self.2.shown())
+    fn shown(&self) -> Value {
+        [self.0.shown(), self.1.shown(), self.2.shown()].into_iter().collect()
     }
-    fn found(shown: Self::Shown) -> Self {
-        (A::found(shown.0), B::found(shown.1), C::found(shown.2))
+    fn found(shown: &Value) -> Option<Self> {
+        let [a, b, c] = shown.as_array()?.as_slice() else { return None };
+        Some((A::found(a)?, B::found(b)?, C::found(c)?))
     }
 }
 

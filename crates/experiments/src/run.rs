@@ -5,29 +5,14 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::citations::{self, Citation};
+use crate::ode_sde_gap;
 use crate::runs::Goal;
 use crate::runs::config::parse_file;
-use crate::{fit, ode_sde_gap, studies};
 
 pub use crate::runs::config::{from_toml, preset, to_toml};
 pub use crate::runs::{Entry, Experiment, Interrupted, Outcome, RunArgs, Status, Train, Workspace};
+pub use crate::studies::EXPERIMENTS;
 pub use report::{Block, Cell, Figure, Grid, Markup, Row, Sheet, Table, html};
-
-/// The experiments of this crate.
-pub const EXPERIMENTS: &[Entry] = &[
-    Entry::of::<ode_sde_gap::OdeSdeGap>(),
-    Entry::of::<studies::SdeVsOde>(),
-    Entry::of::<studies::EtaSweep>(),
-    Entry::of::<studies::Solvers>(),
-    Entry::of::<studies::Energy>(),
-    Entry::of::<studies::Encode>(),
-    Entry::of::<studies::Identifiability>(),
-    Entry::of::<studies::Likelihood>(),
-    Entry::of::<studies::TimeSampling>(),
-    Entry::of::<fit::Digits>(),
-    Entry::of::<fit::Images>(),
-    Entry::of::<fit::Fit>(),
-];
 
 /// The experiments that can be run: those of this crate, and others.
 #[derive(Clone, Debug)]
@@ -98,6 +83,7 @@ impl Registry {
     /// # Errors
     /// As [`Registry::run`]; for an experiment that trains none.
     pub fn train(&self, args: &RunArgs) -> Result<Outcome> {
+        ensure!(args.models.is_none(), "--models is for `run`: `train` trains its own networks");
         let entry = self.asked_for(args)?;
         ensure!(entry.trains, "{} has no training of its own: use `run`", entry.name);
         (entry.run)(args, Goal::Trained)

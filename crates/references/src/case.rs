@@ -1,6 +1,9 @@
-//! The vocabulary: a comparison with its tolerance, a case with its name, the cases of a family.
+//! The vocabulary: a comparison with its tolerance, and the cases of a family.
 
-use anyhow::{Error, Result, ensure};
+use std::borrow::Borrow;
+use std::fmt;
+
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 /// What the error of an entry is relative to.
@@ -28,7 +31,6 @@ impl By<'_> {
             Self::Scales(scales) => scales.to_vec(),
             Self::Rows(rows) => {
                 let length = (expected.len() / rows.max(1)).max(1);
-                let largest = |row: &[f64]| row.iter().fold(0.0, |m: f64, e| m.max(e.abs()));
                 let scales = |row: &[f64]| vec![nonzero(largest(row)); row.len()];
                 expected.chunks(length).flat_map(scales).collect()
             }
@@ -36,10 +38,15 @@ impl By<'_> {
     }
 }
 
+/// The largest magnitude.
+pub(crate) fn largest(values: impl IntoIterator<Item: Borrow<f64>>) -> f64 {
+    values.into_iter().fold(0.0, |m: f64, v| m.max(v.borrow().abs()))
+}
+
 /// How far values are off, against what is allowed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Check {
-    error: f64,
+    pub(crate) error: f64,
     tolerance: f64,
     /// Whether a reference one part in a thousand larger would pass as well.
     blind: bool,
@@ -49,118 +56,67 @@ impl Check {
     /// What was compared without an error to measure: a count, a list of names.
     pub(crate) const EXACT: Self = Self { error: 0.0, tolerance: 0.0, blind: false };
 
-    pub(crate) fn error(self) -> f64 {
-        self.error
-    }
-
-    fn ratio(self) -> f64 {
-        match self {
-            // NaN is worse than anything.
-            Self { error, .. } if error.is_nan() => f64::INFINITY,
-            Self { error: 0.0, .. } => 0.0,
-            Self { error, tolerance, .. } => error / tolerance,
-        }
-    }
-
     /// The worse of two, each against its own tolerance.
     pub(crate) fn and(self, other: Self) -> Self {
-        let worse =
-            if other.ratio() > self.ratio() || self.tolerance == 0.0 { other } else { self };
-        Self { blind: self.blind || other.blind, ..worse }
+        let worse = ratio(other.error, other.tolerance) > ratio(self.error, self.tolerance);
+        let kept = if worse || self.tolerance == 0.0 { other } else { self };
+        Self { blind: self.blind || other.blind, ..kept }
     }
 }
 
+/// An error in units of what is allowed.
+fn ratio(error: f64, tolerance: f64) -> f64 {
+    // NaN is worse than anything.
+    if error.is_nan() {
+        return f64::INFINITY;
+    }
+    if error == 0.0 { 0.0 } else { error / tolerance }
+}
+
 /// Values against those of a reference.
-pub(crate) fn check(found: &[f64], expected: &[f64], by: By<'_>, tolerance: f64) -> Result<Check> {
+pub(crate) fn check(
+    found: impl IntoIterator<Item: Borrow<f64>>,
+    expected: impl IntoIterator<Item: Borrow<f64>>,
+    by: By<'_>,
+    tolerance: f64,
+) -> Result<Check> {
+    let found: Vec<f64> = found.into_iter().map(|v| *v.borrow()).collect();
+    let expected: Vec<f64> = expected.into_iter().map(|v| *v.borrow()).collect();
     let (n, m) = (found.len(), expected.len());
     ensure!(n == m, "expected {m} values, computed {n}");
-    let scales = by.scales(expected);
+    let scales = by.scales(&expected);
     ensure!(scales.len() == m, "{} scales for {m} values", scales.len());
     // Equal infinities differ by 0; `f64::max` would drop a NaN.
-    let largest = |factor: f64| {
-        let errors = found.iter().zip(expected).zip(&scales).map(|((a, b), scale)| {
+    let worst = |factor: f64| {
+        let errors = found.iter().zip(&expected).zip(&scales).map(|((a, b), scale)| {
             let b = factor * b;
             if *a == b { 0.0 } else { (a - b).abs() / scale }
         });
         errors.fold(0.0, |w: f64, e| if e.is_nan() || e > w { e } else { w })
     };
     let changes = expected.iter().any(|e| *e != 0.0 && e.is_finite());
-    Ok(Check { error: largest(1.0), tolerance, blind: changes && largest(1.001) <= tolerance })
+    Ok(Check { error: worst(1.0), tolerance, blind: changes && worst(1.001) <= tolerance })
 }
 
 /// One value against that of a reference.
 pub(crate) fn check_one(found: f64, expected: f64, by: By<'_>, tolerance: f64) -> Result<Check> {
-    check(&[found], &[expected], by, tolerance)
+    check([found], [expected], by, tolerance)
 }
 
-/// A count that has to be met.
-pub(crate) fn same(what: &str, found: u64, expected: usize) -> Result<Check> {
-    ensure!(found == expected as u64, "{what} {found}, expected {expected}");
-    Ok(Check::EXACT)
-}
-
+/// An error that makes a case one that cannot be tried: what it needs is not there, or is not known here.
 #[derive(Debug)]
-enum Outcome {
-    Compared(Check),
-    Skipped(String),
-    Failed(Error),
-}
+pub(crate) struct Absent(pub(crate) String);
 
-/// A case by name and what came of it.
-#[derive(Debug)]
-pub(crate) struct Case {
-    name: String,
-    outcome: Outcome,
-}
-
-impl Case {
-    /// A case that was compared, or went wrong on the way.
-    pub(crate) fn of(name: impl Into<String>, compared: Result<Check>) -> Self {
-        let outcome = compared.map_or_else(Outcome::Failed, Outcome::Compared);
-        Self { name: name.into(), outcome }
-    }
-
-    /// A case that cannot be tried, and why.
-    pub(crate) fn skip(name: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { name: name.into(), outcome: Outcome::Skipped(reason.into()) }
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
-/// Cases in the making.
-#[derive(Debug, Default)]
-pub(crate) struct Cases(Vec<Case>);
-
-impl Cases {
-    /// A comparison and its name.
-    pub(crate) fn add(&mut self, name: impl Into<String>, run: impl FnOnce() -> Result<Check>) {
-        self.0.push(Case::of(name, run()));
-    }
-
-    /// A case that cannot be tried, and why.
-    pub(crate) fn skip(&mut self, name: impl Into<String>, reason: impl Into<String>) {
-        self.0.push(Case::skip(name, reason));
-    }
-
-    /// Cases that share something: when that fails, it is a case under `name`.
-    pub(crate) fn group(
-        &mut self,
-        name: impl Into<String>,
-        run: impl FnOnce(&mut Self) -> Result<()>,
-    ) {
-        if let Err(error) = run(self) {
-            self.0.push(Case::of(name, Err(error)));
-        }
-    }
-}
-
-impl Extend<Case> for Cases {
-    fn extend<T: IntoIterator<Item = Case>>(&mut self, cases: T) {
-        self.0.extend(cases);
-    }
-}
+impl std::error::Error for Absent {}
 
 /// The cases of one family, counted.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Family {
     /// The family's folder.
     pub name: String,
@@ -211,50 +167,55 @@ pub struct Failure {
 }
 
 impl Family {
-    pub(crate) fn collect(name: &str, cases: Cases) -> Self {
-        let mut family = Self {
-            name: name.into(),
-            cases: cases.0.len(),
-            passed: 0,
-            failed: 0,
-            skipped: Vec::new(),
-            worst: None,
-            failures: Vec::new(),
-            blind: Vec::new(),
-        };
-        let mut worst: Option<(String, Check)> = None;
-        for Case { name, outcome } in cases.0 {
-            match outcome {
-                Outcome::Skipped(reason) => family.skip(reason),
-                Outcome::Failed(error) => family.fail(name, format!("{error:#}")),
-                Outcome::Compared(c) => {
-                    if c.error <= c.tolerance {
-                        family.passed += 1;
-                    } else {
-                        let reason = format!("error {:.3e} exceeds {:.0e}", c.error, c.tolerance);
-                        family.fail(name.clone(), reason);
-                    }
-                    family.blind.extend(c.blind.then(|| name.clone()));
-                    if worst.as_ref().is_none_or(|(_, w)| c.ratio() > w.ratio()) {
-                        worst = Some((name, c));
-                    }
-                }
-            }
-        }
-        family.worst =
-            worst.map(|(case, c)| Worst { case, error: c.error, tolerance: c.tolerance });
-        family
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.into(), ..Self::default() }
     }
 
-    fn skip(&mut self, reason: String) {
+    /// A case: a comparison and its name. One that fails with [`Absent`] is skipped.
+    pub(crate) fn add(&mut self, case: impl Into<String>, compare: impl FnOnce() -> Result<Check>) {
+        let case = case.into();
+        let Check { error, tolerance, blind } = match compare() {
+            Ok(check) => check,
+            Err(error) => {
+                return match error.downcast_ref() {
+                    Some(Absent(reason)) => self.skip(reason),
+                    None => self.fail(case, format!("{error:#}")),
+                };
+            }
+        };
+        if error <= tolerance {
+            self.cases += 1;
+            self.passed += 1;
+        } else {
+            self.fail(case.clone(), format!("error {error:.3e} exceeds {tolerance:.0e}"));
+        }
+        self.blind.extend(blind.then(|| case.clone()));
+        let against = |w: &Worst| ratio(error, tolerance) > ratio(w.error, w.tolerance);
+        if self.worst.as_ref().is_none_or(against) {
+            self.worst = Some(Worst { case, error, tolerance });
+        }
+    }
+
+    fn fail(&mut self, case: String, reason: String) {
+        self.cases += 1;
+        self.failed += 1;
+        self.failures.push(Failure { case, reason });
+    }
+
+    /// A case that cannot be tried, and why.
+    pub(crate) fn skip(&mut self, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.cases += 1;
         match self.skipped.iter_mut().find(|s| s.reason == reason) {
             Some(skipped) => skipped.cases += 1,
             None => self.skipped.push(Skipped { cases: 1, reason }),
         }
     }
 
-    fn fail(&mut self, case: String, reason: String) {
-        self.failed += 1;
-        self.failures.push(Failure { case, reason });
+    /// Cases that share something: when that fails, it is a case under `name`.
+    pub(crate) fn group(&mut self, name: &str, run: impl FnOnce(&mut Self) -> Result<()>) {
+        if let Err(error) = run(self) {
+            self.add(name, || Err(error));
+        }
     }
 }

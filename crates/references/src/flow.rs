@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use ndarray::Array2;
+use rayon::prelude::*;
 use sde_core::{Dynamics, Key, State, Tolerance};
 use solvers::steppers::RungeKutta;
 use solvers::tableau::DOPRI5;
-use solvers::{Adaptive, IndependentIncrements, SolveError, solve, solve_blocks};
+use solvers::{Adaptive, IndependentIncrements, SolveError, solve};
 
 pub(crate) type Rows = Array2<f64>;
 
@@ -14,7 +15,7 @@ const STEP: Tolerance = Tolerance { abs: 1e-11, rel: 1e-11 };
 
 /// Solves an ODE for every row on its own.
 pub(crate) fn flow<P: Dynamics<Rows>>(problem: &P, x: &Rows, from: f64, to: f64) -> Result<Rows> {
-    by_rows(x.nrows(), |first, len| dopri5(problem, x.slice_rows(first, len)?, from, to))
+    by_rows(x.nrows(), |row| dopri5(problem, x.slice_rows(row, 1)?, from, to))
 }
 
 pub(crate) fn dopri5<S: State, P: Dynamics<S>>(
@@ -24,28 +25,15 @@ pub(crate) fn dopri5<S: State, P: Dynamics<S>>(
     to: f64,
 ) -> Result<S, SolveError> {
     let mut steps = Adaptive::new(from, to, STEP)?;
-    Ok(solve(&RungeKutta(&DOPRI5), problem, x, from, &mut steps, &no_noise(), &mut ())?.x)
+    let no_noise = IndependentIncrements::new(Key::root(0), 0);
+    Ok(solve(&RungeKutta(&DOPRI5), problem, x, from, &mut steps, &no_noise, &mut ())?.x)
 }
 
 /// What `solve` gives for each row, put together.
 pub(crate) fn by_rows<S: State>(
     rows: usize,
-    solve: impl Fn(usize, usize) -> Result<S, SolveError> + Sync,
+    solve: impl Fn(usize) -> Result<S, SolveError> + Send + Sync,
 ) -> Result<S> {
-    let block = |first: u64, len: usize| {
-        let x = solve(first as usize, len)?;
-        Ok(solvers::Solution { t: 0.0, x, stats: solvers::Stats::default() })
-    };
-    let mut parts = Vec::new();
-    let mut keep = |_: u64, part: S| {
-        parts.push(part);
-        Ok::<(), SolveError>(())
-    };
-    solve_blocks(rows as u64, 1, &block, &mut keep)?;
+    let parts = (0..rows).into_par_iter().map(solve).collect::<Result<Vec<S>, _>>()?;
     Ok(S::concat_rows(&parts)?)
-}
-
-/// No noise that anything should ask for.
-pub(crate) fn no_noise() -> IndependentIncrements {
-    IndependentIncrements::new(Key::root(0), 0)
 }

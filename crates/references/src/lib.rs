@@ -5,6 +5,7 @@
 //! is known here about which cases there should be. `references/` at the root of the repository has
 //! every family; a larger set of the same layout may lie elsewhere.
 
+mod archive;
 mod bits;
 mod case;
 mod diffusers;
@@ -15,6 +16,8 @@ mod networks;
 mod objectives;
 mod pfode;
 mod pinn;
+mod posterior;
+mod prelude;
 mod read;
 mod samplers;
 mod schedules;
@@ -26,13 +29,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use case::Cases;
 pub use case::{Failure, Family, Skipped, Worst};
 use data::npy;
 use read::Folder;
 
 /// Recomputes the cases of one family's folder.
-type Recompute = fn(&Folder, &mut Cases) -> Result<()>;
+type Recompute = fn(&Folder, &mut Family) -> Result<()>;
 
 /// The families, by the name of their folder, which may lie in another.
 const FAMILIES: &[(&str, Recompute)] = &[
@@ -49,6 +51,7 @@ const FAMILIES: &[(&str, Recompute)] = &[
     ("networks/objectives", objectives::cases),
     ("networks/fid", features::cases),
     ("networks/bits_per_dim", bits::cases),
+    ("networks/posterior", posterior::cases),
 ];
 
 /// Folders that belong to the layout and hold no cases.
@@ -86,12 +89,11 @@ pub fn families() -> impl Iterator<Item = &'static str> {
 pub fn family(dir: &Path, name: &str) -> Option<Family> {
     let (name, recompute) = FAMILIES.iter().find(|(known, _)| *known == name)?;
     let folder = Folder(dir.join(name));
-    if !folder.0.is_dir() {
-        return None;
-    }
-    let mut cases = Cases::default();
-    cases.group(*name, |cases| recompute(&folder, cases));
-    Some(Family::collect(name, cases))
+    folder.0.is_dir().then(|| {
+        let mut family = Family::new(name);
+        family.group(name, |family| recompute(&folder, family));
+        family
+    })
 }
 
 /// Recomputes every family below `dir`; `done` sees each as it is finished. A folder that is no family is one
@@ -100,48 +102,45 @@ pub fn family(dir: &Path, name: &str) -> Option<Family> {
 /// # Errors
 /// When `dir` cannot be read, or holds no family.
 pub fn refs(dir: &Path, mut done: impl FnMut(&Family)) -> Result<Report> {
-    let known: Vec<&str> = families().collect();
-    let outer =
-        |name: &str| known.iter().any(|k| k.split_once('/').is_some_and(|(o, _)| o == name));
     let mut folders = Vec::new();
     for name in subfolders(dir)? {
-        if outer(&name) {
-            let inner = subfolders(&dir.join(&name))?;
-            folders.extend(inner.iter().map(|inner| format!("{name}/{inner}")));
+        let outer = format!("{name}/");
+        if families().any(|family| family.starts_with(&outer)) {
+            folders.extend(subfolders(&dir.join(&name))?.iter().map(|inner| outer.clone() + inner));
         } else {
             folders.push(name);
         }
     }
+    let (known, others): (Vec<String>, Vec<String>) =
+        folders.into_iter().partition(|folder| families().any(|family| family == folder));
     ensure!(
-        folders.iter().any(|f| known.contains(&f.as_str())),
+        !known.is_empty(),
         "{} holds no family of references: expected at least one of the folders {}",
         dir.display(),
-        known.join(", ")
+        families().collect::<Vec<_>>().join(", ")
     );
-    let mut found = Vec::new();
-    let mut keep = |family: Family| {
-        done(&family);
-        found.push(family);
-    };
-    known.iter().filter_map(|name| family(dir, name)).for_each(&mut keep);
-    for folder in folders.iter().filter(|f| *f != SHARED && !known.contains(&f.as_str())) {
-        let mut cases = Cases::default();
-        cases.skip(folder, "nothing here knows this family");
-        keep(Family::collect(folder, cases));
-    }
-    Ok(Report { ok: found.iter().all(|f| f.failed == 0), families: found })
+    let unknown = others.iter().filter(|folder| *folder != SHARED).map(|folder| {
+        let mut family = Family::new(folder);
+        family.skip("nothing here knows this family");
+        family
+    });
+    let recomputed = families().filter_map(|name| family(dir, name));
+    let families: Vec<Family> = recomputed.chain(unknown).inspect(|f| done(f)).collect();
+    Ok(Report { ok: families.iter().all(|f| f.failed == 0), families })
 }
 
 /// The names of the folders in a folder, sorted.
 fn subfolders(dir: &Path) -> Result<Vec<String>> {
-    let shown = dir.display();
-    let mut folders = Vec::new();
-    for entry in std::fs::read_dir(dir).with_context(|| format!("cannot read {shown}"))? {
-        let entry = entry.with_context(|| format!("cannot read {shown}"))?;
-        if entry.path().is_dir() {
-            folders.push(entry.file_name().to_string_lossy().into_owned());
+    let read = || -> std::io::Result<Vec<String>> {
+        let mut folders = Vec::new();
+        for entry in std::fs::read_dir(dir)? {
+            let entry = entry?;
+            if entry.path().is_dir() {
+                folders.push(entry.file_name().to_string_lossy().into_owned());
+            }
         }
-    }
-    folders.sort();
-    Ok(folders)
+        folders.sort();
+        Ok(folders)
+    };
+    read().with_context(|| format!("cannot read {}", dir.display()))
 }

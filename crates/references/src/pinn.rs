@@ -4,27 +4,23 @@
 //! The weights have no licence and are no part of the repository: without them only the noised batches
 //! are recomputed.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::{DType, Device, Tensor};
 use fp_residual::{
     CollocationPoints, network_residual, potential_residual, residual_loss_and_grad,
 };
-use ndarray::{Array2, ArrayD, Axis, s};
 use score_nets::{
     Gradients, Kernels, Objective, Schedule, ScoreBatch, ScoreNet, TrainConfig, Trainer,
 };
-use sde_core::{Key, Ou, Potential, Score, Sde, TimeGrid};
-use serde_json::Value;
+use sde_core::{FnScore, Key, Ou, Potential};
 use solvers::steppers::EulerMaruyama;
 
-use crate::case::{By, Cases, Check, LARGEST, check, check_one};
-use crate::flow::Rows;
-use crate::npy::Npz;
-use crate::read::{Folder, Json};
-use crate::samplers::{Draws, Recorded, Sampler};
+use crate::networks::flat;
+use crate::prelude::*;
+use crate::samplers::{Sampler, normals};
 
 /// Precision and path of an evaluation, with what is allowed for values and first derivatives, and for
 /// losses and their gradients.
@@ -35,48 +31,32 @@ const PATHS: [(DType, Kernels, f64, f64); 3] = [
 ];
 const SAMPLERS: f64 = 1e-8;
 
-pub(crate) fn cases(dir: &Folder, cases: &mut Cases) -> Result<()> {
-    let meta = dir.json("meta.json")?.unwrap_or_default();
-    for name in dir.stems("npz")? {
-        cases.group(&name, |cases| {
-            let mut npz = dir.npz(&format!("{name}.npz"))?.context("the archive")?;
-            match name.strip_prefix("losses_") {
-                Some(net) => losses(dir, net, &meta, &mut npz, cases),
-                None if name == "samplers" => samplers(dir, &mut npz, cases),
-                None => {
-                    cases.skip(&name, "unknown archive");
-                    Ok(())
-                }
-            }
-        });
+pub(crate) fn cases(dir: &Folder, family: &mut Family) -> Result<()> {
+    dir.archives(family, |stem, npz, family| match stem.strip_prefix("losses_") {
+        Some(net) => losses(dir, net, Archive::new(npz, &format!("{net}/"), 1e-12, family)),
+        None if stem == "samplers" => samplers(dir, npz, family),
+        None => bail!(Absent("unknown archive".into())),
+    })?;
+    let nets = dir.published();
+    if !nets.0.is_dir() {
+        return Ok(());
     }
-    let Some(nets) = dir.published() else { return Ok(()) };
-    for name in nets.stems("npz")?.iter().filter_map(|stem| stem.strip_suffix("_ref")) {
-        cases.group(format!("{name}_ref"), |cases| values(dir, &nets, name, cases));
-    }
-    Ok(())
+    nets.archives(family, |stem, npz, family| {
+        let Some(net) = stem.strip_suffix("_ref") else { return Ok(()) };
+        values(&weights(dir, net)?, Archive::new(npz, &format!("{stem}/"), 0.0, family))
+    })
 }
 
-/// Whether a network's weights are there; says so where they are not.
-fn there(dir: &Folder, net: &str, case: &str, cases: &mut Cases) -> bool {
-    let there = dir.published().is_some_and(|d| d.path(&format!("{net}.safetensors")).exists());
-    if !there {
-        cases.skip(
-            case,
-            "its weights are not in odesdegap beside the references (they have no licence)",
-        );
-    }
-    there
+/// The file of a network's weights.
+fn weights(dir: &Folder, net: &str) -> Result<PathBuf> {
+    let path = dir.published().path(&format!("{net}.safetensors"));
+    let reason = "its weights are not in odesdegap beside the references (they have no licence)";
+    ensure!(path.exists(), Absent(reason.into()));
+    Ok(path)
 }
 
-fn open(dir: &Folder, net: &str, dtype: DType, kernels: Kernels) -> Result<ScoreNet> {
-    let nets = dir.published().context("no odesdegap beside the references")?;
-    let path = nets.path(&format!("{net}.safetensors"));
-    Ok(ScoreNet::open_published(path, dtype, &Device::Cpu)?.with_kernels(kernels)?)
-}
-
-fn flat(t: &Tensor) -> Result<Vec<f64>> {
-    Ok(t.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+fn open(weights: &Path, dtype: DType, kernels: Kernels) -> Result<ScoreNet> {
+    Ok(ScoreNet::open_published(weights, dtype, &Device::Cpu)?.with_kernels(kernels)?)
 }
 
 fn to_tensor(rows: &Rows, net: &ScoreNet) -> candle_core::Result<Tensor> {
@@ -92,42 +72,32 @@ fn split(points: &Rows) -> (Vec<f64>, Rows) {
 /// Potential, derivatives and residual, relative to the largest of all points. In single precision the terms
 /// of the residual cancel by up to two digits; there it is relative to the largest sum of their
 /// magnitudes.
-fn values(dir: &Folder, nets: &Folder, name: &str, cases: &mut Cases) -> Result<()> {
-    if !there(dir, name, &format!("{name}_ref"), cases) {
-        return Ok(());
-    }
-    let mut npz = nets.npz(&format!("{name}_ref.npz"))?.context("the archive")?;
-    let (t, x) = split(&npz.rows("inputs")?);
-    let mut expected = |array: &str| npz.flat(array);
-    let (potential, score, residual) =
-        (expected("potential")?, expected("score")?, expected("residual")?);
-    let (d_t, laplacian) = (expected("dphi_dt")?, expected("laplacian")?);
+fn values(weights: &Path, mut archive: Archive<'_>) -> Result<()> {
+    let (t, x) = split(&archive.rows("inputs")?);
+    let (score, residual) = (archive.flat("score")?, archive.flat("residual")?);
+    let (d_t, laplacian) = (archive.flat("dphi_dt")?, archive.flat("laplacian")?);
     let terms = (0..t.len()).map(|b| {
         let (s, x) = (&score[2 * b..2 * b + 2], x.row(b));
         let (along, square) = (s[0] * x[0] + s[1] * x[1], s[0] * s[0] + s[1] * s[1]);
         d_t[b].abs() + (2.0 + along).abs() + 0.5 * (laplacian[b].abs() + square)
     });
     let terms = vec![terms.fold(0.0, f64::max); t.len()];
+    let place: Vec<f64> = x.iter().copied().collect();
     for (dtype, kernels, tolerance, _) in PATHS {
-        let net = open(dir, name, dtype, kernels)?;
+        let net = open(weights, dtype, kernels)?;
         let at = to_tensor(&x, &net)?;
         let found = net.derivatives(&at, &t)?;
-        let own = potential_residual(&net, &at, &t, net.sde())?;
-        let place: Vec<f64> = x.iter().copied().collect();
+        archive.around[1] = format!(" {dtype:?} {kernels:?}");
+        archive.tolerance = tolerance;
+        archive.check("potential", found.potential, LARGEST);
+        archive.check("score", flat(&found.score)?, LARGEST);
+        archive.check("dphi_dt", found.d_t, LARGEST);
+        archive.check("laplacian", found.laplacian, LARGEST);
         let by = if dtype == DType::F64 { LARGEST } else { By::Scales(&terms) };
-        for (what, found, expected, by, tolerance) in [
-            ("potential", found.potential, &potential, LARGEST, tolerance),
-            ("score", flat(&found.score)?, &score, LARGEST, tolerance),
-            ("dphi_dt", found.d_t, &d_t, LARGEST, tolerance),
-            ("laplacian", found.laplacian, &laplacian, LARGEST, tolerance),
-            ("residual", own, &residual, by, tolerance),
-            // In double precision whatever the network's.
-            ("network residual", network_residual(&net, &place, &t)?, &residual, LARGEST, 1e-10),
-        ] {
-            cases.add(format!("{name}_ref/{what} {dtype:?} {kernels:?}"), || {
-                check(&found, expected, by, tolerance)
-            });
-        }
+        archive.check("residual", potential_residual(&net, &at, &t, net.sde())?, by);
+        // In double precision whatever the network's.
+        let own = network_residual(&net, &place, &t)?;
+        archive.add("network residual", || check(own, &residual, LARGEST, 1e-10));
     }
     Ok(())
 }
@@ -135,86 +105,75 @@ fn values(dir: &Folder, nets: &Folder, name: &str, cases: &mut Cases) -> Result<
 /// What a file of losses was computed on.
 struct Batch {
     dsm: ScoreBatch,
-    collocation: Rows,
+    points: CollocationPoints,
 }
 
 impl Batch {
-    fn read(npz: &mut Npz) -> Result<Self> {
-        let (x, t, target) = (npz.rows("xt")?, npz.flat("t")?, npz.flat("target")?);
-        ensure!(x.dim() == (t.len(), 2), "xt: expected [{}, 2], found {:?}", t.len(), x.dim());
-        let (n, m) = (target.len(), x.len());
+    fn read(archive: &mut Archive<'_>, t: Vec<f64>, x: Rows) -> Result<Self> {
+        let (xt, times, target) =
+            (archive.rows("xt")?, archive.flat("t")?, archive.flat("target")?);
+        ensure!(xt.dim() == (times.len(), 2), "xt: {:?} for {} times", xt.dim(), times.len());
+        let (n, m) = (target.len(), xt.len());
         ensure!(n == m, "target: expected {m} values, found {n}");
-        let collocation = npz.rows("collocation")?;
-        let shape = collocation.dim();
-        ensure!(shape.1 == 3, "collocation: expected [n, 3], found {shape:?}");
-        let weight = vec![1.0; t.len()];
-        let x = x.into_iter().collect();
-        Ok(Self { dsm: ScoreBatch { x, t, target, weight }, collocation })
-    }
-
-    fn points(&self) -> CollocationPoints {
-        let (t, x) = split(&self.collocation);
-        CollocationPoints { x: x.into_iter().collect(), t, weight: Vec::new() }
+        let weight = vec![1.0; times.len()];
+        let dsm = ScoreBatch { x: xt.into_iter().collect(), t: times, target, weight };
+        let points = CollocationPoints { x: x.into_iter().collect(), t, weight: Vec::new() };
+        Ok(Self { dsm, points })
     }
 }
 
 /// Losses, residuals, gradients and optimiser steps of one network.
-fn losses(dir: &Folder, name: &str, meta: &Value, npz: &mut Npz, cases: &mut Cases) -> Result<()> {
-    noised(name, npz, cases)?;
-    if !there(dir, name, &format!("losses_{name}"), cases) {
-        return Ok(());
-    }
-    let batch = Arc::new(Batch::read(npz)?);
+fn losses(dir: &Folder, name: &str, mut archive: Archive<'_>) -> Result<()> {
+    noised(&mut archive)?;
+    let weights = weights(dir, name)?;
+    let recorded = if dir.has("meta.json") { dir.json("meta.json")? } else { Value::Null };
+    let collocation = archive.rows("collocation")?;
+    let shape = collocation.dim();
+    ensure!(shape.1 == 3, "collocation: expected [n, 3], found {shape:?}");
+    let (t, x) = split(&collocation);
+    let batch = Arc::new(Batch::read(&mut archive, t.clone(), x.clone())?);
     for (dtype, kernels, _, tolerance) in PATHS {
-        let net = open(dir, name, dtype, kernels)?;
-        let case = |what: &str| format!("{name}/{what} {dtype:?} {kernels:?}");
-        let (t, x) = split(&batch.collocation);
-        cases.add(case("residual"), || {
-            let found = potential_residual(&net, &to_tensor(&x, &net)?, &t, net.sde())?;
-            check(&found, &npz.flat("residual")?, LARGEST, tolerance)
-        });
+        let net = open(&weights, dtype, kernels)?;
+        archive.around[1] = format!(" {dtype:?} {kernels:?}");
+        archive.tolerance = tolerance;
+        let residual = potential_residual(&net, &to_tensor(&x, &net)?, &t, net.sde())?;
+        archive.check("residual", residual, LARGEST);
         for (kind, (loss, gradients)) in [
             ("dsm", net.score_loss_and_grad(&batch.dsm)?),
-            ("pinn", residual_loss_and_grad(&net, &batch.points())?),
+            ("pinn", residual_loss_and_grad(&net, &batch.points)?),
         ] {
             let key = format!("{kind}_loss");
-            if let Some(expected) = meta.get(name).and_then(|m| m.get(&key)) {
-                cases.add(case(&key), || check_one(loss, expected.one()?, By::Entry, tolerance));
+            if let Some(expected) = recorded.get(name).and_then(|of| of.get(&key)) {
+                archive.add(&key, || check_one(loss, expected.one()?, By::Entry, tolerance));
             }
             for (parameter, var) in net.parameters().iter() {
-                let member = format!("grad_{kind}/{parameter}");
-                if npz.has(&member) {
-                    cases.add(case(&member), || {
-                        // A parameter that a loss does not depend on has no entry.
-                        let found = match gradients.get(net.parameters(), parameter) {
-                            Some(g) => flat(g)?,
-                            None => vec![0.0; var.elem_count()],
-                        };
-                        check(&found, &npz.flat(&member)?, LARGEST, tolerance)
-                    });
-                }
+                // A parameter that a loss does not depend on has no entry.
+                let found = match gradients.get(net.parameters(), parameter) {
+                    Some(gradient) => flat(gradient)?,
+                    None => vec![0.0; var.elem_count()],
+                };
+                archive.check(&format!("grad_{kind}/{parameter}"), found, LARGEST);
             }
         }
     }
-    adam(dir, name, &batch, npz, cases)
+    if archive.has("adam_losses_dsm_pinn") {
+        adam(&weights, &batch, archive)?;
+    }
+    Ok(())
 }
 
 /// The batch itself: noised data of the OU process, and the score of its kernel.
-fn noised(name: &str, npz: &mut Npz, cases: &mut Cases) -> Result<()> {
-    if !npz.has("x0") || !npz.has("z") {
+fn noised(archive: &mut Archive<'_>) -> Result<()> {
+    if !archive.has("x0") || !archive.has("z") {
         return Ok(());
     }
-    let (x0, z, t) = (npz.rows("x0")?, npz.rows("z")?, npz.flat("t")?);
+    let (x0, z, t) = (archive.rows("x0")?, archive.rows("z")?, archive.flat("t")?);
     ensure!(x0.dim() == z.dim() && x0.nrows() == t.len(), "x0, z and t do not fit");
     let marginals: Vec<_> = t.iter().map(|t| Ou::default().marginal(*t)).collect();
-    let at = |f: &dyn Fn(usize, usize) -> f64| {
-        Array2::from_shape_fn(x0.dim(), |(b, j)| f(b, j)).into_iter().collect::<Vec<_>>()
-    };
-    let xt = at(&|b, j| marginals[b].alpha * x0[[b, j]] + marginals[b].sigma * z[[b, j]]);
-    let target = at(&|b, j| -z[[b, j]] / marginals[b].sigma);
-    for (array, found) in [("xt", xt), ("target", target)] {
-        cases.add(format!("{name}/{array}"), || check(&found, &npz.flat(array)?, LARGEST, 1e-12));
-    }
+    let at = |b: usize, j: usize| marginals[b].alpha * x0[[b, j]] + marginals[b].sigma * z[[b, j]];
+    archive.check("xt", Rows::from_shape_fn(x0.dim(), |(b, j)| at(b, j)), LARGEST);
+    let target = Rows::from_shape_fn(x0.dim(), |(b, j)| -z[[b, j]] / marginals[b].sigma);
+    archive.check("target", target, LARGEST);
     Ok(())
 }
 
@@ -239,7 +198,7 @@ impl Objective for Fixed {
     ) -> score_nets::Result<(f64, Gradients)> {
         match self.0 {
             "dsm" => net.score_loss_and_grad(&self.1.dsm),
-            _ => residual_loss_and_grad(net, &self.1.points()),
+            _ => residual_loss_and_grad(net, &self.1.points),
         }
     }
 }
@@ -257,25 +216,15 @@ fn ten_steps(net: ScoreNet, batch: &Arc<Batch>) -> Result<Vec<(String, Vec<f64>)
     })?;
     let parameters = trainer.net().parameters().iter();
     let after = parameters.map(|(n, var)| Ok((format!("adam10/{n}"), flat(var)?)));
-    let losses = ("adam_losses_dsm_pinn".to_owned(), history);
-    [Ok(losses)].into_iter().chain(after).collect()
+    [Ok(("adam_losses_dsm_pinn".to_owned(), history))].into_iter().chain(after).collect()
 }
 
 /// Followed to 1e-9 in double precision. In single precision a run is followed as closely as the problem lets it:
 /// softplus with `beta = 100` at this learning rate makes one run triple any deviation at every
 /// step, which a run in double precision from parameters rounded at random in the 24th bit shows. Single precision
 /// may be 30 times as far away as that run, or 1e-4.
-fn adam(
-    dir: &Folder,
-    name: &str,
-    batch: &Arc<Batch>,
-    npz: &mut Npz,
-    cases: &mut Cases,
-) -> Result<()> {
-    if !npz.names().iter().any(|n| n.starts_with("adam")) {
-        return Ok(());
-    }
-    let rounded = open(dir, name, DType::F64, Kernels::Composite)?;
+fn adam(weights: &Path, batch: &Arc<Batch>, mut archive: Archive<'_>) -> Result<()> {
+    let rounded = open(weights, DType::F64, Kernels::Composite)?;
     for (i, (name, var)) in rounded.parameters().iter().enumerate() {
         let mut signs = vec![0.0; var.elem_count()];
         Key::root(1).fold(i as u64).fill_signs(0, &mut signs);
@@ -284,63 +233,47 @@ fn adam(
     }
     let rounded = ten_steps(rounded, batch)?;
     for (dtype, kernels, _, exact) in PATHS {
-        let found = ten_steps(open(dir, name, dtype, kernels)?, batch)?;
+        archive.around[1] = format!(" {dtype:?} {kernels:?}");
+        let found = ten_steps(open(weights, dtype, kernels)?, batch)?;
         for ((array, found), (_, rounded)) in found.iter().zip(&rounded) {
-            if npz.has(array) {
-                cases.add(format!("{name}/{array} {dtype:?} {kernels:?}"), || {
-                    let expected = npz.flat(array)?;
-                    let spread = check(rounded, &expected, LARGEST, exact)?.error();
-                    let single = (30.0 * spread).max(1e-4);
-                    let allowed = if dtype == DType::F64 { exact } else { single };
-                    check(found, &expected, LARGEST, allowed)
-                });
+            if archive.has(array) {
+                let spread = check(rounded, archive.flat(array)?, LARGEST, exact)?.error;
+                let single = (30.0 * spread).max(1e-4);
+                let allowed = if dtype == DType::F64 { exact } else { single };
+                archive.check_to(array, found, LARGEST, allowed);
             }
         }
     }
     Ok(())
 }
 
-/// A network on rows of doubles.
-struct OnRows(ScoreNet);
-
-impl Score<Rows> for OnRows {
-    fn score(&self, x: &Rows, t: f64) -> sde_core::Result<Rows> {
-        let score = self.0.score(&to_tensor(x, &self.0)?, t)?;
-        let values = score.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
-        Ok(Rows::from_shape_vec(x.dim(), values).unwrap_or_default())
-    }
-}
-
 /// Both samplers from recorded starts, with recorded noise.
-fn samplers(dir: &Folder, npz: &mut Npz, cases: &mut Cases) -> Result<()> {
-    let members = npz.names().iter().filter(|member| member.contains('/')).cloned();
-    for member in members.collect::<Vec<_>>() {
-        let (kind, net) = member.split_once('/').unwrap_or_default();
-        if there(dir, net, &member, cases) {
-            cases.add(&member, || sampler(dir, net, kind, &member, npz));
+fn samplers(dir: &Folder, mut npz: Npz, family: &mut Family) -> Result<()> {
+    for member in npz.names().to_vec() {
+        if let Some((kind, net)) = member.split_once('/') {
+            family.add(&member, || sampler(&weights(dir, net)?, kind, &member, &mut npz));
         }
     }
     Ok(())
 }
 
-fn sampler(dir: &Folder, net: &str, kind: &str, member: &str, npz: &mut Npz) -> Result<Check> {
+fn sampler(weights: &Path, kind: &str, member: &str, npz: &mut Npz) -> Result<Check> {
     let (eta, nfe) = match kind.strip_prefix("ode_nfe") {
         Some(nfe) => (0.0, nfe),
         None => (1.0, kind.strip_prefix("sde_nfe").context("neither ode_nfe nor sde_nfe")?),
     };
-    let net = open(dir, net, DType::F64, Kernels::Composite)?;
+    let net = open(weights, DType::F64, Kernels::Composite)?;
+    let score = FnScore::new(|x: &Rows, t| {
+        let score = net.score(&to_tensor(x, &net)?, t)?;
+        let values = score.flatten_all()?.to_vec1()?;
+        Ok(Rows::from_shape_vec(x.dim(), values).unwrap_or_default())
+    });
     let sde = sde_core::sde::parse(&net.sde().name())?;
     let steps = nfe.parse::<usize>()? + 90;
     let times = TimeGrid::OdeSdeGap.times(sde.as_ref(), steps, sde.horizon(), 0.0)?;
-    let arrays =
-        if eta == 0.0 { ArrayD::zeros(vec![0]) } else { npz.get(&format!("noise_nfe{nfe}"))? };
-    let rows = |z: ndarray::ArrayViewD<'_, f64>| z.to_owned().into_dimensionality();
-    let arrays = arrays.axis_iter(Axis(0)).map(rows).collect::<Result<_, _>>();
-    let arrays = arrays.map_err(|_| anyhow!("noise: three dimensions"))?;
-    let noise = Recorded::new(arrays, Draws::EachStep, &times);
+    let noise =
+        if eta == 0.0 { Vec::new() } else { normals(npz.get(&format!("noise_nfe{nfe}"))?)? };
     let plain = Sampler::ode(sde, times, Box::new(EulerMaruyama));
-    let run =
-        Sampler { eta, quiet_end: true, ..plain }.run(&OnRows(net), npz.rows("xT")?, &noise)?;
-    let found: Vec<f64> = run.states[run.states.len() - 1].iter().copied().collect();
-    check(&found, &npz.flat(member)?, LARGEST, SAMPLERS)
+    let run = Sampler { eta, quiet_end: true, ..plain }.run(&score, npz.rows("xT")?, noise)?;
+    check(run.end(), npz.flat(member)?, LARGEST, SAMPLERS)
 }

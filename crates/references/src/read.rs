@@ -1,29 +1,35 @@
 //! Reading reference files, with the key in every complaint.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ndarray::Array2;
-use sde_core::analytic::GaussianMixture;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::case::{Absent, Family};
+use crate::flow::Rows;
 use crate::npy::Npz;
 
 /// Values of a JSON file.
 pub(crate) trait Json {
-    /// The entries of an object.
-    fn entries(&self) -> Result<Vec<(&str, &Value)>>;
-    /// A member of an object.
-    fn member(&self, key: &str) -> Result<&Value>;
-    /// The entries of a list; none where the member is not there.
-    fn items(&self, key: &str) -> Result<&[Value]>;
-    /// A number, also written as `"inf"` or `"-inf"`.
-    fn one(&self) -> Result<f64>;
-    /// Numbers, of a list or of lists of one length, row by row.
-    fn list(&self) -> Result<Vec<f64>>;
-    /// A list of lists of numbers.
-    fn rows(&self) -> Result<Array2<f64>>;
+    /// The value itself.
+    fn value(&self) -> &Value;
 
+    /// The entries of an object.
+    fn entries(&self) -> Result<Vec<(&str, &Value)>> {
+        let object = self.value().as_object().context("no JSON object")?;
+        Ok(object.iter().map(|(k, v)| (k.as_str(), v)).collect())
+    }
+    /// A member of an object.
+    fn member(&self, key: &str) -> Result<&Value> {
+        self.value().get(key).with_context(|| format!("no member `{key}`"))
+    }
+    /// The entries of a list; none where the member is not there.
+    fn items(&self, key: &str) -> Result<&[Value]> {
+        let Ok(member) = self.member(key) else { return Ok(&[]) };
+        Ok(member.as_array().with_context(|| format!("`{key}` is no list"))?)
+    }
     /// A text.
     fn text(&self, key: &str) -> Result<&str> {
         let member = self.member(key)?;
@@ -33,9 +39,12 @@ pub(crate) trait Json {
     fn text_or<'a>(&'a self, key: &str, usual: &'a str) -> &'a str {
         self.text(key).unwrap_or(usual)
     }
-    /// A truth value, or the usual one.
-    fn flag_or(&self, key: &str, usual: bool) -> bool {
-        self.member(key).ok().and_then(Value::as_bool).unwrap_or(usual)
+    /// A member of any type, or the usual one where there is none.
+    fn or<T: DeserializeOwned>(&self, key: &str, usual: T) -> Result<T> {
+        match self.value().get(key) {
+            None | Some(Value::Null) => Ok(usual),
+            Some(member) => T::deserialize(member).with_context(|| format!("`{key}`")),
+        }
     }
     /// A count.
     fn count(&self, key: &str) -> Result<usize> {
@@ -47,59 +56,35 @@ pub(crate) trait Json {
     fn number(&self, key: &str) -> Result<f64> {
         self.member(key)?.one().with_context(|| format!("`{key}`"))
     }
-    /// A number, or the usual one where the member is not there.
-    fn number_or(&self, key: &str, usual: f64) -> Result<f64> {
-        if self.member(key).is_ok() { self.number(key) } else { Ok(usual) }
-    }
     /// Numbers.
     fn numbers(&self, key: &str) -> Result<Vec<f64>> {
         self.member(key)?.list().with_context(|| format!("`{key}`"))
     }
     /// A list of lists of numbers.
-    fn matrix(&self, key: &str) -> Result<Array2<f64>> {
+    fn matrix(&self, key: &str) -> Result<Rows> {
         self.member(key)?.rows().with_context(|| format!("`{key}`"))
     }
-    /// A list of texts; empty where there is none.
-    fn texts(&self, key: &str) -> Result<Vec<String>> {
-        let text = |v: &Value| Ok(v.as_str().with_context(|| format!("`{key}`: {v}"))?.into());
-        self.items(key)?.iter().map(text).collect()
-    }
-}
-
-impl Json for Value {
-    fn entries(&self) -> Result<Vec<(&str, &Value)>> {
-        let object = self.as_object().context("no JSON object")?;
-        Ok(object.iter().map(|(k, v)| (k.as_str(), v)).collect())
-    }
-
-    fn member(&self, key: &str) -> Result<&Value> {
-        self.get(key).with_context(|| format!("no member `{key}`"))
-    }
-
-    fn items(&self, key: &str) -> Result<&[Value]> {
-        let Some(member) = self.get(key) else { return Ok(&[]) };
-        Ok(member.as_array().with_context(|| format!("`{key}` is no list"))?)
-    }
-
+    /// This value as a number, also written as `"inf"` or `"-inf"`.
     fn one(&self) -> Result<f64> {
-        match self {
+        match self.value() {
             Value::Number(n) => n.as_f64().with_context(|| format!("{n} is out of range")),
             Value::String(s) if s == "inf" => Ok(f64::INFINITY),
             Value::String(s) if s == "-inf" => Ok(f64::NEG_INFINITY),
             other => bail!("{other} is no number"),
         }
     }
-
+    /// This value as numbers: of a list, or of lists of one length, row by row.
     fn list(&self) -> Result<Vec<f64>> {
-        let items = self.as_array().with_context(|| format!("{self} is no list"))?;
+        let value = self.value();
+        let items = value.as_array().with_context(|| format!("{value} is no list"))?;
         match items.first() {
             Some(Value::Array(_)) => Ok(self.rows()?.into_iter().collect()),
             _ => items.iter().map(Value::one).collect(),
         }
     }
-
-    fn rows(&self) -> Result<Array2<f64>> {
-        let items = self.as_array().context("no list of lists")?;
+    /// This value as a list of lists of numbers.
+    fn rows(&self) -> Result<Rows> {
+        let items = self.value().as_array().context("no list of lists")?;
         let rows = items.iter().map(Value::list).collect::<Result<Vec<_>>>()?;
         let n = rows.first().map_or(0, Vec::len);
         ensure!(rows.iter().all(|row| row.len() == n), "rows of different lengths");
@@ -107,11 +92,30 @@ impl Json for Value {
     }
 }
 
-/// A Gaussian mixture from its `weights`, `means` and `covs`.
-pub(crate) fn mixture(target: &Value) -> Result<GaussianMixture> {
-    let covs = target.items("covs")?.iter().map(Value::rows).collect::<Result<Vec<_>>>();
-    let covs = covs.context("`covs`")?;
-    Ok(GaussianMixture::new(&target.numbers("weights")?, &target.matrix("means")?, &covs)?)
+impl Json for Value {
+    fn value(&self) -> &Value {
+        self
+    }
+}
+
+/// What a name stands for in a table.
+pub(crate) fn one_of<T: Clone>(name: &str, table: &[(&str, T)]) -> Result<T> {
+    let known = || table.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ");
+    let found = table.iter().find(|(known, _)| *known == name);
+    Ok(found.with_context(|| format!("`{name}`: expected one of {}", known()))?.1.clone())
+}
+
+/// Numbers that are indices below `limit`.
+pub(crate) fn indices<'a>(
+    numbers: impl IntoIterator<Item = &'a f64>,
+    limit: usize,
+) -> Result<Vec<usize>> {
+    let index = |v: &f64| {
+        let inside = *v >= 0.0 && v.fract() == 0.0 && *v < limit as f64;
+        ensure!(inside, "{v} is no index below {limit}");
+        Ok(*v as usize)
+    };
+    numbers.into_iter().map(index).collect()
 }
 
 /// A folder of files, any of which may be missing.
@@ -123,21 +127,40 @@ impl Folder {
         self.0.join(name)
     }
 
-    /// A JSON file; `None` where there is none.
-    pub(crate) fn json(&self, name: &str) -> Result<Option<Value>> {
-        let path = self.path(name);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let shown = path.display();
-        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {shown}"))?;
-        serde_json::from_slice(&bytes).map(Some).map_err(|e| anyhow!("{shown}: {e}"))
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.path(name).exists()
     }
 
-    /// An archive; `None` where there is none.
-    pub(crate) fn npz(&self, name: &str) -> Result<Option<Npz>> {
-        let path = self.path(name);
-        Ok(path.exists().then(|| Npz::open(&path)).transpose()?)
+    /// The path of a file that is there.
+    fn file(&self, name: &str) -> Result<PathBuf> {
+        ensure!(self.has(name), Absent(format!("{name} is not there")));
+        Ok(self.path(name))
+    }
+
+    /// A JSON file.
+    pub(crate) fn json(&self, name: &str) -> Result<Value> {
+        let path = self.file(name)?;
+        let shown = path.display();
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {shown}"))?;
+        serde_json::from_slice(&bytes).map_err(|e| anyhow!("{shown}: {e}"))
+    }
+
+    /// An archive.
+    pub(crate) fn npz(&self, name: &str) -> Result<Npz> {
+        Ok(Npz::open(&self.file(name)?)?)
+    }
+
+    /// Groups of cases, one an archive; `compare` gets its name and what it holds.
+    pub(crate) fn archives(
+        &self,
+        family: &mut Family,
+        mut compare: impl FnMut(&str, Npz, &mut Family) -> Result<()>,
+    ) -> Result<()> {
+        for stem in self.stems("npz")? {
+            let npz = self.npz(&format!("{stem}.npz"));
+            family.group(&stem, |family| compare(&stem, npz?, family));
+        }
+        Ok(())
     }
 
     /// The names of files with an extension, without it, in alphabetical order.
@@ -155,13 +178,7 @@ impl Folder {
     }
 
     /// The published networks and histograms, in a folder beside the references.
-    pub(crate) fn published(&self) -> Option<Folder> {
-        let dir = self.0.canonicalize().ok()?.parent()?.parent()?.join("odesdegap");
-        dir.is_dir().then_some(Self(dir))
+    pub(crate) fn published(&self) -> Folder {
+        Self(self.0.join("../../odesdegap"))
     }
-}
-
-/// The part of a path before the file name, for what lies in a sub-folder.
-pub(crate) fn parent(path: &Path) -> Result<&Path> {
-    path.parent().with_context(|| format!("{} is in no folder", path.display()))
 }

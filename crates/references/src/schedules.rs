@@ -1,173 +1,151 @@
 //! `schedules`: marginals, coefficients and grids against fifty-digit arithmetic, 1e-12 relative.
 
-use anyhow::{Context, Result, bail, ensure};
+use sde_core::Ve;
 use sde_core::schedule::{
     Cosine, EdmPreconditioning, alphas_cumprod, ddpm_betas, karras_sigmas, smld_sigmas,
 };
-use sde_core::{Sde, TimeGrid, Ve};
-use serde_json::Value;
 
-use crate::case::{By, Cases, check};
-use crate::read::{Folder, Json};
-use crate::targets::{decimals, sde_of_key};
+use crate::prelude::*;
+use crate::targets::sde_of_key;
 
 const TOLERANCE: f64 = 1e-12;
 
-/// What a column holds, as a function of its argument.
-type Column = Box<dyn Fn(f64) -> f64>;
-
-pub(crate) fn cases(dir: &Folder, cases: &mut Cases) -> Result<()> {
-    let Some(file) = dir.json("schedules.json")? else { return Ok(()) };
+pub(crate) fn cases(dir: &Folder, family: &mut Family) -> Result<()> {
+    let file = dir.json("schedules.json")?;
     for (key, table) in file.entries()? {
-        cases.group(key, |cases| entry(&file, key, table, cases));
+        family.group(key, |family| entry(&file, key, table, family));
     }
     Ok(())
 }
 
-fn entry(file: &Value, key: &str, table: &Value, cases: &mut Cases) -> Result<()> {
-    let number = |prefix: &str| Some(decimals(key.strip_prefix(prefix)?));
-    if sde_of_key(key).is_some() {
-        return columns(key, table, "t", process, cases);
+fn entry(file: &Value, key: &str, table: &Value, family: &mut Family) -> Result<()> {
+    let constants = decimals(key);
+    let first = constants.first().copied().context("no constant in the key");
+    let exact =
+        |found: Vec<f64>, expected: Result<Vec<f64>>| check(found, expected?, By::Entry, TOLERANCE);
+    if let Some(sde) = sde_of_key(key) {
+        let sde = sde?;
+        columns(key, table, "t", |name, t| process(sde.as_ref(), key, name, t), family)?;
     } else if key.starts_with("cosine_s") {
-        return columns(key, table, "t", cosine, cases);
+        let cosine = Cosine { s: first? };
+        columns(key, table, "t", |name, t| cosine_column(cosine, name, t), family)?;
     } else if key.starts_with("edm_precond_sigma_data_") {
-        return columns(key, table, "sigma", preconditioning, cases);
-    } else if key.starts_with("vp_inverse_lambda") {
-        let sde = inverted(file, key)?;
-        cases.add(key, || {
-            let lambdas = table.numbers("lam")?;
-            let found: Result<Vec<_>, _> =
-                lambdas.iter().map(|l| sde.time_of_half_log_snr(*l)).collect();
-            check(&found?, &table.numbers("t")?, By::Entry, TOLERANCE)
+        let edm = EdmPreconditioning { sigma_data: first? };
+        columns(key, table, "sigma", |name, sigma| preconditioning(edm, name, sigma), family)?;
+    } else if key == "vp_inverse_lambda" {
+        // Of the only VP in the file.
+        let vp = file.entries()?.into_iter().filter(|(key, _)| key.starts_with("vp_beta"));
+        let vp = vp.filter_map(|(key, _)| sde_of_key(key));
+        let [sde] = &vp.collect::<Result<Vec<_>>>()?[..] else { bail!("expected one VP table") };
+        family.add(key, || {
+            let found = table.numbers("lam")?.into_iter().map(|l| sde.time_of_half_log_snr(l));
+            exact(found.collect::<Result<_, _>>()?, table.numbers("t"))
         });
-    } else if let Some(constants) = number("karras_rho") {
+    } else if key.starts_with("karras_rho") {
         for (n, levels) in table.entries()? {
-            cases.add(format!("{key}/{n}"), || karras(n, &constants, &levels.list()?));
+            family.add(format!("{key}/{n}"), || karras(n, &constants, &levels.list()?));
         }
-    } else if let Some(constants) = number("smld_N") {
+    } else if key.starts_with("smld_N") {
         let [n, lowest, highest] = constants[..] else { bail!("expected N and two levels") };
         let sde = Ve::new(lowest, highest)?;
         // Score matching with Langevin dynamics is VE at equidistant times.
         let level = |i: usize| sde.marginal(i as f64 / (n - 1.0)).sigma;
-        let found: Vec<f64> = (0..n as usize).map(level).collect();
-        let direct = smld_sigmas(n as usize, lowest, highest);
-        cases.add(key, || {
-            let expected = table.list()?;
-            let found = check(&found, &expected, By::Entry, TOLERANCE)?;
-            Ok(found.and(check(&direct, &expected, By::Entry, TOLERANCE)?))
+        family.add(key, || {
+            let found = exact((0..n as usize).map(level).collect(), table.list())?;
+            Ok(found.and(exact(smld_sigmas(n as usize, lowest, highest), table.list())?))
         });
-    } else if let Some(constants) = number("ddpm_N") {
-        let betas = ddpm_betas(constants.first().copied().context("N")? as usize, 0.1, 20.0);
+    } else if key.starts_with("ddpm_N") {
+        let betas = ddpm_betas(first? as usize, 0.1, 20.0);
         let products = alphas_cumprod(&betas);
         for (column, found) in [("betas", betas), ("alphas_cumprod", products)] {
-            cases.add(format!("{key}/{column}"), || {
-                check(&found, &table.numbers(column)?, By::Entry, TOLERANCE)
-            });
+            family.add(format!("{key}/{column}"), || exact(found, table.numbers(column)));
         }
     } else {
-        cases.skip(key, "unknown table");
+        family.skip(format!("unknown table `{key}`"));
     }
     Ok(())
 }
 
-/// One case a column of a table over `argument`; `column` gives what it holds by key and name.
+/// One case a column of a table over `argument`; `value` gives what stands in a column at one of its values.
 fn columns(
     key: &str,
     table: &Value,
     argument: &str,
-    column: fn(&str, &str) -> Result<Option<Column>>,
-    cases: &mut Cases,
+    value: impl Fn(&str, f64) -> Option<f64>,
+    family: &mut Family,
 ) -> Result<()> {
     let at = table.numbers(argument)?;
     for (name, values) in table.entries()?.into_iter().filter(|(name, _)| *name != argument) {
-        let case = format!("{key}/{name}");
-        let Some(function) = column(key, name)? else {
-            cases.skip(case, format!("unknown column `{name}`"));
+        let Some(found) = at.iter().map(|x| value(name, *x)).collect::<Option<Vec<f64>>>() else {
+            family.skip(format!("unknown column `{name}`"));
             continue;
         };
-        let found: Vec<f64> = at.iter().map(|x| function(*x)).collect();
         // A logarithm is exact to within its argument's relative error: absolute near zero.
         let by = if name == "lambda_half_logsnr" { By::Mixed } else { By::Entry };
-        cases.add(case, || check(&found, &values.list()?, by, TOLERANCE));
+        family.add(format!("{key}/{name}"), || check(found, values.list()?, by, TOLERANCE));
     }
     Ok(())
 }
 
 /// By the public functions of an SDE.
-fn process(key: &str, column: &str) -> Result<Option<Column>> {
-    let sde = sde_of_key(key).context("no process")??;
-    let has_beta = key.contains("vp_");
-    // `B` from the log-SNR: `e^B - 1 = e^{-2 lambda}` for VP, `2 sinh(B/2) = e^{-lambda}` for sub-VP.
-    let integral: fn(&dyn Sde, f64) -> f64 = if key.starts_with("subvp_") {
-        |s, t| 2.0 * (0.5 * (-s.half_log_snr(t)).exp()).asinh()
-    } else {
-        |s, t| {
-            let y = -2.0 * s.half_log_snr(t);
-            y.max(0.0) + (-y.abs()).exp().ln_1p()
+fn process(sde: &dyn Sde, key: &str, column: &str, t: f64) -> Option<f64> {
+    // `B`, the integral of beta, from the log-SNR: `e^B - 1 = e^{-2 lambda}` for VP, `2 sinh(B/2) = e^{-lambda}`
+    // for sub-VP.
+    let integral = || {
+        let lambda = sde.half_log_snr(t);
+        if key.starts_with("subvp_") {
+            return 2.0 * (0.5 * (-lambda).exp()).asinh();
         }
+        (-2.0 * lambda).max(0.0) + (-(2.0 * lambda).abs()).exp().ln_1p()
     };
-    Ok(Some(match column {
-        "alpha" => Box::new(move |t| sde.marginal(t).alpha),
-        "sigma" => Box::new(move |t| sde.marginal(t).sigma),
-        "sigma2" => Box::new(move |t| sde.marginal(t).sigma.powi(2)),
+    let has_beta = key.contains("vp_");
+    Some(match column {
+        "alpha" => sde.marginal(t).alpha,
+        "sigma" => sde.marginal(t).sigma,
+        "sigma2" => sde.marginal(t).sigma.powi(2),
         // The noise added since t = 0, where VE starts with sigma_min.
-        "sigma2_minus_sigma0_2" => Box::new(move |t| sde.transition(0.0, t).sigma.powi(2)),
-        "f" => Box::new(move |t| sde.drift_coef(t)),
-        "g2" => Box::new(move |t| sde.diffusion_squared(t)),
-        "g" => Box::new(move |t| sde.diffusion(t)),
-        "lambda_half_logsnr" => Box::new(move |t| sde.half_log_snr(t)),
-        "beta" if has_beta => Box::new(move |t| -2.0 * sde.drift_coef(t)),
-        "int_beta" if has_beta => Box::new(move |t| integral(sde.as_ref(), t)),
-        "log_alpha" if has_beta => Box::new(move |t| -0.5 * integral(sde.as_ref(), t)),
-        _ => return Ok(None),
-    }))
+        "sigma2_minus_sigma0_2" => sde.transition(0.0, t).sigma.powi(2),
+        "f" => sde.drift_coef(t),
+        "g2" => sde.diffusion_squared(t),
+        "g" => sde.diffusion(t),
+        "lambda_half_logsnr" => sde.half_log_snr(t),
+        "beta" if has_beta => -2.0 * sde.drift_coef(t),
+        "int_beta" if has_beta => integral(),
+        "log_alpha" if has_beta => -0.5 * integral(),
+        _ => return None,
+    })
 }
 
-fn cosine(key: &str, column: &str) -> Result<Option<Column>> {
-    let s = decimals(key).first().copied().context("the constant")?;
-    let cosine = Cosine { s };
-    Ok(Some(match column {
-        "alpha" => Box::new(move |t| cosine.alpha(t)),
-        "log_alpha" => Box::new(move |t| cosine.log_alpha(t)),
-        "sigma2" => Box::new(move |t| cosine.sigma2(t)),
-        "sigma" => Box::new(move |t| cosine.sigma2(t).sqrt()),
-        "beta" => Box::new(move |t| cosine.beta(t)),
-        _ => return Ok(None),
-    }))
+fn cosine_column(cosine: Cosine, column: &str, t: f64) -> Option<f64> {
+    Some(match column {
+        "alpha" => cosine.alpha(t),
+        "log_alpha" => cosine.log_alpha(t),
+        "sigma2" => cosine.sigma2(t),
+        "sigma" => cosine.sigma2(t).sqrt(),
+        "beta" => cosine.beta(t),
+        _ => return None,
+    })
 }
 
-fn preconditioning(key: &str, column: &str) -> Result<Option<Column>> {
-    let sigma_data = decimals(key).first().copied().context("the constant")?;
-    let edm = EdmPreconditioning { sigma_data };
-    Ok(Some(match column {
-        "c_skip" => Box::new(move |s| edm.c_skip(s)),
-        "c_out" => Box::new(move |s| edm.c_out(s)),
-        "c_in" => Box::new(move |s| edm.c_in(s)),
-        "c_noise" => Box::new(move |s| edm.c_noise(s)),
-        "loss_weight" => Box::new(move |s| edm.loss_weight(s)),
-        _ => return Ok(None),
-    }))
-}
-
-/// The VP whose lambda a table inverts: of the key's constants, or the only one in the file.
-fn inverted(file: &Value, key: &str) -> Result<Box<dyn Sde>> {
-    let own = key.strip_prefix("vp_inverse_lambda_").map(|rest| format!("vp_{rest}"));
-    let entries = file.entries()?;
-    let mut vp = entries.iter().map(|(k, _)| *k).filter(|k| k.starts_with("vp_beta"));
-    let source = own.as_deref().unwrap_or_else(|| vp.next().unwrap_or("vp_beta0.1_20"));
-    ensure!(own.is_some() || vp.next().is_none(), "several VP tables: which one is inverted?");
-    sde_of_key(source).with_context(|| format!("`{source}`"))?
+fn preconditioning(edm: EdmPreconditioning, column: &str, sigma: f64) -> Option<f64> {
+    Some(match column {
+        "c_skip" => edm.c_skip(sigma),
+        "c_out" => edm.c_out(sigma),
+        "c_in" => edm.c_in(sigma),
+        "c_noise" => edm.c_noise(sigma),
+        "loss_weight" => edm.loss_weight(sigma),
+        _ => return None,
+    })
 }
 
 /// `n` noise levels from the largest to the smallest, also as the grid of a VE process between the two.
-fn karras(n: &str, constants: &[f64], expected: &[f64]) -> Result<crate::case::Check> {
+fn karras(n: &str, constants: &[f64], expected: &[f64]) -> Result<Check> {
     let [rho, lowest, highest] = constants[..] else { bail!("expected rho and two levels") };
     let n: usize = n.parse().with_context(|| format!("`{n}` is no number of levels"))?;
     ensure!(n >= 2, "{n} levels");
     let sde = Ve::new(lowest, highest)?;
     let times = TimeGrid::Karras { rho }.times(&sde, n - 1, 1.0, 0.0)?;
-    let found: Vec<f64> = times.iter().map(|&t| sde.marginal(t).sigma).collect();
-    let grid = check(&found, expected, By::Entry, TOLERANCE)?;
-    let direct: Vec<f64> = karras_sigmas(n, lowest, highest, rho).into_iter().collect();
-    Ok(grid.and(check(&direct, expected, By::Entry, TOLERANCE)?))
+    let grid = times.iter().map(|t| sde.marginal(*t).sigma);
+    let grid = check(grid, expected, By::Entry, TOLERANCE)?;
+    Ok(grid.and(check(karras_sigmas(n, lowest, highest, rho), expected, By::Entry, TOLERANCE)?))
 }

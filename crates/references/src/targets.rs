@@ -5,7 +5,7 @@ use sde_core::analytic::GaussianMixture;
 use sde_core::{Ou, Sde, SubVp, Ve, Vp};
 use serde_json::Value;
 
-use crate::read::{Folder, mixture};
+use crate::read::{Folder, Json};
 
 /// A process of a key that carries its constants (`vp_beta0.1_20`, `subvp_beta0.1_20`, `ve_0.01_50`,
 /// `ou_T10`); `None` for a key of another kind.
@@ -42,9 +42,9 @@ pub(crate) struct Targets(Value);
 impl Targets {
     /// Without the file processes keep their published constants.
     pub(crate) fn of(family: &Folder) -> Result<Self> {
-        let own = family.json("targets.json")?;
-        let common = || family.json("../common/targets.json");
-        Ok(Self(own.map_or_else(common, |own| Ok(Some(own)))?.unwrap_or_default()))
+        let places = ["targets.json", "../common/targets.json"];
+        let file = places.into_iter().find(|file| family.has(file));
+        Ok(Self(file.map(|file| family.json(file)).transpose()?.unwrap_or_default()))
     }
 
     /// The names of the targets, longest first (one may begin like another).
@@ -57,9 +57,13 @@ impl Targets {
 
     /// A Gaussian mixture by name.
     pub(crate) fn mixture(&self, name: &str) -> Result<GaussianMixture> {
-        let target = self.0["targets"].get(name);
-        let target = target.with_context(|| format!("no target `{name}` in targets.json"))?;
-        mixture(target).with_context(|| format!("target `{name}`"))
+        let read = || -> Result<GaussianMixture> {
+            let target = self.0["targets"].member(name)?;
+            let covs = target.items("covs")?.iter().map(Value::rows).collect::<Result<Vec<_>>>()?;
+            let (weights, means) = (target.numbers("weights")?, target.matrix("means")?);
+            Ok(GaussianMixture::new(&weights, &means, &covs)?)
+        };
+        read().with_context(|| format!("target `{name}` of targets.json"))
     }
 
     /// A process by its short name (`vp`, `subvp`, `ve`, `ou`) or by a key with constants.
@@ -72,19 +76,18 @@ impl Targets {
             let text = self.0["sdes"].get(key)?.as_str()?;
             Some(decimals(&text[text.find(mark)? + mark.len()..]))
         };
-        let pair = |found: Option<Vec<f64>>, usual: [f64; 2], end: fn(f64, f64) -> f64| {
-            match found.as_deref() {
-                // The decimal that a sum or product of decimals stands for.
-                Some([a, b, ..]) => [*a, format!("{:.12e}", end(*a, *b)).parse().unwrap_or(*b)],
-                _ => usual,
-            }
+        // The end is the decimal that a sum or product of decimals stands for.
+        let ends = |stated: Option<Vec<f64>>, usual: [f64; 2], end: fn(f64, f64) -> f64| {
+            let Some([a, b, ..]) = stated.as_deref() else { return usual };
+            [*a, format!("{:.12e}", end(*a, *b)).parse().unwrap_or(*b)]
         };
-        let betas = |found| pair(found, [0.1, 20.0], |a, b| a + b);
         let constants = match name {
-            "vp" => betas(stated("vp", "beta(t)=")),
-            "subvp" => betas(stated("subvp", "beta(t)=").or_else(|| stated("vp", "beta(t)="))),
-            "ve" => pair(stated("ve", "sigma(t)="), [0.01, 50.0], |a, b| a * b),
-            _ => stated("ou", "T=").map_or([10.0; 2], |t| [t.first().copied().unwrap_or(10.0); 2]),
+            "ve" => ends(stated("ve", "sigma(t)="), [0.01, 50.0], |a, b| a * b),
+            "ou" => [stated("ou", "T=").and_then(|t| t.first().copied()).unwrap_or(10.0); 2],
+            _ => {
+                let betas = stated(name, "beta(t)=").or_else(|| stated("vp", "beta(t)="));
+                ends(betas, [0.1, 20.0], |a, b| a + b)
+            }
         };
         sde(name, &constants)
     }

@@ -53,4 +53,4 @@ pub use page::{Block, Foot, Head, Sheet};
 pub use panel::{Dots, Line, Panel};
 pub use raster::{bar_png, heat_png};
 pub use svg::{Anchor, Mark, Point, Stroke, Svg, Text};
-pub use table::{Cell, Kind, Row, Table};
+pub use table::{Cell, Columns, Kind, Row, Table};

@@ -2,67 +2,157 @@
 
 use candle_nn::VarBuilder;
 use sde_core::Key;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    Backend, Error, Network, Parameters, ResidualMlp, ResidualMlpConfig, Result,
+    Backend, Error, Network, Parameters, ResidualMlpConfig, Result,
     unet::{
         Constant, DiffusersConfig, EdmConfig, GuidedConfig, GuidedEncoderConfig, ScoreSdeConfig,
         UNet,
     },
 };
 
-/// What network a file holds: an architecture and the arguments of its constructor, by their own names.
-///
-/// In JSON `{"architecture": NAME, "args": {...}}`, with a name of [`Architecture::NAMES`]. An argument
-/// that is unknown, missing or of another kind is one error.
-///
-/// ```
-/// use score_nets::{Architecture, Network};
-/// let json = r#"{"architecture": "residual-mlp", "args": {"dim": 3, "width": 16, "blocks": 2}}"#;
-/// let architecture = Architecture::parse(json)?;
-/// let (key, backend) = (sde_core::Key::root(1), score_nets::Backend::cpu());
-/// let parameters = architecture.initial(key, &backend)?;
-/// assert_eq!(architecture.build(parameters.detached())?.row_shape(), [3]);
-/// let error = Architecture::parse(&json.replace("width", "girth")).unwrap_err();
-/// assert!(error.to_string().contains("girth"));
-/// # Ok::<(), score_nets::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Value", into = "Value")]
-pub enum Architecture {
+macro_rules! architectures {
+    ($($(#[$doc:meta])* $variant:ident($config:ty) $name:literal, $kind:ident, $example:literal: $read:expr;)*) => {
+        /// What network a file holds: an architecture and the arguments of its constructor, by their own names.
+        ///
+        /// In JSON `{"architecture": NAME, "args": {...}}`, with a name of [`Architecture::NAMES`]. An argument
+        /// that is unknown, missing or of another kind is one error.
+        ///
+        /// ```
+        /// use score_nets::{Architecture, Network};
+        /// let json = r#"{"architecture": "residual-mlp", "args": {"dim": 3, "width": 16, "blocks": 2}}"#;
+        /// let architecture = Architecture::parse(json)?;
+        /// let (key, backend) = (sde_core::Key::root(1), score_nets::Backend::cpu());
+        /// let parameters = architecture.initial(key, &backend)?;
+        /// assert_eq!(architecture.build(parameters.detached())?.row_shape(), [3]);
+        /// let error = Architecture::parse(&json.replace("width", "girth")).unwrap_err();
+        /// assert!(error.to_string().contains("girth"));
+        /// # Ok::<(), score_nets::Error>(())
+        /// ```
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(try_from = "Value", into = "Value")]
+        pub enum Architecture {
+            $($(#[$doc])* $variant($config),)*
+        }
+
+        impl Architecture {
+            /// The names of the architectures.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+
+            /// A small network of a name: arguments to begin from.
+            ///
+            /// # Errors
+            /// [`Error::Setting`] for a name that does not exist.
+            ///
+            /// ```
+            /// use score_nets::Architecture;
+            /// for name in Architecture::NAMES {
+            ///     let architecture = Architecture::example(name)?;
+            ///     assert_eq!(architecture.name(), *name);
+            ///     assert!(!architecture.tensors()?.is_empty());
+            /// }
+            /// # Ok::<(), score_nets::Error>(())
+            /// ```
+            pub fn example(name: &str) -> Result<Self> {
+                let args = match name {
+                    $($name => $example,)*
+                    _ => return Err(unknown(name)),
+                };
+                Self::parse(&format!(r#"{{"architecture": "{name}", "args": {args}}}"#))
+            }
+
+            /// Its name.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $name,)*
+                }
+            }
+
+            /// Of a name, from its arguments and the whole of what they are in.
+            fn read(name: &str, args: &Value, json: &Value) -> Result<Self> {
+                match name {
+                    $($name => {
+                        let read: fn(&str, &Value, &Value) -> Result<$config> = $read;
+                        read(name, args, json).map(Self::$variant)
+                    })*
+                    _ => Err(unknown(name)),
+                }
+            }
+
+            /// As JSON.
+            pub fn to_json(&self) -> Value {
+                let args = match self {
+                    $(Self::$variant(config) => serde_json::to_value(config),)*
+                };
+                json!({ "architecture": self.name(), "args": args.unwrap_or(Value::Null) })
+            }
+
+            fn make(&self, vb: VarBuilder<'static>) -> Result<Built> {
+                Ok(match self {
+                    $(Self::$variant(config) => Built::$kind(Box::new(config.build(vb)?)),)*
+                })
+            }
+        }
+    };
+}
+
+architectures! {
     /// `UNet2DModel` of diffusers.
-    Diffusers(DiffusersConfig),
+    Diffusers(DiffusersConfig) "diffusers", Image,
+        r#"{"sample_size": 4, "in_channels": 1, "out_channels": 1, "block_out_channels": [4, 4], "layers_per_block": 1,
+            "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+            "norm_num_groups": 2, "attention_head_dim": 4}"#:
+        |_, args, _| DiffusersConfig::from_json(args);
     /// NCSN++ and DDPM++ of score_sde_pytorch.
-    ScoreSde(ScoreSdeConfig),
+    ScoreSde(ScoreSdeConfig) "score-sde", Image,
+        r#"{"image_size": 4, "num_channels": 1, "nf": 4, "ch_mult": [1, 2], "num_res_blocks": 1,
+            "attn_resolutions": [2], "num_scales": 10}"#:
+        |_, args, json| {
+            let mut config = ScoreSdeConfig::from_json(args)?;
+            // The process is no argument of the network, and may stand beside them.
+            let sde = json.get("sde").and_then(Value::as_str).map(String::from);
+            config.sde = config.sde.or(sde);
+            Ok(config)
+        };
     /// `SongUNet` and `DhariwalUNet` of EDM.
-    Edm(EdmConfig),
+    Edm(EdmConfig) "edm", Image,
+        r#"{"img_resolution": 4, "img_channels": 1, "model_channels": 4, "channel_mult": [1, 2], "num_blocks": 1,
+            "attn_resolutions": [2]}"#:
+        |_, args, _| EdmConfig::from_json(args);
     /// `UNetModel` of guided-diffusion.
-    Guided(GuidedConfig),
+    Guided(GuidedConfig) "guided-diffusion", Image,
+        r#"{"image_size": 4, "in_channels": 1, "model_channels": 32, "out_channels": 1, "num_res_blocks": 1,
+            "attention_resolutions": [2], "channel_mult": [1, 2]}"#:
+        arguments;
     /// `EncoderUNetModel` of guided-diffusion, a classifier.
-    GuidedEncoder(GuidedEncoderConfig),
+    GuidedEncoder(GuidedEncoderConfig) "guided-diffusion-encoder", Image,
+        r#"{"image_size": 4, "in_channels": 1, "model_channels": 32, "out_channels": 3, "num_res_blocks": 1,
+            "attention_resolutions": [2], "channel_mult": [1, 2], "pool": "adaptive"}"#:
+        arguments;
     /// A residual network of tables.
-    ResidualMlp(ResidualMlpConfig),
+    ResidualMlp(ResidualMlpConfig) "residual-mlp", Table, r#"{"dim": 2, "width": 8, "blocks": 1}"#: arguments;
+}
+
+/// Arguments that are the fields of a configuration.
+fn arguments<T: DeserializeOwned>(name: &str, args: &Value, _: &Value) -> Result<T> {
+    serde_json::from_value(args.clone()).map_err(|e| Error::setting("arguments", name, e))
+}
+
+fn unknown(name: &str) -> Error {
+    let reason = format!("must be one of {}", Architecture::NAMES.join(", "));
+    Error::setting("architecture", name, reason)
 }
 
 /// A built network: an image network with its constants, or another.
 enum Built {
     Image(Box<UNet>),
-    Table(Box<ResidualMlp>),
+    Table(Box<dyn Network>),
 }
 
 impl Architecture {
-    /// The names of the architectures.
-    pub const NAMES: [&'static str; 6] = [
-        "diffusers",
-        "score-sde",
-        "edm",
-        "guided-diffusion",
-        "guided-diffusion-encoder",
-        "residual-mlp",
-    ];
-
     /// From JSON text.
     ///
     /// # Errors
@@ -79,79 +169,15 @@ impl Architecture {
     /// [`Error::Setting`] for what is no architecture.
     pub fn from_json(json: &Value) -> Result<Self> {
         let name = json.get("architecture").and_then(Value::as_str);
-        let known = Self::NAMES.join(", ");
         let Some(name) = name else {
+            let known = Self::NAMES.join(", ");
             let reason = format!("must be said in the key `architecture`, as one of {known}");
             return Err(Error::setting("architecture", "nothing", reason));
         };
         let Some(args) = json.get("args") else {
             return Err(Error::setting("args", "nothing", "must be the constructor's arguments"));
         };
-        let wrong = |e: serde_json::Error| Error::setting("arguments", name, e);
-        Ok(match name {
-            "diffusers" => Self::Diffusers(DiffusersConfig::from_json(args)?),
-            "score-sde" => {
-                let mut config = ScoreSdeConfig::from_json(args)?;
-                // The process is no argument of the network, and may stand beside them.
-                let sde = json.get("sde").and_then(Value::as_str).map(String::from);
-                config.sde = config.sde.or(sde);
-                Self::ScoreSde(config)
-            }
-            "edm" => Self::Edm(EdmConfig::from_json(args)?),
-            "guided-diffusion" => {
-                Self::Guided(serde_json::from_value(args.clone()).map_err(wrong)?)
-            }
-            "guided-diffusion-encoder" => {
-                Self::GuidedEncoder(serde_json::from_value(args.clone()).map_err(wrong)?)
-            }
-            "residual-mlp" => {
-                Self::ResidualMlp(serde_json::from_value(args.clone()).map_err(wrong)?)
-            }
-            _ => {
-                return Err(Error::setting(
-                    "architecture",
-                    name,
-                    format!("must be one of {known}"),
-                ));
-            }
-        })
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &'static str {
-        let place = match self {
-            Self::Diffusers(_) => 0,
-            Self::ScoreSde(_) => 1,
-            Self::Edm(_) => 2,
-            Self::Guided(_) => 3,
-            Self::GuidedEncoder(_) => 4,
-            Self::ResidualMlp(_) => 5,
-        };
-        Self::NAMES[place]
-    }
-
-    /// As JSON.
-    pub fn to_json(&self) -> Value {
-        let args = match self {
-            Self::Diffusers(c) => serde_json::to_value(c),
-            Self::ScoreSde(c) => serde_json::to_value(c),
-            Self::Edm(c) => serde_json::to_value(c),
-            Self::Guided(c) => serde_json::to_value(c),
-            Self::GuidedEncoder(c) => serde_json::to_value(c),
-            Self::ResidualMlp(c) => serde_json::to_value(c),
-        };
-        json!({ "architecture": self.name(), "args": args.unwrap_or(Value::Null) })
-    }
-
-    fn make(&self, vb: VarBuilder<'static>) -> Result<Built> {
-        Ok(Built::Image(Box::new(match self {
-            Self::Diffusers(c) => c.build(vb)?,
-            Self::ScoreSde(c) => c.build(vb)?,
-            Self::Edm(c) => c.build(vb)?,
-            Self::Guided(c) => c.build(vb)?,
-            Self::GuidedEncoder(c) => c.build(vb)?,
-            Self::ResidualMlp(c) => return Ok(Built::Table(Box::new(c.build(vb)?))),
-        })))
+        Self::read(name, args, json)
     }
 
     /// The network around the tensors of `vb`.

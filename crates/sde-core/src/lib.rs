@@ -14,6 +14,7 @@
 //! ```
 
 pub mod analytic;
+mod conditioning;
 pub mod counts;
 mod dynamics;
 mod error;
@@ -32,6 +33,7 @@ pub mod sde;
 mod short;
 mod state;
 
+pub use conditioning::{LogLikelihood, Pullback, ScoreVjp};
 pub use dynamics::{Dynamics, Reverse, Semilinear, flow_velocity};
 pub use error::{Error, Result};
 pub use grid::TimeGrid;

@@ -130,6 +130,20 @@ impl<S, T: Score<S> + ?Sized> Score<S> for std::sync::Arc<T> {
     }
 }
 
+impl<S, T: Score<S> + ?Sized> Score<S> for Box<T> {
+    fn score(&self, x: &S, t: f64) -> Result<S> {
+        (**self).score(x, t)
+    }
+
+    fn denoised(&self, x: &S, t: f64) -> Result<Option<S>> {
+        (**self).denoised(x, t)
+    }
+
+    fn for_rows(&self, rows: &[u64]) -> Result<Box<dyn Score<S> + '_>> {
+        (**self).for_rows(rows)
+    }
+}
+
 /// A score with exact directional derivatives in `x`.
 pub trait ScoreJvp<S>: Score<S> {
     /// Score and its directional derivative, `(s(x, t), ds/dx . v)`, row by row.
@@ -155,6 +169,20 @@ pub trait ScoreJvp<S>: Score<S> {
 }
 
 impl<S, T: ScoreJvp<S> + ?Sized> ScoreJvp<S> for &T {
+    fn score_jvp(&self, x: &S, t: f64, v: &S) -> Result<(S, S)> {
+        (**self).score_jvp(x, t, v)
+    }
+
+    fn divergence(&self, x: &S, t: f64) -> Result<Vec<f64>> {
+        (**self).divergence(x, t)
+    }
+
+    fn jvp_for_rows(&self, rows: &[u64]) -> Result<Box<dyn ScoreJvp<S> + '_>> {
+        (**self).jvp_for_rows(rows)
+    }
+}
+
+impl<S, T: ScoreJvp<S> + ?Sized> ScoreJvp<S> for Box<T> {
     fn score_jvp(&self, x: &S, t: f64, v: &S) -> Result<(S, S)> {
         (**self).score_jvp(x, t, v)
     }

@@ -40,11 +40,13 @@
 
 mod blocks;
 mod builder;
+mod constant;
 mod control;
 pub mod density;
 mod end;
 mod error;
 mod gotta_go_fast;
+mod info;
 mod lambda_adaptive;
 mod latent;
 mod method;
@@ -64,13 +66,15 @@ mod tree;
 
 pub use blocks::{Rows, Summary, solve_blocks};
 pub use builder::SamplerBuilder;
+pub use constant::Constant;
 pub use control::{Adaptive, Controller, ErrorRule, Grid, PidGains, RestartInterval, StepDecision};
 pub use end::{End, denoise};
 pub use error::{Result, SolveError};
 pub use gotta_go_fast::GottaGoFast;
+pub use info::{Info, Order};
 pub use lambda_adaptive::LambdaAdaptive;
 pub use latent::{flow, slerp, temper};
-pub use method::{ConfiguredMethod, Constant, Info, Method, Order};
+pub use method::{ConfiguredMethod, Method};
 pub use noise::{BrownianGrid, IndependentIncrements, Noise, NoiselessEnd};
 pub use observe::{Event, Observer, Trajectory};
 pub use rows::{BadRows, Request};

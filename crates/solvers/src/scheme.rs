@@ -8,7 +8,10 @@ use crate::{Control, Stepper};
 /// ([`CustomStepper`]), or any of them behind an `Arc<dyn Scheme<S>>`.
 pub trait Scheme<S>: Send + Sync {
     /// The stepper, for the steps between these times where they are known beforehand.
-    fn make<'p>(&self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + '_>
+    fn make<'a, 'p: 'a>(
+        &'a self,
+        times: Option<&[f64]>,
+    ) -> Box<dyn Stepper<S, Reverse<'p, S>> + 'a>
     where
         S: 'p;
 
@@ -59,7 +62,7 @@ impl<S: State, T> Scheme<S> for CustomStepper<T>
 where
     T: for<'p> Stepper<S, Reverse<'p, S>>,
 {
-    fn make<'p>(&self, _: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + '_>
+    fn make<'a, 'p: 'a>(&'a self, _: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + 'a>
     where
         S: 'p,
     {
@@ -68,7 +71,7 @@ where
 }
 
 impl<S, T: Scheme<S> + ?Sized> Scheme<S> for std::sync::Arc<T> {
-    fn make<'p>(&self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + '_>
+    fn make<'a, 'p: 'a>(&'a self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + 'a>
     where
         S: 'p,
     {

@@ -117,3 +117,25 @@ impl<S, P: ?Sized, T: Stepper<S, P> + ?Sized> Stepper<S, P> for &T {
         (**self).takes_noise()
     }
 }
+
+impl<S, P: ?Sized, T: Stepper<S, P> + ?Sized> Stepper<S, P> for Box<T> {
+    fn step(
+        &self,
+        problem: &P,
+        x: &S,
+        t0: f64,
+        t1: f64,
+        past: &Past<S>,
+        noise: &dyn Noise<S>,
+    ) -> Result<Step<S>> {
+        (**self).step(problem, x, t0, t1, past, noise)
+    }
+
+    fn error_order(&self) -> Option<f64> {
+        (**self).error_order()
+    }
+
+    fn takes_noise(&self) -> bool {
+        (**self).takes_noise()
+    }
+}

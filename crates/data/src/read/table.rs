@@ -133,9 +133,13 @@ impl<'a> Table<'a> {
         let row = self.rows;
         if record.len() != self.names.len() {
             let (found, expected) = (record.len(), self.names.len());
-            let last = &self.names[found.min(expected - 1)];
+            let (how, last) = if found < expected {
+                ("ends before", &self.names[found])
+            } else {
+                ("goes on after", &self.names[expected - 1])
+            };
             let reason = format!(
-                "row {row} (line {line}): {found} fields, expected {expected}: it ends at column `{last}`"
+                "row {row} (line {line}): {found} fields, expected {expected}: it {how} column `{last}`"
             );
             return Err(Error::file(self.path, reason));
         }
@@ -257,8 +261,8 @@ fn classes_of(first: &StringRecord, second: &StringRecord) -> Option<Vec<String>
     let columns = first.get(1)?.parse::<usize>().ok()?;
     let names: Vec<String> = first.iter().skip(2).map(str::to_owned).collect();
     let texts = names.len() >= 2 && !names.iter().any(|n| is_number(n));
-    (rows.is_ok() && texts && second.len() == columns + 1 && first.len() != second.len())
-        .then_some(names)
+    let numbers = second.len() == columns.checked_add(1)? && second.iter().all(is_number);
+    (rows.is_ok() && texts && numbers).then_some(names)
 }
 
 fn shortened(field: &str) -> String {

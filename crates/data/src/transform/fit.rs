@@ -74,6 +74,9 @@ impl ImageScale {
     }
 }
 
+/// Below this, four roundings of numbers twice as large stay within half a whole number.
+const MOST: f64 = (1_u64 << 48) as f64;
+
 /// What is known of a column or a channel.
 #[derive(Clone, Copy)]
 struct Statistics {
@@ -199,7 +202,15 @@ fn of_column(column: &Column, s: &Statistics, options: &TransformOptions) -> Res
     } else {
         (0.0, 1.0)
     };
-    affine(&column.name, Affine { shift, scale, cell, ends })
+    let map = Affine { shift, scale, cell, ends };
+    let end = if s.high.abs() > s.low.abs() { s.high } else { s.low };
+    if cell != Cell::Point && end.abs() > MOST {
+        return Err(Error::data(format!(
+            "column {}: {end} is too large: whole numbers beyond 2^48 would not come back as they are",
+            column.name
+        )));
+    }
+    affine(&column.name, map)
 }
 
 /// A one-hot code keeps its scale: the noise on (0, 1) has a deviation of 0.29, a category of one row in a thousand 0.03.

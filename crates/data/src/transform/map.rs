@@ -46,13 +46,15 @@ pub(super) enum Cell {
 impl Affine {
     /// The coordinate of `x`, with `u` where noise is added. Noise that rounding would carry into the next cell is replaced
     /// by the middle of the cell.
-    fn put(&self, x: f64, u: f64) -> f64 {
+    fn put(&self, x: f64, u: f64) -> Result<f64, String> {
         let at = |u: f64| (x + u - self.shift) / self.scale;
-        match self.cell {
-            Cell::Point | Cell::Rounded => at(0.0),
-            Cell::Dequantised if self.take(at(u)) == x => at(u),
-            Cell::Dequantised => at(0.5),
-        }
+        let tries = match self.cell {
+            Cell::Point => return Ok(at(0.0)),
+            Cell::Rounded => [at(0.0); 2],
+            Cell::Dequantised => [at(u), at(0.5)],
+        };
+        let found = tries.into_iter().find(|z| self.take(*z) == x);
+        found.ok_or_else(|| format!("{x} is too large: it would not come back as it is"))
     }
 
     fn take(&self, z: f64) -> f64 {
@@ -87,7 +89,7 @@ impl ColumnMap {
                     "{x}, where the data that were fitted have {value} throughout"
                 ));
             }
-            Self::Affine(affine) => z[0] = affine.put(x, z[0]),
+            Self::Affine(affine) => z[0] = affine.put(x, z[0])?,
             Self::OneHot { dequantised, shift, scale, .. } => {
                 let u = z.to_vec();
                 let fill = |z: &mut [f64], u: &dyn Fn(usize) -> f64| {

@@ -128,6 +128,7 @@ fn an_array_of_an_archive_is_chosen() {
         data::open(&archive(&folder, &["x", "y", "z"]), &labels).expect("named").n_classes(),
         2
     );
+    let two = archive(&folder, &["moons", "circles"]);
     refused(
         data::open(&two, &OpenOptions { labels: Some("y".into()), ..named("moons") }),
         &["`y`"],

@@ -78,6 +78,9 @@ fn labels_are_a_column_a_file_or_what_scikit_learn_wrote() {
         (&[0, 1, 1][..], &["good".into(), "bad".into()][..])
     );
     assert_eq!((data.len(), data.dim()), (3, 2));
+    // As many fields as columns: the first line is none of the rows all the same.
+    let iris = folder.file("iris.csv", "1,3,old,new\n1,2,3,0\n");
+    assert_eq!(open(&iris).expect("a set of scikit-learn").dim(), 3);
     refused(data::open(&flowers, &with("x")), &["flowers.csv", "`x`", "real numbers"]);
     refused(data::open(&flowers, &with("y")), &["flowers.csv", "`y`", "kind, x"]);
 }
@@ -106,8 +109,11 @@ fn what_is_wrong_is_named_with_file_row_and_column() {
         ("1,2\n3,inf\n", &["row 1", "column `c1`", "`inf` is no finite number"]),
         ("1,2\n3,1e999\n", &["row 1", "column `c1`", "`1e999`"]),
         ("x,k\n1,a\n2,\n", &["row 1", "column `k`", "a missing value"]),
-        ("x,y\n1,2\n3\n", &["row 1 (line 3)", "1 fields, expected 2", "`x`"]),
-        ("x,y\n1,2\n3,4,5\n", &["row 1 (line 3)", "3 fields, expected 2"]),
+        ("x,y\n1,2\n3\n", &["row 1 (line 3)", "1 fields, expected 2", "ends before column `y`"]),
+        (
+            "x,y\n1,2\n3,4,5\n",
+            &["row 1 (line 3)", "3 fields, expected 2", "goes on after column `y`"],
+        ),
         ("x,x\n1,2\n", &["columns 0 and 1", "`x`"]),
         ("x,y\n", &["no data", "0 rows"]),
         ("", &["empty"]),

@@ -203,6 +203,10 @@ fn what_a_transform_cannot_take_is_named() {
         Transform::fit(&close, &TransformOptions::default()),
         &["column x", "e-311", "constant"],
     );
+    let large = array![[0.0], [-6_189_764_128_360_247.0]];
+    let large = Dataset::table(vec![Column::integer("k")], large, "large").expect("rows");
+    let found = Transform::fit(&large, &TransformOptions::default());
+    refused(found, &["column k", "-6189764128360247 is too large"]);
     let kind = Kind::Images { channels: 1, height: 1, width: 2, pixels: Pixels::Real(0.5, 0.5) };
     let flat = Dataset::new(kind, Values::Doubles(array![[0.5, 0.5]]), "flat").expect("an image");
     refused(Transform::fit(&flat, &TransformOptions::default()), &["channel 0", "constant"]);

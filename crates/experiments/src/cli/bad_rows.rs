@@ -24,7 +24,7 @@ impl BadRowOptions {
     /// The rows of a file; with --keep-going some may hold NaN or infinities.
     pub(super) fn read_rows(self, path: &Path) -> Result<Array2<f64>> {
         if !self.keep_going {
-            return npy::read_rows(path);
+            return Ok(npy::read_rows(path)?);
         }
         let (shown, array) = (path.display(), npy::read(path)?);
         let shape = array.shape().to_vec();

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use clap::ValueEnum;
 use data::{Kind, OpenOptions};
 
 use super::Output;
 use super::runs::finish;
+use crate::fit::resolved;
 use crate::run::{Registry, RunArgs};
 
 /// Fit a model to your own data: a table or images
@@ -58,7 +59,7 @@ enum Preset {
 impl Args {
     pub(super) fn run(self, registry: &Registry, output: &Output) -> Result<u8> {
         let path = resolved(&self.data)?;
-        let mut set = vec![format!("data.path={}", quoted(&path))];
+        let mut set = Vec::new();
         let labels = self.labels.as_deref().map(|labels| match Path::new(labels).is_file() {
             true => resolved(Path::new(labels)),
             false => Ok(labels.to_owned()),
@@ -72,6 +73,7 @@ impl Args {
         let args = RunArgs {
             experiment: "fit".into(),
             preset: Some(preset.into()),
+            data: Some(self.data),
             set,
             seed: self.seed,
             out: self.out,
@@ -127,19 +129,7 @@ fn small_table(rows: usize) -> Vec<String> {
     }
 }
 
-/// The absolute path of what is there; the word for the data in the box stays.
-pub(super) fn resolved(path: &Path) -> Result<String> {
-    if path == Path::new("digits") && !path.exists() {
-        return Ok("digits".into());
-    }
-    let shown = path.display();
-    let full = path.canonicalize().with_context(|| format!("cannot read {shown}"))?;
-    let text = full.to_str().with_context(|| format!("{shown}: not UTF-8"))?;
-    ensure!(!text.contains(['\n', '\r']), "{shown}: a line break in the name");
-    Ok(text.to_owned())
-}
-
 /// A TOML string.
-pub(super) fn quoted(text: &str) -> String {
+fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }

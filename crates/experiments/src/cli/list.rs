@@ -3,7 +3,9 @@
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use metrics::Metric;
+use score_nets::Architecture;
 use sde_core::TimeGrid;
+use sde_core::analytic::DataSet;
 use serde_json::{Map, Value, json};
 use solvers::{ConfiguredMethod, Method};
 
@@ -11,7 +13,7 @@ use super::metric;
 use super::output::{Output, table};
 use crate::run::{Entry, Registry};
 
-/// List experiments, methods, SDEs, time grids and metrics
+/// List experiments, methods, SDEs, data sets, networks, time grids and metrics
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  experiment list methods")]
 pub(super) struct Args {
@@ -28,6 +30,8 @@ enum What {
     Experiments,
     Methods,
     Sdes,
+    DataSets,
+    Networks,
     Grids,
     Metrics,
 }
@@ -43,6 +47,10 @@ impl What {
             Self::Experiments => registry.entries().iter().map(experiment).collect(),
             Self::Methods => Method::ALL.iter().map(|m| method(*m)).collect(),
             Self::Sdes => sde_core::sde::NAMES.iter().map(|n| sde(n)).collect::<Result<_>>()?,
+            Self::DataSets => DataSet::ALL.iter().map(|set| data_set(*set)).collect(),
+            Self::Networks => {
+                Architecture::NAMES.iter().map(|name| json!({"name": name})).collect()
+            }
             Self::Grids => TimeGrid::NAMES.iter().map(|name| json!({"name": name})).collect(),
             Self::Metrics => Metric::ALL.iter().map(|m| metric::row(*m)).collect(),
         })
@@ -75,7 +83,11 @@ fn method(method: Method) -> Value {
 fn sde(name: &str) -> Result<Value> {
     let sde = sde_core::sde::parse(name)?;
     Ok(json!({"name": name, "default": sde.name(), "horizon": sde.horizon(),
-        "prior-std": sde.prior_std()}))
+        "prior-std": sde.prior_std(), "reference": sde_core::sde::reference(name)}))
+}
+
+fn data_set(set: DataSet) -> Value {
+    json!({"name": set.name(), "variance": set.variance(), "reference": set.reference()})
 }
 
 pub(super) fn list(args: &Args, registry: &Registry, output: &Output) -> Result<()> {

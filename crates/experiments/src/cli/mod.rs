@@ -1,7 +1,6 @@
-//! The command line: one file a command, `--json` and one-line errors everywhere.
+//! The command line: a file for most commands, `--json` and one-line errors everywhere.
 
 mod bad_rows;
-mod completions;
 mod density;
 mod device_check;
 mod encode;
@@ -20,15 +19,18 @@ mod verify;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use score_nets::fused::Isa;
 use sde_core::shorten;
+use serde_json::json;
 
-use crate::run::Registry;
+use crate::run::{Registry, RunArgs};
 use crate::signals;
 pub use output::Output;
 use output::ReaderGone;
@@ -56,11 +58,35 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(list::Args),
-    Run(runs::RunCommand),
+    /// Run an experiment: train, sample, measure, report
+    ///
+    /// EXPERIMENT is a name (`experiment list experiments`) or a TOML file with a whole configuration.
+    /// The run's folder holds its configuration, checkpoints, plots, `results.json` and `report.html`.
+    /// A finished run is not repeated; an interrupted one continues with the same command.
+    #[command(
+        after_help = "Example:\n  experiment run ode-sde-gap --preset smoke --seed 1 --out runs/first"
+    )]
+    Run(RunArgs),
     Fit(fit::Args),
-    Report(runs::ReportCommand),
-    Cite(runs::CiteCommand),
-    Train(runs::TrainCommand),
+    /// Rebuild the plots and the page of a run from its files
+    #[command(after_help = "Example:\n  experiment report runs/first")]
+    Report {
+        /// The run's folder
+        #[arg(value_name = "RUN")]
+        run: PathBuf,
+    },
+    /// Print the works that a run rests on, as BibTeX
+    #[command(after_help = "Example:\n  experiment cite runs/first > run.bib")]
+    Cite {
+        /// The run's folder
+        #[arg(value_name = "RUN")]
+        run: PathBuf,
+    },
+    /// Train the networks of a configuration and stop there
+    ///
+    /// The configuration and the folder are those of `run`, which then continues with the rest.
+    #[command(after_help = "Example:\n  experiment train crates/experiments/configs/smoke.toml")]
+    Train(RunArgs),
     Sample(sample::Args),
     Residual(points::ResidualCommand),
     Logp(points::LogpCommand),
@@ -71,7 +97,15 @@ enum Command {
     Metric(metric::Args),
     DeviceCheck(device_check::Args),
     Verify(verify::Args),
-    Completions(completions::Args),
+    /// Print the completions of a shell, to be sourced by it
+    #[command(
+        after_help = "Example:\n  experiment completions bash > ~/.local/share/bash-completion/completions/experiment"
+    )]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
 }
 
 /// The exit code of a process that a broken pipe ends: 128 and the number of its signal.
@@ -109,11 +143,11 @@ fn dispatch(cli: Cli, registry: &Registry) -> Result<u8> {
     let output = Output::new(cli.json);
     match cli.command {
         Command::List(args) => list::list(&args, registry, &output).map(|()| 0),
-        Command::Run(args) => args.run(registry, &output),
+        Command::Run(args) => runs::finish(&registry.run(&args)?, &output),
         Command::Fit(args) => args.run(registry, &output),
-        Command::Report(args) => args.run(registry, &output),
-        Command::Cite(args) => args.run(registry, &output),
-        Command::Train(args) => args.run(registry, &output),
+        Command::Report { run } => runs::finish(&registry.report(&run)?, &output),
+        Command::Cite { run } => runs::cite(&run, registry, &output).map(|()| 0),
+        Command::Train(args) => runs::finish(&registry.train(&args)?, &output),
         Command::Sample(args) => sample::sample(&args, &output).map(|()| 0),
         Command::Residual(args) => args.run(&output).map(|()| 0),
         Command::Logp(args) => args.run(&output).map(|()| 0),
@@ -124,8 +158,15 @@ fn dispatch(cli: Cli, registry: &Registry) -> Result<u8> {
         Command::Metric(args) => metric::metric(&args, &output).map(|()| 0),
         Command::DeviceCheck(args) => args.run(&output),
         Command::Verify(args) => verify::verify(&args, &output),
-        Command::Completions(args) => args.run(&output).map(|()| 0),
+        Command::Completions { shell } => completions(shell, &output).map(|()| 0),
     }
+}
+
+fn completions(shell: Shell, output: &Output) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "experiment", &mut script);
+    let script = String::from_utf8(script)?;
+    output.emit(&json!({"shell": shell.to_string(), "script": script}), &script)
 }
 
 /// The threads to start: those asked for, here or by `RAYON_NUM_THREADS`, or one a core. Far more than

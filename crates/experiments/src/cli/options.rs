@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use score_nets::{Backend, Kernels};
 
 use crate::model::{Model, Precision};
@@ -23,9 +24,10 @@ pub(super) struct ModelOptions {
     /// The network that weights belong to which do not say so themselves
     #[arg(long, value_enum, value_name = "A")]
     architecture: Option<ArchitectureChoice>,
-    /// Arithmetic of a network
-    #[arg(long, value_enum, default_value_t = KernelChoice::Auto)]
-    kernels: KernelChoice,
+    /// Arithmetic of a network: composite is tensor operations, fused the hand-written kernels of the
+    /// CPU, auto the latter where they apply (in f32)
+    #[arg(long, value_parser = kernels(), default_value = "auto")]
+    kernels: Kernels,
     #[command(flatten)]
     backend: BackendOptions,
 }
@@ -58,15 +60,12 @@ pub(super) enum ArchitectureChoice {
     OdeSdeGap,
 }
 
-/// Arithmetic of networks.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum KernelChoice {
-    /// Fused where they apply (CPU, f32)
-    Auto,
-    /// Tensor operations
-    Composite,
-    /// Hand-written CPU kernels
-    Fused,
+fn kernels() -> impl TypedValueParser<Value = Kernels> {
+    PossibleValuesParser::new(["auto", "composite", "fused"]).map(|name| match name.as_str() {
+        "composite" => Kernels::Composite,
+        "fused" => Kernels::Fused,
+        _ => Kernels::Auto,
+    })
 }
 
 impl ModelOptions {
@@ -74,17 +73,7 @@ impl ModelOptions {
     pub(super) fn open(&self, otherwise: &str) -> Result<Model> {
         let backend = self.backend.backend(otherwise)?;
         let published = matches!(self.architecture, Some(ArchitectureChoice::OdeSdeGap));
-        let precision = Precision { backend, kernels: self.kernels.into(), published };
+        let precision = Precision { backend, kernels: self.kernels, published };
         Model::open(&self.model, &precision)
-    }
-}
-
-impl From<KernelChoice> for Kernels {
-    fn from(choice: KernelChoice) -> Self {
-        match choice {
-            KernelChoice::Auto => Self::Auto,
-            KernelChoice::Composite => Self::Composite,
-            KernelChoice::Fused => Self::Fused,
-        }
     }
 }

@@ -164,36 +164,33 @@ pub fn run(checks: &[Check], device: &str, dtypes: &[&str]) -> Result<Report> {
 
 /// The rows of one check.
 fn held(check: &Check, reference: &Place, tested: &Place) -> Vec<Row> {
-    let dtype = tested.backend.dtype_name();
-    let row = |quantity: &str, difference, tolerance, repeats, error| Row {
+    let failed = |quantity: &str, tolerance: f64, error: String| Row {
         check: check.name,
         quantity: quantity.to_owned(),
-        dtype,
-        difference,
+        dtype: tested.backend.dtype_name(),
+        difference: None,
         tolerance,
-        repeats,
-        error,
+        repeats: false,
+        error: Some(error),
     };
     let all = || -> Result<_> {
         Ok(((check.run)(reference)?, (check.run)(tested)?, (check.run)(tested)?))
     };
     let (expected, found, again) = match all() {
         Ok(all) => all,
-        Err(error) => return vec![row("", None, 0.0, false, Some(format!("{error:#}")))],
+        Err(error) => return vec![failed("", 0.0, format!("{error:#}"))],
     };
-    let mut rows = Vec::new();
-    for (i, expected) in expected.iter().enumerate() {
+    let row = |(i, expected): (usize, &Found)| {
         let tolerance = expected.roundings * rounding(tested.dtype());
+        let none = failed(&expected.name, tolerance, "the device does not find it".into());
         let Some(found) = found.get(i).filter(|found| found.name == expected.name) else {
-            let error = Some("the device does not find it".to_owned());
-            rows.push(row(&expected.name, None, tolerance, false, error));
-            continue;
+            return none;
         };
         let repeats = again.get(i).is_some_and(|again| same_bits(&again.parts, &found.parts));
-        let difference = difference(&found.parts, &expected.parts);
-        rows.push(row(&expected.name, Some(difference), tolerance, repeats, None));
-    }
-    rows
+        let difference = Some(difference(&found.parts, &expected.parts));
+        Row { difference, repeats, error: None, ..none }
+    };
+    expected.iter().enumerate().map(row).collect()
 }
 
 /// The distance from 1 to the next larger number of an element type.

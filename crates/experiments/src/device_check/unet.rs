@@ -22,6 +22,8 @@ use super::{Found, Place, host};
 const ROWS: usize = 3;
 const SIZE: usize = 7;
 const CHANNELS: usize = 10;
+/// Of resampling.
+const FILTER: [f64; 4] = [1.0, 3.0, 3.0, 1.0];
 
 type Forward = Box<dyn Fn(&Jet, &Jet) -> score_nets::Result<Jet> + Send + Sync>;
 
@@ -45,54 +47,44 @@ fn layer(row: &[usize], forward: Forward) -> score_nets::Result<Box<dyn Network>
     Ok(Box::new(Layer { row: row.to_vec(), forward }))
 }
 
+/// A layer of images with so many pixels along each side, from what makes it and what it does.
+fn plain<L: Send + Sync + 'static>(
+    size: usize,
+    make: impl Fn(&VarBuilder<'static>) -> score_nets::Result<L> + Send + Sync + 'static,
+    forward: fn(&L, &Jet) -> score_nets::Result<Jet>,
+) -> Build {
+    Arc::new(move |vb| {
+        let made = make(&vb)?;
+        layer(&[size, size, CHANNELS], Box::new(move |x, _| forward(&made, x)))
+    })
+}
+
 /// Layers with what their two sides may differ by, in roundings.
 fn all() -> Vec<(&'static str, f64, Build)> {
-    let image = [SIZE, SIZE, CHANNELS];
-    let resample = |make: fn() -> score_nets::Result<Resample>, size: usize| -> Build {
-        Arc::new(move |_| {
-            let layer = make()?;
-            self::layer(&[size, size, CHANNELS], Box::new(move |x, _| layer.forward(x)))
-        })
+    let conv = |kernel: usize, conv: Conv| {
+        let make =
+            move |vb: &VarBuilder<'static>| Conv2d::with_conv(vb, CHANNELS, 12, kernel, 1.0, conv);
+        plain(SIZE, make, |layer, x| layer.forward(x))
     };
-    let conv = |kernel: usize, conv: Conv| -> Build {
-        Arc::new(move |vb| {
-            let layer = Conv2d::with_conv(&vb, CHANNELS, 12, kernel, 1.0, conv)?;
-            self::layer(&image, Box::new(move |x, _| layer.forward(x)))
-        })
+    let norm = |groups: usize, forward: fn(&GroupNorm, &Jet) -> score_nets::Result<Jet>| {
+        plain(SIZE, move |vb| GroupNorm::new(vb, CHANNELS, groups, 1e-5), forward)
     };
+    let resample = |size: usize, make: fn() -> score_nets::Result<Resample>| {
+        plain(size, move |_| make(), |layer: &Resample, x| layer.forward(x))
+    };
+    let linear = |vb: &VarBuilder<'static>| Linear::new(vb, CHANNELS, 12, 1.0);
     vec![
         ("convolution 3 x 3", 100.0, conv(3, Conv::same(3))),
         ("convolution of stride 2", 100.0, conv(3, Conv::new(2, [0, 1, 0, 1]))),
         ("convolution 1 x 1", 100.0, conv(1, Conv::same(1))),
-        (
-            "linear",
-            100.0,
-            Arc::new(move |vb| {
-                let layer = Linear::new(&vb, CHANNELS, 12, 1.0)?;
-                self::layer(&image, Box::new(move |x, _| layer.forward(x)))
-            }),
-        ),
-        (
-            "group norm",
-            200.0,
-            Arc::new(move |vb| {
-                let layer = GroupNorm::new(&vb, CHANNELS, 2, 1e-5)?;
-                self::layer(&image, Box::new(move |x, _| layer.forward(x)))
-            }),
-        ),
-        (
-            "group norm with SiLU",
-            200.0,
-            Arc::new(move |vb| {
-                let layer = GroupNorm::new(&vb, CHANNELS, 5, 1e-5)?;
-                self::layer(&image, Box::new(move |x, _| layer.forward_silu(x)))
-            }),
-        ),
+        ("linear", 100.0, plain(SIZE, linear, |layer, x| layer.forward(x))),
+        ("group norm", 200.0, norm(2, |layer, x| layer.forward(x))),
+        ("group norm with SiLU", 200.0, norm(5, |layer, x| layer.forward_silu(x))),
         ("attention", 200.0, Arc::new(attention)),
-        ("nearest neighbours", 10.0, resample(|| Ok(Resample::nearest()), SIZE)),
-        ("means of four", 10.0, resample(|| Ok(Resample::mean()), SIZE - 1)),
-        ("filtered up", 50.0, resample(|| Resample::up(&[1.0, 3.0, 3.0, 1.0]), SIZE)),
-        ("filtered down", 50.0, resample(|| Resample::down(&[1.0, 3.0, 3.0, 1.0]), SIZE - 1)),
+        ("nearest neighbours", 10.0, resample(SIZE, || Ok(Resample::nearest()))),
+        ("means of four", 10.0, resample(SIZE - 1, || Ok(Resample::mean()))),
+        ("filtered up", 50.0, resample(SIZE, || Resample::up(&FILTER))),
+        ("filtered down", 50.0, resample(SIZE - 1, || Resample::down(&FILTER))),
         ("SiLU and channels", 50.0, Arc::new(levels)),
     ]
 }

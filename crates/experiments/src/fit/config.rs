@@ -9,11 +9,13 @@ use score_nets::{
     Architecture, DataSource, Denoising, ModelConfig, Optimiser, ResidualMlpConfig, Schedule,
     TimeDistribution, TrainConfig, Weighting,
 };
-use sde_core::{Parametrisation, Preconditioning};
+use sde_core::{Parametrisation, Preconditioning, Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
+use solvers::ConfiguredMethod;
 
 use super::prepared::Prepared;
 use crate::checks;
+use crate::named::Named;
 
 /// Everything about a fit but the data's own content.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,7 +25,7 @@ pub(crate) struct Config {
     pub(super) preset: String,
     pub(super) seed: u64,
     /// The process.
-    pub(super) sde: String,
+    pub(super) sde: Named<dyn Sde>,
     pub(super) data: Source,
     pub(super) network: Network,
     pub(super) training: Training,
@@ -105,11 +107,11 @@ pub(super) struct Training {
 pub(super) struct Sampling {
     /// Rows, by either equation.
     pub(super) n: usize,
-    pub(super) ode_method: String,
+    pub(super) ode_method: Named<ConfiguredMethod>,
     pub(super) ode_steps: usize,
-    pub(super) sde_method: String,
+    pub(super) sde_method: Named<ConfiguredMethod>,
     pub(super) sde_steps: usize,
-    pub(super) grid: String,
+    pub(super) grid: Named<TimeGrid>,
     /// Where the samplers end.
     pub(super) t_end: f64,
 }
@@ -185,7 +187,7 @@ impl Config {
             network: Some(self.network.architecture(prepared, classes)?),
             output: Parametrisation::F { sigma_data },
             preconditioning: Preconditioning::edm(sigma_data),
-            sde: self.sde.clone(),
+            sde: self.sde.to_string(),
             sigma_data: Some(sigma_data),
             log_variance: None,
             identity: None,
@@ -212,7 +214,7 @@ impl Config {
         checks::within("training.patience", training.patience, 0.01..=1.0)?;
         checks::within("training.label-dropout", training.label_dropout, 0.0..=1.0)?;
         training.recipe(1000).validate()?;
-        let sde = sde_core::sde::parse(&self.sde)?;
+        let sde = &self.sde;
         for (key, t) in [("training.t-min", training.t_min), ("sampling.t-end", sampling.t_end)] {
             checks::within(key, t, 1e-9..=sde.horizon() / 2.0)?;
         }
@@ -229,15 +231,7 @@ impl Config {
         ] {
             checks::at_least(key, value, least)?;
         }
-        for method in [&sampling.ode_method, &sampling.sde_method] {
-            solvers::ConfiguredMethod::parse(method)?;
-        }
-        sde_core::TimeGrid::parse(&sampling.grid)?.times(
-            &*sde,
-            sampling.ode_steps,
-            sde.horizon(),
-            sampling.t_end,
-        )?;
+        sampling.grid.times(&**sde, sampling.ode_steps, sde.horizon(), sampling.t_end)?;
         checks::memory(&[("sampling.n", sampling.n)], 1000)?;
         checks::memory(&[("training.batch", training.batch)], 1000)?;
         checks::time(&[("measuring.rows", measuring.rows), ("measuring.rows", measuring.rows)])?;

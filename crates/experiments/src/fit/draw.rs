@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use candle_core::{DType, Device, Tensor};
 use ndarray::{Array2, s};
 use score_nets::ScoreModel;
-use sde_core::{Key, Score, TimeGrid};
+use sde_core::{Key, Score};
 use serde::{Deserialize, Serialize};
 use solvers::{ConfiguredMethod, Control, End, Sampler, SolveError};
 
@@ -173,7 +173,7 @@ fn sampler(
     let times =
         TimeGrid::parse(&sampling.grid)?.times(sde, steps, sde.horizon(), sampling.t_end)?;
     Ok(Sampler {
-        method: ConfiguredMethod::parse(method)?,
+        method: (**method).clone(),
         eta,
         control: Control::Grid(times),
         end: End::Denoise,

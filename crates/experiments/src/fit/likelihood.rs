@@ -6,7 +6,7 @@ use metrics::Estimate;
 use ndarray::{Array2, s};
 use score_nets::ScoreModel;
 use sde_core::analytic::GaussianMixture;
-use sde_core::{Key, Probe, Sde as _, TimeGrid, Vp};
+use sde_core::{Key, Probe, Vp};
 use serde::{Deserialize, Serialize};
 use solvers::Control;
 use solvers::density::{Divergence, FlowDensity, flow_log_density, standard_log_prior};
@@ -89,12 +89,7 @@ impl Flow<'_> {
         workspace: &Workspace,
     ) -> Result<(Vec<f64>, Option<Vec<f64>>)> {
         let sde = self.model.sde();
-        let mut times = TimeGrid::parse(&self.sampling.grid)?.times(
-            sde,
-            steps,
-            sde.horizon(),
-            self.sampling.t_end,
-        )?;
+        let mut times = self.sampling.grid.times(sde, steps, sde.horizon(), self.sampling.t_end)?;
         times.reverse();
         let probes = self.measuring.probes;
         let flow = FlowDensity {

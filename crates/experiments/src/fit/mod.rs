@@ -377,7 +377,19 @@ macro_rules! fitting {
                 page::page(config, results, folder)
             }
 
-            fn references(config: &Config) -> Vec<&'static str> {
+            /// The absolute path of what is there; the word for the data in the box stays.
+pub(crate) fn resolved(path: &Path) -> Result<String> {
+    if path == Path::new(DIGITS) && !path.exists() {
+        return Ok(DIGITS.into());
+    }
+    let shown = path.display();
+    let full = path.canonicalize().with_context(|| format!("cannot read {shown}"))?;
+    let text = full.to_str().with_context(|| format!("{shown}: not UTF-8"))?;
+    ensure!(!text.contains(['\n', '\r']), "{shown}: a line break in the name");
+    Ok(text.to_owned())
+}
+
+fn references(config: &Config) -> Vec<&'static str> {
                 references(config)
             }
 
@@ -400,7 +412,7 @@ fitting! {
 fn references(config: &Config) -> Vec<&'static str> {
     let more = ["karras2022", "naeem2020", "theis2016"];
     let digits = (config.data.path == DIGITS).then_some("alpaydin1998");
-    more.into_iter().chain([citations::sde(&config.sde)]).chain(digits).collect()
+    more.into_iter().chain([citations::sde(&*config.sde)]).chain(digits).collect()
 }
 
 /// The files of the data: a run is one of their content.

@@ -7,11 +7,12 @@ use anyhow::{Result, ensure};
 use sde_core::{Key, analytic::DataSet};
 
 use super::config::Config;
+use crate::named::Named;
 
 /// A data set and a weight: one network.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Cell {
-    pub(crate) dataset: String,
+    pub(crate) data: DataSet,
     pub(crate) w_r: f64,
     /// Whether it is trained by the recipe that the run's own is held against.
     pub(crate) contrast: bool,
@@ -19,18 +20,14 @@ pub(crate) struct Cell {
 
 /// All cells of a configuration that have a network: every pair, or those with a given checkpoint.
 pub(super) fn cells(config: &Config) -> Result<Vec<Cell>> {
-    let mut cells = Vec::new();
-    for dataset in &config.data_sets {
-        for w_r in &config.weights {
-            let cell = Cell::new(dataset, *w_r);
-            if config.models.is_none() || cell.given(config).is_some() {
-                cells.push(cell);
-            }
-        }
+    fn pairs(sets: &[Named<DataSet>], weights: &[f64]) -> Vec<Cell> {
+        sets.iter().flat_map(|set| weights.iter().map(|w| Cell::new(**set, *w))).collect()
     }
+    let mut cells = pairs(&config.data_sets, &config.weights);
+    cells.retain(|cell| config.models.is_none() || cell.given(config).is_some());
     if let Some(c) = &config.contrast {
-        let pairs = c.data_sets.iter().flat_map(|d| c.weights.iter().map(move |w| (d, *w)));
-        cells.extend(pairs.map(|(d, w)| Cell { contrast: true, ..Cell::new(d, w) }));
+        let others = pairs(&c.data_sets, &c.weights).into_iter();
+        cells.extend(others.map(|cell| Cell { contrast: true, ..cell }));
     }
     ensure!(
         !cells.is_empty(),
@@ -41,14 +38,14 @@ pub(super) fn cells(config: &Config) -> Result<Vec<Cell>> {
 }
 
 impl Cell {
-    pub(crate) fn new(dataset: &str, w_r: f64) -> Self {
-        Self { dataset: dataset.into(), w_r, contrast: false }
+    pub(crate) fn new(data: DataSet, w_r: f64) -> Self {
+        Self { data, w_r, contrast: false }
     }
 
     /// The name of its files, `blob_w0.1`, or `contrast-blob_w0.1`.
     pub(super) fn name(&self) -> String {
         let recipe = if self.contrast { "contrast-" } else { "" };
-        format!("{recipe}{}_w{:?}", self.dataset, self.w_r)
+        format!("{recipe}{}_w{:?}", self.data.name(), self.w_r)
     }
 
     /// The configuration with the network and the training of this cell.
@@ -79,7 +76,7 @@ impl Cell {
                     .and_then(|n| n.to_str())
                     .and_then(|n| n.strip_suffix(".safetensors"));
                 let parts = stem.and_then(|s| s.rsplit_once("_w"));
-                parts.is_some_and(|(d, w)| d == self.dataset && w.parse() == Ok(self.w_r))
+                parts.is_some_and(|(d, w)| d == self.data.name() && w.parse() == Ok(self.w_r))
             })
             .collect();
         found.sort();
@@ -89,11 +86,6 @@ impl Cell {
     /// What kind of work its training is.
     pub(super) fn training(&self) -> &'static str {
         if self.w_r == 0.0 { "train" } else { "train with the residual" }
-    }
-
-    /// The data set itself.
-    pub(super) fn data(&self) -> Result<DataSet> {
-        Ok(DataSet::parse(&self.dataset)?)
     }
 }
 
@@ -123,8 +115,7 @@ pub(super) enum Purpose {
 
 /// The key of a purpose and data set. Networks of one data set share all of them: their figures
 /// differ by their weights alone, not by the luck of the draw.
-pub(super) fn key(config: &Config, purpose: Purpose, dataset: &str) -> Key {
-    let number =
-        DataSet::ALL.iter().position(|d| d.name() == dataset).unwrap_or(DataSet::ALL.len());
+pub(super) fn key(config: &Config, purpose: Purpose, data: DataSet) -> Key {
+    let number = DataSet::ALL.iter().position(|d| *d == data).unwrap_or(DataSet::ALL.len());
     Key::root(config.seed).fold(purpose as u64).fold(number as u64)
 }

@@ -22,7 +22,7 @@ pub(super) fn collect(folder: &Path, config: &Config, results: &Results) -> Resu
     let mut data = ReportData { differences: differences(config)?, ..ReportData::default() };
     for cell in cells(config)?.into_iter().filter(|cell| !cell.contrast) {
         // Of the others there is nothing to show but why.
-        let measured = |row: &Row| row.dataset == cell.dataset && row.w_r == cell.w_r;
+        let measured = |row: &Row| row.dataset == cell.data.name() && row.w_r == cell.w_r;
         if !results.rows.iter().any(measured) {
             continue;
         }
@@ -34,7 +34,7 @@ pub(super) fn collect(folder: &Path, config: &Config, results: &Results) -> Resu
         };
         let losses = log.iter().filter(|l| l.network == name);
         data.cells.push(Cell {
-            dataset: cell.dataset.clone(),
+            dataset: cell.data.name().into(),
             w_r: cell.w_r,
             ode: array(format!("{name}_ode_counts.npy")).with_context(again)?,
             sde: array(format!("{name}_sde_counts.npy")).with_context(again)?,

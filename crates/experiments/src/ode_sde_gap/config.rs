@@ -6,10 +6,13 @@ use score_nets::{
     Activation, Backend, Draws, Kernels, Optimiser, OutlierWeighting, Proposal, Schedule,
     TimeDistribution, TimeEmbedding, TimeFeature, Weighting,
 };
-use sde_core::TimeGrid;
+use sde_core::analytic::DataSet;
+use sde_core::{Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
+use solvers::{ConfiguredMethod, End};
 
 use super::OdeSdeGap;
+use crate::named::Named;
 use crate::{citations, runs};
 
 /// A whole configuration of the experiment.
@@ -22,12 +25,12 @@ pub struct Config {
     pub preset: String,
     /// Seed of everything random.
     pub seed: u64,
-    /// Data sets, by name.
-    pub data_sets: Vec<String>,
+    /// Data sets.
+    pub data_sets: Vec<Named<DataSet>>,
     /// Weights `w_R` of the mean squared residual in the loss.
     pub weights: Vec<f64>,
-    /// The forward SDE, by name and constants.
-    pub sde: String,
+    /// The forward SDE.
+    pub sde: Named<dyn Sde>,
     /// Arithmetic of the networks: `auto`, `composite` or `fused`.
     pub kernels: Kernels,
     /// A folder of given checkpoints `<data set>_w<w_R>.safetensors`: nothing is trained.
@@ -58,8 +61,8 @@ pub struct Config {
 pub struct Contrast {
     /// What it is called in the report: `the published recipe`.
     pub name: String,
-    /// Data sets, by name.
-    pub data_sets: Vec<String>,
+    /// Data sets.
+    pub data_sets: Vec<Named<DataSet>>,
     /// Weights of the mean squared residual.
     pub weights: Vec<f64>,
     /// The network.
@@ -172,18 +175,18 @@ pub struct Sampling {
     pub n_ode: Option<u64>,
     /// How the particles at `t = T` are drawn from the prior.
     pub starts: Starts,
-    /// Time grid, by name.
-    pub grid: String,
+    /// Time grid.
+    pub grid: Named<TimeGrid>,
     /// Steps of the grid. The published one, `ode-sde-gap`, has 890: 790 and 100 of a tenth.
     pub steps: usize,
     /// The time at which sampling ends.
     pub t_end: f64,
     /// Method for the probability-flow ODE.
-    pub ode_method: String,
+    pub ode_method: Named<ConfiguredMethod>,
     /// Method for the reverse SDE.
-    pub sde_method: String,
+    pub sde_method: Named<ConfiguredMethod>,
     /// How the SDE's last step is taken: `plain`, `no-noise` or `denoise` (then the ODE's too).
-    pub end: String,
+    pub end: Named<End>,
     /// Particles that go through the solve together; without effect on the samples.
     pub block: usize,
     /// Particles whose course over time is kept.
@@ -272,12 +275,10 @@ impl Config {
     /// The times of the sampler, descending.
     ///
     /// # Errors
-    /// When the grid does not exist or does not work for the SDE.
+    /// When the grid does not work for the SDE.
     pub fn times(&self) -> Result<Vec<f64>> {
-        let sde = sde_core::sde::parse(&self.sde).context("sde")?;
-        let s = &self.sampling;
-        let grid = TimeGrid::parse(&s.grid).context("sampling.grid")?;
-        grid.times(&*sde, s.steps, sde.horizon(), s.t_end).context("sampling.steps")
+        let (s, sde) = (&self.sampling, &*self.sde);
+        s.grid.times(sde, s.steps, sde.horizon(), s.t_end).context("sampling.steps")
     }
 
     /// The configuration of the other recipe, where there is one.
@@ -310,14 +311,14 @@ impl Config {
 
     /// What a run rests on.
     pub(super) fn references(&self) -> Vec<&'static str> {
-        let mut all = vec!["deveney2025", "song2021", citations::sde(&self.sde)];
-        all.extend(self.data_sets.iter().filter_map(|name| citations::data_set(name)));
+        let mut all = vec!["song2021", citations::sde(&*self.sde)];
+        all.extend(self.data_sets.iter().map(|set| set.reference()));
         if self.models.is_none() {
             all.extend(self.training_references());
         }
         all.extend(self.contrast().iter().flat_map(Self::training_references));
         let methods = [&self.sampling.ode_method, &self.sampling.sde_method];
-        all.extend(methods.into_iter().filter_map(|name| citations::method(name)));
+        all.extend(methods.map(|m| m.method().reference()));
         all.extend([Metric::W2, Metric::TotalVariation, Metric::Mmd].map(|m| m.info().reference));
         all
     }

@@ -58,7 +58,7 @@ pub(super) fn keep(folder: &Path, cell: &Cell, error: anyhow::Error) -> Result<F
     if !of_the_cell(&error) {
         return Err(error);
     }
-    let (dataset, w_r) = (cell.dataset.clone(), cell.w_r);
+    let (dataset, w_r) = (cell.data.name().into(), cell.w_r);
     let recipe = if cell.contrast { "the recipe for contrast: " } else { "" };
     let failed = Failed { dataset, w_r, reason: format!("{recipe}{error:#}") };
     atomic::write(&file(folder, cell), &serde_json::to_vec_pretty(&failed)?)?;

@@ -3,13 +3,13 @@
 use anyhow::{Context as _, Result, ensure};
 use ndarray::Array2;
 use score_nets::{Error, TimeEmbedding, TrainConfig};
-use sde_core::{Key, Sde, analytic::DataSet};
-use solvers::{ConfiguredMethod, Control, End, Method, Scheme};
+use sde_core::{Key, analytic::DataSet};
+use solvers::{Control, Scheme};
 
 use super::cell::Cell;
 use super::config::{Collocation, Config};
 use super::training::net_config;
-use crate::checks::{at_least, below_horizon, memory, time, within};
+use crate::checks::{all_at_least, at_least, below_horizon, memory, time, within};
 
 /// The most samples that are drawn of one law, twenty thousand times the published number.
 const MOST_SAMPLES: u64 = 1 << 36;
@@ -20,10 +20,9 @@ const SCALES: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
 /// Checks every value, each part by what it is later used as.
 pub(super) fn check(config: &Config) -> Result<()> {
     cells(config)?;
-    let sde = sde_core::sde::parse(&config.sde).context("sde")?;
     network(config)?;
-    training(config, &*sde)?;
-    sampling(config, &*sde)?;
+    training(config)?;
+    sampling(config)?;
     measuring(config)?;
     config.contrast().map_or(Ok(()), |c| check(&c).context("contrast"))
 }
@@ -33,7 +32,6 @@ fn cells(config: &Config) -> Result<()> {
     ensure!(!sets.is_empty(), "data-sets = []: expected at least one data set");
     ensure!(!weights.is_empty(), "weights = []: expected at least one weight");
     for (k, name) in sets.iter().enumerate() {
-        DataSet::parse(name).with_context(|| format!("data-sets[{k}]"))?;
         ensure!(!sets[..k].contains(name), "data-sets: {name:?} occurs twice");
     }
     for (k, w) in weights.iter().enumerate() {
@@ -62,14 +60,14 @@ fn network(config: &Config) -> Result<()> {
         memory(&[width, width], 64)?;
         inputs = width;
     }
-    let cell = Cell::new(&config.data_sets[0], config.weights[0]);
+    let cell = Cell::new(*config.data_sets[0], config.weights[0]);
     named("network", net_config(config, &cell)?.validate())
 }
 
-fn training(config: &Config, sde: &dyn Sde) -> Result<()> {
-    let t = &config.training;
-    at_least("training.batch", t.batch, 1)?;
-    at_least("training.residual.points", t.residual.points, 1)?;
+fn training(config: &Config) -> Result<()> {
+    let (t, sde) = (&config.training, &*config.sde);
+    let points = t.residual.points;
+    all_at_least(&[("training.batch", t.batch, 1), ("training.residual.points", points, 1)])?;
     for (key, every) in
         [("training.log-every", t.log_every), ("training.checkpoint-every", t.checkpoint_every)]
     {
@@ -77,10 +75,10 @@ fn training(config: &Config, sde: &dyn Sde) -> Result<()> {
     }
     // Points, targets and weights in double and in single precision, outputs and their gradients.
     memory(&[("training.batch", t.batch)], 200)?;
-    memory(&[("training.residual.points", t.residual.points)], 300)?;
+    memory(&[("training.residual.points", points)], 300)?;
     let steps = ("training.schedule.steps", usize::try_from(config.steps()).unwrap_or(usize::MAX));
     time(&[steps, ("training.batch", t.batch)])?;
-    time(&[steps, ("training.residual.points", t.residual.points)])?;
+    time(&[steps, ("training.residual.points", points)])?;
     let (t_min, horizon) = (t.t_min, sde.horizon());
     ensure!(
         t_min > 0.0 && t_min < horizon,
@@ -113,30 +111,27 @@ fn training(config: &Config, sde: &dyn Sde) -> Result<()> {
     Ok(())
 }
 
-fn sampling(config: &Config, sde: &dyn Sde) -> Result<()> {
-    let s = &config.sampling;
+fn sampling(config: &Config) -> Result<()> {
+    let (s, sde) = (&config.sampling, &*config.sde);
     // Two rows are the least that distances of clouds are defined for.
     for (key, n) in [("sampling.n", s.n), ("sampling.n-ode", s.n_ode())] {
         ensure!(n >= 2, "{key} = {n}: must be at least 2");
         ensure!(n <= MOST_SAMPLES, "{key} = {n}: must be at most 2^36");
         time(&[("sampling.steps", s.steps), (key, n as usize)])?;
     }
-    at_least("sampling.steps", s.steps, 1)?;
-    at_least("sampling.block", s.block, 1)?;
+    all_at_least(&[("sampling.steps", s.steps, 1), ("sampling.block", s.block, 1)])?;
     memory(&[("sampling.steps", s.steps), ("sampling.paths", s.paths)], 500)?;
     time(&[("sampling.steps", s.steps), ("sampling.paths", s.paths)])?;
     below_horizon("sampling.t-end", sde, s.t_end)?;
     let times = config.times()?;
-    let method = |key: &'static str, name: &str| -> Result<Method> {
-        let method = ConfiguredMethod::parse(name).context(key)?;
+    for (key, method) in
+        [("sampling.ode-method", &s.ode_method), ("sampling.sde-method", &s.sde_method)]
+    {
         let control = Control::Grid(times.clone());
-        Scheme::<Array2<f64>>::control(&method, sde, control).context(key)?;
-        Ok(method.method())
-    };
-    method("sampling.ode-method", &s.ode_method)?;
-    let sde_method = method("sampling.sde-method", &s.sde_method)?;
-    ensure!(sde_method.stochastic(), "sampling.sde-method = {:?}: solves ODEs only", s.sde_method);
-    End::parse(&s.end).context("sampling.end")?;
+        Scheme::<Array2<f64>>::control(&**method, sde, control).context(key)?;
+    }
+    let noisy = s.sde_method.method().stochastic();
+    ensure!(noisy, "sampling.sde-method = {:?}: solves ODEs only", s.sde_method);
     Ok(())
 }
 
@@ -159,22 +154,20 @@ fn measuring(config: &Config) -> Result<()> {
         at_least(key, points, 1)?;
         time(&[(key, points)])?;
     }
-    for name in &config.data_sets {
-        in_window(name, m.half_width)?;
-    }
-    Ok(())
+    config.data_sets.iter().try_for_each(|set| in_window(**set, m.half_width))
 }
 
 /// Refuses a window that most of the data lie outside of: all distances would be of the rest.
-fn in_window(name: &str, half_width: f64) -> Result<()> {
+fn in_window(data: DataSet, half_width: f64) -> Result<()> {
     const LOOKED_AT: usize = 1000;
-    let x = DataSet::parse(name)?.sample(Key::root(0), 0, LOOKED_AT);
+    let x = data.sample(Key::root(0), 0, LOOKED_AT);
     let inside = |row: &ndarray::ArrayView1<'_, f64>| row.iter().all(|v| v.abs() <= half_width);
     let kept = x.rows().into_iter().filter(inside).count();
     ensure!(
         2 * kept >= LOOKED_AT,
-        "measuring.half-width = {half_width:?}: only {} % of {name} lie within",
-        100 * kept / LOOKED_AT
+        "measuring.half-width = {half_width:?}: only {} % of {} lie within",
+        100 * kept / LOOKED_AT,
+        data.name()
     );
     Ok(())
 }

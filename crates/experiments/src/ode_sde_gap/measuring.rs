@@ -37,16 +37,15 @@ const DRAWS: usize = 20;
 
 /// Samples the truth of a data set, and again as many times as the samplers do: what perfect samplers
 /// would measure are the noise floors of every distance.
-pub(super) fn truth(config: &Config, dataset: &str) -> Result<Truth> {
-    let data = DataSet::parse(dataset)?;
+pub(super) fn truth(config: &Config, data: DataSet) -> Result<Truth> {
     let (n, n_ode) = (config.sampling.n, config.sampling.n_ode());
-    let second = key(config, Purpose::SecondTruth, dataset);
+    let second = key(config, Purpose::SecondTruth, data);
     let sample = |key: Key, n: u64| sampling::truth(config, data, key, n);
-    let first = sample(key(config, Purpose::Truth, dataset), config.measuring.truth)?;
+    let first = sample(key(config, Purpose::Truth, data), config.measuring.truth)?;
     let (second, third, draws) =
         (sample(second, n)?, sample(second.fold(1), n_ode)?, second.fold(2));
     let kernel = Kernel::rbf_median(first.cloud.view(), second.cloud.view())?;
-    let floor = floors(dataset, [&first, &second, &third], kernel, draws)?;
+    let floor = floors(data.name(), [&first, &second, &third], kernel, draws)?;
     Ok(Truth { first, second, third, floor, kernel })
 }
 
@@ -132,7 +131,7 @@ const CHUNK: usize = 5_000;
 /// Mean squared residual over the box and on `p_t`, and the denoising loss on a held-out batch.
 pub(super) fn network(config: &Config, cell: &Cell, net: &ScoreNet, row: &mut Row) -> Result<()> {
     let (t, m) = (&config.training, config.measuring);
-    let source: Arc<dyn DataSource> = Arc::new(cell.data()?);
+    let source: Arc<dyn DataSource> = Arc::new(cell.data);
     let half_width = match t.residual.collocation {
         Collocation::UniformBox { half_width } => half_width,
         Collocation::OnPath => m.half_width,
@@ -141,7 +140,7 @@ pub(super) fn network(config: &Config, cell: &Cell, net: &ScoreNet, row: &mut Ro
         Where::UniformBox { half_width },
         Where::OnMarginal { source: source.clone(), time: t.time_distribution },
     ];
-    let points = key(config, Purpose::Residual, &cell.dataset);
+    let points = key(config, Purpose::Residual, cell.data);
     let mut residuals = [0.0; 2];
     for (k, (place, mean)) in places.into_iter().zip(&mut residuals).enumerate() {
         let penalty = FokkerPlanckPenalty::new(m.residual_points, place).t_min(t.t_min);
@@ -150,7 +149,7 @@ pub(super) fn network(config: &Config, cell: &Cell, net: &ScoreNet, row: &mut Ro
         })?;
     }
     [row.residual, row.residual_on_path] = residuals;
-    let held_out = key(config, Purpose::HeldOut, &cell.dataset);
+    let held_out = key(config, Purpose::HeldOut, cell.data);
     let dsm = Dsm::new(source, m.dsm_points)
         .time(t.time_distribution)
         .t_min(t.t_min)

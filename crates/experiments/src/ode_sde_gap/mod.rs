@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use ::report::Sheet;
 use anyhow::{Context as _, Result, ensure};
+use sde_core::analytic::DataSet;
 
 pub(crate) use cell::Cell;
 use cell::cells;
@@ -88,7 +89,7 @@ impl Experiment for OdeSdeGap {
     fn narrow(config: &mut Config, models: &Path) -> Result<()> {
         config.contrast = None;
         let Config { data_sets, weights, .. } = config;
-        let has = |dataset: &String, w_r: f64| Cell::new(dataset, w_r).find_in(models).is_some();
+        let has = |set: &DataSet, w_r: f64| Cell::new(*set, w_r).find_in(models).is_some();
         data_sets.retain(|set| weights.iter().any(|w| has(set, *w)));
         weights.retain(|w| data_sets.iter().any(|set| has(set, *w)));
         ensure!(

@@ -129,28 +129,21 @@ pub(super) struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn end(&self) -> Result<End> {
-        let end = End::parse(&self.config.sampling.end)?;
-        // An ODE has no noise to leave out.
-        Ok(if self.equation == Equation::Ode && end == End::NoNoise { End::Plain } else { end })
+    fn end(&self) -> End {
+        match (self.equation, *self.config.sampling.end) {
+            // An ODE has no noise to leave out.
+            (Equation::Ode, End::NoNoise) => End::Plain,
+            (_, end) => end,
+        }
     }
 
-    fn method(&self) -> Result<ConfiguredMethod> {
+    /// Method, particles and eta.
+    fn solved(&self) -> (&ConfiguredMethod, u64, f64) {
         let s = &self.config.sampling;
-        Ok(ConfiguredMethod::parse(if self.equation == Equation::Ode {
-            &s.ode_method
-        } else {
-            &s.sde_method
-        })?)
-    }
-
-    fn particles(&self) -> u64 {
-        let s = &self.config.sampling;
-        if self.equation == Equation::Ode { s.n_ode() } else { s.n }
-    }
-
-    fn eta(&self) -> f64 {
-        if self.equation == Equation::Ode { 0.0 } else { 1.0 }
+        match self.equation {
+            Equation::Ode => (&s.ode_method, s.n_ode(), 0.0),
+            Equation::Sde => (&s.sde_method, s.n, 1.0),
+        }
     }
 
     /// As configured; on a device at least what fills it.
@@ -180,13 +173,13 @@ impl Job<'_> {
 
     /// As [`Job::run`], with a save after so many particles.
     fn run_in(&self, chunk: u64) -> Result<Sampled> {
-        let (config, n) = (self.config, self.particles());
+        let (config, (method, n, eta)) = (self.config, self.solved());
         let mut sampled = self.restore()?;
         let sampler = Sampler {
-            method: self.method()?,
-            eta: self.eta(),
+            method: method.clone(),
+            eta,
             control: Control::Grid(config.times()?),
-            end: self.end()?,
+            end: self.end(),
             block_rows: self.block_rows()?,
         };
         let label = format!("{} {}", self.equation.name().to_uppercase(), self.name);
@@ -247,8 +240,8 @@ impl Job<'_> {
     /// Follows a few particles from `x` (the same for ODE and SDE) through every step.
     pub(super) fn paths(&self, starts: &Tensor) -> Result<(Vec<f64>, Array3<f64>)> {
         let times = self.config.times()?;
-        let problem = Reverse::new(self.net.sde(), self.net, self.eta())?;
-        let method = self.method()?;
+        let (method, _, eta) = self.solved();
+        let problem = Reverse::new(self.net.sde(), self.net, eta)?;
         let stepper = method.stepper::<Tensor, Reverse<'_, Tensor>>(Some(&times));
         let mut grid = Grid::new(times.clone())?;
         let fresh = IndependentIncrements::new(self.key, 0);
@@ -280,7 +273,7 @@ impl Job<'_> {
         let same = counts.dim() == fresh.counted.counts().dim()
             && counts.sum() == kept as f64
             && cloud.nrows() as u64 == wanted
-            && seen <= self.particles();
+            && seen <= self.solved().1;
         let counts = counts.mapv(|count| count as u64);
         let half_width = self.config.measuring.half_width;
         let counted = HistogramBuilder::from_counts(half_width, counts, seen);
@@ -297,10 +290,8 @@ impl Job<'_> {
         npy::write(&self.file("cloud.npy"), sampled.cloud.view())?;
         let Sampled { seconds, nfe, .. } = *sampled;
         let (seen, kept) = (sampled.counted.n_seen(), sampled.counted.n_kept());
-        atomic::write(
-            &self.file("state.json"),
-            &serde_json::to_vec(&State { seen, kept, seconds, nfe })?,
-        )
+        let state = serde_json::to_vec(&State { seen, kept, seconds, nfe })?;
+        Ok(atomic::write(&self.file("state.json"), &state)?)
     }
 }
 
@@ -337,12 +328,12 @@ mod tests {
             let mut config = Config::preset("smoke")?;
             config.sampling.starts = starts;
             config.measuring.cloud = 300;
-            let cell = Cell::new(&config.data_sets[0], 0.0);
-            let weights = key(&config, Purpose::Weights, &cell.dataset);
+            let cell = Cell::new(*config.data_sets[0], 0.0);
+            let weights = key(&config, Purpose::Weights, cell.data);
             let net =
                 ScoreNet::new(net_config(&config, &cell)?, weights, DType::F32, &Device::Cpu)?;
             for equation in [Equation::Ode, Equation::Sde] {
-                let key = key(&config, Purpose::Sde, &cell.dataset);
+                let key = key(&config, Purpose::Sde, cell.data);
                 // All particles, after an earlier session has drawn so many.
                 let drawn = |chunk: u64, before: u64| -> Result<Array2<f64>> {
                     let dir = tempfile::tempdir()?;

@@ -133,7 +133,6 @@ fn finite(net: &ScoreNet) -> Result<bool> {
 /// A trainer at its checkpoint, or at the start.
 fn trainer(config: &Config, backend: &Backend, cell: &Cell, state: &Path) -> Result<Trainer> {
     let t = &config.training;
-    let data = cell.data()?;
     let seed = seed(config, cell);
     let train = TrainConfig {
         steps: config.steps(),
@@ -155,13 +154,13 @@ fn trainer(config: &Config, backend: &Backend, cell: &Cell, state: &Path) -> Res
     } else {
         let net = ScoreNet::new(
             net_config(config, cell)?,
-            key(config, Purpose::Weights, &cell.dataset),
+            key(config, Purpose::Weights, cell.data),
             backend.dtype(),
             backend.device(),
         )?;
         Trainer::new(net.with_kernels(config.kernels)?, train)?
     };
-    let source = Arc::new(data);
+    let source = Arc::new(cell.data);
     let dsm = Dsm::new(source.clone(), t.batch)
         .time(t.time_distribution)
         .proposal(t.proposal)
@@ -197,11 +196,11 @@ pub(super) fn net_config(config: &Config, cell: &Cell) -> Result<NetConfig> {
         base: match n.base {
             Base::None => NetBase::None,
             Base::Gaussian => NetBase::Gaussian {
-                variance: cell.data()?.variance(),
+                variance: cell.data.variance(),
                 input_scale: config.network.input_scale,
             },
         },
-        sde: config.sde.clone(),
+        sde: config.sde.to_string(),
         identity: Some(identity(config, cell)?),
     })
 }
@@ -218,7 +217,7 @@ const FIRST_NAMES: [(&str, &str); 4] = [
 /// A digest of all that the weights of a cell depend on.
 fn identity(config: &Config, cell: &Cell) -> Result<String> {
     let training = Training { log_every: 0, checkpoint_every: 0, ..config.training.clone() };
-    let all = (&cell.dataset, cell.w_r, config.seed, &config.sde, &config.network, &training);
+    let all = (cell.data.name(), cell.w_r, config.seed, &config.sde, &config.network, &training);
     let text = FIRST_NAMES
         .iter()
         .fold(serde_json::to_string(&all)?, |t, (now, first)| t.replace(now, first));
@@ -242,6 +241,6 @@ fn belongs(config: &Config, cell: &Cell, path: &Path, found: &NetConfig) -> Resu
 /// The trainer's seed: one for each data set, so that all weights see the same batches.
 fn seed(config: &Config, cell: &Cell) -> u64 {
     let mut unit = [0.0];
-    key(config, Purpose::Training, &cell.dataset).fill_uniforms(0, &mut unit);
+    key(config, Purpose::Training, cell.data).fill_uniforms(0, &mut unit);
     (unit[0] * (1u64 << 53) as f64) as u64
 }

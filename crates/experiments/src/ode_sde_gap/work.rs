@@ -1,9 +1,11 @@
 //! Trains, samples and measures one network after the other.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Instant;
 
 use anyhow::Result;
+use sde_core::analytic::DataSet;
 
 use super::cell::{Cell, Purpose, cells, key};
 use super::config::Config;
@@ -40,16 +42,19 @@ pub(super) fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         truth: config.measuring.truth,
         ..Results::default()
     };
-    let mut truths: BTreeMap<String, Truth> = BTreeMap::new();
+    let mut truths: BTreeMap<&str, Truth> = BTreeMap::new();
     let cell = Measured { config, workspace };
     each(&cells, workspace, &mut results, &mut |name, results| {
         let trained = training::network(&name.config(config), &backend, name, workspace)?;
-        if !truths.contains_key(&name.dataset) {
-            let truth = cell.truth(&name.dataset)?;
-            results.floors.push(truth.floor.clone());
-            truths.insert(name.dataset.clone(), truth);
-        }
-        let row = cell.row(name, &trained, &truths[&name.dataset])?;
+        let truth = match truths.entry(name.data.name()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let truth = cell.truth(name.data)?;
+                results.floors.push(truth.floor.clone());
+                place.insert(truth)
+            }
+        };
+        let row = cell.row(name, &trained, truth)?;
         if name.contrast { &mut results.contrast } else { &mut results.rows }.push(row);
         Ok(())
     })?;
@@ -103,9 +108,10 @@ struct Measured<'a> {
 
 impl Measured<'_> {
     /// The truth of a data set.
-    fn truth(&self, dataset: &str) -> Result<Truth> {
+    fn truth(&self, data: DataSet) -> Result<Truth> {
+        let dataset = data.name();
         // No cell of the data set can be measured without its truth: not an error of one of them.
-        let truth = measuring::truth(self.config, dataset)
+        let truth = measuring::truth(self.config, data)
             .map_err(|e| anyhow::anyhow!("the truth of {dataset}: {e:#}"))?;
         for (name, sample) in
             [("truth", &truth.first), ("truth2", &truth.second), ("truth3", &truth.third)]
@@ -127,14 +133,14 @@ impl Measured<'_> {
             config,
             net: &trained.net,
             equation,
-            key: key(config, equation.purpose(), &cell.dataset),
+            key: key(config, equation.purpose(), cell.data),
             name: &name,
             workspace,
         };
         let (ode_job, sde_job) = (job(Equation::Ode), job(Equation::Sde));
         let (ode, sde) = (ode_job.run()?, sde_job.run()?);
         if config.sampling.paths > 0 {
-            let starts = key(config, Purpose::Paths, &cell.dataset);
+            let starts = key(config, Purpose::Paths, cell.data);
             let paths = sampling::both_paths(&ode_job, &sde_job, starts)?;
             collect::write_paths(workspace.folder.root(), cell, &paths)?;
         }
@@ -143,7 +149,7 @@ impl Measured<'_> {
         let mut bar = workspace.progress.part(&label, "measure", (1, 0), cost);
         let start = Instant::now();
         let mut row = Row {
-            dataset: cell.dataset.clone(),
+            dataset: cell.data.name().into(),
             w_r: cell.w_r,
             train_steps: trained.steps,
             train_seconds: trained.seconds,

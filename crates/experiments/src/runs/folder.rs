@@ -58,7 +58,7 @@ impl RunFolder {
             if created {
                 let _ = fs::remove_dir(root);
             }
-            return Err(error);
+            return Err(error.into());
         }
         for sub in ["checkpoints", "samples", "plots"] {
             let path = root.join(sub);

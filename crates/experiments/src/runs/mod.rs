@@ -50,44 +50,62 @@ pub(crate) enum Goal {
 /// # Errors
 /// When it cannot be read or is damaged; what to do about it is said.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let shown = path.display();
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
-    serde_json::from_slice(&bytes)
-        .with_context(|| format!("{shown} is damaged (delete it, and `run` makes it again)"))
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| damaged(path))
 }
 
-/// What `run` and `train` are asked for.
-#[derive(Clone, Debug, Default, PartialEq)]
+fn damaged(path: &Path) -> String {
+    format!("{} is damaged (delete it, and `run` makes it again)", path.display())
+}
+
+/// What `run` and `train` are asked for, here and on the command line.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 pub struct RunArgs {
-    /// A registered experiment, or the path of a configuration ending in `.toml`.
+    /// A registered experiment, or a configuration file ending in .toml.
+    #[arg(value_name = "EXPERIMENT|FILE.toml")]
     pub experiment: String,
-    /// Starting values.
+    /// Starting values, one of the experiment's presets (`experiment list experiments`; default:
+    /// quick; ode-sde-gap with --models: published).
+    #[arg(long, value_name = "P")]
     pub preset: Option<String>,
-    /// Changes `a.b=c`, in order.
+    /// Change one value of the configuration; may be repeated.
+    #[arg(long, value_name = "A.B=C")]
     pub set: Vec<String>,
-    /// Seed.
+    /// Seed of everything random.
+    #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Arithmetic of the networks: `auto`, `composite` or `fused`.
+    /// Arithmetic of the networks (default: the configuration's, which is auto in every preset).
+    #[arg(long, value_parser = ["auto", "composite", "fused"])]
     pub kernels: Option<String>,
-    /// Where networks compute ([`score_nets::Backend::parse`]).
+    /// Where networks compute: cpu or cuda:N, the CUDA device N of a build with CUDA (default: cpu).
+    #[arg(long, value_name = "D")]
     pub device: Option<String>,
-    /// Their element type.
+    /// Precision of the networks: f32, f64 or, on a CUDA device, bf16 (default: f32).
+    #[arg(long, value_name = "F")]
     pub dtype: Option<String>,
-    /// The run's folder; `runs/<experiment>/<hash>` without one.
+    /// The run's folder (default: `runs/<experiment>/<hash of the configuration>`).
+    #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Continue an unfinished run, and nothing else.
+    /// Continue what was interrupted; an error when there is nothing to continue.
+    #[arg(long)]
     pub resume: bool,
-    /// Checkpoints to evaluate instead of training.
+    /// The data of an experiment that takes some: a file or a folder, `data.path` of its configuration.
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// Evaluate the checkpoints of a folder instead of training, with the published sampler
+    /// unless a preset is named.
+    #[arg(long, value_name = "DIR")]
     pub models: Option<PathBuf>,
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// Everything is done.
     Finished,
     /// Everything had been done before.
+    #[default]
     AlreadyFinished,
     /// The networks are trained.
     Trained,
@@ -96,7 +114,7 @@ pub enum Status {
 }
 
 /// What `run`, `train` and `report` hand back.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Outcome {
     /// How it ended.
     pub status: Status,
@@ -123,18 +141,8 @@ pub struct Outcome {
 
 impl Outcome {
     fn new(dir: &Path, hash: &str, device: &str) -> Self {
-        Self {
-            status: Status::AlreadyFinished,
-            dir: dir.to_path_buf(),
-            report: None,
-            results: None,
-            hash: hash.into(),
-            device: device.into(),
-            seconds: 0.0,
-            checkpoints: Vec::new(),
-            failed: Vec::new(),
-            next: None,
-        }
+        let (dir, hash, device) = (dir.to_path_buf(), hash.into(), device.into());
+        Self { dir, hash, device, ..Self::default() }
     }
 
     /// The exit code of a process that ends with this: 130 after ctrl-c (143 when it was terminated),

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use score_nets::fused::Isa;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::read_json;
+use super::{damaged, read_json};
 use crate::atomic;
 
 /// How a session ended.
@@ -92,12 +92,12 @@ impl Record {
                 session.entry(key).or_insert(value);
             }
         }
-        read_value(path, record)
+        serde_json::from_value(record).with_context(|| damaged(path))
     }
 
     /// Writes it.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        atomic::write(path, &serde_json::to_vec_pretty(self)?)
+        Ok(atomic::write(path, &serde_json::to_vec_pretty(self)?)?)
     }
 
     /// Seconds of all sessions.
@@ -179,12 +179,6 @@ impl Record {
         let each = found.iter().map(|(value, k)| format!("{value} in session {}", k.join(", ")));
         each.collect::<Vec<_>>().join("; ")
     }
-}
-
-fn read_value(path: &Path, record: Value) -> Result<Record> {
-    use anyhow::Context as _;
-    let damaged = || format!("{} is damaged (delete it, and `run` makes it again)", path.display());
-    serde_json::from_value(record).with_context(damaged)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The experiments beside the main one, each with three presets: `smoke` for tests, `quick` for a look
+//! The table of experiments, and those beside the main one, each with three presets: `smoke` for tests, `quick` for a look
 //! in about a minute, `full` for figures with less noise.
 
 /// The presets of an experiment, from its folder of configurations.
@@ -32,14 +32,25 @@ mod train;
 use metrics::Estimate;
 use ndarray::ArrayView2;
 
-pub(crate) use self::solvers::Solvers;
-pub(crate) use encode::Encode;
-pub(crate) use energy::Energy;
-pub(crate) use eta_sweep::EtaSweep;
-pub(crate) use identifiability::Identifiability;
-pub(crate) use likelihood::Likelihood;
-pub(crate) use sde_vs_ode::SdeVsOde;
-pub(crate) use time_sampling::TimeSampling;
+use crate::fit;
+use crate::ode_sde_gap::OdeSdeGap;
+use crate::runs::Entry;
+
+/// The experiments of this crate.
+pub const EXPERIMENTS: &[Entry] = &[
+    Entry::of::<OdeSdeGap>(),
+    Entry::of::<sde_vs_ode::SdeVsOde>(),
+    Entry::of::<eta_sweep::EtaSweep>(),
+    Entry::of::<self::solvers::Solvers>(),
+    Entry::of::<energy::Energy>(),
+    Entry::of::<encode::Encode>(),
+    Entry::of::<identifiability::Identifiability>(),
+    Entry::of::<likelihood::Likelihood>(),
+    Entry::of::<time_sampling::TimeSampling>(),
+    Entry::of::<fit::Digits>(),
+    Entry::of::<fit::Images>(),
+    Entry::of::<fit::Fit>(),
+];
 
 /// Root of the mean squared length of rows, with its standard error.
 fn root_mean_square(rows: ArrayView2<'_, f64>) -> Estimate {

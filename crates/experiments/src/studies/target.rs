@@ -1,9 +1,13 @@
 //! Targets whose laws are known at every time: Gaussian mixtures by name.
 
-use anyhow::Result;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
 use ndarray::Array2;
 use sde_core::analytic::GaussianMixture;
-use sde_core::{Key, Sde, State as _};
+use sde_core::{Error, Key, Sde, State as _};
+
+use crate::named::{ByName, Named};
 
 /// A mixture of isotropic Gaussians.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,17 +17,13 @@ pub(crate) struct Target {
     pub(crate) stds: Vec<f64>,
 }
 
-/// The names [`Target::parse`] knows.
-pub(crate) const NAMES: [&str; 3] = ["line", "bimodal", "blob"];
+const NAMES: [&str; 3] = ["line", "bimodal", "blob"];
 
-impl Target {
-    /// The target of a name: `line` (one dimension), `bimodal` and `blob` (two).
-    ///
-    /// # Errors
-    /// For a name that does not exist.
-    pub(crate) fn parse(name: &str) -> Result<Self> {
+/// `line` (one dimension), `bimodal` and `blob` (two).
+impl ByName for Target {
+    fn by_name(name: &str) -> sde_core::Result<Arc<Self>> {
         let blob = [(2, 2), (2, -2), (-2, 2), (-2, -2), (0, 0), (4, 0), (-4, 0), (0, 4), (0, -4)];
-        Ok(match name {
+        Ok(Arc::new(match name {
             "line" => Self {
                 weights: vec![0.35, 0.65],
                 means: vec![vec![-1.4], vec![1.0]],
@@ -39,10 +39,24 @@ impl Target {
                 means: blob.map(|(x, y)| vec![0.65 * f64::from(x), 0.65 * f64::from(y)]).to_vec(),
                 stds: vec![0.0845_f64.sqrt(); 9],
             },
-            _ => return Err(unknown(name)),
-        })
+            _ => {
+                let expected = NAMES.map(String::from).to_vec();
+                return Err(Error::Unknown { what: "target", name: name.into(), expected });
+            }
+        }))
     }
+}
 
+impl Named<Target> {
+    /// Checks that it has so many dimensions.
+    pub(crate) fn in_dimensions(&self, key: &str, dim: usize) -> Result<()> {
+        let place = if dim == 1 { "on a line" } else { "in the plane" };
+        ensure!(self.means[0].len() == dim, "{key} = {self:?}: not {place}");
+        Ok(())
+    }
+}
+
+impl Target {
     /// The mixture itself.
     pub(crate) fn mixture(&self) -> Result<GaussianMixture> {
         let dim = self.means.first().map_or(0, Vec::len);
@@ -86,10 +100,6 @@ pub(crate) fn root_png(density: Array2<f64>) -> Result<Vec<u8>> {
     Ok(report::heat_png(roots.view(), report::Map::Sequential, 0.0, 1.35)?)
 }
 
-fn unknown(name: &str) -> anyhow::Error {
-    anyhow::anyhow!("unknown target `{name}`: expected one of {}", NAMES.join(", "))
-}
-
 /// A sample of `p_t`: particles `0 .. n` of the key, noised up to `t`.
 pub(crate) fn noised(
     mixture: &GaussianMixture,
@@ -113,7 +123,7 @@ mod tests {
     fn blob_is_the_data_set() {
         let vp = Vp::default();
         let x = DataSet::Blob.sample(Key::root(3), 0, 50);
-        let ours = Target::parse("blob").expect("a target").mixture().expect("a mixture");
+        let ours = Target::by_name("blob").expect("a target").mixture().expect("a mixture");
         let (ours, theirs) = (ours.under(&vp), DataSet::Blob.under(&vp).expect("a mixture"));
         for t in [0.0, 0.3] {
             let (a, b) = (
@@ -129,9 +139,9 @@ mod tests {
     #[test]
     fn every_name_is_a_target() {
         for name in NAMES {
-            assert!(Target::parse(name).expect(name).mixture().is_ok(), "{name}");
+            assert!(Target::by_name(name).expect(name).mixture().is_ok(), "{name}");
         }
-        let message = Target::parse("swirl").expect_err("no such target").to_string();
+        let message = Target::by_name("swirl").expect_err("no such target").to_string();
         assert!(message.contains("swirl") && message.contains("bimodal"), "{message}");
     }
 }

@@ -3,11 +3,13 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use ndarray::Array2;
 use score_nets::{Schedule, ScoreNet};
+use sde_core::analytic::DataSet;
 use sde_core::{Score, Sde};
 use serde::{Deserialize, Serialize};
 
 use crate::citations;
 use crate::model::{to_rows, to_tensor};
+use crate::named::Named;
 use crate::ode_sde_gap::config::Config;
 use crate::ode_sde_gap::{Cell, OdeSdeGap, training};
 use crate::runs::config::to_toml;
@@ -18,7 +20,7 @@ use crate::runs::{Experiment as _, Workspace};
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Training {
     /// Data set of the main experiment.
-    pub(crate) data_set: String,
+    pub(crate) data_set: Named<DataSet>,
     /// Widths of the hidden layers.
     pub(crate) hidden: Vec<usize>,
     /// Steps of SOAP.
@@ -37,15 +39,15 @@ impl Training {
     }
 
     /// The process that networks are trained for.
-    pub(crate) fn sde(&self) -> Result<Box<dyn Sde>> {
-        Ok(sde_core::sde::parse(&self.config(0)?.sde)?)
+    pub(crate) fn sde(&self) -> Result<Named<dyn Sde>> {
+        Ok(self.config(0)?.sde)
     }
 
     /// What the training rests on.
     pub(crate) fn references(&self) -> Vec<&'static str> {
         let Ok(config) = self.config(0) else { return Vec::new() };
-        let set = citations::data_set(&self.data_set).into_iter();
-        set.chain(config.training_references()).chain([citations::sde(&config.sde)]).collect()
+        let [loss, optimiser] = config.training_references();
+        vec![self.data_set.reference(), loss, optimiser, citations::sde(&*config.sde)]
     }
 
     fn config(&self, seed: u64) -> Result<Config> {
@@ -70,7 +72,7 @@ impl Training {
     pub(crate) fn network(&self, seed: u64, workspace: &Workspace) -> Result<ScoreNet> {
         workspace.go_on()?;
         let config = self.config(seed)?;
-        let cell = Cell::new(&self.data_set, 0.0);
+        let cell = Cell::new(*self.data_set, 0.0);
         let inner = workspace.inner(&format!("networks/seed-{seed}"), &to_toml(&config)?)?;
         Ok(training::network(&config, &config.backend()?, &cell, &inner)?.net)
     }

@@ -300,7 +300,7 @@ fn slow_random_configurations_are_refused_or_end() {
     let (mut ran, most) = (0, count("FUZZ_RUNS", 600));
     while ran < most {
         let preset = *draw.pick(&smoke);
-        let tiny = TINY.iter().find(|t| t.0 == preset.experiment).expect("an experiment").1;
+        let tiny = TINY.iter().find(|t| t.0 == preset.experiment).map_or(&[][..], |t| t.1);
         let mut set: Vec<String> = tiny.iter().map(|s| (*s).to_owned()).collect();
         set.extend(changes(preset, &mut draw));
         let Some((args, cost)) = preset.check(set).expect("refused well or not at all") else {

@@ -95,6 +95,48 @@ fn old_configurations_open() {
     assert_eq!(check(args(text(&file), &[])), check(args("ode-sde-gap", &[set])));
 }
 
+/// A name is read once and stays as it was written, whatever means the same: so does the hash of a run.
+#[test]
+fn names_stay_as_they_are_written() {
+    let mut text = to_toml(&Config::preset("smoke").expect("smoke")).expect("text");
+    for (now, given) in [
+        ("sde = \"ou:horizon=10\"", "sde = \"ou\""),
+        ("ode-method = \"euler-maruyama\"", "ode-method = \" heun\""),
+        ("grid = \"ode-sde-gap\"", "grid = \"karras\""),
+    ] {
+        assert!(text.contains(now), "{now}");
+        text = text.replace(now, given);
+    }
+    text = text.replace("t-end = 0.0", "t-end = 0.001");
+    let config = Config::from_toml(&text).expect("sound");
+    assert_eq!(
+        (config.sde.name(), config.sampling.grid.name()),
+        ("ou:horizon=10".into(), "karras:rho=7".into())
+    );
+    assert_eq!(to_toml(&config).expect("text"), text);
+    for (given, wrong, said) in [
+        (
+            "sde = \"ou\"",
+            "sde = \"oo\"",
+            "configuration: sde: unknown sde `oo`: expected one of ou, vp",
+        ),
+        (
+            "\"checker\"",
+            "\"check\"",
+            "configuration: data-sets[1]: unknown data set `check`: expected one of blob",
+        ),
+        ("\"karras\"", "\"karras:rho=0\"", "configuration: sampling.grid: rho = 0"),
+        (
+            "end = \"no-noise\"",
+            "end = \"none\"",
+            "configuration: sampling.end: unknown end rule `none`",
+        ),
+    ] {
+        let refused = Config::from_toml(&text.replace(given, wrong)).expect_err(wrong).to_string();
+        assert!(refused.starts_with(said) && refused.lines().count() == 1, "{refused}");
+    }
+}
+
 /// `--kernels` forces either arithmetic: the same training up to rounding, and not the same bits.
 #[test]
 fn kernels_can_be_forced() {

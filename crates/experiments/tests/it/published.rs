@@ -38,9 +38,9 @@ fn published(n: u64, cells: &[(&str, f64)], allowed: Allowed<'_>) {
         let (row, floor) = (&found.rows[0], &found.floors[0]);
         let table = official::find(dataset, *w_r).expect("published").on_true_nodes();
         for (what, here, there, floor) in [
-            ("ODE-truth", row.w2.ode_truth.value, table.ode_truth, floor.w2.to_truth.mean()),
-            ("SDE-truth", row.w2.sde_truth.value, table.sde_truth, floor.w2.to_truth.mean()),
-            ("ODE-SDE", row.w2.ode_sde.value, table.ode_sde, floor.w2.pair.mean()),
+            ("ODE-truth", row.w2.ode_truth.value, table.w2[0], floor.w2.to_truth.mean()),
+            ("SDE-truth", row.w2.sde_truth.value, table.w2[1], floor.w2.to_truth.mean()),
+            ("ODE-SDE", row.w2.ode_sde.value, table.w2[2], floor.w2.pair.mean()),
         ] {
             let (difference, allowed) = (here - there, allowed(what, there, floor));
             eprintln!(
@@ -96,15 +96,15 @@ fn slow_presets_reach_the_published_quality() {
         let case = format!("{preset}, {dataset} w_R = {w_r}");
         let table = official::find(dataset, w_r).expect("published").on_true_nodes();
         for (what, here, there) in [
-            ("ODE-truth", row.w2.ode_truth.value, table.ode_truth),
-            ("SDE-truth", row.w2.sde_truth.value, table.sde_truth),
-            ("ODE-SDE", row.w2.ode_sde.value, table.ode_sde),
+            ("ODE-truth", row.w2.ode_truth.value, table.w2[0]),
+            ("SDE-truth", row.w2.sde_truth.value, table.w2[1]),
+            ("ODE-SDE", row.w2.ode_sde.value, table.w2[2]),
         ] {
             eprintln!("{case}: {what} {here:.5}, published {there:.5}");
             assert!(here <= 1.15 * there + 0.001, "{case}: {what} {here} ({there})");
         }
         for (here, there) in
-            [(row.discarded_ode, table.discarded_ode), (row.discarded_sde, table.discarded_sde)]
+            [(row.discarded_ode, table.discarded[0]), (row.discarded_sde, table.discarded[1])]
         {
             let noise = 3.0 * (there / row.n as f64).sqrt();
             assert!(here <= there + noise, "{case}: discarded {here} ({there})");

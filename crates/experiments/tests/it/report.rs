@@ -146,16 +146,40 @@ fn the_headline_follows_the_numbers() {
         row.w2 = pairs([0.02, 0.0205 - 0.0005 * row.w_r, gap]);
     }
     let page = built(&data);
-    assert!(page.contains("did not narrow"), "a gap that grows is not called closed");
+    assert!(
+        page.contains("widened the ODE\u{2013}SDE gap on blob and checker</h1>"),
+        "a gap that grows"
+    );
     assert!(!page.contains("moves away from the truth"), "a difference of its error is none");
     for row in &mut data.results.rows {
         row.w2.ode_sde.value = if row.w_r == 0.0 { 0.05 } else { 0.01 };
     }
+    // A gap that is still above the floor of two samples has not closed.
+    assert!(built(&data).contains("gap narrows as"));
+    let floors = data.results.floors.clone();
+    data.results.floors.iter_mut().for_each(|f| f.w2.pair = floor(0.011));
     assert!(built(&data).contains("gap closes as"));
+    data.results.floors = floors;
     for row in &mut data.results.rows {
         row.w2.ode_sde.standard_error = 0.02;
     }
     assert!(built(&data).contains("no change beyond the noise"), "the same with larger errors");
+    assert!(!built(&data).contains("outside the window: of"));
+    data.results.rows[1].discarded_sde = 0.31;
+    assert!(built(&data).contains("of ODE or SDE up to 31 % on blob at w_R = 1."));
+    // A network that failed: the other set alone is compared.
+    let all = data.results.rows.clone();
+    data.results.rows.retain(|r| r.dataset == "blob" || r.w_r == 0.0);
+    let page = built(&data);
+    assert!(page.contains("stays within the noise on blob."), "checker is not compared");
+    assert!(
+        page.contains("With one network alone, nothing to compare: 0.050 \u{b1} 0.020 on checker")
+    );
+    // One of three weights is missing: the weights that are compared are said.
+    data.results.rows = all;
+    data.results.rows.push(row("blob", 2, 0.04));
+    let page = built(&data);
+    assert!(page.contains("on blob and checker (w_R from 0 to 1)."));
     data.results.rows.retain(|r| r.w_r == 0.0);
     assert!(built(&data).contains("How far apart"));
     data.results.rows.clear();

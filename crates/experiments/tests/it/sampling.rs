@@ -203,6 +203,8 @@ fn lists_are_generated_from_the_registries() {
     for (what, some) in [
         ("methods", &["euler-maruyama", "dopri5", "heun"][..]),
         ("sdes", &["ou", "vp", "sub-vp", "ve", "rectified", "cosine"]),
+        ("data-sets", &["blob", "checker", "circles2"]),
+        ("networks", &["edm", "residual-mlp"]),
         ("grids", &["uniform", "karras", "ode-sde-gap"]),
         ("metrics", &["w2", "mmd", "tv"]),
         ("experiments", &["ode-sde-gap"]),
@@ -214,7 +216,7 @@ fn lists_are_generated_from_the_registries() {
         }
     }
     let all = json(&["list"]);
-    assert_eq!(all.as_object().map(serde_json::Map::len), Some(5));
+    assert_eq!(all.as_object().map(serde_json::Map::len), Some(7));
 }
 
 /// Peak memory of a finished process, in MiB, as the kernel counts it.

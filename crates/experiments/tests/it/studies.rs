@@ -247,6 +247,34 @@ fn unusable_studies_are_refused_in_one_line() {
     }
 }
 
+/// Configurations are written as they were before names were values, whichever way a name is given: a run of
+/// then is found by its hash.
+#[test]
+fn runs_have_the_folders_they_had() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let cases: [(&str, &[&str], &str); 13] = [
+        ("ode-sde-gap", &[], "432d2e532154"),
+        ("sde-vs-ode", &[], "acd0cabbb7b9"),
+        ("eta-sweep", &[], "18a5732b837f"),
+        ("solvers", &[], "8d6836ff7b12"),
+        ("energy", &[], "09ce05a066ff"),
+        ("encode", &[], "c06610a8d17c"),
+        ("identifiability", &[], "ad743bfb6453"),
+        ("likelihood", &[], "c462976f94ac"),
+        ("time-sampling", &[], "6966b0c43cfe"),
+        ("encode", &["sde=vp"], "fb213f293d53"),
+        ("solvers", &["grids=karras"], "87e6c35d4891"),
+        ("time-sampling", &["sdes=subvp"], "1e89f8cd6789"),
+        ("ode-sde-gap", &["sde=ou", "sampling.ode-method=heun"], "be2445b2276f"),
+    ];
+    for (name, sets, hash) in cases {
+        // Where there is nothing to resume, the folder that was looked for is named.
+        let mut words = vec!["run", name, "--preset", "smoke", "--resume"];
+        words.extend(sets.iter().flat_map(|set| ["--set", set]));
+        fails(dir.path(), &words, &[&format!("nothing to resume in runs/{name}/{hash}")]);
+    }
+}
+
 /// Neither threads nor blocks change a figure.
 #[test]
 fn threads_do_not_change_a_study() {

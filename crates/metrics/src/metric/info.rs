@@ -52,6 +52,8 @@ pub struct Info {
     pub weights: bool,
     /// Whether infinity is a value of it, and no overflow.
     pub may_be_infinite: bool,
+    /// The power of the unit of length that its value goes with; `None` of one with a scale of its own.
+    pub degree: Option<f64>,
     /// Where it comes from.
     pub reference: &'static str,
     pub(super) clouds: Option<Between<Cloud>>,
@@ -71,6 +73,7 @@ impl Info {
             scheme: Scheme::Bootstrap,
             weights: false,
             may_be_infinite: false,
+            degree: Some(0.0),
             reference,
             clouds: None,
             histograms: None,
@@ -111,6 +114,18 @@ impl Info {
     /// With infinity among its values.
     pub(super) const fn unbounded(mut self) -> Self {
         self.may_be_infinite = true;
+        self
+    }
+
+    /// With a power of the unit of length.
+    pub(super) const fn degree(mut self, degree: f64) -> Self {
+        self.degree = Some(degree);
+        self
+    }
+
+    /// With a scale of its own.
+    pub(super) const fn scaled(mut self) -> Self {
+        self.degree = None;
         self
     }
 

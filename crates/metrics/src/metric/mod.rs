@@ -1,7 +1,6 @@
 //! The registry of metrics.
 
 mod details;
-mod evaluate;
 mod info;
 mod measured;
 mod options;

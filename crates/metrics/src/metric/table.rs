@@ -1,11 +1,18 @@
-//! The entries of the registry: name, properties, and how the metric is computed.
+//! The entries of the registry: name, properties, and how the metric is computed, one file a family.
+
+mod cells;
+mod kernels;
+mod likelihood;
+mod moments;
+mod neighbours;
+mod slices;
+mod transport;
 
 use super::Info;
 use super::Parameter::{
     Bandwidth, Degree, Dimension, Epsilon, Exponent, Iterations, Neighbours, Offset, Plan, Power,
     Projections, Seed, SubsetSize, Subsets, Tolerance, Unbiased,
 };
-use super::evaluate::{cells, kernels, likelihood, moments, neighbours, slices, transport};
 
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $variant:ident $name:literal: $info:expr;)*) => {
@@ -66,6 +73,7 @@ metrics! {
         .weighted(transport::w2)
         .histograms(transport::grid_w2)
         .parameters(&[Plan])
+        .degree(1.0)
         .cost("about n^2 or less; on a grid of n x n nodes about n^3")
         .error("dual potentials (del Barrio, Loubes 2019)");
     /// Exact Wasserstein-1 distance, with the dual value that proves it.
@@ -77,6 +85,7 @@ metrics! {
         .aliases(&["wasserstein-1", "emd"])
         .weighted(transport::w1)
         .parameters(&[Plan])
+        .degree(1.0)
         .cost("about n^2 or less")
         .error("dual potentials (Hundrieser et al. 2022)");
     /// Debiased Sinkhorn divergence: transport smoothed by entropy.
@@ -87,6 +96,7 @@ metrics! {
         )
         .weighted(transport::sinkhorn)
         .parameters(&[Epsilon, Tolerance, Iterations])
+        .degree(2.0)
         .cost("n^2 D a step")
         .error("entropic potentials (Gonzalez-Sanz et al. 2022)");
     /// Sliced Wasserstein distance: exact transport along random directions.
@@ -98,6 +108,7 @@ metrics! {
         .aliases(&["sw"])
         .weighted(slices::sliced)
         .parameters(&[Power, Projections, Seed])
+        .degree(1.0)
         .cost("K n (D + log n) for K directions")
         .error("potentials along each direction");
     /// Max-sliced Wasserstein distance: along the direction in which it is largest.
@@ -108,6 +119,7 @@ metrics! {
         )
         .weighted(slices::max_sliced)
         .parameters(&[Power, Projections, Seed])
+        .degree(1.0)
         .cost("K n (D + log n) for K starts, as much a step")
         .error("potentials along that direction");
 
@@ -120,6 +132,7 @@ metrics! {
         )
         .aliases(&["fid", "gaussian"])
         .clouds(moments::frechet)
+        .degree(2.0)
         .cost("n D^2 + D^3")
         .error("potentials of the Gaussians (delta method)");
 
@@ -163,6 +176,7 @@ metrics! {
         )
         .clouds(kernels::imq)
         .parameters(&[Offset, Unbiased])
+        .degree(-1.0)
         .cost("n^2 D")
         .error("variance of the U-statistic (Serfling 1980)");
     /// The same under a polynomial kernel.
@@ -173,6 +187,7 @@ metrics! {
         )
         .clouds(kernels::polynomial)
         .parameters(&[Degree, Unbiased])
+        .scaled()
         .cost("n^2 D")
         .error("variance of the U-statistic (Serfling 1980)");
     /// Kernel inception distance: the unbiased one under the cubic kernel.
@@ -183,6 +198,7 @@ metrics! {
         )
         .clouds(kernels::kid)
         .parameters(&[Subsets, SubsetSize, Seed])
+        .scaled()
         .cost("n^2 D")
         .error("variance of the U-statistic (Serfling 1980)");
     /// Energy distance, in its squared form.
@@ -193,6 +209,7 @@ metrics! {
         )
         .clouds(kernels::energy)
         .parameters(&[Exponent, Unbiased])
+        .degree(1.0)
         .cost("n^2 D")
         .error("variance of the U-statistic (Serfling 1980)");
 
@@ -300,6 +317,7 @@ metrics! {
         Info::new("mean_i log p(x_i), or mean_i log p(x_i) - log q(x_i)", "Theis et al. 2016, arXiv 1511.01844")
         .log_densities(likelihood::mean)
         .parameters(&[Dimension])
+        .degree(1.0)
         .cost("n log n")
         .error("mean of independent terms");
 }

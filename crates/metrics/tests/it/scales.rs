@@ -23,12 +23,8 @@ fn degree(metric: Metric, part: &str, exponent: f64) -> f64 {
         (Metric::W2, "primal" | "dual" | "gap") => 2.0,
         (Metric::Energy, "root") => 0.5 * exponent,
         (Metric::Energy, _) => exponent,
-        (Metric::W2 | Metric::W1 | Metric::Sliced | Metric::MaxSliced, _) => 1.0,
-        (Metric::Sinkhorn | Metric::Frechet, _) => 2.0,
-        (Metric::MmdImq, _) => -1.0,
         (Metric::LogLikelihood, "finite" | "minus-infinity" | "plus-infinity" | "nan") => 0.0,
-        (Metric::LogLikelihood, _) => 1.0,
-        _ => 0.0,
+        _ => metric.info().degree.expect("has no scale of its own"),
     }
 }
 
@@ -79,15 +75,9 @@ fn holds(value: f64) -> bool {
     value == 0.0 || value.is_normal()
 }
 
-/// Whether a metric depends on more than ratios of its lengths.
-fn has_a_scale(metric: Metric) -> bool {
-    matches!(metric, Metric::MmdPolynomial | Metric::Kid)
-}
-
 #[test]
 fn every_metric_is_homogeneous_to_the_last_bit() {
-    let scaled = |metric: &&Metric| !has_a_scale(**metric);
-    for &metric in Metric::ALL.iter().filter(scaled) {
+    for &metric in Metric::ALL.iter().filter(|metric| metric.info().degree.is_some()) {
         for kind in metric.info().kinds() {
             for (defaults, p, energy) in [(false, 2.0, 1.0), (true, 1.0, 0.5), (true, 7.5, 1.5)] {
                 let at = |exponent: f64| {

@@ -1,13 +1,12 @@
 //! What needs more than one pass: Jacobians, and gradients of parameters.
 
-use anyhow::{Context, Result};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use score_nets::{Backend, Condition, Gradients, Jet, Parameters};
 
-use super::function::Function;
 use super::run::Run;
+use super::spec::Function;
 use super::{EXACT, VANISHING, flat};
-use crate::case::{By, Cases};
+use crate::prelude::*;
 
 /// Directions that travel together.
 const TOGETHER: usize = 24;
@@ -43,32 +42,33 @@ pub(super) fn jacobian(
 }
 
 /// The mean squared distance to `target` and its gradients, under the names of the references.
-pub(super) fn gradients(run: &Run<'_>, cases: &mut Cases) -> Result<()> {
+pub(super) fn gradients(run: &mut Run<'_>) -> Result<()> {
+    let (target, recorded) = (run.tensor("target")?, run.archive.flat("grad_norm")?);
     let y = run.exact.live(&run.x, &run.t, &run.condition)?;
-    let (target, recorded) = (run.tensor("target")?, run.values("grad_norm"));
     let parameters = run.exact.parameters();
     let loss = (y - target)?.sqr()?.mean_all()?;
     let gradients = Gradients::of(&loss, parameters)?;
-    let largest = recorded.iter().fold(0.0, |m: f64, v| m.max(*v));
-    run.check(cases, "loss", &flat(&loss.detach())?, By::Entry, EXACT);
+    let largest = largest(&recorded);
+    run.archive.check_to("loss", flat(&loss.detach())?, By::Entry, EXACT);
     let (mut norms, mut sums, mut scales) = (Vec::new(), Vec::new(), Vec::new());
-    for (i, name) in run.task.trained.iter().enumerate() {
+    let zero = run.task.zero()?;
+    for (i, name) in run.task.trained()?.iter().enumerate() {
         let own = own_name(parameters, name).with_context(|| format!("no parameter `{name}`"))?;
         let gradient = match gradients.get(parameters, own) {
-            Some(gradient) => flat(&gradient.to_dtype(DType::F64)?)?,
+            Some(gradient) => flat(gradient)?,
             None => vec![0.0; parameters.get(own).map_or(0, Tensor::elem_count)],
         };
         let norm = recorded.get(i).copied().unwrap_or(f64::NAN);
-        let vanishes = norm <= noise(largest) || run.task.zero.contains(name);
+        let vanishes = norm <= noise(largest) || zero.contains(name);
         let scale = if vanishes { largest * (VANISHING / EXACT) } else { norm };
         norms.push(gradient.iter().map(|g| g * g).sum::<f64>().sqrt());
-        sums.push(gradient.iter().sum());
+        sums.push(gradient.iter().sum::<f64>());
         scales.push(scale);
         let all = vec![scale; gradient.len()];
-        run.check(cases, &format!("grad__{name}"), &gradient, By::Scales(&all), EXACT);
+        run.archive.check_to(&format!("grad__{name}"), gradient, By::Scales(&all), EXACT);
     }
-    run.check(cases, "grad_norm", &norms, By::Scales(&scales), EXACT);
-    run.check(cases, "grad_sum", &sums, By::Scales(&scales), EXACT);
+    run.archive.check_to("grad_norm", norms, By::Scales(&scales), EXACT);
+    run.archive.check_to("grad_sum", sums, By::Scales(&scales), EXACT);
     Ok(())
 }
 

@@ -6,19 +6,15 @@
 //! accuracy is what is allowed: see the constants below.
 
 mod derivatives;
-mod function;
 mod recompute;
 mod run;
 mod spec;
-mod wrapper;
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
 
-use crate::case::Cases;
-use crate::read::Folder;
+use crate::prelude::*;
 
 /// In double precision.
 const EXACT: f64 = 1e-9;
@@ -33,28 +29,26 @@ const SINGLE_FAST: f64 = 1e-2;
 /// A gradient that vanishes, against the largest: rounding of sums that cancel.
 const VANISHING: f64 = 1e-12;
 
-pub(crate) fn cases(dir: &Folder, cases: &mut Cases) -> Result<()> {
+pub(crate) fn cases(dir: &Folder, family: &mut Family) -> Result<()> {
     let mut used = BTreeSet::new();
     for name in dir.stems("json")? {
-        cases.group(&name, |cases| {
-            let file = dir.json(&format!("{name}.json"))?.context("the file")?;
-            for task in spec::tasks(dir, &name, &file)? {
+        family.group(&name, |family| {
+            for task in spec::tasks(dir, &name, &dir.json(&format!("{name}.json"))?)? {
                 used.insert(task.archive.clone());
-                match dir.npz(&task.archive)? {
-                    None => cases.skip(&task.name, "its archive is not there"),
-                    Some(npz) => cases.group(&task.name, |c| recompute::cases(&task, npz, c)),
-                }
+                family.group(&task.name, |family| {
+                    recompute::cases(&task, dir.npz(&task.archive)?, family)
+                });
             }
             Ok(())
         });
     }
-    for stem in dir.stems("npz")?.iter().filter(|stem| !used.contains(&format!("{stem}.npz"))) {
-        cases.skip(stem, "no JSON file says what its archive belongs to");
+    for _ in dir.stems("npz")?.iter().filter(|stem| !used.contains(&format!("{stem}.npz"))) {
+        family.skip("no JSON file says what its archive belongs to");
     }
     Ok(())
 }
 
 /// The numbers of a tensor.
-fn flat(tensor: &Tensor) -> Result<Vec<f64>> {
+pub(crate) fn flat(tensor: &Tensor) -> Result<Vec<f64>> {
     Ok(tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
 }

@@ -1,25 +1,21 @@
 //! The network of the references, `W2 tanh(W1 [c_in x; s] + b1) + b2`, its losses and their gradients.
 
-use anyhow::{Result, ensure};
+use ndarray::concatenate;
 use score_nets::{Reduction, Weighting};
-use sde_core::{Level, Parametrisation};
 
-use super::File;
-use crate::case::{By, LARGEST};
+use crate::prelude::*;
 
-/// Names of its parameters, in the order of [`Tiny::parameters`].
-const PARAMETERS: [&str; 4] = ["W1", "b1", "W2", "b2"];
-
-/// Its parameters and the data it is evaluated on.
+/// The parameters, and the data they are evaluated on.
 pub(super) struct Tiny {
-    /// `[H, D + 1]`, `[H]`, `[D, H]`, `[D]`.
-    parameters: [Vec<f64>; 4],
-    hidden: usize,
-    pub(super) dim: usize,
-    rows: usize,
+    /// `[H, D + 1]`.
+    w1: Rows,
+    b1: Array1<f64>,
+    /// `[D, H]`.
+    w2: Rows,
+    b2: Array1<f64>,
     /// Data and unit noise, `[B, D]`.
-    x0: Vec<f64>,
-    z: Vec<f64>,
+    x0: Rows,
+    z: Rows,
 }
 
 /// Where the rows of a batch are evaluated.
@@ -31,151 +27,109 @@ pub(super) struct Batch {
     pub(super) s: Vec<f64>,
 }
 
-/// One row of a regression.
-pub(super) struct Row {
-    /// The network's input.
-    input: Vec<f64>,
-    /// The noised point.
-    x: Vec<f64>,
-    pub(super) target: Vec<f64>,
-    /// What the squared error counts.
-    weight: f64,
+impl Batch {
+    /// One number a row, `[B, 1]`.
+    pub(super) fn column(&self, f: impl Fn(&Level) -> f64) -> Rows {
+        column(self.levels.iter().map(f))
+    }
+}
+
+fn column(values: impl IntoIterator<Item = f64>) -> Rows {
+    Array1::from_iter(values).insert_axis(Axis(1))
+}
+
+/// A regression: the network's input, the noised points, the targets, and what the squared errors count.
+pub(super) struct Regression {
+    input: Rows,
+    x: Rows,
+    pub(super) target: Rows,
+    weight: Rows,
 }
 
 /// A loss and everything about it.
 pub(super) struct Evaluated {
-    /// Noised points, targets and predictions, `[B, D]`.
-    pub(super) x: Vec<f64>,
-    target: Vec<f64>,
-    pub(super) prediction: Vec<f64>,
-    /// The weighted squared errors, `[B, D]`.
-    map: Vec<f64>,
-    /// Weight and loss of every row, and the mean of the losses.
-    weights: Vec<f64>,
-    pub(super) rows: Vec<f64>,
+    /// Noised points and predictions, `[B, D]`.
+    pub(super) x: Rows,
+    pub(super) prediction: Rows,
+    /// The losses of rows, `[B, 1]`, and their mean.
+    pub(super) rows: Rows,
     pub(super) loss: f64,
-    gradients: [Vec<f64>; 4],
+    /// What else there is, by the names of the references.
+    others: [(&'static str, Rows, By<'static>); 7],
 }
 
 impl Tiny {
-    pub(super) fn read(file: &mut File<'_>) -> Result<Self> {
-        let data = file.npz.get("x0")?;
-        let rows = data.shape().first().copied().unwrap_or(0);
-        ensure!(rows > 0, "x0: expected rows, found shape {:?}", data.shape());
-        let (x0, z) = (file.flat("x0")?, file.flat("z")?);
-        let dim = x0.len() / rows;
-        let mut parameters = [const { Vec::new() }; 4];
-        for (p, name) in parameters.iter_mut().zip(PARAMETERS) {
-            *p = file.flat(name)?;
-        }
-        let hidden = parameters[1].len();
-        let sizes = [hidden * (dim + 1), hidden, dim * hidden, dim];
-        let fits = z.len() == x0.len() && parameters.iter().zip(sizes).all(|(p, n)| p.len() == n);
+    pub(super) fn read(archive: &mut Archive<'_>) -> Result<Self> {
+        let (x0, z) = (archive.samples("x0")?, archive.samples("z")?);
+        let (w1, w2) = (archive.rows("W1")?, archive.rows("W2")?);
+        let (b1, b2) = (Array1::from(archive.flat("b1")?), Array1::from(archive.flat("b2")?));
+        let (dim, hidden) = (x0.ncols(), b1.len());
+        let fits = z.dim() == x0.dim() && w1.dim() == (hidden, dim + 1);
+        let fits = fits && w2.dim() == (dim, hidden) && b2.len() == dim;
         ensure!(fits, "the network does not fit data of {dim} coordinates");
-        Ok(Self { parameters, hidden, dim, rows, x0, z })
+        Ok(Self { w1, b1, w2, b2, x0, z })
     }
 
-    /// The rows of a regression of `output` on noised data.
+    /// The regression of `output` on noised data.
     pub(super) fn regression(
         &self,
         batch: &Batch,
         output: Parametrisation,
         weighting: Weighting,
-    ) -> Result<Vec<Row>> {
-        let n = batch.levels.len();
-        ensure!(n == self.rows, "{n} levels for {} rows of data", self.rows);
-        let row = |(i, level): (usize, &Level)| {
-            let range = i * self.dim..(i + 1) * self.dim;
-            let (x0, z, target) = (&self.x0[range.clone()], &self.z[range], output.target(level));
-            let mix =
-                |a: f64, b: f64| x0.iter().zip(z).map(|(x, z)| a * x + b * z).collect::<Vec<_>>();
-            let x = mix(level.alpha, level.sigma);
-            Row {
-                input: x.iter().map(|x| batch.c_in[i] * x).chain([batch.s[i]]).collect(),
-                x,
-                target: mix(target.x0, target.eps),
-                weight: weighting.on(output, level),
-            }
-        };
-        Ok(batch.levels.iter().enumerate().map(row).collect())
-    }
-
-    fn forward(&self, row: &Row) -> (Vec<f64>, Vec<f64>) {
-        let [w1, b1, w2, b2] = &self.parameters;
-        let dot = |w: &[f64], v: &[f64]| w.iter().zip(v).map(|(w, v)| w * v).sum::<f64>();
-        let unit = |(w, b): (&[f64], &f64)| (dot(w, &row.input) + b).tanh();
-        let hidden: Vec<f64> = w1.chunks(self.dim + 1).zip(b1).map(unit).collect();
-        let out = w2.chunks(self.hidden).zip(b2).map(|(w, b)| dot(w, &hidden) + b).collect();
-        (hidden, out)
+    ) -> Result<Regression> {
+        let (n, rows) = (batch.levels.len(), self.x0.nrows());
+        ensure!(n == rows, "{n} levels for {rows} rows of data");
+        let mix = |data: Rows, noise: Rows| data * &self.x0 + noise * &self.z;
+        let x = mix(batch.column(|l| l.alpha), batch.column(|l| l.sigma));
+        let target =
+            mix(batch.column(|l| output.target(l).x0), batch.column(|l| output.target(l).eps));
+        let scaled = column(batch.c_in.iter().copied()) * &x;
+        let s = column(batch.s.iter().copied());
+        let input = concatenate(Axis(1), &[scaled.view(), s.view()])?;
+        let weight = batch.column(|l| weighting.on(output, l));
+        Ok(Regression { input, x, target, weight })
     }
 
     /// The mean over rows of the reduced weighted squared error, with its gradient.
-    pub(super) fn evaluate(&self, rows: &[Row], reduction: Reduction) -> Evaluated {
-        let scale = reduction.scale(self.dim);
-        let all = |f: fn(&Row) -> &[f64]| rows.iter().flat_map(f).copied().collect();
-        let mut found = Evaluated {
-            x: all(|r| &r.x),
-            target: all(|r| &r.target),
-            prediction: Vec::new(),
-            map: Vec::new(),
-            weights: rows.iter().map(|r| r.weight).collect(),
-            rows: Vec::new(),
-            loss: 0.0,
-            gradients: self.parameters.each_ref().map(|p| vec![0.0; p.len()]),
-        };
-        for row in rows {
-            let (hidden, out) = self.forward(row);
-            let errors: Vec<f64> = out.iter().zip(&row.target).map(|(o, t)| o - t).collect();
-            let map = errors.iter().map(|e| row.weight * e * e);
-            found.rows.push(scale * map.clone().sum::<f64>());
-            found.map.extend(map);
-            let share = 2.0 * scale * row.weight / rows.len() as f64;
-            let by_out: Vec<f64> = errors.iter().map(|e| share * e).collect();
-            self.backward(row, &hidden, &by_out, &mut found.gradients);
-            found.prediction.extend(out);
-        }
-        found.loss = found.rows.iter().sum::<f64>() / rows.len() as f64;
-        found
-    }
-
-    fn backward(&self, row: &Row, hidden: &[f64], by_out: &[f64], to: &mut [Vec<f64>; 4]) {
-        let [w1, b1, w2, b2] = to;
-        for (j, g) in by_out.iter().enumerate() {
-            b2[j] += g;
-            for (k, h) in hidden.iter().enumerate() {
-                w2[j * self.hidden + k] += g * h;
-            }
-        }
-        for (k, h) in hidden.iter().enumerate() {
-            let weights = self.parameters[2].iter().skip(k).step_by(self.hidden);
-            let g = by_out.iter().zip(weights).map(|(g, w)| g * w).sum::<f64>() * (1.0 - h * h);
-            b1[k] += g;
-            for (i, x) in row.input.iter().enumerate() {
-                w1[k * (self.dim + 1) + i] += g * x;
-            }
-        }
+    pub(super) fn evaluate(&self, on: &Regression, reduction: Reduction) -> Evaluated {
+        let Regression { input, x, target, weight } = on;
+        let (rows, dim) = x.dim();
+        let hidden = (input.dot(&self.w1.t()) + &self.b1).mapv(f64::tanh);
+        let prediction = hidden.dot(&self.w2.t()) + &self.b2;
+        let error = &prediction - target;
+        let map = &error * &error * weight;
+        let scale = reduction.scale(dim);
+        let by_row = (map.sum_axis(Axis(1)) * scale).insert_axis(Axis(1));
+        let loss = by_row.sum() / rows as f64;
+        let by_out = error * weight * (2.0 * scale / rows as f64);
+        let by_hidden = by_out.dot(&self.w2) * hidden.mapv(|h| 1.0 - h * h);
+        let sum = |by: &Rows| by.sum_axis(Axis(0)).insert_axis(Axis(0));
+        let others = [
+            ("target", target.clone(), LARGEST),
+            ("map", map, LARGEST),
+            ("weight", weight.clone(), By::Entry),
+            ("grad_W1", by_hidden.t().dot(input), LARGEST),
+            ("grad_b1", sum(&by_hidden), LARGEST),
+            ("grad_W2", by_out.t().dot(&hidden), LARGEST),
+            ("grad_b2", sum(&by_out), LARGEST),
+        ];
+        Evaluated { x: x.clone(), prediction, rows: by_row, loss, others }
     }
 }
 
 impl Evaluated {
-    /// A case for everything that the file has of a loss, before and after whose name the quantity stands.
-    pub(super) fn compare(&self, file: &mut File<'_>, name: &str) {
-        let one = [self.loss];
-        let entries: [(&str, &[f64], By<'_>); 7] = [
-            ("xt", &self.x, LARGEST),
-            ("target", &self.target, LARGEST),
-            ("pred", &self.prediction, LARGEST),
-            ("map", &self.map, LARGEST),
-            ("weight", &self.weights, By::Entry),
-            ("persample", &self.rows, By::Entry),
-            ("loss", &one, By::Entry),
-        ];
-        for (quantity, values, by) in entries {
-            file.check(&format!("{name}_{quantity}"), values, by);
-            file.check(&format!("{quantity}_{name}"), values, by);
-        }
-        for (parameter, gradient) in PARAMETERS.iter().zip(&self.gradients) {
-            file.check(&format!("grad_{parameter}_{name}"), gradient, LARGEST);
+    /// A case for everything that the file has of a loss, before or after whose name the quantity stands.
+    pub(super) fn compare(&self, archive: &mut Archive<'_>, name: &str) {
+        let mut one = |quantity: &str, values: &Rows, by: By<'_>| {
+            archive.check(&format!("{name}_{quantity}"), values, by);
+            archive.check(&format!("{quantity}_{name}"), values, by);
+        };
+        one("xt", &self.x, LARGEST);
+        one("pred", &self.prediction, LARGEST);
+        one("persample", &self.rows, By::Entry);
+        one("loss", &Rows::from_elem((1, 1), self.loss), By::Entry);
+        for (quantity, values, by) in &self.others {
+            one(quantity, values, *by);
         }
     }
 }

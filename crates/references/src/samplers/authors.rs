@@ -1,31 +1,32 @@
-//! DPM-Solver, UniPC and DEIS by their authors, on the flow ODE of a variance-preserving process.
+//! DPM-Solver, UniPC and DEIS on the flow ODE of a variance-preserving process, and EDM, by their authors.
 
-use anyhow::{Result, bail};
-use sde_core::{TimeGrid, Tolerance};
-use serde_json::Value;
+use sde_core::schedule::iddpm_sigmas;
+use sde_core::{Brownian, Edm, Tolerance};
 use solvers::steppers::{
-    Deis, DpmMultistep, DpmSchedule, DpmScheduled, DpmSinglestep, Expansion, LowerOrderFinal,
-    Polynomial, Prediction, RhoRungeKutta, UniPc, Variant,
+    Deis, DpmMultistep, DpmSchedule, DpmScheduled, DpmSinglestep, EdmChurn, EdmHeun, Expansion,
+    IntegrationVariable, LowerOrderFinal, Polynomial, Prediction, RhoRungeKutta, UniPc,
 };
 
-use super::{Asked, Method, Sampler, grid_rule};
-use crate::read::Json;
+use super::{Method, Sampler, VARIANTS, grid_rule};
+use crate::prelude::*;
 
 /// From 1 to 1e-3 where the case does not say.
 fn ends(case: &Value) -> Result<(f64, f64)> {
-    Ok((case.number_or("t_start", 1.0)?, case.number_or("t_end", 1e-3)?))
+    Ok((case.or("t_start", 1.0)?, case.or("t_end", 1e-3)?))
 }
 
 fn prediction(case: &Value) -> Result<Prediction> {
-    match case.text("algorithm")? {
-        "dpmsolver" | "noise_prediction" => Ok(Prediction::Noise),
-        "dpmsolver++" | "data_prediction" => Ok(Prediction::Data),
-        other => bail!("unknown algorithm `{other}`"),
-    }
+    let known = [
+        ("dpmsolver", Prediction::Noise),
+        ("noise_prediction", Prediction::Noise),
+        ("dpmsolver++", Prediction::Data),
+        ("data_prediction", Prediction::Data),
+    ];
+    one_of(case.text("algorithm")?, &known)
 }
 
-pub(super) fn dpm(at: &Asked<'_>) -> Result<Sampler> {
-    let (case, sde) = (at.case, at.targets.sde("vp")?);
+pub(super) fn dpm(case: &Value, targets: &Targets) -> Result<Sampler> {
+    let sde = targets.sde("vp")?;
     let ((start, end), order) = (ends(case)?, case.count("order")?);
     let method = case.text("method")?;
     if method == "adaptive" {
@@ -37,16 +38,13 @@ pub(super) fn dpm(at: &Asked<'_>) -> Result<Sampler> {
     }
     let (grid, steps) = (grid_rule(case)?, case.count("steps")?);
     let prediction = prediction(case)?;
-    let expansion = match case.text("solver_type")? {
-        "dpmsolver" => Expansion::DpmSolver,
-        "taylor" => Expansion::Taylor,
-        other => bail!("unknown solver_type `{other}`"),
-    };
+    let expansions = [("dpmsolver", Expansion::DpmSolver), ("taylor", Expansion::Taylor)];
+    let expansion = one_of(case.text("solver_type")?, &expansions)?;
     let (times, stepper, orders): (_, Method, _) = match method {
         "multistep" => {
             let times = grid.times(sde.as_ref(), steps, start, end)?;
             // The authors lower the order of the last steps only where there are few.
-            let lower = case.flag_or("lower_order_final", false) && steps < 10;
+            let lower = case.or("lower_order_final", false)? && steps < 10;
             let lower_order_final = if lower { LowerOrderFinal::of(&times) } else { None };
             let stepper = DpmMultistep { prediction, order, expansion, lower_order_final };
             (times, Box::new(stepper), None)
@@ -59,23 +57,17 @@ pub(super) fn dpm(at: &Asked<'_>) -> Result<Sampler> {
         }
         other => bail!("unknown method `{other}`"),
     };
-    let denoise = case.flag_or("denoise_to_zero", false);
+    let denoise = case.or("denoise_to_zero", false)?;
     Ok(Sampler { orders, denoise, ..Sampler::ode(sde, times, stepper) })
 }
 
-pub(super) fn unipc(at: &Asked<'_>) -> Result<Sampler> {
-    let (case, sde) = (at.case, at.targets.sde("vp")?);
-    let (start, end) = ends(case)?;
+pub(super) fn unipc(case: &Value, targets: &Targets) -> Result<Sampler> {
+    let (sde, (start, end)) = (targets.sde("vp")?, ends(case)?);
     let times = grid_rule(case)?.times(sde.as_ref(), case.count("steps")?, start, end)?;
-    let variant = match case.text("variant")? {
-        "bh1" => Variant::Bh1,
-        "bh2" => Variant::Bh2,
-        other => bail!("unknown variant `{other}`"),
-    };
-    let lower = case.flag_or("lower_order_final", false);
+    let lower = case.or("lower_order_final", false)?;
     let stepper = UniPc {
         prediction: prediction(case)?,
-        variant,
+        variant: one_of(case.text("variant")?, &VARIANTS)?,
         order: case.count("order")?,
         end: Some(end),
         lower_order_final: if lower { LowerOrderFinal::of(&times) } else { None },
@@ -83,8 +75,8 @@ pub(super) fn unipc(at: &Asked<'_>) -> Result<Sampler> {
     Ok(Sampler::ode(sde, times, Box::new(stepper)))
 }
 
-pub(super) fn deis(at: &Asked<'_>) -> Result<Sampler> {
-    let (case, sde) = (at.case, at.targets.sde("vp")?);
+pub(super) fn deis(case: &Value, targets: &Targets) -> Result<Sampler> {
+    let (sde, (start, end)) = (targets.sde("vp")?, ends(case)?);
     let grid = match (case.text("ts_phase")?, case.number("ts_order")?) {
         ("t", 1.0) => TimeGrid::Uniform,
         ("t", 2.0) => TimeGrid::Quadratic,
@@ -92,7 +84,6 @@ pub(super) fn deis(at: &Asked<'_>) -> Result<Sampler> {
         ("log", _) => TimeGrid::LogSnr,
         (phase, order) => bail!("unknown grid `{phase}` of power {order}"),
     };
-    let (start, end) = ends(case)?;
     let times = grid.times(sde.as_ref(), case.count("steps")?, start, end)?;
     let stepper: Method = match case.text("method")? {
         "t_ab" => Box::new(Deis::new(Polynomial::Time, case.count("order")?)),
@@ -101,13 +92,70 @@ pub(super) fn deis(at: &Asked<'_>) -> Result<Sampler> {
             let exact = Deis::new(Polynomial::Ratio, case.count("order")?);
             Box::new(Deis { left_sums: Some(10_000), ..exact })
         }
-        "rho_rk" => Box::new(match case.text("order")? {
-            "2heun" => RhoRungeKutta::HEUN,
-            "3kutta" => RhoRungeKutta::KUTTA3,
-            "4rk" => RhoRungeKutta::RK4,
-            other => bail!("unknown Runge-Kutta method `{other}`"),
-        }),
+        "rho_rk" => {
+            let known = [
+                ("2heun", RhoRungeKutta::HEUN),
+                ("3kutta", RhoRungeKutta::KUTTA3),
+                ("4rk", RhoRungeKutta::RK4),
+            ];
+            Box::new(one_of(case.text("order")?, &known)?)
+        }
         other => bail!("unknown method `{other}`"),
     };
     Ok(Sampler::ode(sde, times, stepper))
+}
+
+/// EDM with and without churn, and the generalised sampler. Defaults are those of the authors' functions; the last step
+/// is to zero.
+pub(super) fn edm(case: &Value, targets: &Targets) -> Result<Sampler> {
+    let number = |key, usual| case.or(key, usual);
+    let n = case.count("num_steps")?;
+    ensure!(n >= 2, "{n} steps");
+    let range = |low, high| -> Result<[f64; 2]> {
+        Ok([number("sigma_max", high)?, number("sigma_min", low)?])
+    };
+    let (sde, grid, [start, end]): (Box<dyn Sde>, _, _) = match case
+        .text_or("discretization", "edm")
+    {
+        "edm" => {
+            let levels = range(0.002, 80.0)?;
+            (Box::new(Edm::new(levels[0])?), TimeGrid::Karras { rho: number("rho", 7.0)? }, levels)
+        }
+        "vp" => (targets.sde("vp")?, TimeGrid::Uniform, [1.0, 1e-3]),
+        "ve" => {
+            let variances = range(0.02, 100.0)?.map(|sigma| sigma * sigma);
+            (Box::new(Brownian::new(variances[0])?), TimeGrid::LogSnr, variances)
+        }
+        "iddpm" => {
+            let [high, low] = range(0.002, 81.0)?;
+            let mut levels = iddpm_sigmas(1000, 0.001, 0.008);
+            levels.retain(|u| (low..=high).contains(u));
+            let (first, last) = levels.first().zip(levels.last()).context("no levels")?;
+            (Box::new(Edm::new(high)?), TimeGrid::Iddpm, [*first, *last])
+        }
+        other => bail!("unknown discretization `{other}`"),
+    };
+    let variable = match grid {
+        TimeGrid::Uniform | TimeGrid::LogSnr => IntegrationVariable::Time,
+        _ => IntegrationVariable::Ratio,
+    };
+    let mut times = grid.times(sde.as_ref(), n - 1, start, end)?;
+    times.push(0.0);
+    let churn = number("S_churn", 0.0)?;
+    let stepper: Method = match case.text_or("solver", "heun") {
+        "heun" if churn > 0.0 => Box::new(EdmChurn {
+            steps: n as u64,
+            churn,
+            lowest: number("S_min", 0.0)?,
+            highest: number("S_max", f64::INFINITY)?,
+            noise_scale: number("S_noise", 1.0)?,
+        }),
+        "heun" => Box::new(EdmHeun { second_stage: number("alpha", 1.0)?, variable }),
+        "euler" if variable == IntegrationVariable::Ratio => {
+            Box::new(Deis::new(Polynomial::Ratio, 0))
+        }
+        other => bail!("no solver `{other}` here"),
+    };
+    let scale = sde.marginal(times[0]).sigma;
+    Ok(Sampler { scale, unscaled: true, ..Sampler::ode(sde, times, stepper) })
 }

@@ -1,27 +1,28 @@
 //! A sampler run on recorded starts and recorded noise.
 
-use crate::flow::Rows;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Result;
-use sde_core::{Error, Reverse, Score, Sde, State, Tolerance};
-use solvers::{
-    Grid, LambdaAdaptive, Noise, NoiselessEnd, Past, Step, Stepper, Trajectory, denoise, solve,
-};
+use ndarray::{ArrayD, Ix3};
+use sde_core::{Error, Tolerance};
+use solvers::{Grid, LambdaAdaptive, NoiselessEnd, Trajectory, denoise, solve};
+
+use crate::prelude::*;
 
 /// A method on the reverse process.
 pub(crate) type Method = Box<dyn for<'a> Stepper<Rows, Reverse<'a, Rows>>>;
 
-/// A method given by its step.
-struct Own<F>(F);
-
-impl<'a, F> Stepper<Rows, Reverse<'a, Rows>> for Own<F>
-where
-    F: Fn(&Reverse<'_, Rows>, &Rows, f64, f64, &dyn Noise<Rows>) -> sde_core::Result<Step<Rows>>
+/// A step by the problem, the state, both times and the noise.
+type OwnStep = Box<
+    dyn Fn(&Reverse<'_, Rows>, &Rows, f64, f64, &dyn Noise<Rows>) -> sde_core::Result<Step<Rows>>
         + Send
         + Sync,
-{
+>;
+
+/// A method that is given by its step, and keeps no past.
+struct Own(OwnStep);
+
+impl<'a> Stepper<Rows, Reverse<'a, Rows>> for Own {
     fn step(
         &self,
         problem: &Reverse<'a, Rows>,
@@ -39,14 +40,8 @@ where
     }
 }
 
-/// A method given by its step: problem, state, both times, noise. It keeps no past.
-pub(crate) fn own<F>(step: F) -> Method
-where
-    F: Fn(&Reverse<'_, Rows>, &Rows, f64, f64, &dyn Noise<Rows>) -> sde_core::Result<Step<Rows>>
-        + Send
-        + Sync
-        + 'static,
-{
+/// A method that is given by its step.
+pub(crate) fn own(step: OwnStep) -> Method {
     Box::new(Own(step))
 }
 
@@ -63,7 +58,8 @@ pub(crate) struct Sampler {
     pub(crate) eta: f64,
     /// What the recorded start is multiplied by.
     pub(crate) scale: f64,
-    pub(crate) draws: Draws,
+    /// Whether the noise of a step is the next recorded array, rather than that of the step's number.
+    pub(crate) in_order: bool,
     /// The orders of its steps, where they are chosen by a rule.
     pub(crate) orders: Option<Vec<usize>>,
     /// Adaptive steps between the first and the last time.
@@ -88,7 +84,7 @@ impl Sampler {
             stepper,
             eta: 0.0,
             scale: 1.0,
-            draws: Draws::EachStep,
+            in_order: false,
             orders: None,
             adaptive: None,
             denoise: false,
@@ -99,19 +95,16 @@ impl Sampler {
         }
     }
 
-    /// A solve with the score of a model.
-    pub(crate) fn run(
-        &self,
-        score: &dyn Score<Rows>,
-        x: Rows,
-        noise: &dyn Noise<Rows>,
-    ) -> Result<Run> {
+    /// A solve from `x` with the score of a model and recorded normals.
+    pub(crate) fn run(&self, score: &dyn Score<Rows>, x: Rows, normals: Vec<Rows>) -> Result<Run> {
         let (sde, times) = (self.sde.as_ref(), &self.times);
         let (start, end) = (times[0], times[times.len() - 1]);
         let score = Watched { score, evaluated: Mutex::default() };
         let problem = Reverse::new(sde, &score, self.eta)?;
-        let quiet = NoiselessEnd::new(noise, end);
-        let noise = if self.quiet_end { &quiet } else { noise };
+        let drawn = AtomicUsize::new(0);
+        let recorded = Recorded { arrays: normals, in_order: self.in_order, times, drawn };
+        let quiet = NoiselessEnd::new(&recorded, end);
+        let noise: &dyn Noise<Rows> = if self.quiet_end { &quiet } else { &recorded };
         let (mut seen, first) = (Trajectory::default(), x.clone());
         let done = match self.adaptive {
             Some(tolerance) => {
@@ -132,7 +125,7 @@ impl Sampler {
         if self.unscaled {
             evaluated.iter_mut().for_each(|(t, x)| *x /= sde.marginal(*t).alpha);
         }
-        Ok(Run { states, evaluated, nfe, times: times.clone(), callback: self.callback })
+        Ok(Run { states, evaluated, nfe })
     }
 }
 
@@ -143,8 +136,13 @@ pub(crate) struct Run {
     /// When and where the score was asked for.
     pub(crate) evaluated: Vec<(f64, Rows)>,
     pub(crate) nfe: u64,
-    pub(crate) times: Vec<f64>,
-    pub(crate) callback: bool,
+}
+
+impl Run {
+    /// The last state.
+    pub(crate) fn end(&self) -> &Rows {
+        &self.states[self.states.len() - 1]
+    }
 }
 
 /// A score that keeps what it was asked.
@@ -166,38 +164,30 @@ impl Score<Rows> for Watched<'_> {
     }
 }
 
-/// Which recorded array is the noise of a step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Draws {
-    /// That of the step's number, used or not.
-    EachStep,
-    /// The next one.
-    InOrder,
+/// Normals that were recorded one after the other, as they stand in an archive.
+pub(crate) fn normals(array: ArrayD<f64>) -> Result<Vec<Rows>> {
+    let array = array.into_dimensionality::<Ix3>().context("noise: expected three dimensions")?;
+    Ok(array.outer_iter().map(|z| z.to_owned()).collect())
 }
 
-/// Recorded normals.
-pub(crate) struct Recorded {
+/// Recorded normals as the noise of a solve over `times`.
+struct Recorded<'a> {
     arrays: Vec<Rows>,
-    draws: Draws,
-    times: Vec<f64>,
+    in_order: bool,
+    times: &'a [f64],
     drawn: AtomicUsize,
 }
 
-impl Recorded {
-    pub(crate) fn new(arrays: Vec<Rows>, draws: Draws, times: &[f64]) -> Self {
-        Self { arrays, draws, times: times.to_vec(), drawn: AtomicUsize::new(0) }
-    }
-}
-
-impl Noise<Rows> for Recorded {
+impl Noise<Rows> for Recorded<'_> {
     fn increment(&self, like: &Rows, t0: f64, t1: f64) -> sde_core::Result<Rows> {
         State::lincomb(&[((t1 - t0).abs().sqrt(), &self.normals(like, t0, 0)?)])
     }
 
     fn normals(&self, _: &Rows, t: f64, _: u64) -> sde_core::Result<Rows> {
-        let next = match self.draws {
-            Draws::InOrder => Some(self.drawn.fetch_add(1, Ordering::Relaxed)),
-            Draws::EachStep => self.times.iter().position(|time| *time == t),
+        let next = if self.in_order {
+            Some(self.drawn.fetch_add(1, Ordering::Relaxed))
+        } else {
+            self.times.iter().position(|time| *time == t)
         };
         let array = next.and_then(|i| self.arrays.get(i)).cloned();
         array.ok_or_else(|| Error::Parameter {

@@ -3,56 +3,35 @@
 //! Times are `linspace(T, eps, N)` and steps `1/N`; coefficients of the discrete processes stand in tables of
 //! `N` entries, read at `floor(t (N - 1))`; the norms of the Langevin corrector are means over the batch.
 
-use anyhow::{Result, bail, ensure};
-use sde_core::{Discretisation, Marginal, Reverse, Sde, Semilinear, State};
+use sde_core::{Discretisation, Marginal, Semilinear};
 use solvers::steppers::{
     Ancestral, Corrector, EulerMaruyama, NoPredictor, PredictorCorrector, ReverseDiffusion,
 };
-use solvers::{Past, Step, Stepper};
 
-use super::replay::own;
-use super::{Asked, Draws, Method, Sampler};
-use crate::flow::Rows;
-use crate::read::Json;
+use super::{Method, Sampler, own};
+use crate::prelude::*;
 
-pub(super) fn sampler(at: &Asked<'_>) -> Result<Sampler> {
-    let (case, n) = (at.case, at.case.count("N")?);
+/// A method of one step.
+type Predictor = &'static dyn for<'a> Stepper<Rows, Reverse<'a, Rows>>;
+
+pub(super) fn sampler(case: &Value, targets: &Targets) -> Result<Sampler> {
+    let n = case.count("N")?;
     ensure!(n >= 2, "N is {n}");
-    let name = case.text("sde")?;
-    let sde = at.targets.sde(name)?;
+    let sde = targets.sde(case.text("sde")?)?;
     let (horizon, scale) = (sde.horizon(), sde.prior_std());
     let (eps, last) = (case.number("eps")?, (n - 1) as f64);
     let step = 1.0 / n as f64;
     let mut times: Vec<f64> = (0..n).map(|i| horizon + (eps - horizon) * i as f64 / last).collect();
     times.push(times[n - 1] - step);
-    let inner = match case.text("predictor")? {
-        "euler_maruyama" => corrected(EulerMaruyama, at)?,
-        "reverse_diffusion" => corrected(ReverseDiffusion, at)?,
-        "ancestral_sampling" => corrected(Ancestral, at)?,
-        "none" => corrected(NoPredictor, at)?,
-        other => bail!("unknown predictor `{other}`"),
-    };
-    let kind = match name {
-        "vp" => Kind::Vp,
-        "ve" => Kind::Ve,
-        _ => Kind::Continuous,
-    };
-    // Steps of one length, wherever the next time lies.
-    let stepper = own(move |problem, x, t0, _, noise| {
-        inner.step(problem, x, t0, t0 - step, &Past::default(), noise)
-    });
-    let plain = Sampler::ode(Box::new(Tabled { sde, n, kind }), times, stepper);
-    Ok(Sampler { eta: 1.0, scale, draws: Draws::InOrder, quiet_end: true, ..plain })
-}
-
-/// The predictor after its corrector.
-fn corrected<T>(predictor: T, at: &Asked<'_>) -> Result<Method>
-where
-    T: for<'a> Stepper<Rows, Reverse<'a, Rows>> + 'static,
-{
-    let (snr, inner) = (at.case.number_or("snr", 0.16)?, at.case.number_or("n_steps", 1.0)?);
-    let corrections = inner as u64;
-    Ok(match at.case.text("corrector")? {
+    let predictors: [(&str, Predictor); 4] = [
+        ("euler_maruyama", &EulerMaruyama),
+        ("reverse_diffusion", &ReverseDiffusion),
+        ("ancestral_sampling", &Ancestral),
+        ("none", &NoPredictor),
+    ];
+    let predictor = one_of(case.text("predictor")?, &predictors)?;
+    let (snr, corrections) = (case.or("snr", 0.16)?, case.or("n_steps", 1)?);
+    let inner: Method = match case.text("corrector")? {
         "none" => Box::new(predictor),
         "ald" => {
             let corrector = Corrector::Annealed { snr };
@@ -60,20 +39,23 @@ where
         }
         "langevin" => batch_langevin(predictor, snr, corrections),
         other => bail!("unknown corrector `{other}`"),
-    })
+    };
+    // Steps of one length, wherever the next time lies.
+    let stepper = own(Box::new(move |problem, x, t0, _, noise| {
+        inner.step(problem, x, t0, t0 - step, &Past::default(), noise)
+    }));
+    let plain = Sampler::ode(Box::new(Tabled { sde, n }), times, stepper);
+    Ok(Sampler { eta: 1.0, scale, in_order: true, quiet_end: true, ..plain })
 }
 
 /// The definition of [`Corrector::Langevin`], `e = 2 a (snr |z| / |s|)^2`, with norms that are means
 /// over the batch, before a predictor.
-fn batch_langevin<T>(predictor: T, snr: f64, corrections: u64) -> Method
-where
-    T: for<'a> Stepper<Rows, Reverse<'a, Rows>> + 'static,
-{
+fn batch_langevin(predictor: Predictor, snr: f64, corrections: u64) -> Method {
     let norm = |x: &Rows| -> sde_core::Result<f64> {
         let squares = x.row_dot(x)?;
         Ok(squares.iter().map(|s| s.sqrt()).sum::<f64>() / squares.len() as f64)
     };
-    own(move |problem, x, t0, t1, noise| {
+    own(Box::new(move |problem, x, t0, t1, noise| {
         let sigma = problem.marginal(t0).sigma;
         let alpha = problem.discretise(t0, t1)?.alpha;
         let mut x = x.clone();
@@ -85,25 +67,14 @@ where
         }
         let step = predictor.step(problem, &x, t0, t1, &Past::default(), noise)?;
         Ok(Step { nfe: step.nfe + corrections, ..step })
-    })
+    }))
 }
 
-/// What a discrete process reads from tables.
-#[derive(Clone, Copy)]
-enum Kind {
-    /// `beta(k / (N - 1)) / N`.
-    Vp,
-    /// `sigma(k / (N - 1))`, with a zero before the first.
-    Ve,
-    /// Nothing: its discretisation is Euler's.
-    Continuous,
-}
-
-/// A process whose discrete form stands in tables of `n` entries.
+/// A process whose discrete form stands in tables of `n` entries: `beta(k / (n - 1)) / n` for VP, `sigma(k / (n - 1))`
+/// with a zero before the first for VE; that of others is Euler's.
 struct Tabled {
     sde: Box<dyn Sde>,
     n: usize,
-    kind: Kind,
 }
 
 impl Sde for Tabled {
@@ -111,14 +82,14 @@ impl Sde for Tabled {
         let last = (self.n - 1) as f64;
         let place = (t * last / self.horizon()).trunc();
         let at = |k: f64| k * self.horizon() / last;
-        match self.kind {
-            Kind::Continuous => self.sde.discretise(t, s),
-            Kind::Vp => self.sde.discretise(at(place), at(place) - 1.0 / self.n as f64),
-            Kind::Ve if place == 0.0 => {
+        match self.sde.name().split(':').next() {
+            Some("vp") => self.sde.discretise(at(place), at(place) - 1.0 / self.n as f64),
+            Some("ve") if place == 0.0 => {
                 let variance = self.marginal(0.0).sigma.powi(2);
                 Ok(Discretisation { alpha: 1.0, variance, ancestral_variance: 0.0 })
             }
-            Kind::Ve => self.sde.discretise(at(place), at(place - 1.0)),
+            Some("ve") => self.sde.discretise(at(place), at(place - 1.0)),
+            _ => self.sde.discretise(t, s),
         }
     }
 

@@ -50,61 +50,71 @@ const SCALED: &[(&str, &str, &str, &str)] = &[
     ("networks/fid", "stats_a_1.npz", "sigma", "stats_a_1/sigma"),
     ("networks/bits_per_dim", "bpd.npz", "means01", "ve_01_z"),
     ("networks/bits_per_dim", "meta.json", "/vp/beta_max", "vp_centered_z"),
+    ("networks/posterior", "mixture_d8.npz", "means", "d8_mask_s0/log_evidence"),
+    ("networks/posterior", "d2_mask_s0p3.npz", "s", "d2_mask_s0p3/log_evidence"),
+    ("networks/posterior", "d16_average_s0p05.npz", "A", "d16_average_s0p05/posterior_score"),
+    ("networks/posterior", "class_d2.npz", "xt", "class_d2/grad_log_p_class"),
+    ("networks/posterior", "class_d8.npz", "guided_score_3", "class_d8/guided_score_3"),
+    ("networks/posterior", "meta.json", "/vp/beta_max", "d2_mask_s0/prior_score"),
 ];
 
 /// Family, file, JSON pointer and another value: what is read there counts.
-fn settings() -> Vec<(&'static str, &'static str, &'static str, Value, &'static str)> {
-    let (loops, unet) = ("diffusers_tests", "networks/unet");
-    vec![
-        (loops, "loops.json", "/cases/dpm_multi_2m/config/solver_order", json!(1), "dpm_multi_2m"),
-        (
-            loops,
-            "loops.json",
-            "/cases/dpm_multi_2m_v/config/prediction_type",
-            json!("epsilon"),
-            "2m_v",
-        ),
-        (loops, "loops.json", "/cases/dpm_single_2/config/solver_order", json!(3), "single_2"),
-        (loops, "loops.json", "/cases/unipc_2/config/solver_type", json!("bh1"), "unipc_2"),
-        (unet, "edm_ddpmpp.json", "/net/resample_filter", json!([1, 2]), "edm_ddpmpp"),
-        (unet, "edm_ddpmpp.json", "/io/EDM/kwargs/sigma_data", json!(0.5005), "edm_ddpmpp_EDM/y"),
-        ("solvers", "cases.json", "/gmm2d~1edm~1heun_n10/nfe", json!(20), "edm/heun_n10"),
-        (
-            "recorded",
-            "cases.json",
-            "/gmm2d~1song~1vp_ancestral_sampling_langevin_N25/snr",
-            json!(0.161),
-            "langevin",
-        ),
-        (
-            "recorded",
-            "cases.json",
-            "/gmm2d~1kdiff~1dpmpp_2m_sde_eta0.5_solver_typemidpoint_n10/eta",
-            json!(0.51),
-            "eta0.5",
-        ),
-        ("recorded", "targets.json", "/targets/gmm2d/means/0/0", json!(-0.845), "euler_n10"),
-    ]
-}
+const SET: &[(&str, &str, &str, &str, &str)] = &[
+    ("diffusers_tests", "loops.json", "/cases/dpm_multi_2m/config/solver_order", "1", "multi_2m"),
+    (
+        "diffusers_tests",
+        "loops.json",
+        "/cases/dpm_multi_2m_v/config/prediction_type",
+        "\"epsilon\"",
+        "2m_v",
+    ),
+    ("diffusers_tests", "loops.json", "/cases/dpm_single_2/config/solver_order", "3", "single_2"),
+    ("diffusers_tests", "loops.json", "/cases/unipc_2/config/solver_type", "\"bh1\"", "unipc_2"),
+    ("networks/unet", "edm_ddpmpp.json", "/net/resample_filter", "[1, 2]", "edm_ddpmpp"),
+    ("networks/unet", "edm_ddpmpp.json", "/io/EDM/kwargs/sigma_data", "0.5005", "edm_ddpmpp_EDM/y"),
+    ("solvers", "cases.json", "/gmm2d~1edm~1heun_n10/nfe", "20", "edm/heun_n10"),
+    (
+        "recorded",
+        "cases.json",
+        "/gmm2d~1song~1vp_ancestral_sampling_langevin_N25/snr",
+        "0.161",
+        "langevin",
+    ),
+    (
+        "recorded",
+        "cases.json",
+        "/gmm2d~1kdiff~1dpmpp_2m_sde_eta0.5_solver_typemidpoint_n10/eta",
+        "0.51",
+        "eta0.5",
+    ),
+    ("recorded", "targets.json", "/targets/gmm2d/means/0/0", "-0.845", "euler_n10"),
+];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for (i, (family, file, place, case)) in SCALED.iter().enumerate() {
+    let every = Trial::test("noticed::recorded::every_array", every_recorded_array);
+    let scaled = SCALED.iter().enumerate().map(|(i, (family, file, place, case))| {
         let name = format!("noticed::{family}::{i}::{place}");
-        trials.push(Trial::test(name, move || scaled(family, file, place, case)));
-    }
-    for (family, file, pointer, value, case) in settings() {
-        let name = format!("read::{family}::{pointer}");
-        trials.push(Trial::test(name, move || {
+        Trial::test(name, move || {
             let copy = Copy::of(family);
-            let mut whole = copy.json(file);
-            *whole.pointer_mut(pointer).ok_or("no such member")? = value;
-            copy.set_json(file, &whole);
+            if place.starts_with('/') {
+                copy.change(file, place, |v| json!(1.001 * v.as_f64().expect("a number")));
+            } else {
+                let mut arrays = copy.arrays(file);
+                let found = arrays.iter_mut().find(|(name, _)| name == place);
+                found.ok_or("no such array")?.1 *= 1.001;
+                copy.set_arrays(file, &arrays);
+            }
             names(&copy, case)
-        }));
-    }
-    trials.push(Trial::test("noticed::recorded::every_array", every_recorded_array));
-    trials
+        })
+    });
+    let set = SET.iter().map(|(family, file, pointer, value, case)| {
+        Trial::test(format!("read::{family}::{pointer}"), move || {
+            let (copy, value) = (Copy::of(family), serde_json::from_str::<Value>(value)?);
+            copy.change(file, pointer, |_| value);
+            names(&copy, case)
+        })
+    });
+    scaled.chain(set).chain([every]).collect()
 }
 
 /// The case is among those that fail.
@@ -112,22 +122,6 @@ fn names(copy: &Copy, case: &str) -> Result<(), Failed> {
     let failures = copy.failures();
     let named = failures.iter().any(|f| f.contains(case));
     if named { Ok(()) } else { Err(format!("no `{case}` among {failures:?}").into()) }
-}
-
-fn scaled(family: &'static str, file: &str, place: &str, case: &str) -> Result<(), Failed> {
-    let copy = Copy::of(family);
-    if place.starts_with('/') {
-        let mut whole = copy.json(file);
-        let entry = whole.pointer_mut(place).ok_or("no such number")?;
-        *entry = json!(1.001 * entry.as_f64().ok_or("no number")?);
-        copy.set_json(file, &whole);
-    } else {
-        let mut arrays = copy.arrays(file);
-        let found = arrays.iter_mut().find(|(name, _)| name == place);
-        found.ok_or("no such array")?.1 *= 1.001;
-        copy.set_arrays(file, &arrays);
-    }
-    names(&copy, case)
 }
 
 /// Whatever was recorded of a loop fails its case when it is changed, start and noise included.

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ndarray::{ArrayD, IxDyn, OwnedRepr};
-use ndarray_npy::{NpzReader, NpzWriter};
+use data::npy::Npz;
+use ndarray::ArrayD;
+use ndarray_npy::NpzWriter;
 use serde_json::Value;
 
 pub(crate) struct Copy {
@@ -30,30 +31,21 @@ impl Copy {
         self.path().join(self.family).join(name)
     }
 
-    pub(crate) fn json(&self, name: &str) -> Value {
-        serde_json::from_slice(&fs::read(self.file(name)).expect("a file")).expect("JSON")
-    }
-
-    pub(crate) fn set_json(&self, name: &str, value: &Value) {
-        fs::write(self.file(name), value.to_string()).expect("a file");
+    /// Puts another value in the place of one in a JSON file.
+    pub(crate) fn change(&self, name: &str, pointer: &str, value: impl FnOnce(&Value) -> Value) {
+        let read = fs::read(self.file(name)).expect("a file");
+        let mut whole: Value = serde_json::from_slice(&read).expect("JSON");
+        let place = whole.pointer_mut(pointer).expect("such a member");
+        *place = value(place);
+        fs::write(self.file(name), whole.to_string()).expect("a file");
     }
 
     /// The arrays of an archive, whatever their numbers, as doubles.
     pub(crate) fn arrays(&self, name: &str) -> Vec<(String, ArrayD<f64>)> {
-        let open = fs::File::open(self.file(name)).expect("a file");
-        let mut reader = NpzReader::new(open).expect("an archive");
-        let names = reader.names().expect("names");
-        let mut read = |n: String| {
-            let array = reader
-                .by_name::<OwnedRepr<f64>, IxDyn>(&n)
-                .or_else(|_| reader.by_name::<OwnedRepr<f32>, IxDyn>(&n).map(|a| a.mapv(f64::from)))
-                .or_else(|_| reader.by_name::<OwnedRepr<u8>, IxDyn>(&n).map(|a| a.mapv(f64::from)))
-                .or_else(|_| {
-                    reader.by_name::<OwnedRepr<i64>, IxDyn>(&n).map(|a| a.mapv(|v| v as f64))
-                });
-            (n.trim_end_matches(".npy").to_owned(), array.expect("an array of numbers"))
-        };
-        names.into_iter().map(&mut read).collect()
+        let mut npz = Npz::open(&self.file(name)).expect("an archive");
+        let names = npz.names().to_vec();
+        let mut read = |name: &String| npz.get(name).expect("an array of numbers");
+        names.iter().map(|name| (name.clone(), read(name))).collect()
     }
 
     pub(crate) fn set_arrays(&self, name: &str, arrays: &[(String, ArrayD<f64>)]) {

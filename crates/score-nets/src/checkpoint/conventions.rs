@@ -128,7 +128,8 @@ impl Conventions {
                 conventions
             }
             Architecture::GuidedEncoder(_) => of(NoiseLevel::Step, Prediction::Logits, None),
-            Architecture::ResidualMlp(_) => of(NoiseLevel::Free, Prediction::Free, None),
+            // Networks of no publication are whatever they are trained for.
+            _ => of(NoiseLevel::Free, Prediction::Free, None),
         }
     }
 

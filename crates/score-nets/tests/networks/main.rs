@@ -28,7 +28,7 @@ fn case(name: &'static str, kind: &str, level: f64, args: Value) -> Case {
     Case { name, architecture, level }
 }
 
-/// Odd numbers of channels, images that are not square, one channel.
+/// Odd numbers of channels, images that are not square, one channel; of architectures without such cases the example.
 pub fn cases() -> Vec<Case> {
     let mut cases = vec![
         case(
@@ -67,6 +67,13 @@ pub fn cases() -> Vec<Case> {
     cases.extend(guided());
     let table = json!({"dim": 3, "width": 5, "blocks": 2, "embedding": 6, "classes": 2});
     cases.push(case("residual MLP", "residual-mlp", 0.4, table));
+    for name in Architecture::NAMES {
+        if cases.iter().all(|case| case.architecture.name() != *name) {
+            let architecture =
+                Architecture::example(name).unwrap_or_else(|e| panic!("{name}: {e}"));
+            cases.push(Case { name, architecture, level: 0.4 });
+        }
+    }
     cases
 }
 

@@ -111,6 +111,82 @@ impl GaussianMixture {
         self.dim
     }
 
+    /// The weights `[K]`, which add to one. A weight below the range of double precision is zero.
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    /// The means `[K, D]`.
+    pub fn means(&self) -> Array2<f64> {
+        let shape = (self.weights.len(), self.dim);
+        Array2::from_shape_vec(shape, self.means.clone()).expect("a mean a component")
+    }
+
+    /// The covariance `[D, D]` of component `k`.
+    ///
+    /// # Panics
+    /// When there is no such component.
+    pub fn covariance(&self, k: usize) -> Array2<f64> {
+        let d = self.dim;
+        let values = &self.eigenvalues[k * d..][..d];
+        let Some(axes) = &self.axes else {
+            return Array2::from_diag(&ndarray::ArrayView1::from(values));
+        };
+        let axes = &axes[k * d * d..][..d * d];
+        let entry = |i: usize, j: usize| -> f64 {
+            values.iter().zip(axes.chunks(d)).map(|(l, q)| l * q[i] * q[j]).sum()
+        };
+        Array2::from_shape_fn((d, d), |(i, j)| entry(i.min(j), i.max(j)))
+    }
+
+    /// Mean `[D]` and covariance `[D, D]` of the whole.
+    pub fn moments(&self) -> (Vec<f64>, Array2<f64>) {
+        let d = self.dim;
+        let mut mean = vec![0.0; d];
+        for (w, m) in self.weights.iter().zip(self.means.chunks(d)) {
+            mean.iter_mut().zip(m).for_each(|(mean, m)| *mean += w * m);
+        }
+        let mut cov = Array2::zeros((d, d));
+        for (k, w) in self.weights.iter().enumerate() {
+            let off: Vec<f64> = self.means[k * d..].iter().zip(&mean).map(|(a, b)| a - b).collect();
+            cov.scaled_add(*w, &self.covariance(k));
+            let spread = |(i, j): (usize, usize)| w * off[i] * off[j];
+            cov += &Array2::from_shape_fn((d, d), spread);
+        }
+        (mean, cov)
+    }
+
+    /// The logarithms of the weights `[K]`.
+    pub(super) fn log_weights(&self) -> &[f64] {
+        &self.log_weights
+    }
+
+    /// The same components with weights given by their logarithms, which add to one.
+    pub(super) fn with_log_weights(mut self, log_weights: Vec<f64>) -> Self {
+        self.weights = log_weights.iter().map(|l| l.exp()).collect();
+        self.log_weights = log_weights;
+        self
+    }
+
+    /// Some of the components, by their numbers, with weights in the same proportion.
+    pub(super) fn some(&self, which: &[usize]) -> Self {
+        let d = self.dim;
+        let pick = |from: &[f64], len: usize| -> Vec<f64> {
+            which.iter().flat_map(|k| from[k * len..][..len].iter().copied()).collect()
+        };
+        let total = log_sum_exp(&pick(&self.log_weights, 1));
+        let chosen = Self {
+            dim: d,
+            weights: vec![],
+            log_weights: vec![],
+            means: pick(&self.means, d),
+            eigenvalues: pick(&self.eigenvalues, d),
+            axes: self.axes.as_ref().map(|axes| pick(axes, d * d)),
+        };
+        let log_weights = which.iter().map(|k| self.log_weights[*k] - total).collect();
+        chosen.with_log_weights(log_weights)
+    }
+
     /// Particles number `first_row` to `first_row + n` of the key, as `[n, D]`.
     pub fn sample(&self, key: Key, first_row: u64, n: usize) -> Array2<f64> {
         let d = self.dim;
@@ -148,6 +224,15 @@ impl GaussianMixture {
         }
         self.weights.len() - 1
     }
+}
+
+/// `log sum_i exp(l_i)`.
+pub(super) fn log_sum_exp(l: &[f64]) -> f64 {
+    let top = l.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if top == f64::NEG_INFINITY {
+        return top;
+    }
+    top + l.iter().map(|l| (l - top).exp()).sum::<f64>().ln()
 }
 
 /// The largest variance, with room for the factors of a density.

@@ -5,7 +5,7 @@ use ndarray::Array2;
 use super::checker::Checker;
 use super::components::{At, Components, Parts, Want};
 use super::mixture::GaussianMixture;
-use crate::{Derivatives, Error, Potential, Result, Score, ScoreJvp, Sde};
+use crate::{Derivatives, Error, Potential, Pullback, Result, Score, ScoreJvp, ScoreVjp, Sde};
 
 /// Assembled from parts: `log p = log sum_k w_k p_k` and its derivatives, written with
 /// responsibilities `r_k` and deviations `grad_k - s`, so that nothing large cancels.
@@ -108,6 +108,7 @@ pub(super) enum Target {
 /// assert!(score.score(&array![[0.0, 0.0]], 0.5)?.iter().all(|s| s.abs() < 1e-12));
 /// # Ok::<(), sde_core::Error>(())
 /// ```
+#[derive(Clone)]
 pub struct AnalyticScore<'a> {
     sde: &'a dyn Sde,
     target: Target,
@@ -272,6 +273,18 @@ impl ScoreJvp<Array2<f64>> for AnalyticScore<'_> {
     }
 }
 
+impl ScoreVjp<Array2<f64>> for AnalyticScore<'_> {
+    /// The Jacobian is a Hessian, and symmetric.
+    fn score_vjp(
+        &self,
+        x: &Array2<f64>,
+        t: f64,
+    ) -> Result<(Array2<f64>, Pullback<'_, Array2<f64>>)> {
+        let (s, at) = (self.score(x, t)?, x.clone());
+        Ok((s, Box::new(move |v: &Array2<f64>| Ok(self.score_jvp(&at, t, v)?.1))))
+    }
+}
+
 impl Potential<Array2<f64>> for AnalyticScore<'_> {
     fn derivatives(&self, x: &Array2<f64>, t: &[f64]) -> Result<Derivatives<Array2<f64>>> {
         if t.len() != x.nrows() {
@@ -334,6 +347,13 @@ mod tensor {
 
         fn divergence(&self, x: &Tensor, t: f64) -> Result<Vec<f64>> {
             self.divergence(&host(x)?, t)
+        }
+    }
+
+    impl ScoreVjp<Tensor> for AnalyticScore<'_> {
+        fn score_vjp(&self, x: &Tensor, t: f64) -> Result<(Tensor, Pullback<'_, Tensor>)> {
+            let (s, at) = (self.score(x, t)?, x.clone());
+            Ok((s, Box::new(move |v: &Tensor| Ok(self.score_jvp(&at, t, v)?.1))))
         }
     }
 

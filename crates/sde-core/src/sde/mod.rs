@@ -23,13 +23,84 @@ pub use discrete::{Discrete, Interpolation};
 pub use discretisation::Discretisation;
 pub use edm::Edm;
 pub use ou::Ou;
-pub use parse::{NAMES, brief, constants, parse};
+pub use parse::{brief, constants, parse, reference};
 pub use rectified::Rectified;
 pub use subvp::SubVp;
 pub use ve::Ve;
 pub use vp::Vp;
 
+use parse::known;
+
 use crate::{Error, Result};
+
+/// A process by its name.
+struct Entry {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    /// The work it comes from.
+    reference: &'static str,
+    /// From constants, of which those that are left out keep their defaults.
+    parse: fn(&str) -> Result<Box<dyn Sde>>,
+}
+
+/// An entry without other names.
+const fn named(
+    name: &'static str,
+    reference: &'static str,
+    parse: fn(&str) -> Result<Box<dyn Sde>>,
+) -> Entry {
+    Entry { name, aliases: &[], reference, parse }
+}
+
+const TABLE: &[Entry] = &[
+    named("ou", "Deveney et al. 2025, arXiv 2311.15996", |text| {
+        let [horizon] = known(text, [("horizon", 10.0)])?;
+        Ok(Box::new(Ou::new(horizon)?))
+    }),
+    named("vp", "Song et al. 2021, arXiv 2011.13456", |text| {
+        let [b0, b1] = known(text, [("beta0", 0.1), ("beta1", 20.0)])?;
+        Ok(Box::new(Vp::new(b0, b1)?))
+    }),
+    Entry {
+        aliases: &["subvp"],
+        ..named("sub-vp", "Song et al. 2021, arXiv 2011.13456", |text| {
+            let [b0, b1] = known(text, [("beta0", 0.1), ("beta1", 20.0)])?;
+            Ok(Box::new(SubVp::new(b0, b1)?))
+        })
+    },
+    named("ve", "Song et al. 2021, arXiv 2011.13456", |text| {
+        let [lo, hi] = known(text, [("sigma-min", 0.01), ("sigma-max", 50.0)])?;
+        Ok(Box::new(Ve::new(lo, hi)?))
+    }),
+    named("edm", "Karras et al. 2022, arXiv 2206.00364", |text| {
+        let [sigma_max] = known(text, [("sigma-max", 80.0)])?;
+        Ok(Box::new(Edm::new(sigma_max)?))
+    }),
+    named("brownian", "Karras et al. 2022, arXiv 2206.00364", |text| {
+        let [horizon] = known(text, [("horizon", 10_000.0)])?;
+        Ok(Box::new(Brownian::new(horizon)?))
+    }),
+    named("rectified", "Liu et al. 2023, arXiv 2209.03003", |text| {
+        known(text, []).map(|[]| Box::new(Rectified) as Box<dyn Sde>)
+    }),
+    named("cosine", "Nichol, Dhariwal 2021, arXiv 2102.09672", |text| {
+        known(text, []).map(|[]| Box::new(CosineVp) as Box<dyn Sde>)
+    }),
+    named("discrete", "Ho et al. 2020, arXiv 2006.11239", |text| {
+        Ok(Box::new(Discrete::parse(text)?))
+    }),
+];
+
+/// The names [`parse`] knows.
+pub const NAMES: &[&str] = &{
+    let mut names = [""; TABLE.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = TABLE[i].name;
+        i += 1;
+    }
+    names
+};
 
 /// The Gaussian `X_t | X_s ~ N(alpha X_s, sigma^2 I)`.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,11 +1,7 @@
 //! From names with constants (`vp:beta0=0.1`) to SDEs.
 
-use super::{Brownian, CosineVp, Discrete, Edm, Ou, Rectified, Sde, SubVp, Ve, Vp};
+use super::{Entry, NAMES, Sde, TABLE};
 use crate::{Error, Result};
-
-/// The names [`parse`] knows.
-pub const NAMES: &[&str] =
-    &["ou", "vp", "sub-vp", "ve", "edm", "brownian", "rectified", "cosine", "discrete"];
 
 /// The SDE of a name with optional constants: `ou:horizon=10`, `vp:beta0=0.1,beta1=20`, `sub-vp`,
 /// `ve:sigma-min=0.01,sigma-max=50`, `edm:sigma-max=80`, `brownian:horizon=10000`, `rectified`, `cosine`,
@@ -23,42 +19,26 @@ pub const NAMES: &[&str] =
 /// ```
 pub fn parse(text: &str) -> Result<Box<dyn Sde>> {
     let (name, rest) = text.split_once(':').unwrap_or((text, ""));
-    Ok(match name.trim() {
-        "ou" => {
-            let [horizon] = known(rest, [("horizon", 10.0)])?;
-            Box::new(Ou::new(horizon)?)
-        }
-        "vp" => {
-            let [b0, b1] = known(rest, [("beta0", 0.1), ("beta1", 20.0)])?;
-            Box::new(Vp::new(b0, b1)?)
-        }
-        "sub-vp" | "subvp" => {
-            let [b0, b1] = known(rest, [("beta0", 0.1), ("beta1", 20.0)])?;
-            Box::new(SubVp::new(b0, b1)?)
-        }
-        "ve" => {
-            let [lo, hi] = known(rest, [("sigma-min", 0.01), ("sigma-max", 50.0)])?;
-            Box::new(Ve::new(lo, hi)?)
-        }
-        "edm" => {
-            let [sigma_max] = known(rest, [("sigma-max", 80.0)])?;
-            Box::new(Edm::new(sigma_max)?)
-        }
-        "brownian" => {
-            let [horizon] = known(rest, [("horizon", 10_000.0)])?;
-            Box::new(Brownian::new(horizon)?)
-        }
-        "rectified" => known(rest, []).map(|[]| Box::new(Rectified))?,
-        "cosine" => known(rest, []).map(|[]| Box::new(CosineVp))?,
-        "discrete" => Box::new(Discrete::parse(rest)?),
-        other => {
-            return Err(Error::Unknown {
-                what: "sde",
-                name: other.into(),
-                expected: NAMES.iter().map(|n| (*n).into()).collect(),
-            });
-        }
-    })
+    let entry = entry(name).ok_or_else(|| Error::Unknown {
+        what: "sde",
+        name: name.trim().into(),
+        expected: NAMES.iter().map(|n| (*n).into()).collect(),
+    })?;
+    (entry.parse)(rest)
+}
+
+/// The work that an SDE of this name, with or without constants, comes from.
+///
+/// ```
+/// assert_eq!(sde_core::sde::reference("rectified"), Some("Liu et al. 2023, arXiv 2209.03003"));
+/// ```
+pub fn reference(text: &str) -> Option<&'static str> {
+    entry(text.split(':').next()?).map(|entry| entry.reference)
+}
+
+fn entry(name: &str) -> Option<&'static Entry> {
+    let name = name.trim();
+    TABLE.iter().find(|entry| entry.name == name || entry.aliases.contains(&name))
 }
 
 /// [`constants`] of a fixed number.

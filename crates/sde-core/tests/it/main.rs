@@ -5,5 +5,6 @@ mod discrete;
 mod grid;
 mod key;
 mod mixture_input;
+mod posterior;
 mod sde;
 mod state;

@@ -6,6 +6,11 @@ use sde_core::{
     schedule, sde,
 };
 
+/// The names of the processes in continuous time.
+fn continuous() -> Vec<&'static str> {
+    sde::NAMES.iter().copied().filter(|name| *name != "discrete").collect()
+}
+
 fn any_sde() -> impl Strategy<Value = Box<dyn Sde>> {
     let schedule = (0.01..5.0_f64, 0.01..40.0_f64);
     prop_oneof![
@@ -18,6 +23,7 @@ fn any_sde() -> impl Strategy<Value = Box<dyn Sde>> {
         (1.0..1e4_f64).prop_map(|t| Box::new(Brownian::new(t).unwrap()) as Box<dyn Sde>),
         Just(()).prop_map(|()| Box::new(Rectified) as Box<dyn Sde>),
         Just(()).prop_map(|()| Box::new(CosineVp) as Box<dyn Sde>),
+        proptest::sample::select(continuous()).prop_map(|name| sde::parse(name).unwrap()),
     ]
 }
 
@@ -84,10 +90,11 @@ fn inverse_outside_the_horizon_is_refused() {
 #[test]
 fn bad_names_and_constants_are_refused() {
     let message = |text: &str| sde::parse(text).expect_err(text).to_string();
-    assert_eq!(
-        message("vq"),
-        "unknown sde `vq`: expected one of ou, vp, sub-vp, ve, edm, brownian, rectified, cosine, discrete"
-    );
+    let names = sde::NAMES.join(", ");
+    assert_eq!(message("vq"), format!("unknown sde `vq`: expected one of {names}"));
+    for name in ["ou", "vp", "sub-vp", "ve", "edm", "brownian", "rectified", "cosine", "discrete"] {
+        assert!(sde::NAMES.contains(&name), "{name}");
+    }
     assert_eq!(message("vp:beta=1"), "unknown constant `beta`: expected one of beta0, beta1");
     assert_eq!(message("rectified:beta=1"), "beta = 1: there are no constants to give here");
     assert_eq!(message("vp:beta0=1,beta0=2"), "beta0 = 2: is given twice");

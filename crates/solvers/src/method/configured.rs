@@ -6,10 +6,7 @@ use sde_core::sde::constants;
 use sde_core::{Error, Result, Reverse, Sde, Semilinear, State, TimeGrid};
 
 use super::Method;
-use crate::steppers::{
-    Ancestral, AnnealedLangevin, Corrector, DpmSinglestep, EdmChurn, EdmHeun, EulerMaruyama, Ipndm,
-    NoPredictor, PredictorCorrector, ReverseDiffusion, SaSolver,
-};
+use crate::constant::Given;
 use crate::{Control, RestartInterval, Scheme, Stepper};
 
 /// A method with a value for each of its constants.
@@ -158,80 +155,14 @@ impl ConfiguredMethod {
         text
     }
 
-    fn predictor_corrector<S: State, P: Semilinear<S> + ?Sized>(
-        &self,
-        corrector: Corrector,
-    ) -> Box<dyn Stepper<S, P>> {
-        let corrections = self.get("corrections").unwrap_or(1.0) as u64;
-        match self.method {
-            Method::PcAncestralLangevin => {
-                Box::new(PredictorCorrector { predictor: Ancestral, corrector, corrections })
-            }
-            Method::PcEulerMaruyamaLangevin => {
-                Box::new(PredictorCorrector { predictor: EulerMaruyama, corrector, corrections })
-            }
-            Method::PcNoneAld => {
-                Box::new(PredictorCorrector { predictor: NoPredictor, corrector, corrections })
-            }
-            _ => {
-                Box::new(PredictorCorrector { predictor: ReverseDiffusion, corrector, corrections })
-            }
-        }
-    }
-
     /// The stepper, for the steps between these times where they are known beforehand.
     pub fn stepper<S: State, P: Semilinear<S> + ?Sized>(
         &self,
         times: Option<&[f64]>,
     ) -> Box<dyn Stepper<S, P>> {
-        let usual = || match times {
-            Some(times) => self.method.stepper_on(times),
-            None => self.method.stepper(),
-        };
-        if *self == Self::from(self.method) {
-            return usual();
-        }
-        let of = |name: &str| self.get(name).unwrap_or(f64::NAN);
-        let annealed = Corrector::Annealed { snr: of("snr") };
-        match self.method {
-            Method::EdmChurn => {
-                let steps =
-                    times.map_or(EdmChurn::default().steps, |t| t.len().saturating_sub(1) as u64);
-                Box::new(EdmChurn {
-                    steps,
-                    churn: of("churn"),
-                    lowest: of("lowest"),
-                    highest: of("highest"),
-                    noise_scale: of("noise-scale"),
-                })
-            }
-            Method::EdmHeun => {
-                Box::new(EdmHeun { second_stage: of("second-stage"), ..EdmHeun::default() })
-            }
-            Method::DpmSolver2 => {
-                Box::new(DpmSinglestep { r1: of("r1"), ..DpmSinglestep::noise(2) })
-            }
-            Method::DpmSolverPP2S => {
-                Box::new(DpmSinglestep { r1: of("r1"), ..DpmSinglestep::data(2) })
-            }
-            Method::Ipndm => Box::new(Ipndm { order: of("order") as usize }),
-            Method::SaSolver => Box::new(SaSolver {
-                predictor: of("predictor") as usize,
-                corrector: of("corrector") as usize,
-            }),
-            Method::PcReverseDiffusionLangevin
-            | Method::PcAncestralLangevin
-            | Method::PcEulerMaruyamaLangevin => {
-                self.predictor_corrector(Corrector::Langevin { snr: of("snr") })
-            }
-            Method::PcReverseDiffusionAld | Method::PcNoneAld => self.predictor_corrector(annealed),
-            Method::AnnealedLangevin => Box::new(AnnealedLangevin {
-                corrector: annealed,
-                corrections: of("corrections") as u64,
-            }),
-            // The restart interval of Restart is part of the steps: see `control`.
-            _ => usual(),
-        }
+        // The restart interval of Restart is part of the steps: see `control`.
+        let (constants, values) = (self.method.constants(), Some(&*self.values));
+        self.method.made(&Given { constants, values, times })
     }
 
     /// The restart interval of Restart: down from `high`, on the grid of Karras et al., to the time of `times` whose level is
@@ -270,7 +201,7 @@ fn of(method: Method, error: Error) -> Error {
 }
 
 impl<S: State> Scheme<S> for ConfiguredMethod {
-    fn make<'p>(&self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + '_>
+    fn make<'a, 'p: 'a>(&'a self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + 'a>
     where
         S: 'p,
     {

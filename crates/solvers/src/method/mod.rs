@@ -1,20 +1,15 @@
 //! The registry of methods.
 
 mod configured;
-mod constants;
-mod info;
 mod page;
-mod table;
 
 use sde_core::{Error, Result, Reverse, Semilinear, State};
 
-use crate::steppers::{EdmChurn, UniPc, Variant};
-use crate::{Scheme, Stepper};
+use crate::constant::Given;
+use crate::{Constant, Order, Scheme, Stepper};
 
+pub use crate::steppers::Method;
 pub use configured::ConfiguredMethod;
-pub use constants::Constant;
-pub use info::{Info, Order};
-pub use table::Method;
 
 impl Method {
     /// The method of a name.
@@ -71,6 +66,16 @@ impl Method {
         self.info().own_noise
     }
 
+    /// The constants that [`Method::with`] changes.
+    pub fn constants(self) -> &'static [Constant] {
+        self.info().constants
+    }
+
+    /// A stepper of the method with its usual constants.
+    pub fn stepper<S: State, P: Semilinear<S> + ?Sized>(self) -> Box<dyn Stepper<S, P>> {
+        self.made(&Given { constants: self.constants(), values: None, times: None })
+    }
+
     /// As [`Method::stepper`], for the steps between these times: what there is to add in a whole
     /// solve is spread over them (churn), and what no later step would use is left out (the corrector
     /// of UniPC in the last step).
@@ -78,23 +83,12 @@ impl Method {
         self,
         times: &[f64],
     ) -> Box<dyn Stepper<S, P>> {
-        let steps = times.len().saturating_sub(1) as u64;
-        let unipc = |variant, order| {
-            Box::new(UniPc { end: times.last().copied(), ..UniPc::data(variant, order) })
-        };
-        match self {
-            Self::EdmChurn => Box::new(EdmChurn { steps, ..EdmChurn::default() }),
-            Self::UniPcBh1P2 => unipc(Variant::Bh1, 2),
-            Self::UniPcBh2P2 => unipc(Variant::Bh2, 2),
-            Self::UniPcBh1P3 => unipc(Variant::Bh1, 3),
-            Self::UniPcBh2P3 => unipc(Variant::Bh2, 3),
-            other => other.stepper(),
-        }
+        self.made(&Given { constants: self.constants(), values: None, times: Some(times) })
     }
 }
 
 impl<S: State> Scheme<S> for Method {
-    fn make<'p>(&self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + '_>
+    fn make<'a, 'p: 'a>(&'a self, times: Option<&[f64]>) -> Box<dyn Stepper<S, Reverse<'p, S>> + 'a>
     where
         S: 'p,
     {

@@ -84,10 +84,6 @@ fn said(error: &SolveError) -> bool {
 
 const DISCRETE: [Method; 2] = [Method::Ancestral, Method::ReverseDiffusion];
 
-/// Methods that step in time: they ask for neither `alpha` nor `sigma`.
-const IN_TIME: [&str; 10] =
-    ["euler-maruyama", "heun", "dopri5", "tsit5", "bosh3", "rk4", "sdirk2", "sra1", "shark", "sea"];
-
 /// Down to the data and up from them on a grid: twice the steps, half the error, or nearly.
 #[test]
 fn every_method_reaches_and_leaves_the_data_on_grids() {
@@ -243,7 +239,7 @@ fn two_steps_from_no_signal_are_those_of_the_formula() {
                     assert!(e < 1e-14 + lost, "ddim {horizon}: {e:e}");
                 }
                 // Others differ where the signal is not gone, and Runge-Kutta in t is far off.
-                let exponential = !IN_TIME.contains(&method.name());
+                let exponential = !method.info().in_time;
                 let two_stages = e <= 1e-14 + 10.0 * m1.alpha || method.nfe_per_step() > 1;
                 if exponential && !method.own_noise() && horizon >= 40.0 {
                     assert!(two_stages, "{} {horizon}: {found} {end}", method.name());
@@ -287,7 +283,7 @@ fn every_exponential_method_crosses_times_without_signal() {
         let (s, t) = (times[0], times[times.len() - 1]);
         let x = points(&ou, data, s, 8);
         let truth = exact(&ou, data, &x, s, t);
-        let methods = Method::ALL.iter().filter(|m| !IN_TIME.contains(&m.name()));
+        let methods = Method::ALL.iter().filter(|m| !m.info().in_time);
         let noisy = |m: Method| m.corrects() || m.own_noise() || (up && m == Method::Restart);
         for &method in methods.filter(|m| !noisy(**m)) {
             let found = run(method, 0.0, Control::Grid(times.clone()), &ou, &score, &x);
@@ -316,7 +312,7 @@ fn every_exponential_method_crosses_times_without_signal() {
     assert!(missed.is_empty(), "{missed:#?}");
     // With noise the law is that of the data.
     let x = points(&ou, data, 800.0, 2000);
-    let methods = Method::ALL.iter().filter(|m| m.stochastic() && !IN_TIME.contains(&m.name()));
+    let methods = Method::ALL.iter().filter(|m| m.stochastic() && !m.info().in_time);
     for &method in methods.filter(|m| !m.corrects() && !DISCRETE.contains(m)) {
         let found = run(method, 1.0, Control::Grid(down.clone()), &ou, &score, &x).unwrap();
         for (j, c) in data.iter().enumerate() {
@@ -350,7 +346,7 @@ fn a_score_alone_is_refused_where_it_has_no_digits() {
             distance(&found, &known)
         })
     };
-    for &method in Method::ALL.iter().filter(|m| !IN_TIME.contains(&m.name()) && !m.corrects()) {
+    for &method in Method::ALL.iter().filter(|m| !m.info().in_time && !m.corrects()) {
         if DISCRETE.contains(&method) || method.own_noise() {
             continue;
         }

@@ -4,55 +4,79 @@ use anyhow::{Result, bail, ensure};
 use metrics::Parameter::{self, *};
 use metrics::{Metric, Options};
 use sde_core::Key;
+use serde_json::{Value, json};
 
 use super::Args;
 
-/// Parameters of one metric or a few.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Parameters")]
-pub(super) struct Own {
-    #[arg(long, value_name = "S|median", value_parser = bandwidth, help = help(Bandwidth))]
-    bandwidth: Option<Width>,
-    #[arg(long, value_name = "C", help = help(Offset))]
-    offset: Option<f64>,
-    #[arg(long, value_name = "N", help = help(Degree))]
-    degree: Option<u32>,
-    #[arg(long, value_name = "A", help = help(Exponent))]
-    exponent: Option<f64>,
-    #[arg(long, help = help(Unbiased))]
-    unbiased: bool,
-    #[arg(long, value_name = "N", help = help(Subsets))]
-    subsets: Option<usize>,
-    #[arg(long, value_name = "N", requires = "subsets", help = help(SubsetSize))]
-    subset_size: Option<usize>,
-    #[arg(long, value_name = "P", help = help(Power))]
-    p: Option<f64>,
-    #[arg(long, value_name = "N", help = help(Projections))]
-    projections: Option<usize>,
-    #[arg(long, value_name = "E", help = help(Epsilon))]
-    epsilon: Option<f64>,
-    #[arg(long, value_name = "T", help = help(Tolerance))]
-    tolerance: Option<f64>,
-    #[arg(long, value_name = "N", help = help(Iterations))]
-    iterations: Option<usize>,
-    #[arg(long, value_name = "N", help = help(Neighbours))]
-    k: Option<usize>,
-    #[arg(long, value_name = "D", help = help(Dimension))]
-    dim: Option<usize>,
+/// A table of parameters: flag, type and name of its value, parameter, place among the options.
+macro_rules! parameters {
+    ($($flag:ident: $type:ty, $shown:literal => $parameter:ident, $option:ident
+       $(, $key:ident = $value:expr)?;)*) => {
+        /// Parameters of one metric or a few.
+        #[derive(Debug, clap::Args)]
+        #[command(next_help_heading = "Parameters")]
+        pub(super) struct Own {
+            $(#[arg(long, value_name = $shown, help = help($parameter) $(, $key = $value)?)]
+            $flag: Option<$type>,)*
+            #[arg(long, help = help(Unbiased))]
+            unbiased: bool,
+        }
+
+        impl Own {
+            fn given(&self) -> Vec<Parameter> {
+                let all = [$(($parameter, self.$flag.is_some()),)* (Unbiased, self.unbiased)];
+                all.into_iter().filter(|(_, given)| *given).map(|(parameter, _)| parameter).collect()
+            }
+
+            fn set(&self, options: &mut Options) {
+                $(if let Some(value) = self.$flag {
+                    options.$option = value.into();
+                })*
+                options.unbiased = self.unbiased;
+            }
+        }
+
+        /// What a parameter is among the options.
+        pub(super) fn value(options: &Options, parameter: Parameter) -> Option<Value> {
+            match parameter {
+                $($parameter => Some(json!(options.$option)),)*
+                Unbiased => Some(json!(options.unbiased)),
+                _ => None,
+            }
+        }
+    };
 }
 
+parameters! {
+    bandwidth: Width, "S|median" => Bandwidth, bandwidth, value_parser = width;
+    offset: f64, "C" => Offset, offset;
+    degree: u32, "N" => Degree, degree;
+    exponent: f64, "A" => Exponent, exponent;
+    subsets: usize, "N" => Subsets, subsets;
+    subset_size: usize, "N" => SubsetSize, subset_size, requires = "subsets";
+    p: f64, "P" => Power, power;
+    projections: usize, "N" => Projections, projections;
+    epsilon: f64, "E" => Epsilon, epsilon;
+    tolerance: f64, "T" => Tolerance, tolerance;
+    iterations: usize, "N" => Iterations, iterations;
+    k: usize, "N" => Neighbours, neighbours;
+    dim: usize, "D" => Dimension, dimension;
+}
+
+/// A bandwidth; none is the median distance.
 #[derive(Clone, Copy, Debug)]
-enum Width {
-    Median,
-    Given(f64),
+struct Width(Option<f64>);
+
+impl From<Width> for Option<f64> {
+    fn from(width: Width) -> Self {
+        width.0
+    }
 }
 
-fn bandwidth(text: &str) -> Result<Width, String> {
-    if text == "median" {
-        return Ok(Width::Median);
-    }
-    match text.parse::<f64>() {
-        Ok(s) if s.is_finite() && s > 0.0 => Ok(Width::Given(s)),
+fn width(text: &str) -> Result<Width, String> {
+    match (text, text.parse::<f64>()) {
+        ("median", _) => Ok(Width(None)),
+        (_, Ok(s)) if s.is_finite() && s > 0.0 => Ok(Width(Some(s))),
         _ => Err("expected `median` or a width above zero".into()),
     }
 }
@@ -67,62 +91,23 @@ fn help(parameter: Parameter) -> String {
 /// The options of a command line, whose every flag must belong to the metric.
 pub(super) fn options(args: &Args) -> Result<Options> {
     belongs(args)?;
-    let own = &args.own;
-    let usual = Options::default();
-    Ok(Options {
-        key: Key::root(args.seed.unwrap_or(0)),
-        keep_plan: args.plan.is_some(),
-        bandwidth: match own.bandwidth {
-            Some(Width::Given(width)) => Some(width),
-            Some(Width::Median) | None => None,
-        },
-        offset: own.offset.unwrap_or(usual.offset),
-        degree: own.degree.unwrap_or(usual.degree),
-        exponent: own.exponent.unwrap_or(usual.exponent),
-        unbiased: own.unbiased,
-        subsets: own.subsets.unwrap_or(usual.subsets),
-        subset_size: own.subset_size.unwrap_or(usual.subset_size),
-        power: own.p.unwrap_or(usual.power),
-        projections: own.projections.unwrap_or(usual.projections),
-        epsilon: own.epsilon,
-        tolerance: own.tolerance.unwrap_or(usual.tolerance),
-        iterations: own.iterations.unwrap_or(usual.iterations),
-        chosen: None,
-        neighbours: own.k,
-        dimension: own.dim.unwrap_or(usual.dimension),
-        errors: true,
-    })
+    let (key, keep_plan) = (Key::root(args.seed.unwrap_or(0)), args.plan.is_some());
+    let mut options = Options { key, keep_plan, ..Options::default() };
+    args.own.set(&mut options);
+    Ok(options)
 }
 
 fn belongs(args: &Args) -> Result<()> {
-    let (metric, info, own) = (args.metric, args.metric.info(), &args.own);
-    let given = [
-        (Plan, args.plan.is_some()),
-        (Bandwidth, own.bandwidth.is_some()),
-        (Offset, own.offset.is_some()),
-        (Degree, own.degree.is_some()),
-        (Exponent, own.exponent.is_some()),
-        (Unbiased, own.unbiased),
-        (Subsets, own.subsets.is_some()),
-        (SubsetSize, own.subset_size.is_some()),
-        (Power, own.p.is_some()),
-        (Projections, own.projections.is_some()),
-        (Epsilon, own.epsilon.is_some()),
-        (Tolerance, own.tolerance.is_some()),
-        (Iterations, own.iterations.is_some()),
-        (Neighbours, own.k.is_some()),
-        (Dimension, own.dim.is_some()),
-        // Resamples and halvings are drawn at random for any metric.
-        (Seed, args.seed.is_some() && args.bootstrap.or(args.floor).is_none()),
-    ];
-    for (parameter, given) in given {
-        if given && !info.parameters.contains(&parameter) {
-            let takes: Vec<String> =
-                info.parameters.iter().map(|p| format!("--{}", p.name())).collect();
-            let takes =
-                if takes.is_empty() { "no flag of its own".into() } else { takes.join(", ") };
-            bail!("--{} does not go with {}, which takes {takes}", parameter.name(), metric.name());
-        }
+    let (metric, info) = (args.metric, args.metric.info());
+    let mut given = args.own.given();
+    given.extend(args.plan.as_ref().map(|_| Plan));
+    // Resamples and halvings are drawn at random for any metric.
+    given.extend(args.seed.filter(|_| args.bootstrap.or(args.floor).is_none()).map(|_| Seed));
+    if let Some(other) = given.into_iter().find(|p| !info.parameters.contains(p)) {
+        let takes: Vec<String> =
+            info.parameters.iter().map(|p| format!("--{}", p.name())).collect();
+        let takes = if takes.is_empty() { "no flag of its own".into() } else { takes.join(", ") };
+        bail!("--{} does not go with {}, which takes {takes}", other.name(), metric.name());
     }
     let grid = args.grid.is_some();
     ensure!(

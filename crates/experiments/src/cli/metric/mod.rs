@@ -163,7 +163,7 @@ fn write_plan(path: &Path, plan: &TransportPlan) -> Result<()> {
         row.assign(&ndarray::aview1(&[i as f64, j as f64, mass]));
     }
     ensure!(!moves.is_empty(), "the plan is empty");
-    npy::write(path, rows.view())
+    Ok(npy::write(path, rows.view())?)
 }
 
 /// A row of `list metrics`.

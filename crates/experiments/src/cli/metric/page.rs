@@ -4,7 +4,7 @@ use anyhow::Result;
 use metrics::{Interval, Measured, NoiseFloor, Options, Parameter, Resampled, Sample};
 use serde_json::{Map, Value, json};
 
-use super::{Args, Uncertainty};
+use super::{Args, Uncertainty, flags};
 use crate::cli::Output;
 use crate::cli::output::{number, short, table};
 
@@ -69,30 +69,12 @@ impl Page<'_> {
 
     /// The parameters that were used, beyond those among the parts of the result.
     fn parameters(&self) -> Value {
-        let mut object = Map::new();
-        for parameter in self.args.metric.info().parameters {
-            let options = self.options;
-            let value = match parameter {
-                Parameter::Bandwidth => json!(options.bandwidth),
-                Parameter::Offset => json!(options.offset),
-                Parameter::Degree => json!(options.degree),
-                Parameter::Exponent => json!(options.exponent),
-                Parameter::Unbiased => json!(options.unbiased),
-                Parameter::Subsets => json!(options.subsets),
-                Parameter::SubsetSize => json!(options.subset_size),
-                Parameter::Power => json!(options.power),
-                Parameter::Projections => json!(options.projections),
-                Parameter::Epsilon => json!(options.epsilon),
-                Parameter::Tolerance => json!(options.tolerance),
-                Parameter::Iterations => json!(options.iterations),
-                Parameter::Neighbours => json!(options.neighbours),
-                Parameter::Dimension => json!(options.dimension),
-                Parameter::Seed => json!(self.args.seed.unwrap_or(0)),
-                _ => continue,
-            };
-            object.insert(parameter.name().into(), value);
-        }
-        Value::Object(object)
+        let value = |parameter: &Parameter| match parameter {
+            Parameter::Seed => Some(json!(self.args.seed.unwrap_or(0))),
+            other => flags::value(self.options, *other),
+        };
+        let own = self.args.metric.info().parameters.iter();
+        own.filter_map(|p| Some((p.name().to_owned(), value(p)?))).collect()
     }
 
     /// The lines of interval and floor, where they were asked for.

@@ -93,10 +93,8 @@ impl ForwardCommand {
                     true => (Quantity::Denoised, "denoised"),
                     false => (Quantity::Score, "score"),
                 };
-                let evaluate = |x: &Tensor, t: &[f64], labels: Option<Tensor>| -> Result<Tensor> {
-                    let condition = Condition { labels, training: None };
-                    let x = Jet::constant(x.clone());
-                    Ok(model.jet_detached(quantity, &x, t, None, &condition)?.value)
+                let evaluate = |x: &Tensor, t: &[f64], labels: Option<Tensor>| {
+                    of_model(&model, quantity, x, t, labels)
                 };
                 (self.write(&inputs, &backend, evaluate, output)?, what)
             }
@@ -104,12 +102,9 @@ impl ForwardCommand {
                 let setup = self.denoise.setup(&opened)?;
                 let model = ScoreModel::from_checkpoint(&opened, &setup, &backend)?;
                 inputs.check(model.detached(), &backend)?;
-                let evaluate = |x: &Tensor, t: &[f64], labels: Option<Tensor>| -> Result<Tensor> {
+                let evaluate = |x: &Tensor, t: &[f64], labels: Option<Tensor>| {
                     let t: Vec<f64> = t.iter().map(|t| t + setup.offset).collect();
-                    let condition = Condition { labels, training: None };
-                    let x = Jet::constant(x.clone());
-                    let point = model.jet_detached(Quantity::Denoised, &x, &t, None, &condition)?;
-                    Ok(point.value)
+                    of_model(&model, Quantity::Denoised, x, &t, labels)
                 };
                 (self.write(&inputs, &backend, evaluate, output)?, "denoised")
             }
@@ -237,6 +232,18 @@ impl Inputs {
     fn check_times(&self, sde: &dyn Sde) -> Result<()> {
         Ok(self.t.iter().try_for_each(|t| check_time(sde, *t).map(drop))?)
     }
+}
+
+/// What is asked of a model, whichever its network.
+fn of_model(
+    model: &ScoreModel,
+    quantity: Quantity,
+    x: &Tensor,
+    t: &[f64],
+    labels: Option<Tensor>,
+) -> Result<Tensor> {
+    let condition = Condition { labels, training: None };
+    Ok(model.jet_detached(quantity, &Jet::constant(x.clone()), t, None, &condition)?.value)
 }
 
 /// The score of a checkpoint of ours, or `(x + sigma^2 s) / alpha`; rows of one time together.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use score_nets::checkpoint::{LoadedCheckpoint, Prediction};
-use score_nets::{Architecture, Backend, Parameters, ScoreModel, ScoreNet};
+use score_nets::{Architecture, Backend, Network, Parameters, ScoreModel, ScoreNet};
 use sde_core::sde::brief;
 use serde::Serialize;
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub(in crate::cli) struct ShowCommand {
 }
 
 /// Everything that is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Shown {
     model: PathBuf,
@@ -58,12 +58,12 @@ struct Shown {
 impl ShowCommand {
     pub(in crate::cli) fn run(&self, output: &Output) -> Result<()> {
         let backend = Backend::cpu();
-        let mut shown = match Model::open(&self.model, self.named, &backend)? {
+        let shown = match Model::open(&self.model, self.named, &backend)? {
             Model::Own(net) => own(&net)?,
             Model::Any(model) => any(&model),
             Model::Published(opened) => published(&opened, &backend)?,
         };
-        shown.model.clone_from(&self.model);
+        let shown = Shown { model: self.model.clone(), ..shown };
         output.emit(&shown, &shown.text())
     }
 }
@@ -79,72 +79,63 @@ fn own(net: &ScoreNet) -> Result<Shown> {
         .gauge_parameter()
         .map(|name| (name.to_owned(), "shifts the potential by a constant".to_owned()));
     Ok(Shown {
-        model: PathBuf::new(),
         architecture: "mlp".into(),
         arguments: serde_json::to_value(config)?,
         input: vec![net.dim()],
         output: vec![config.n_outputs()],
-        classes: 0,
         sde: Some(net.sde().name()),
         parametrisation: Some(serde_json::to_value(config.output)?.as_str().unwrap_or("").into()),
-        preconditioning: None,
-        sigma_data: None,
-        conventions: None,
         parameters: net.n_parameters(),
-        buffers: 0,
         tensors: tensors.collect(),
         without_gradient: gauge.into_iter().collect(),
+        ..Shown::default()
     })
 }
 
 fn published(opened: &LoadedCheckpoint, backend: &Backend) -> Result<Shown> {
     let parameters = opened.parameters(backend)?;
     let net = opened.architecture.build(parameters.detached())?;
-    let described = opened.architecture.to_json();
     let setup = opened.conventions.setup()?;
     let told = !matches!(opened.conventions.prediction, Prediction::Logits | Prediction::Free);
     let predicts = told.then(|| opened.conventions.output().to_string());
-    let silent = net.without_gradient().into_iter().map(|(name, why)| (name, why.to_owned()));
     Ok(Shown {
-        model: PathBuf::new(),
-        architecture: described["architecture"].as_str().unwrap_or_default().into(),
-        arguments: described["args"].clone(),
-        input: net.row_shape(),
-        output: net.out_shape(),
-        classes: net.n_classes(),
         sde: setup.as_ref().map(|a| a.sde.name()),
         parametrisation: setup.as_ref().map(|a| a.output.to_string()).or(predicts),
         preconditioning: setup.as_ref().map(|a| a.preconditioning.to_string()),
         sigma_data: setup.as_ref().and_then(|a| a.output.sigma_data()),
         conventions: Some(opened.conventions.to_string()),
-        parameters: parameters.n_scalars(),
-        buffers: in_buffers(&parameters),
-        tensors: parts(&parameters),
-        without_gradient: silent.collect(),
+        ..built(&*net, &parameters, Some(&opened.architecture))
     })
 }
 
 /// A model of any network that was saved or trained here.
 fn any(model: &ScoreModel) -> Shown {
-    let (config, net, parameters) = (model.config(), model.detached(), model.parameters());
-    let described = config.network.as_ref().map(Architecture::to_json).unwrap_or_default();
-    let silent = net.without_gradient().into_iter().map(|(name, why)| (name, why.to_owned()));
+    let config = model.config();
     Shown {
-        model: PathBuf::new(),
+        sde: Some(model.sde().name()),
+        parametrisation: Some(config.output.to_string()),
+        preconditioning: Some(config.preconditioning.to_string()),
+        sigma_data: config.sigma_data,
+        ..built(model.detached(), model.parameters(), config.network.as_ref())
+    }
+}
+
+/// A network and its tensors, whatever it stands for.
+fn built(net: &dyn Network, parameters: &Parameters, architecture: Option<&Architecture>) -> Shown {
+    let described = architecture.map(Architecture::to_json).unwrap_or_default();
+    let silent = net.without_gradient().into_iter().map(|(name, why)| (name, why.to_owned()));
+    let buffers = parameters.buffers().values().map(candle_core::Tensor::elem_count);
+    Shown {
         architecture: described["architecture"].as_str().unwrap_or_default().into(),
         arguments: described["args"].clone(),
         input: net.row_shape(),
         output: net.out_shape(),
         classes: net.n_classes(),
-        sde: Some(model.sde().name()),
-        parametrisation: Some(config.output.to_string()),
-        preconditioning: Some(config.preconditioning.to_string()),
-        sigma_data: config.sigma_data,
-        conventions: None,
         parameters: parameters.n_scalars(),
-        buffers: in_buffers(parameters),
+        buffers: buffers.sum(),
         tensors: parts(parameters),
         without_gradient: silent.collect(),
+        ..Shown::default()
     }
 }
 
@@ -160,10 +151,6 @@ fn parts(parameters: &Parameters) -> Vec<Part> {
     let mut tensors: Vec<Part> = trained.chain(buffers).collect();
     layers::sort(&mut tensors);
     tensors
-}
-
-fn in_buffers(parameters: &Parameters) -> usize {
-    parameters.buffers().values().map(candle_core::Tensor::elem_count).sum()
 }
 
 impl Shown {

@@ -64,7 +64,8 @@ fn contrast(sheet: &mut Sheet, config: &Config, results: &Results) {
     let other = Results { rows, failed, contrast: Vec::new(), ..results.clone() };
     let (title, lead) = headline::headline(&other);
     sheet.section(&format!("For contrast: {}", contrast.name), html! {
-        (title) ". " (lead) " Network and training are those of the other recipe; sampling, measuring and the truth are the same."
+        (title) ". " (lead) " Network and training are those of the other recipe; sampling, measuring and the truth are the same. "
+        @if headline::comparisons(&other) > 0 { (change_note(headline::comparisons(&other))) }
     });
     sheet.push(headline::cards(&other));
     sheet.table(tables::main_table("contrast", &other));
@@ -78,7 +79,7 @@ fn gap(sheet: &mut Sheet, data: &ReportData) {
         @if published(data) {
             " Below, the networks published with the paper on the same nodes, from histograms of " (grouped(official::N)) " samples, which have floors of their own."
         }
-        " " (change_note(headline::comparisons(r)))
+        @if headline::comparisons(r) > 0 { " " (change_note(headline::comparisons(r))) }
     });
 }
 
@@ -119,7 +120,7 @@ fn distances(sheet: &mut Sheet, config: &Config, data: &ReportData) {
 fn densities(sheet: &mut Sheet, data: &ReportData) -> Result<()> {
     let merged = figures::bins_merged(data);
     sheet.section("Densities", html! {
-        "What the SDE and the ODE of each network sample, on one colour scale, and the ODE's density minus the SDE's. The first column shows two independent samples of the target, as large as those of SDE and ODE, and their difference: pure sampling noise. Below each column, the distances of its two samples."
+        "What the SDE and the ODE of each network sample, on one colour scale, and the ODE's density minus the SDE's. The first column shows two independent samples of the target, as large as those of SDE and ODE, and their difference: pure sampling noise. Below it, the mean floor of two such samples; below each other column, the distances of its two samples."
         @if merged > 1 { " Bins are shown " (merged * merged) " at a time, for this number of samples." }
     });
     for dataset in data.results.datasets() {

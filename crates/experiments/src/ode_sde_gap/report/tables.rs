@@ -26,10 +26,7 @@ pub(super) fn main_table(name: &str, results: &Results) -> Table {
         scale: 1.0,
         of: |r| &r.w2,
         floors: |f| f.w2.each(),
-        published: Some(|o| {
-            let o = o.on_true_nodes();
-            [o.ode_truth, o.sde_truth, o.ode_sde]
-        }),
+        published: Some(|o| o.on_true_nodes().w2),
         best: true,
     };
     let mut table = distances(name, results, &[w2]);
@@ -38,9 +35,8 @@ pub(super) fn main_table(name: &str, results: &Results) -> Table {
     let mut lines = table.rows.iter_mut();
     for dataset in results.datasets() {
         for row in results.rows_of(dataset) {
-            let published = official::find(dataset, row.w_r);
             let here = [row.discarded_ode, row.discarded_sde];
-            let there = published.map(|o| [o.discarded_ode, o.discarded_sde]);
+            let there = official::find(dataset, row.w_r).map(|o| o.discarded);
             let Some(line) = lines.next() else { break };
             line.cells.extend((0..2).map(|k| {
                 let published = there.map(|t| format!("{:.2}", 100.0 * t[k]));
@@ -70,7 +66,7 @@ pub(super) fn other_w2(results: &Results) -> Table {
         scale: (4.0 / results.half_width).powi(2),
         of: |r| &r.w2,
         floors: |f| f.w2.each(),
-        published: Some(|o| [o.ode_truth, o.sde_truth, o.ode_sde]),
+        published: Some(|o| o.w2),
         best: false,
     };
     let clouds = Trio {
@@ -91,7 +87,7 @@ pub(super) fn tv_and_mmd(results: &Results) -> Table {
         scale: 1.0,
         of: |r| &r.tv,
         floors: |f| f.tv.each(),
-        published: Some(|o| [o.tv_ode_truth, o.tv_sde_truth, o.tv_ode_sde]),
+        published: Some(|o| o.tv),
         best: false,
     };
     let mmd = Trio {
@@ -115,10 +111,8 @@ fn distances(name: &str, results: &Results, trios: &[Trio]) -> Table {
     for dataset in results.datasets() {
         let rows = results.rows_of(dataset);
         for (k, row) in rows.iter().enumerate() {
-            let mut cells = lead(k, dataset, row.w_r);
-            for trio in trios {
-                cells.extend(trio.cells(row, &rows));
-            }
+            let mut cells = vec![lead(k, dataset), short(row.w_r).into()];
+            cells.extend(trios.iter().flat_map(|trio| trio.cells(row, &rows)));
             table.rows.push(Line::new(cells));
         }
         if let Some(floor) = results.floor_of(dataset) {
@@ -152,41 +146,33 @@ impl Trio {
 
 /// Residuals, denoising loss and training of every network.
 pub(super) fn networks(data: &ReportData) -> Table {
-    let head = [
-        "data",
-        "w_{R}",
-        "mean R\u{b2}, box",
-        "mean R\u{b2}, on p_{t}",
-        "held-out DSM loss",
-        "training steps",
-        "training, s",
-        "sampling, s",
-        "measuring, s",
-    ];
-    let mut table = Table::new("networks", 1, &head);
-    for dataset in data.results.datasets() {
-        for (k, r) in data.results.rows_of(dataset).iter().enumerate() {
-            let steps = if r.train_steps == 0 { "given".into() } else { grouped(r.train_steps) };
-            let mut cells = lead(k, dataset, r.w_r);
-            cells.extend([r.residual, r.residual_on_path].map(|v| digits(v).into()));
-            cells.extend([format!("{:.4}", r.dsm_loss).into(), steps.into()]);
-            let times = [r.train_seconds, r.sample_seconds, r.measure_seconds];
-            cells.extend(times.map(|v| Cell::from(format!("{v:.1}"))));
-            table.rows.push(Line::new(cells));
-        }
-    }
-    table.caption(html! { "Residuals and losses are means over points drawn once for all networks of a data set." })
+    let of_set = |set| data.results.rows_of(set).into_iter().enumerate();
+    let rows: Vec<(usize, &Row)> = data.results.datasets().into_iter().flat_map(of_set).collect();
+    let steps = |n: u64| if n == 0 { "given".into() } else { grouped(n) };
+    let seconds = |v: f64| Cell::from(format!("{v:.1}"));
+    Table::of("networks", 1, &rows)
+        .column("data", |(k, r)| lead(*k, &r.dataset))
+        .column("w_{R}", |(_, r)| short(r.w_r))
+        .column("mean R\u{b2}, box", |(_, r)| digits(r.residual))
+        .column("mean R\u{b2}, on p_{t}", |(_, r)| digits(r.residual_on_path))
+        .column("held-out DSM loss", |(_, r)| format!("{:.4}", r.dsm_loss))
+        .column("training steps", |(_, r)| steps(r.train_steps))
+        .column("training, s", |(_, r)| seconds(r.train_seconds))
+        .column("sampling, s", |(_, r)| seconds(r.sample_seconds))
+        .column("measuring, s", |(_, r)| seconds(r.measure_seconds))
+        .caption(html! { "Residuals and losses are means over points drawn once for all networks of a data set." })
 }
 
 /// What differs from the published recipe.
 pub(super) fn differences(data: &ReportData) -> Table {
-    let rows = data
-        .differences
-        .iter()
-        .map(|d| [&d.key, &d.published, &d.here].map(|text| Cell::from(text.as_str())).into());
-    Table::new("differences", 3, &["setting", "published", "this run"]).rows(rows)
+    Table::of("differences", 3, &data.differences)
+        .column("setting", |d| d.key.as_str())
+        .column("published", |d| d.published.as_str())
+        .column("this run", |d| d.here.as_str())
+        .caption(html! {})
 }
 
-fn lead(k: usize, dataset: &str, w_r: f64) -> Vec<Cell> {
-    vec![if k == 0 { dataset } else { "" }.into(), short(w_r).into()]
+/// The name of a data set in the first of its rows.
+fn lead(k: usize, dataset: &str) -> Cell {
+    if k == 0 { dataset } else { "" }.into()
 }

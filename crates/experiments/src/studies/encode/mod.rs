@@ -5,7 +5,7 @@ mod page;
 use std::path::Path;
 
 use ::solvers::{Control, Method, flow, slerp, temper};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use metrics::Estimate;
 use ndarray::{Array2, Axis, s};
 use report::Sheet;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::target::{Target, noised};
 use crate::model::rows;
+use crate::named::Named;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 
@@ -29,8 +30,8 @@ pub(crate) struct Config {
     experiment: String,
     preset: String,
     seed: u64,
-    target: String,
-    sde: String,
+    target: Named<Target>,
+    sde: Named<dyn Sde>,
     t_end: f64,
     points: usize,
     tolerances: Vec<f64>,
@@ -112,21 +113,14 @@ impl Experiment for Encode {
     type Results = Results;
 
     fn check(config: &Config) -> Result<f64> {
-        let target = Target::parse(&config.target).context("target")?;
-        ensure!(target.means[0].len() == 2, "target = {:?}: not in the plane", config.target);
-        let sde = sde_core::sde::parse(&config.sde).context("sde")?;
-        checks::below_horizon("t-end", &*sde, config.t_end)?;
+        config.target.in_dimensions("target", 2)?;
+        checks::below_horizon("t-end", &*config.sde, config.t_end)?;
         let Config { points, pairs, shares, .. } = *config;
-        checks::at_least("points", points, 2)?;
-        checks::at_least("shares", shares, 2)?;
+        checks::all_at_least(&[("points", points, 2), ("shares", shares, 2)])?;
         ensure!(pairs <= points / 2, "pairs = {pairs}: more than half of points = {points}");
         ensure!(!config.tolerances.is_empty(), "tolerances = []: none given");
-        for tol in &config.tolerances {
-            checks::tolerance("tolerances", *tol)?;
-        }
-        for tau in &config.temperatures {
-            checks::within("temperatures", *tau, 0.0..=1e3)?;
-        }
+        checks::all_within("tolerances", &config.tolerances, checks::TOLERANCES)?;
+        checks::all_within("temperatures", &config.temperatures, 0.0..=1e3)?;
         // As rows, text and discs of a drawing.
         let (passes, taus) = (2 * config.tolerances.len() + 1, config.temperatures.len());
         checks::memory(&[("points", points), ("temperatures", taus + 2)], 500)?;
@@ -141,7 +135,7 @@ impl Experiment for Encode {
     }
 
     fn references(config: &Config) -> Vec<&'static str> {
-        vec![Method::Dopri5.reference(), citations::sde(&config.sde), "song2021"]
+        vec![Method::Dopri5.reference(), citations::sde(&*config.sde), "song2021"]
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
@@ -150,14 +144,12 @@ impl Experiment for Encode {
 }
 
 fn compute(config: &Config) -> Result<Results> {
-    let sde: Box<dyn Sde> = sde_core::sde::parse(&config.sde)?;
-    let target = Target::parse(&config.target)?;
-    let mixture = target.mixture()?;
-    let flow = Flow { config, sde: &*sde, score: mixture.under(&*sde) };
+    let (sde, mixture) = (&*config.sde, config.target.mixture()?);
+    let flow = Flow { config, sde, score: mixture.under(sde) };
     let key = Key::root(config.seed);
-    let data = noised(&mixture, &*sde, config.t_end, key.fold(0), config.points)?;
+    let data = noised(&mixture, sde, config.t_end, key.fold(0), config.points)?;
     let (latents, _) = flow.encode(&data, flow.tight())?;
-    let components = target.component(&data);
+    let components = config.target.component(&data);
     let pairs = pairs_apart(&components, config.pairs);
     let prior = Array2::zeros((config.points, 2)).normals_like(key.fold(1), 0)? * sde.prior_std();
     let squares = latents.outer_iter().map(|z| z.dot(&z) / 2.0 / sde.prior_std().powi(2));

@@ -8,7 +8,7 @@ use report::{
 
 use super::{Config, Results, Rows, Temperature, Way};
 use crate::distance::{self, PAIR, said};
-use crate::studies::target::{Target, on_square, root_png};
+use crate::studies::target::{on_square, root_png};
 
 pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
     let mut sheet = Sheet::new(
@@ -32,13 +32,16 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
     sheet.figure(ways(config, results)?, html! {
         "Left: arcs between latents. Right: the same arcs decoded (solid, same colours), over the density of the data (square root, dark 0), and the straight lines between the same data (dashed)."
     });
-    let head = ["pair", "decoded arc", "straight line"];
-    let rows = results.ways.iter().enumerate().map(|(k, w)| {
-        vec![(k + 1).to_string().into(), digits(w.least_arc).into(), digits(w.least_line).into()]
-    });
-    sheet.table(Table::new("interpolation", 1, &head).rows(rows).caption(html! {
-        "The smallest log-density that is met on the way; larger is better."
-    }));
+    let numbered: Vec<(usize, &Way)> = (1..).zip(&results.ways).collect();
+    sheet.table(
+        Table::of("interpolation", 1, &numbered)
+            .column("pair", |(k, _)| k.to_string())
+            .column("decoded arc", |(_, w)| digits(w.least_arc))
+            .column("straight line", |(_, w)| digits(w.least_line))
+            .caption(html! {
+                "The smallest log-density that is met on the way; larger is better."
+            }),
+    );
     sheet.section(
         "Temperature",
         html! {
@@ -46,11 +49,11 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
         },
     );
     sheet.figure(temperatures(results), html! { "Decoded points by temperature, on one scale." });
-    let head = ["temperature", "mean log-density", "spread"];
-    let rows = results.temperatures.iter().map(|t| {
-        vec![short(t.tau).into(), distance::cell(Some(t.log_density)), digits(t.spread).into()]
-    });
-    sheet.table(Table::new("temperature", 0, &head).rows(rows).caption(html! {
+    sheet.table(Table::of("temperature", 0, &results.temperatures)
+        .column("temperature", |t| short(t.tau))
+        .column("mean log-density", |t| distance::cell(t.log_density))
+        .column("spread", |t| digits(t.spread))
+        .caption(html! {
         "Mean log-density under the law of the data with its standard error, and the root of the mean variance of a coordinate."
     }));
     Ok(sheet)
@@ -60,9 +63,9 @@ fn round_trip(results: &Results) -> String {
     let tight = results.trips.iter().min_by(|a, b| a.tolerance.total_cmp(&b.tolerance));
     tight.map_or(String::new(), |t| {
         format!(
-            "Data come back with a root mean square error of {} at a tolerance of {:e}.",
+            "Data come back with a root mean square error of {} at a tolerance of {}.",
             said(t.rms),
-            t.tolerance
+            short(t.tolerance)
         )
     })
 }
@@ -71,23 +74,41 @@ fn round_trip(results: &Results) -> String {
 fn variance(found: Estimate) -> String {
     let prior = Estimate { value: 1.0, standard_error: 0.0 };
     let verdict = match distance::change(prior, found, 1) {
-        Change::Holds => "which is not told from the prior\u{2019}s",
-        Change::Falls => "less than the prior has",
-        Change::Rises => "more than the prior has",
+        Change::Holds => "which is not told from 1",
+        Change::Falls => "which is below 1 by the test",
+        Change::Rises => "which is above 1 by the test",
     };
-    format!("The latents have {} times the variance of the prior, {verdict}.", said(found))
+    format!(
+        "The mean square of a coordinate of the latents is {} times that of the prior, {verdict}.",
+        said(found)
+    )
 }
 
 fn interpolation(ways: &[Way]) -> String {
+    if ways.is_empty() {
+        return "There is no such pair in this run.".into();
+    }
     let better = ways.iter().filter(|w| w.least_arc > w.least_line).count();
-    format!("Of {} arcs {better} stay at a higher density than the straight line.", ways.len())
+    format!(
+        "Pairs whose decoded arc has a higher lowest density than the straight line: {better} of {}.",
+        ways.len()
+    )
 }
 
 /// Whether data spread more the higher the temperature.
 fn temperature(all: &[Temperature]) -> String {
     let mut sorted: Vec<&Temperature> = all.iter().collect();
     sorted.sort_by(|a, b| a.tau.total_cmp(&b.tau));
-    let Some((coldest, hottest)) = sorted.first().zip(sorted.last()) else { return String::new() };
+    let Some((coldest, hottest)) = sorted.first().zip(sorted.last()) else {
+        return "There is no temperature in this run.".into();
+    };
+    if sorted.len() == 1 {
+        return format!(
+            "Their spread is {} at \u{3c4} = {}.",
+            digits(coldest.spread),
+            short(coldest.tau)
+        );
+    }
     let rising = sorted.windows(2).all(|w| w[0].spread < w[1].spread);
     format!(
         "Their spread goes from {} at \u{3c4} = {} to {} at {}{}.",
@@ -100,16 +121,12 @@ fn temperature(all: &[Temperature]) -> String {
 }
 
 fn trips(results: &Results) -> Table {
-    let rows = results.trips.iter().map(|t| {
-        vec![
-            digits(t.tolerance).into(),
-            distance::cell(Some(t.rms)),
-            digits(t.largest).into(),
-            digits(t.evaluations).into(),
-        ]
-    });
-    let head = ["tolerance", "RMS error", "largest error", "evaluations"];
-    Table::new("round-trip", 0, &head).rows(rows).caption(html! {
+    Table::of("round-trip", 0, &results.trips)
+        .column("tolerance", |t| short(t.tolerance))
+        .column("RMS error", |t| distance::cell(Some(t.rms)))
+        .column("largest error", |t| digits(t.largest))
+        .column("evaluations", |t| digits(t.evaluations))
+        .caption(html! {
         "Data, encoded and decoded again: distance from where they began, with the standard error over the points. Evaluations of the score for a point, both ways."
     })
 }
@@ -139,9 +156,8 @@ fn latents(results: &Results) -> Figure {
 }
 
 fn ways(config: &Config, results: &Results) -> Result<Figure> {
-    let sde = sde_core::sde::parse(&config.sde)?;
-    let mixture = Target::parse(&config.target)?.mixture()?;
-    let score = mixture.under(&*sde);
+    let mixture = config.target.mixture()?;
+    let score = mixture.under(&*config.sde);
     let wide = reach(&results.data);
     let heat = on_square(&|x| Ok(score.log_density(x, config.t_end)?), wide, 120)?;
     let mut left = Panel::plane(reach(&results.latents), Z)
@@ -184,8 +200,8 @@ mod tests {
     #[test]
     fn sentences_follow_the_numbers() {
         let at = |value| variance(Estimate { value, standard_error: 0.05 });
-        assert!(at(1.03).contains("not told from the prior"));
-        assert!(at(0.5).contains("less than the prior") && at(1.5).contains("more than the prior"));
+        assert!(at(1.03).contains("not told from 1"));
+        assert!(at(0.5).contains("below 1 by") && at(1.5).contains("above 1 by"));
         let way = |least_arc, least_line| Way {
             latents: Rows::new(),
             arc: Rows::new(),
@@ -193,7 +209,11 @@ mod tests {
             least_line,
         };
         let said = interpolation(&[way(-3.0, -9.0), way(-9.0, -3.0), way(-9.0, -3.0)]);
-        assert_eq!(said, "Of 3 arcs 1 stay at a higher density than the straight line.");
+        assert!(
+            said.ends_with("a higher lowest density than the straight line: 1 of 3."),
+            "{said}"
+        );
+        assert!(interpolation(&[]).contains("no such pair"));
         let warm = |tau, spread| Temperature {
             tau,
             log_density: Estimate::default(),
@@ -204,5 +224,6 @@ mod tests {
             temperature(&[warm(1.0, 2.0), warm(0.5, 1.0)]).ends_with("rising with every step.")
         );
         assert!(temperature(&[warm(0.5, 2.0), warm(1.0, 1.0)]).contains("does not rise"));
+        assert_eq!(temperature(&[warm(1.0, 2.0)]), "Their spread is 2.00 at \u{3c4} = 1.");
     }
 }

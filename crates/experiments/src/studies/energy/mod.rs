@@ -2,7 +2,6 @@
 
 mod page;
 
-use std::cell::LazyCell;
 use std::path::Path;
 
 use ::solvers::steppers::EulerMaruyama;
@@ -18,7 +17,7 @@ use super::sampling::on_the_way;
 use super::target::on_square;
 use super::train::{OnRows, Training};
 use crate::checks;
-use crate::distance::{Sizes, Truth, Window};
+use crate::distance::{Later, Sizes, Truth, Window};
 use crate::model::{rows, to_tensor};
 use crate::runs::{Experiment, Workspace};
 
@@ -94,13 +93,9 @@ impl Experiment for Energy {
     type Results = Results;
 
     fn check(config: &Config) -> Result<f64> {
-        let closed = DataSet::parse(&config.training.data_set).context("training.data-set")?;
-        let vp = sde_core::Vp::default();
-        ensure!(
-            closed.under(&vp).is_some(),
-            "training.data-set: {} has no closed form",
-            closed.name()
-        );
+        let set = &config.training.data_set;
+        let closed = set.under(&sde_core::Vp::default()).is_some();
+        ensure!(closed, "training.data-set: {set} has no closed form");
         let trained = config.training.check()?;
         let horizon = config.training.sde()?.horizon();
         let Config { n, truth, floors, pixels, t, hottest, .. } = *config;
@@ -117,9 +112,7 @@ impl Experiment for Energy {
             "snapshots = {:?}: must rise",
             config.snapshots
         );
-        for (key, value) in [("pixels", pixels), ("levels", config.levels)] {
-            checks::at_least(key, value, 2)?;
-        }
+        checks::all_at_least(&[("pixels", pixels, 2), ("levels", config.levels, 2)])?;
         checks::memory(&[("pixels", pixels), ("pixels", pixels)], 500)?;
         Sizes { n, truth, floors }.check("")?;
         config.window.check()?;
@@ -131,7 +124,7 @@ impl Experiment for Energy {
 
     fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         let net = config.training.network(config.seed, workspace)?;
-        let set = DataSet::parse(&config.training.data_set)?;
+        let set = *config.training.data_set;
         let sde = sde_core::sde::parse(&net.sde().name())?;
         let exact = set.under(&*sde).context("no closed form")?;
         let (reach, t) = (config.window.half_width, config.t);
@@ -148,9 +141,8 @@ impl Experiment for Energy {
             let tv = 0.5 * area * (&learned - &truth).mapv(f64::abs).sum();
             Ok((rows(&learned), rows(&truth), tv))
         })?;
-        let held = LazyCell::new(|| truth_at(config, set, &*sde));
-        let held = || (*held).as_ref().map_err(|error| anyhow::anyhow!("{error:#}"));
-        let floor = workspace.part("floor", || Ok(held()?.floor.clone()))?;
+        let held = Later::new(|| truth_at(config, set, &*sde));
+        let floor = workspace.part("floor", || Ok(held.get()?.floor.clone()))?;
         let learned_score = OnRows(&net);
         let energies: [(&str, &dyn Score<Array2<f64>>); 2] =
             [("learned", &learned_score), ("exact", &exact)];
@@ -160,7 +152,7 @@ impl Experiment for Energy {
                 let part = format!("{energy}-{}", start.replace(' ', "-"));
                 chains.push(workspace.part(&part, || {
                     let found = run(config, score, start)?;
-                    let truth = held()?;
+                    let truth = held.get()?;
                     let snapshot = |(steps, x): (&usize, &Array2<f64>)| {
                         Ok(Snapshot { steps: *steps, w2: truth.distance(x.view())? })
                     };

@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use super::sampling;
 use super::target::Target;
-use crate::distance::{Sizes, Truth, Window};
+use crate::distance::{Later, Sizes, Truth, Window};
 use crate::model::to_rows;
+use crate::named::Named;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 
@@ -35,15 +36,15 @@ pub(crate) struct Config {
     experiment: String,
     preset: String,
     seed: u64,
-    sde: String,
-    target: String,
+    sde: Named<dyn Sde>,
+    target: Named<Target>,
     smoothing: f64,
     tilt: f64,
     etas: Vec<f64>,
     steps: Vec<usize>,
-    grid: String,
-    method: String,
-    end: String,
+    grid: Named<TimeGrid>,
+    method: Named<ConfiguredMethod>,
+    end: Named<End>,
     t_end: f64,
     n: usize,
     truth: usize,
@@ -104,20 +105,14 @@ impl Experiment for EtaSweep {
     type Results = Results;
 
     fn check(config: &Config) -> Result<f64> {
-        let sde = sde_core::sde::parse(&config.sde).context("sde")?;
-        checks::below_horizon("t-end", &*sde, config.t_end)?;
-        let target = Target::parse(&config.target).context("target")?;
-        ensure!(target.means[0].len() == 2, "target = {:?}: not in the plane", config.target);
+        let (sde, method) = (&*config.sde, &*config.method);
+        checks::below_horizon("t-end", sde, config.t_end)?;
+        config.target.in_dimensions("target", 2)?;
         ensure!(!config.etas.is_empty() && !config.steps.is_empty(), "etas, steps: none given");
-        for eta in &config.etas {
-            checks::within("etas", *eta, 0.0..=1e6)?;
-        }
+        checks::all_within("etas", &config.etas, 0.0..=1e6)?;
         checks::within("smoothing", config.smoothing, 0.0..=1e3)?;
         checks::within("tilt", config.tilt, 1e-6..=1e6)?;
-        let method = ConfiguredMethod::parse(&config.method).context("method")?;
         ensure!(method.method().stochastic(), "method = {:?}: solves ODEs only", config.method);
-        End::parse(&config.end).context("end")?;
-        TimeGrid::parse(&config.grid).context("grid")?;
         let Config { n, truth, floors, .. } = *config;
         Sizes { n, truth, floors }.check("")?;
         config.window.check()?;
@@ -127,8 +122,8 @@ impl Experiment for EtaSweep {
         for steps in config.steps.iter().copied() {
             let counts = [("steps", steps), ("n", n), ("etas", config.etas.len())];
             work += checks::time(&counts)? * method.nfe(steps as u64) as f64 / steps as f64;
-            let control = Control::Grid(config.times(&*sde, steps)?);
-            Scheme::<Array2<f64>>::control(&method, &*sde, control).context("method")?;
+            let control = Control::Grid(config.times(sde, steps)?);
+            Scheme::<Array2<f64>>::control(method, sde, control).context("method")?;
         }
         Ok(4.0 * work)
     }
@@ -146,15 +141,10 @@ impl Experiment for EtaSweep {
             }
         }
         for model in models {
-            let mut held = None;
+            let truth = Later::new(|| truth(config, &model));
             for steps in &config.steps {
                 let part = format!("{}-{steps}", model.name());
-                rows.push(workspace.part(&part, || {
-                    if held.is_none() {
-                        held = Some(truth(config, &model)?);
-                    }
-                    row(config, &model, *steps, held.as_ref().context("a truth")?)
-                })?);
+                rows.push(workspace.part(&part, || row(config, &model, *steps, truth.get()?))?);
             }
         }
         Ok(Results { etas: config.etas.clone(), rows })
@@ -168,8 +158,8 @@ impl Experiment for EtaSweep {
     }
 
     fn references(config: &Config) -> Vec<&'static str> {
-        let method = citations::method(&config.method).into_iter();
-        method.chain([citations::sde(&config.sde), Metric::W2.info().reference]).collect()
+        let method = config.method.method().reference();
+        vec![method, citations::sde(&*config.sde), Metric::W2.info().reference]
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
@@ -179,8 +169,7 @@ impl Experiment for EtaSweep {
 
 impl Config {
     fn times(&self, sde: &dyn Sde, steps: usize) -> Result<Vec<f64>> {
-        let grid = TimeGrid::parse(&self.grid).context("grid")?;
-        let times = grid.times(sde, steps, sde.horizon(), self.t_end);
+        let times = self.grid.times(sde, steps, sde.horizon(), self.t_end);
         times.with_context(|| {
             format!("grid = {:?}, steps: {steps}, t-end = {:?}", self.grid, self.t_end)
         })
@@ -223,7 +212,7 @@ fn models(config: &Config) -> Result<Vec<Model>> {
         };
         return checkpoints(dir)?.iter().map(|p| open(p)).collect();
     }
-    let exact = Target::parse(&config.target)?;
+    let exact = Target::clone(&config.target);
     let mut smoothed = exact.clone();
     for s in &mut smoothed.stds {
         *s = s.hypot(config.smoothing);
@@ -242,9 +231,7 @@ fn models(config: &Config) -> Result<Vec<Model>> {
 fn truth(config: &Config, model: &Model) -> Result<Truth> {
     let key = Key::root(config.seed).fold(TRUTH);
     let truth = match model {
-        Model::Closed { .. } => {
-            Target::parse(&config.target)?.mixture()?.sample(key, 0, config.truth)
-        }
+        Model::Closed { .. } => config.target.mixture()?.sample(key, 0, config.truth),
         Model::Network { set, .. } => set.sample(key, 0, config.truth),
     };
     let draws = (config.floors, Key::root(config.seed).fold(FLOOR));
@@ -256,12 +243,11 @@ fn row(config: &Config, model: &Model, steps: usize, truth: &Truth) -> Result<Ro
         let sweep = Sweep { config, steps, eta };
         let found = match model {
             Model::Closed { target, blur, .. } => {
-                let sde = sde_core::sde::parse(&config.sde)?;
-                let (mixture, like) = (target.mixture()?, Array2::zeros((1, 2)));
-                let blurred = Blurred { target, width: *blur, sde: &*sde };
-                let exact = mixture.under(&*sde);
+                let (sde, mixture, like) = (&*config.sde, target.mixture()?, Array2::zeros((1, 2)));
+                let blurred = Blurred { target, width: *blur, sde };
+                let exact = mixture.under(sde);
                 let score: &dyn Score<_> = if *blur == 0.0 { &exact } else { &blurred };
-                sweep.draw(&*sde, score, like, &Ok)
+                sweep.draw(sde, score, like, &Ok)
             }
             Model::Network { net, .. } => {
                 let like = Tensor::zeros((1, 2), DType::F32, &Device::Cpu)?;
@@ -302,10 +288,10 @@ impl Sweep<'_> {
         let (config, steps) = (self.config, self.steps);
         let key = Key::root(config.seed).fold(SAMPLES).fold(steps as u64);
         let sampler = Sampler {
-            method: ConfiguredMethod::parse(&config.method)?,
+            method: ConfiguredMethod::clone(&config.method),
             eta: self.eta,
             control: Control::Grid(config.times(sde, steps)?),
-            end: End::parse(&config.end)?,
+            end: *config.end,
             block_rows: sampling::BLOCK as u64,
         };
         let mut out = Array2::zeros((0, 2));

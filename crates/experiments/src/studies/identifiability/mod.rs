@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result, ensure};
 use metrics::Estimate;
 use ndarray::{Array1, Array2};
 use report::Sheet;
-use sde_core::analytic::DataSet;
 use sde_core::{Key, Score, Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
 
@@ -74,8 +73,7 @@ impl Experiment for Identifiability {
 
     fn check(config: &Config) -> Result<f64> {
         let Config { points, steps, t_end, .. } = *config;
-        checks::at_least("points", points, 3)?;
-        checks::at_least("steps", steps, 1)?;
+        checks::all_at_least(&[("points", points, 3), ("steps", steps, 1)])?;
         let trained = config.training.check()?;
         let sde = config.training.sde()?;
         ensure!(t_end > 0.0, "t-end = {t_end:?}: must be positive");
@@ -87,7 +85,7 @@ impl Experiment for Identifiability {
     }
 
     fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
-        let set = DataSet::parse(&config.training.data_set)?;
+        let set = *config.training.data_set;
         let first = config.training.network(config.seed, workspace)?;
         let second = config.training.network(config.seed ^ OTHER, workspace)?;
         let sde = sde_core::sde::parse(&first.sde().name())?;

@@ -1,7 +1,7 @@
 //! The page of `identifiability`.
 
 use metrics::Change;
-use report::{Axis, Cell, Dots, Figure, Grid, Line, Panel, RULE, Sheet, Table, digits, html};
+use report::{Axis, Dots, Figure, Grid, Line, Panel, RULE, Sheet, Table, digits, html};
 
 use super::{Config, Pair, Results};
 use crate::distance::{self, PAIR, said};
@@ -18,7 +18,7 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
         (results.first.len()) " held-out points of " (config.training.data_set) ", encoded by " (config.steps)
         " steps of Heun\u{2019}s method from t = " (config.t_end) "; networks of " (format!("{:?}", config.training.hidden))
         " hidden units, " (config.training.steps) " steps of SOAP on " (config.training.batch) " points each. "
-        (distance::change_note(2))
+        (distance::change_note(comparisons(&results.pairs)))
     });
     sheet.figure(figure(results), html! {
         "Each coordinate of the latents: first network across, second up, one disc a data point. Grey line: equal."
@@ -27,10 +27,19 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
     sheet
 }
 
+/// Comparisons that the lead sums up: with unrelated points, and with the exact map where there is one.
+fn comparisons(pairs: &[Pair]) -> usize {
+    pairs.len().min(2)
+}
+
 /// How far apart the two encode, against unrelated points and against the exact map.
 fn finding(pairs: &[Pair]) -> String {
     let Some(pair) = pairs.first() else { return String::new() };
-    let related = match distance::change(pair.unrelated, pair.rms, 2) {
+    if !(pair.rms.value.is_finite() && pair.unrelated.value.is_finite()) {
+        return "Latents left the numbers: nothing can be said of their distance.".into();
+    }
+    let count = comparisons(pairs);
+    let related = match distance::change(pair.unrelated, pair.rms, count) {
         Change::Falls => "closer than",
         Change::Holds => "not told from",
         Change::Rises => "further than",
@@ -43,7 +52,7 @@ fn finding(pairs: &[Pair]) -> String {
         digits(share)
     );
     if let [_, first, ..] = pairs {
-        let exact = match distance::change(first.rms, pair.rms, 2) {
+        let exact = match distance::change(first.rms, pair.rms, count) {
             Change::Falls => "Each other they are closer than the first is to the exact map",
             Change::Holds => {
                 "From each other they are as far, within the test, as the first is from the exact map"
@@ -58,16 +67,14 @@ fn finding(pairs: &[Pair]) -> String {
 }
 
 fn table(results: &Results) -> Table {
-    let head =
-        ["pair", "correlation z_{1}", "correlation z_{2}", "RMS distance", "unrelated", "ratio"];
-    let rows = results.pairs.iter().map(|p| {
-        let mut cells: Vec<Cell> = vec![p.name.as_str().into()];
-        cells.extend(p.correlation.map(|c| distance::cell(Some(c))));
-        cells.extend([p.rms, p.unrelated].map(|e| distance::cell(Some(e))));
-        cells.push(digits(p.rms.value / p.unrelated.value).into());
-        cells
-    });
-    Table::new("identifiability", 1, &head).rows(rows).caption(html! {
+    Table::of("identifiability", 1, &results.pairs)
+        .column("pair", |p| p.name.as_str())
+        .column("correlation z_{1}", |p| distance::cell(p.correlation[0]))
+        .column("correlation z_{2}", |p| distance::cell(p.correlation[1]))
+        .column("RMS distance", |p| distance::cell(p.rms))
+        .column("unrelated", |p| distance::cell(p.unrelated))
+        .column("ratio", |p| digits(p.rms.value / p.unrelated.value))
+        .caption(html! {
         "Correlation of latents coordinate by coordinate, and their distance, with standard errors over the points. In the place of a floor stands the other end: what unrelated points give. The distance to the exact score\u{2019}s latents, where there is one, says how much of the difference is what each network got wrong."
     })
 }
@@ -117,5 +124,8 @@ mod tests {
         );
         assert!(said(1.5, 2.0).contains("further than those"));
         assert!(said(0.1, 0.5).contains("closer than the first"));
+        let lost = finding(&[pair(f64::NAN)]);
+        assert!(lost.contains("left the numbers") && !lost.contains("not told"), "{lost}");
+        assert_eq!(comparisons(&[pair(0.1)]), 1);
     }
 }

@@ -72,10 +72,10 @@ pub(super) fn variance(sde: &dyn Sde, eta: f64, t_end: f64) -> f64 {
 
 /// The identity at one stochasticity, at points of the sampler's own law.
 pub(super) fn row(config: &Config, eta: f64, key: Key) -> Result<Row> {
-    let sde = sde_core::sde::parse(&config.sde)?;
+    let sde = &*config.sde;
     let data = GaussianMixture::isotropic(&[1.0], &Array2::zeros((1, 2)), &[STD])?;
-    let model = Scaled(data.under(&*sde));
-    let v = variance(&*sde, eta, config.t_end);
+    let model = Scaled(data.under(sde));
+    let v = variance(sde, eta, config.t_end);
     let x = Array2::zeros((config.points, 2)).normals_like(key.fold(0), 0)? * v.sqrt();
     let normal = |x: &Array2<f64>, v: f64| -> Vec<f64> {
         let log = |r: ndarray::ArrayView1<'_, f64>| {
@@ -85,11 +85,11 @@ pub(super) fn row(config: &Config, eta: f64, key: Key) -> Result<Row> {
     };
     let exact = normal(&x, v);
     let prior = |x: &Array2<f64>| Ok(normal(x, sde.prior_std().powi(2)));
-    let control = Control::Grid(times(config, &*sde)?);
+    let control = Control::Grid(times(config)?);
     let paths = PathDensity { eta, n_paths: config.paths, control, block_rows: 256 };
     let start = Instant::now();
     let name = format!("{NAME}, \u{3b7} = {}", short(eta));
-    match sampler_log_density(&paths, &*sde, &model, &x, &prior, key.fold(1), 0) {
+    match sampler_log_density(&paths, sde, &model, &x, &prior, key.fold(1), 0) {
         Ok(found) => {
             let cost = found.summary.row_evaluations as f64 / config.points as f64;
             Ok(super::row(&name, &found.log_density, found.std_error, &exact, cost, start))
@@ -104,8 +104,9 @@ pub(super) fn row(config: &Config, eta: f64, key: Key) -> Result<Row> {
 }
 
 /// The steps up from the data.
-pub(super) fn times(config: &Config, sde: &dyn Sde) -> sde_core::Result<Vec<f64>> {
-    let mut times = TimeGrid::Quadratic.times(sde, config.steps, sde.horizon(), config.t_end)?;
+pub(super) fn times(config: &Config) -> sde_core::Result<Vec<f64>> {
+    let (sde, steps) = (&*config.sde, config.steps);
+    let mut times = TimeGrid::Quadratic.times(sde, steps, sde.horizon(), config.t_end)?;
     times.reverse();
     Ok(times)
 }

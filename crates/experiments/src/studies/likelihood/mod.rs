@@ -10,11 +10,12 @@ use ::solvers::{Control, Method};
 use anyhow::{Context as _, Result, ensure};
 use ndarray::Array2;
 use report::Sheet;
-use sde_core::{Key, Probe, Tolerance};
+use sde_core::{Key, Probe, Sde, Tolerance};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 use super::target::{Target, noised};
+use crate::named::Named;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 
@@ -29,8 +30,8 @@ pub(crate) struct Config {
     experiment: String,
     preset: String,
     seed: u64,
-    target: String,
-    sde: String,
+    target: Named<Target>,
+    sde: Named<dyn Sde>,
     t_end: f64,
     points: usize,
     tolerance: f64,
@@ -41,7 +42,7 @@ pub(crate) struct Config {
 }
 
 /// One estimator.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Row {
     name: String,
@@ -80,16 +81,12 @@ impl Experiment for Likelihood {
     type Results = Results;
 
     fn check(config: &Config) -> Result<f64> {
-        Target::parse(&config.target).context("target")?;
-        let sde = sde_core::sde::parse(&config.sde).context("sde")?;
-        checks::below_horizon("t-end", &*sde, config.t_end)?;
-        checks::tolerance("tolerance", config.tolerance)?;
+        let sde = &*config.sde;
+        checks::below_horizon("t-end", sde, config.t_end)?;
+        checks::within("tolerance", config.tolerance, checks::TOLERANCES)?;
         let (points, steps) = (config.points, config.steps);
         let paths = usize::try_from(config.paths).unwrap_or(usize::MAX);
-        for (key, value, least) in [("points", points, 2), ("steps", steps, 1), ("paths", paths, 1)]
-        {
-            checks::at_least(key, value, least)?;
-        }
+        checks::all_at_least(&[("points", points, 2), ("steps", steps, 1), ("paths", paths, 1)])?;
         checks::memory(&[("points", points)], 200)?;
         checks::memory(&[("paths", paths)], 32)?;
         let mut work = checks::time(&[("points", points)])? * 500.0;
@@ -99,10 +96,10 @@ impl Experiment for Likelihood {
             checks::memory(&[("probes", probes)], 1000)?;
             work += 500.0 * checks::time(&[("points", points), ("probes", probes)])?;
         }
-        identity::times(config, &*sde).context("steps, t-end")?;
+        identity::times(config).context("steps, t-end")?;
         for eta in &config.etas {
             checks::within("etas", *eta, 0.0..=1e3)?;
-            let v = identity::variance(&*sde, *eta, config.t_end);
+            let v = identity::variance(sde, *eta, config.t_end);
             ensure!(
                 v.is_finite() && v > 0.0,
                 "etas: {eta:?}: the variance of its samples is {v:?}"
@@ -113,11 +110,10 @@ impl Experiment for Likelihood {
     }
 
     fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
-        let sde = sde_core::sde::parse(&config.sde)?;
-        let mixture = Target::parse(&config.target)?.mixture()?;
-        let model = mixture.under(&*sde);
+        let (sde, mixture) = (&*config.sde, config.target.mixture()?);
+        let model = mixture.under(sde);
         let key = Key::root(config.seed);
-        let x = noised(&mixture, &*sde, config.t_end, key.fold(0), config.points)?;
+        let x = noised(&mixture, sde, config.t_end, key.fold(0), config.points)?;
         let exact = model.log_density(&x, config.t_end)?;
         let prior = |x: &Array2<f64>| model.log_density(x, sde.horizon());
         let tol = Tolerance { abs: config.tolerance, rel: config.tolerance };
@@ -134,25 +130,22 @@ impl Experiment for Likelihood {
             rows.push(workspace.part(&part, || {
                 let start = Instant::now();
                 let flow = FlowDensity { divergence, control: control.clone(), block_rows: 1 };
-                let found = flow_log_density(&flow, &*sde, &model, &x, &prior, key, 0)?;
+                let found = flow_log_density(&flow, sde, &model, &x, &prior, key, 0)?;
                 let each = found.summary.row_evaluations as f64 / x.nrows() as f64;
                 let cost = each * probes as f64;
                 Ok(row(&name, &found.log_density, found.std_error, &exact, cost, start))
             })?);
         }
         for eta in &config.etas {
-            rows.push(
-                workspace.part(&format!("identity-{eta}"), || {
-                    identity::row(config, *eta, key.fold(3))
-                })?,
-            );
+            let part = format!("identity-{eta}");
+            rows.push(workspace.part(&part, || identity::row(config, *eta, key.fold(3)))?);
         }
         Ok(Results { rows })
     }
 
     fn references(config: &Config) -> Vec<&'static str> {
         let all = ["chen2018", "grathwohl2019", "hutchinson1990", "song2021", "deveney2025"];
-        all.into_iter().chain([citations::sde(&config.sde), Method::Dopri5.reference()]).collect()
+        all.into_iter().chain([citations::sde(&*config.sde), Method::Dopri5.reference()]).collect()
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {

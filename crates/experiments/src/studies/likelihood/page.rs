@@ -1,7 +1,8 @@
 //! The page of `likelihood`.
 
 use report::{
-    Axis, Dots, Figure, Grid, INK, Key, Mark, Panel, Sheet, Table, digits, html, list, maybe, short,
+    Axis, Cell, DASH, Dots, Figure, Grid, INK, Key, Mark, Panel, Sheet, Table, digits, html, list,
+    short,
 };
 
 use super::{Config, Results, Row, identity};
@@ -18,7 +19,7 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
     let of = |identity: bool| results.rows.iter().filter(move |r| r.of_identity() == identity);
     sheet.section("Along the flow", html! {
         (config.points) " points of p" sub { "t" } " at t = " (config.t_end) ", target " (config.target) " under " (config.sde)
-        ". The flow is solved by Dormand-Prince at a tolerance of " (format!("{:e}", config.tolerance))
+        ". The flow is solved by Dormand-Prince at a tolerance of " (short(config.tolerance))
         ", every point by itself, with the exact divergence or Hutchinson\u{2019}s estimate of it."
     });
     let read = "Root mean square error in nats (logarithmic) by estimator; ring: the standard error that the estimator states itself. Where disc and ring lie together, the statement is right.";
@@ -38,6 +39,16 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
 fn finding(rows: &[Row]) -> String {
     let stating: Vec<(&Row, f64)> =
         rows.iter().filter_map(|r| Some((r, r.rms? / r.stated.filter(|s| *s > 0.0)?))).collect();
+    let lost: Vec<&str> =
+        rows.iter().filter(|r| r.rms.is_none()).map(|r| r.name.as_str()).collect();
+    let lost = if lost.is_empty() {
+        String::new()
+    } else {
+        format!(" Without a finite result: {}.", list(&lost))
+    };
+    if stating.is_empty() {
+        return format!("No estimator of this run states an error.{lost}");
+    }
     let off: Vec<String> = stating
         .iter()
         .filter(|(_, ratio)| !(0.5..=2.0).contains(ratio))
@@ -46,34 +57,22 @@ fn finding(rows: &[Row]) -> String {
     let right = stating.len() - off.len();
     let rest = if off.is_empty() { String::new() } else { format!("; not that of {}", list(&off)) };
     format!(
-        "Of {} estimators that state an error, the root mean square error of {right} is within a factor of 2 of it{rest}.",
+        "Of the estimators that state an error ({}), the root mean square error of {right} is within a factor of 2 of it{rest}.{lost}",
         stating.len()
     )
 }
 
 fn table(results: &Results) -> Table {
-    let head = [
-        "estimator",
-        "RMS error",
-        "mean error",
-        "stated standard error",
-        "beyond 4 of them",
-        "evaluations a point",
-        "microseconds a point",
-    ];
-    let rows = results.rows.iter().map(|r| {
-        let outside = r.outside.map_or(report::DASH.into(), |o| format!("{:.1} %", 100.0 * o));
-        vec![
-            r.name.as_str().into(),
-            maybe(r.rms).into(),
-            maybe(r.bias).into(),
-            maybe(r.stated).into(),
-            outside.into(),
-            digits(r.evaluations).into(),
-            digits(r.micros).into(),
-        ]
-    });
-    Table::new("likelihood", 1, &head).rows(rows).caption(html! {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    Table::of("likelihood", 1, &results.rows)
+        .column("estimator", |r| r.name.as_str())
+        .column("RMS error", |r| Cell::number(r.rms))
+        .column("mean error", |r| Cell::number(r.bias))
+        .column("stated standard error", |r| Cell::number(r.stated))
+        .column("beyond 4 of them", |r| r.outside.map_or(DASH.into(), percent))
+        .column("evaluations a point", |r| Cell::number(r.evaluations))
+        .column("microseconds a point", |r| Cell::number(r.micros))
+        .caption(html! {
         "Errors in nats. Evaluations: of the score, for a Hutchinson estimate times its probes (each a directional derivative), for the identity times its paths. In two dimensions a probe of signs has only two different outcomes, and few of them often agree by chance: fewer than 12 state no error. Times on a machine that may be shared are rough."
     })
 }
@@ -109,18 +108,20 @@ mod tests {
 
     #[test]
     fn sentences_follow_the_numbers() {
+        assert!(finding(&[]).starts_with("No estimator"));
         let row = |name: &str, rms, stated| Row {
             name: name.into(),
             rms: Some(rms),
-            bias: None,
             stated,
-            outside: None,
-            evaluations: 1.0,
-            micros: 1.0,
+            ..Row::default()
         };
         let flow = row("flow", 1e-9, None);
         let said = finding(&[flow.clone(), row("a", 0.1, Some(0.11)), row("b", 0.1, Some(0.09))]);
-        assert!(said.ends_with("Of 2 estimators that state an error, the root mean square error of 2 is within a factor of 2 of it."), "{said}");
+        assert!(said.ends_with("Of the estimators that state an error (2), the root mean square error of 2 is within a factor of 2 of it."), "{said}");
+        let lost = Row { rms: None, stated: None, ..row("c", 0.1, None) };
+        let text = finding(&[lost, row("b", 0.1, Some(0.09))]);
+        assert!(text.contains("state an error (1), the"), "{text}");
+        assert!(text.ends_with("Without a finite result: c."), "{text}");
         let said = finding(&[flow, row("a", 0.3, Some(0.1)), row("b", 0.1, Some(0.09))]);
         assert!(
             said.ends_with("of 1 is within a factor of 2 of it; not that of a (3.00 times)."),

@@ -19,6 +19,7 @@ use super::sampling::on_the_way;
 use super::target::{Target, noised};
 use crate::distance::{Distance, Sizes, Truth, Window, between};
 use crate::model::rows;
+use crate::named::Named;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 use split::FlowThenLangevin;
@@ -34,14 +35,14 @@ pub(crate) struct Config {
     experiment: String,
     preset: String,
     seed: u64,
-    sde: String,
-    line: String,
-    plane: String,
+    sde: Named<dyn Sde>,
+    line: Named<Target>,
+    plane: Named<Target>,
     paths: usize,
     steps: usize,
     t_end: f64,
     lengths: Vec<usize>,
-    target: String,
+    target: Named<Target>,
     n: usize,
     truth: usize,
     floors: usize,
@@ -101,13 +102,9 @@ pub(crate) struct Results {
 }
 
 impl Config {
-    fn sde(&self) -> Result<Box<dyn Sde>> {
-        sde_core::sde::parse(&self.sde).context("sde")
-    }
-
     fn times(&self, steps: usize) -> Result<Vec<f64>> {
-        let sde = self.sde()?;
-        TimeGrid::Uniform.times(&*sde, steps, sde.horizon(), self.t_end).context("steps, t-end")
+        let sde = &*self.sde;
+        TimeGrid::Uniform.times(sde, steps, sde.horizon(), self.t_end).context("steps, t-end")
     }
 
     fn key(&self, purpose: u64) -> Key {
@@ -124,22 +121,14 @@ impl Experiment for SdeVsOde {
     type Results = Results;
 
     fn check(config: &Config) -> Result<f64> {
-        let sde = config.sde()?;
-        checks::below_horizon("t-end", &*sde, config.t_end)?;
-        let dim = |name: &str| Target::parse(name).map(|t| t.means[0].len());
-        ensure!(dim(&config.line).context("line")? == 1, "line = {:?}: not on a line", config.line);
-        for (key, name) in [("plane", &config.plane), ("target", &config.target)] {
-            ensure!(dim(name).context(key)? == 2, "{key} = {name:?}: not in the plane");
-        }
+        checks::below_horizon("t-end", &*config.sde, config.t_end)?;
+        config.line.in_dimensions("line", 1)?;
+        config.plane.in_dimensions("plane", 2)?;
+        config.target.in_dimensions("target", 2)?;
         let Config { paths, steps, snapshots, n, truth, floors, .. } = *config;
-        for (key, value, least) in [
-            ("paths", paths, 1),
-            ("steps", steps, 2),
-            ("snapshots", snapshots, 2),
-            ("lengths", config.lengths.len(), 2),
-        ] {
-            checks::at_least(key, value, least)?;
-        }
+        let lengths = config.lengths.len();
+        checks::all_at_least(&[("paths", paths, 1), ("steps", steps, 2)])?;
+        checks::all_at_least(&[("snapshots", snapshots, 2), ("lengths", lengths, 2)])?;
         ensure!(snapshots <= steps, "snapshots = {snapshots}: more than there are steps");
         Sizes { n, truth, floors }.check("")?;
         checks::within("wrong-mean", config.wrong_mean, -1e6..=1e6)?;
@@ -175,7 +164,7 @@ impl Experiment for SdeVsOde {
 
     fn references(config: &Config) -> Vec<&'static str> {
         let methods = [Method::Heun, Method::EulerMaruyama].map(Method::reference).into_iter();
-        let more = [citations::sde(&config.sde), "song2021", Metric::W2.info().reference];
+        let more = [citations::sde(&*config.sde), "song2021", Metric::W2.info().reference];
         methods.chain(more).collect()
     }
 
@@ -190,20 +179,19 @@ type Trajectories = (Vec<f64>, [Vec<Array2<f64>>; 2]);
 /// Particles of both samplers from the same starts, every step kept.
 fn trajectories(
     config: &Config,
-    target: &str,
+    target: &Target,
     steps: usize,
     n: usize,
     key: Key,
 ) -> Result<Trajectories> {
-    let sde = config.sde()?;
-    let mixture = Target::parse(target)?.mixture()?;
-    let score = mixture.under(&*sde);
+    let (sde, mixture) = (&*config.sde, target.mixture()?);
+    let score = mixture.under(sde);
     let times = config.times(steps)?;
-    let starts = noised(&mixture, &*sde, times[0], key.fold(0), n)?;
+    let starts = noised(&mixture, sde, times[0], key.fold(0), n)?;
     let keep: Vec<usize> = (0..=steps).collect();
-    let ode = Reverse::ode(&*sde, &score);
+    let ode = Reverse::ode(sde, &score);
     let ode = on_the_way(&Heun, &ode, &times, &keep, &starts, key.fold(1))?;
-    let reverse = Reverse::sde(&*sde, &score);
+    let reverse = Reverse::sde(sde, &score);
     let noisy = on_the_way(&EulerMaruyama, &reverse, &times, &keep, &starts, key.fold(1))?;
     let finite = ode.iter().chain(&noisy).all(|x| x.iter().all(|v| v.is_finite()));
     ensure!(finite, "the paths leave the numbers in {steps} steps: take more of them");
@@ -213,7 +201,7 @@ fn trajectories(
 /// Particles that a length is the mean of.
 const PARTICLES: usize = 200;
 
-fn paths(config: &Config, target: &str, purpose: u64) -> Result<Paths> {
+fn paths(config: &Config, target: &Target, purpose: u64) -> Result<Paths> {
     let (times, [ode, sde]) =
         trajectories(config, target, config.steps, config.paths, config.key(purpose))?;
     Ok(Paths { times, ode: ode.iter().map(rows).collect(), sde: sde.iter().map(rows).collect() })
@@ -230,20 +218,19 @@ fn length(config: &Config, steps: usize) -> Result<Length> {
 
 /// The three samplers against `p_t` and each other, from the right or from a wrong start.
 fn snapshots(config: &Config, wrong: bool) -> Result<Vec<Snapshot>> {
-    let sde = config.sde()?;
-    let mixture = Target::parse(&config.target)?.mixture()?;
-    let score = mixture.under(&*sde);
+    let (sde, mixture) = (&*config.sde, config.target.mixture()?);
+    let score = mixture.under(sde);
     let times = config.times(config.steps)?;
     let n = config.n;
-    let mut starts = noised(&mixture, &*sde, times[0], config.key(3), n)?;
+    let mut starts = noised(&mixture, sde, times[0], config.key(3), n)?;
     if wrong {
         starts = starts.normals_like(config.key(4), 0)? * config.wrong_std + config.wrong_mean;
     }
     // The start itself, then evenly down to the end.
     let keep: Vec<usize> =
         (0..config.snapshots).map(|k| k * config.steps / (config.snapshots - 1)).collect();
-    let reverse = Reverse::sde(&*sde, &score);
-    let flow = Reverse::ode(&*sde, &score);
+    let reverse = Reverse::sde(sde, &score);
+    let flow = Reverse::ode(sde, &score);
     // Noise of its own for each: samples that shared it would agree better than their laws do.
     let key = |purpose: u64| config.key(purpose);
     let ode = on_the_way(&Heun, &flow, &times, &keep, &starts, key(5))?;
@@ -254,7 +241,7 @@ fn snapshots(config: &Config, wrong: bool) -> Result<Vec<Snapshot>> {
         .into_par_iter()
         .map(|k| {
             let t = times[keep[k]];
-            let truth = noised(&mixture, &*sde, t, key(8).fold(k as u64), config.truth)?;
+            let truth = noised(&mixture, sde, t, key(8).fold(k as u64), config.truth)?;
             let draws = |purpose: u64| (config.floors, key(9).fold(k as u64).fold(purpose));
             let truth = Truth::new(config.window, truth.view(), n, draws(0))?;
             let [ode, noisy, split] = [&ode, &noisy, &split].map(|states| states[k].view());

@@ -9,16 +9,18 @@ use report::{
 
 use super::{Config, Length, PARTICLES, Paths, Results, Snapshot};
 use crate::distance::{self, Distance, FLOOR, ODE, PAIR, SDE, said};
-use crate::studies::target::{Target, on_square, root_png};
+use crate::studies::target::{on_square, root_png};
 
 /// How far the drawings reach.
 const REACH: f64 = 3.2;
+/// Particles drawn in the plane: more would hide each other.
+const SHOWN: usize = 5;
 /// Colour of the split sampler.
 const SPLIT: &str = "#7c3aed";
 
 /// A sampler by name, and its distance to the truth.
 type Sampler = (&'static str, fn(&Snapshot) -> Option<Estimate>);
-const SAMPLERS: [Sampler; 3] =
+static SAMPLERS: [Sampler; 3] =
     [("the ODE", |l| l.ode), ("the SDE", |l| l.sde), ("the split sampler", |l| l.split)];
 
 pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
@@ -40,7 +42,8 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
         "On a line. Background: the density p" sub { "t" } "(x), each time scaled to its own maximum (dark 0, bright 1). White: particles. Noise (t = T) is on the left, data on the right."
     });
     sheet.figure(plane(config, &results.plane)?, html! {
-        "In the plane. Background: the density at the end, p" sub { "t" } " at the smallest t. Rings: where particles start at t = T; discs: where they end. The same starting point has the same colour in both panels."
+        "In the plane. Background: the density at the end, p" sub { "t" } " at the smallest t. Rings: where particles start at t = T; discs: where they end. The same starting point has the same colour in both panels"
+        @if config.paths > SHOWN { "; the first " (SHOWN) " of them" } "."
     });
     sheet.section("How long is a path?", html! {
         (growth(&results.lengths)) " A Brownian path grows with the root of the number of steps, by "
@@ -68,20 +71,34 @@ pub(super) fn page(config: &Config, results: &Results) -> Result<Sheet> {
 /// Which samplers end above their floor from the right start.
 fn right_start(results: &Results) -> String {
     let Some(last) = results.right.last() else { return String::new() };
+    if let Some(reason) = distance::unmeasured(&last.floor) {
+        return format!("From the right start: {reason}");
+    }
     let above: Vec<String> = SAMPLERS
         .iter()
         .filter_map(|(name, of)| Some((name, of(last)?)))
         .filter(|(_, found)| distance::above(*found, &last.floor))
         .map(|(name, found)| format!("{name} ({})", said(found)))
         .collect();
-    let missing = SAMPLERS.iter().filter(|(_, of)| of(last).is_none()).count();
     let floor = report::maybe(distance::floor_line(&last.floor));
-    let found = match (above.len(), missing) {
-        (0, 0) => format!("all three end within their noise floor ({floor})"),
-        (0, _) => "those that stayed in the window end within their noise floor".into(),
-        _ => format!("{} end{} above the noise floor ({floor})", list(&above), plural(above.len())),
+    let (stayed, gone): (Vec<&Sampler>, Vec<&Sampler>) =
+        SAMPLERS.iter().partition(|(_, of)| of(last).is_some());
+    let mut found = match (above.len(), stayed.len()) {
+        (_, 0) => return "From the right start every sampler left the window.".into(),
+        (0, 3) => format!("all three end within their noise floor ({floor})"),
+        (0, k) => {
+            format!("{} end{} within the noise floor ({floor})", list(&names(&stayed)), plural(k))
+        }
+        (k, _) => format!("{} end{} above the noise floor ({floor})", list(&above), plural(k)),
     };
+    if !gone.is_empty() {
+        found += &format!("; {} left the window", list(&names(&gone)));
+    }
     format!("From the right start {found}.")
+}
+
+fn names(samplers: &[&Sampler]) -> Vec<&'static str> {
+    samplers.iter().map(|s| s.0).collect()
 }
 
 /// `s` after one, nothing after several.
@@ -94,33 +111,40 @@ fn wrong_start(results: &Results) -> String {
     let (Some(first), Some(last)) = (results.wrong.first(), results.wrong.last()) else {
         return String::new();
     };
-    let mut parts = Vec::new();
-    for (wanted, verb) in
-        [(Change::Falls, "shrinks"), (Change::Holds, "does not change"), (Change::Rises, "grows")]
-    {
-        let those: Vec<String> = SAMPLERS
-            .iter()
-            .filter_map(|(name, of)| Some((name, of(first)?, of(last)?)))
-            .filter(|(_, from, to)| distance::change(*from, *to, SAMPLERS.len()) == wanted)
-            .map(|(name, from, to)| format!("{name} ({} to {})", said(from), said(to)))
-            .collect();
-        if !those.is_empty() {
-            parts.push(format!("{verb} under {}", list(&those)));
-        }
-    }
+    let found = SAMPLERS.iter().filter_map(|(name, of)| {
+        let (from, to) = (of(first)?, of(last)?);
+        let item = format!("{name} ({} to {})", said(from), said(to));
+        Some((distance::change(from, to, SAMPLERS.len()), item))
+    });
+    let verbs = [
+        (Change::Falls, "shrinks under"),
+        (Change::Holds, "shows no change under"),
+        (Change::Rises, "grows under"),
+    ];
+    let parts = distance::by_change(verbs, &found.collect::<Vec<_>>());
     if parts.is_empty() {
         return "From the wrong start no distance could be followed to the end.".into();
     }
-    format!("From the wrong start the distance to the truth {}.", list(&parts))
+    let lost = |(_, of): &&Sampler| of(first).is_none() || of(last).is_none();
+    let lost: Vec<&Sampler> = SAMPLERS.iter().filter(lost).collect();
+    let rest = if lost.is_empty() {
+        String::new()
+    } else {
+        format!(" It could not be followed under {}.", list(&names(&lost)))
+    };
+    format!("From the wrong start the distance to the truth {}.{rest}", list(&parts))
 }
 
 /// At how many times SDE and split sampler can be told apart.
 fn split(results: &Results) -> String {
     let pairs: Vec<&Distance> =
         results.right.iter().chain(&results.wrong).filter_map(|l| l.sde_split.as_ref()).collect();
+    let samplers = distance::change_note(SAMPLERS.len());
+    if pairs.is_empty() {
+        return format!("SDE and split could be compared at no time. {samplers}");
+    }
     let apart = pairs.iter().filter(|d| distance::above(d.found, &d.floor)).count();
     let note = pairs.first().map(|d| distance::above_note(&d.floor)).unwrap_or_default();
-    let samplers = distance::change_note(SAMPLERS.len());
     let found = match apart {
         0 => "at none of them can they be told apart".into(),
         k => format!("at {k} of them they are further apart than any draw of their floor"),
@@ -128,14 +152,18 @@ fn split(results: &Results) -> String {
     format!("SDE and split are compared at {} times: {found}. {note} {samplers}", pairs.len())
 }
 
+/// The lengths at the fewest and at the most steps.
+fn extremes(lengths: &[Length]) -> Option<(&Length, &Length)> {
+    lengths.iter().min_by_key(|l| l.steps).zip(lengths.iter().max_by_key(|l| l.steps))
+}
+
 /// What the number of steps grows by.
 fn steps_factor(lengths: &[Length]) -> f64 {
-    let steps = lengths.first().zip(lengths.last());
-    steps.map_or(f64::NAN, |(a, b)| b.steps as f64 / a.steps as f64)
+    extremes(lengths).map_or(f64::NAN, |(a, b)| b.steps as f64 / a.steps as f64)
 }
 
 fn growth(lengths: &[Length]) -> String {
-    let Some((first, last)) = lengths.first().zip(lengths.last()) else { return String::new() };
+    let Some((first, last)) = extremes(lengths) else { return String::new() };
     format!(
         "From {} to {} steps the path of the SDE grows by the factor {}, that of the ODE by {}.",
         first.steps,
@@ -146,9 +174,8 @@ fn growth(lengths: &[Length]) -> String {
 }
 
 fn line(config: &Config, paths: &Paths) -> Result<Figure> {
-    let sde = config.sde()?;
-    let mixture = Target::parse(&config.line)?.mixture()?;
-    let score = mixture.under(&*sde);
+    let mixture = config.line.mixture()?;
+    let score = mixture.under(&*config.sde);
     let (horizon, end) = (paths.times[0], paths.times[paths.times.len() - 1]);
     let (w, h) = (240, 160);
     let at = |i: usize| -REACH + 2.0 * REACH * (i as f64 + 0.5) / h as f64;
@@ -181,12 +208,9 @@ fn line(config: &Config, paths: &Paths) -> Result<Figure> {
 }
 
 fn plane(config: &Config, paths: &Paths) -> Result<Figure> {
-    /// More would hide each other.
-    const SHOWN: usize = 5;
     const COLOURS: [&str; SHOWN] = ["#ffffff", "#fb7185", "#fbbf24", "#a3e635", "#67e8f9"];
-    let sde = config.sde()?;
-    let mixture = Target::parse(&config.plane)?.mixture()?;
-    let score = mixture.under(&*sde);
+    let mixture = config.plane.mixture()?;
+    let score = mixture.under(&*config.sde);
     let end = paths.times[paths.times.len() - 1];
     let picture = root_png(on_square(&|x| Ok(score.log_density(x, end)?), REACH, 120)?)?;
     let panel = |name: &str, states: &[Vec<Vec<f64>>]| {
@@ -222,12 +246,10 @@ fn lengths(lengths: &[Length]) -> Figure {
 }
 
 fn law(results: &Results) -> Figure {
-    let values = results.right.iter().chain(&results.wrong).flat_map(|l| {
-        let pair = l.sde_split.as_ref().map(|d| d.found.value);
-        let found = [l.ode, l.sde, l.split].map(|e| e.map(|e| e.value));
-        found.into_iter().flatten().chain(pair).chain(distance::floor_line(&l.floor))
-    });
-    let up = Axis::log_around(values, "squared W_{2}");
+    let all = results.right.iter().chain(&results.wrong);
+    let found = |l: &Snapshot| [l.ode, l.sde, l.split, l.sde_split.as_ref().map(|pair| pair.found)];
+    let floors = all.clone().map(|l| &l.floor);
+    let up = distance::axis(all.flat_map(found), floors, "squared W_{2}");
     let horizon = results.right.first().map_or(1.0, |l| l.t);
     let across = Axis { lo: 1.02 * horizon, ..Axis::linear(0.0, horizon, "time t").reversed() };
     let panel = |title: &str, snapshots: &[Snapshot]| {
@@ -251,32 +273,24 @@ fn law(results: &Results) -> Figure {
 }
 
 fn table(results: &Results) -> Table {
-    let head = [
-        "start",
-        "ODE to truth",
-        "SDE to truth",
-        "split to truth",
-        "floor",
-        "SDE to split",
-        "floor",
-        "ODE to SDE",
-        "floor",
-    ];
-    let rows = [("right", &results.right), ("wrong", &results.wrong)].into_iter();
-    let rows =
-        rows.filter_map(|(name, snapshots)| Some((name, snapshots.last()?))).map(|(name, l)| {
-            let mut cells = vec![name.into()];
-            cells.extend([l.ode, l.sde, l.split].map(distance::cell));
-            cells.push(distance::floor_cell(&l.floor));
-            for pair in [&l.sde_split, &l.ode_sde] {
-                cells.push(distance::cell(pair.as_ref().map(|d| d.found)));
-                cells.push(
-                    pair.as_ref().map_or(report::DASH.into(), |d| distance::floor_cell(&d.floor)),
-                );
-            }
-            cells
-        });
-    Table::new("law", 1, &head).rows(rows).caption(html! {
+    let found = |pair: &Option<Distance>| distance::cell(pair.as_ref().map(|d| d.found));
+    let floor = |pair: &Option<Distance>| {
+        pair.as_ref().map_or(report::DASH.into(), |d| distance::floor_cell(&d.floor))
+    };
+    let starts = [("right", &results.right), ("wrong", &results.wrong)].into_iter();
+    let last: Vec<(&str, &Snapshot)> =
+        starts.filter_map(|(name, snapshots)| Some((name, snapshots.last()?))).collect();
+    Table::of("law", 1, &last)
+        .column("start", |(name, _)| *name)
+        .column("ODE to truth", |(_, l)| distance::cell(l.ode))
+        .column("SDE to truth", |(_, l)| distance::cell(l.sde))
+        .column("split to truth", |(_, l)| distance::cell(l.split))
+        .column("floor", |(_, l)| distance::floor_cell(&l.floor))
+        .column("SDE to split", |(_, l)| found(&l.sde_split))
+        .column("floor", |(_, l)| floor(&l.sde_split))
+        .column("ODE to SDE", |(_, l)| found(&l.ode_sde))
+        .column("floor", |(_, l)| floor(&l.ode_sde))
+        .caption(html! {
         "Squared W" sub { "2" } " at the end, with standard errors; \u{2014}: more than 5 % of a sample outside the window. The first floor is that of a sample of the truth against the truth, the others those of two samples: the two thrown together and split at random."
     })
 }
@@ -318,7 +332,7 @@ mod tests {
         );
         let said = wrong_start(&usual);
         assert!(said.contains("shrinks under the SDE (1.000 \u{b1} 0.010 to 0.300"), "{said}");
-        assert!(said.contains("does not change under the ODE"), "{said}");
+        assert!(said.contains("shows no change under the ODE"), "{said}");
         assert!(split(&usual).contains("at none of them"));
         assert!(
             growth(&usual.lengths)
@@ -335,5 +349,39 @@ mod tests {
             "{said}"
         );
         assert!(split(&other).contains("at 3 of them they are further apart"));
+    }
+
+    /// Samplers that left the window are named, and nothing is said of what could not be measured.
+    #[test]
+    fn sentences_name_what_was_not_measured() {
+        let results = |right: Snapshot, last: Snapshot| Results {
+            line: Paths::default(),
+            plane: Paths::default(),
+            lengths: Vec::new(),
+            right: vec![right],
+            wrong: vec![snapshot(1.0, 1.0, 0.05), last],
+        };
+        let no_sde = || Snapshot { sde: None, sde_split: None, ..snapshot(0.07, 0.07, 0.05) };
+        let said = right_start(&results(no_sde(), no_sde()));
+        assert!(said.contains("the ODE and the split sampler end within"), "{said}");
+        assert!(said.ends_with("; the SDE left the window."), "{said}");
+        let said = wrong_start(&results(no_sde(), no_sde()));
+        assert!(said.ends_with("It could not be followed under the SDE."), "{said}");
+        let none = || Snapshot { ode: None, split: None, ..no_sde() };
+        let said = right_start(&results(none(), none()));
+        assert!(said.contains("every sampler left") && !said.contains("within"), "{said}");
+        // A truth outside the window is not a sampler that left it.
+        let outside = Snapshot { floor: NoiseFloor::default(), ..none() };
+        let of = results(outside, none());
+        let said = right_start(&of);
+        assert!(said.contains("No distance to the truth") && !said.contains("sampler"), "{said}");
+        let mut apart = of;
+        apart.wrong.clear();
+        let said = split(&apart);
+        assert!(said.contains("at no time") && !said.contains("told apart"), "{said}");
+        // Lengths in any order.
+        let at = |steps, sde| Length { steps, ode: 2.0, sde };
+        let said = growth(&[at(40, 6.0), at(10, 3.0)]);
+        assert!(said.starts_with("From 10 to 40 steps") && said.contains("factor 2.00"), "{said}");
     }
 }

@@ -13,7 +13,7 @@ use super::{Config, Curve, Point, Problem};
 use crate::distance::Truth;
 use crate::model::rows;
 use crate::studies::sampling::{BLOCK, all};
-use crate::studies::target::{Target, noised};
+use crate::studies::target::noised;
 
 /// Purposes of keys.
 const STARTS: u64 = 0;
@@ -30,7 +30,7 @@ const TOO_MANY: f64 = 1000.0;
 /// A problem, ready to be solved.
 pub(super) struct Bench<'a> {
     config: &'a Config,
-    sde: Box<dyn Sde>,
+    sde: &'a dyn Sde,
     mixture: GaussianMixture,
     t_end: f64,
     key: Key,
@@ -38,13 +38,12 @@ pub(super) struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    pub(super) fn new(config: &'a Config, problem: &Problem, k: u64) -> Result<Self> {
-        let sde = problem.sde()?;
-        let mixture = Target::parse(&problem.target)?.mixture()?;
+    pub(super) fn new(config: &'a Config, problem: &'a Problem, k: u64) -> Result<Self> {
+        let (sde, mixture) = (&*problem.sde, problem.target.mixture()?);
         let key = Key::root(config.seed).fold(k);
         let n = config.particles.max(config.noise.n);
         // Starts are drawn from p_T itself: the prior's own error is no solver's.
-        let starts = noised(&mixture, &*sde, sde.horizon(), key.fold(STARTS), n)?;
+        let starts = noised(&mixture, sde, sde.horizon(), key.fold(STARTS), n)?;
         Ok(Self { config, sde, mixture, t_end: problem.t_end, key, starts })
     }
 
@@ -55,8 +54,8 @@ impl<'a> Bench<'a> {
     /// The flow's solution from the starts, by Dormand and Prince's method to a tight tolerance.
     pub(super) fn exact(&self) -> Result<Vec<Vec<f64>>> {
         let sampler = self.adaptive_sampler(Method::Dopri5, TIGHT);
-        let score = self.mixture.under(&*self.sde);
-        let (x, _) = all(&sampler, &*self.sde, &score, &self.particles(), self.key)?;
+        let score = self.mixture.under(self.sde);
+        let (x, _) = all(&sampler, self.sde, &score, &self.particles(), self.key)?;
         Ok(rows(&x))
     }
 
@@ -64,7 +63,7 @@ impl<'a> Bench<'a> {
         let noise = &self.config.noise;
         // The truth at the time where samplers end.
         let key = self.key.fold(TRUTH);
-        let truth = noised(&self.mixture, &*self.sde, self.t_end, key, noise.truth)?;
+        let truth = noised(&self.mixture, self.sde, self.t_end, key, noise.truth)?;
         let draws = (noise.floors, self.key.fold(FLOOR));
         Truth::new(self.config.window, truth.view(), noise.n, draws)
     }
@@ -94,27 +93,28 @@ impl<'a> Bench<'a> {
         let (mut points, mut refused) = (Vec::new(), None);
         for budget in &self.config.budgets {
             let Some(steps) = most_steps(method, *budget) else { continue };
-            let mut best: Option<Point> = None;
-            for name in &self.config.grids {
+            let mut best: Option<(Point, &TimeGrid)> = None;
+            for grid in &self.config.grids {
                 let found = self
-                    .sampler(method, eta, name, steps)
+                    .sampler(method, eta, grid, steps)
                     .and_then(|sampler| self.timed(&sampler, starts, 1));
                 let (x, nfe, micros) = match found {
                     Ok(found) => found,
                     Err(error) => {
-                        refused.get_or_insert(format!("{budget} evaluations, {name}: {error}"));
+                        refused.get_or_insert(format!("{budget} evaluations, {grid}: {error}"));
                         continue;
                     }
                 };
                 let Some(found) = measured(&x)?.filter(|e| e.value.is_finite()) else { continue };
-                if best.as_ref().is_none_or(|b| found.value < b.error) {
-                    best = Some(Point::new(nfe, found, micros, name.clone(), *budget));
+                if best.as_ref().is_none_or(|(b, _)| found.value < b.error) {
+                    let point = Point::new(nfe, found, micros, grid.to_string(), *budget);
+                    best = Some((point, &**grid));
                 }
             }
-            if let Some(mut point) = best {
+            if let Some((mut point, grid)) = best {
                 if repeats > 1 {
                     // The time once more, for the grid that is shown.
-                    let sampler = self.sampler(method, eta, &point.grid, steps)?;
+                    let sampler = self.sampler(method, eta, grid, steps)?;
                     point.micros = self.timed(&sampler, starts, repeats)?.2;
                 }
                 points.push(point);
@@ -123,9 +123,9 @@ impl<'a> Bench<'a> {
         Ok(Curve { method: method.name().into(), adaptive: false, points, refused })
     }
 
-    fn sampler(&self, method: Method, eta: f64, grid: &str, steps: u64) -> Result<Sampler> {
-        let (grid, steps) = (TimeGrid::parse(grid)?, usize::try_from(steps)?);
-        let times = grid.times(&*self.sde, steps, self.sde.horizon(), self.t_end)?;
+    fn sampler(&self, method: Method, eta: f64, grid: &TimeGrid, steps: u64) -> Result<Sampler> {
+        let steps = usize::try_from(steps)?;
+        let times = grid.times(self.sde, steps, self.sde.horizon(), self.t_end)?;
         let control = Control::Grid(times);
         Ok(Sampler { method, eta, control, end: End::Plain, block_rows: BLOCK as u64 })
     }
@@ -170,14 +170,14 @@ impl<'a> Bench<'a> {
         starts: &Array2<f64>,
         repeats: usize,
     ) -> Result<(Array2<f64>, f64, f64)> {
-        let score = self.mixture.under(&*self.sde);
+        let score = self.mixture.under(self.sde);
         let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().context("a thread")?;
         let n = starts.nrows() as f64;
         let (mut micros, mut kept) = (f64::INFINITY, None);
         for _ in 0..repeats.max(1) {
             let start = Instant::now();
             let (x, done) =
-                one.install(|| all(sampler, &*self.sde, &score, starts, self.key.fold(NOISE)))?;
+                one.install(|| all(sampler, self.sde, &score, starts, self.key.fold(NOISE)))?;
             micros = micros.min(1e6 * start.elapsed().as_secs_f64() / n);
             kept = Some((x, done.row_evaluations as f64 / n));
         }

@@ -6,14 +6,15 @@ mod page;
 use std::path::Path;
 
 use ::solvers::Method;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use metrics::{Metric, NoiseFloor};
 use report::Sheet;
 use sde_core::{Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
 
 use super::target::Target;
-use crate::distance::{Sizes, Window};
+use crate::distance::{Later, Sizes, Window};
+use crate::named::Named;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 
@@ -29,7 +30,7 @@ pub(crate) struct Config {
     preset: String,
     seed: u64,
     problems: Vec<Problem>,
-    grids: Vec<String>,
+    grids: Vec<Named<TimeGrid>>,
     budgets: Vec<u64>,
     tolerances: Vec<f64>,
     particles: usize,
@@ -42,8 +43,8 @@ pub(crate) struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Problem {
-    target: String,
-    sde: String,
+    target: Named<Target>,
+    sde: Named<dyn Sde>,
     #[serde(with = "crate::number")]
     t_end: f64,
 }
@@ -110,12 +111,6 @@ pub(crate) struct Results {
     problems: Vec<Found>,
 }
 
-impl Problem {
-    fn sde(&self) -> Result<Box<dyn Sde>> {
-        sde_core::sde::parse(&self.sde).context("problems.sde")
-    }
-}
-
 impl Experiment for Solvers {
     const NAME: &'static str = "solvers";
     const ABOUT: &'static str =
@@ -126,22 +121,18 @@ impl Experiment for Solvers {
 
     fn check(config: &Config) -> Result<f64> {
         let Config { particles, repeats, .. } = *config;
-        for (key, value) in [
-            ("problems", config.problems.len()),
-            ("grids", config.grids.len()),
-            ("budgets", config.budgets.len()),
-            ("particles", particles),
-            ("repeats", repeats),
-        ] {
-            checks::at_least(key, value, 1)?;
-        }
+        checks::all_at_least(&[
+            ("problems", config.problems.len(), 1),
+            ("grids", config.grids.len(), 1),
+            ("budgets", config.budgets.len(), 1),
+            ("particles", particles, 1),
+            ("repeats", repeats, 1),
+        ])?;
         let Noise { eta, n, truth, floors } = config.noise;
         checks::within("noise.eta", eta, 1e-9..=1e6)?;
         Sizes { n, truth, floors }.check("noise.")?;
         config.window.check()?;
-        for tol in &config.tolerances {
-            checks::tolerance("tolerances", *tol)?;
-        }
+        checks::all_within("tolerances", &config.tolerances, checks::TOLERANCES)?;
         // Starts, solutions as rows and text.
         checks::memory(&[("particles", particles)], 300)?;
         let budget = config.budgets.iter().copied().max().unwrap_or(0);
@@ -151,14 +142,12 @@ impl Experiment for Solvers {
             checks::time(&[("budgets", budget), ("particles", particles), ("repeats", repeats)])?
                 + checks::time(&[("budgets", budget), ("noise.n", n)])?;
         for p in &config.problems {
-            let dim = Target::parse(&p.target).context("problems.target")?.means[0].len();
-            ensure!(dim == 2, "problems.target = {:?}: not in the plane", p.target);
-            let sde = p.sde()?;
-            checks::below_horizon("problems.t-end", &*sde, p.t_end)?;
+            p.target.in_dimensions("problems.target", 2)?;
+            let sde = &*p.sde;
+            checks::below_horizon("problems.t-end", sde, p.t_end)?;
             for grid in &config.grids {
                 // What a grid does not have for some number of steps is left out of the tables.
-                let grid = TimeGrid::parse(grid).context("grids")?;
-                let fits = |steps: usize| grid.times(&*sde, steps, sde.horizon(), p.t_end);
+                let fits = |steps: usize| grid.times(sde, steps, sde.horizon(), p.t_end);
                 let mut found = fits(budget);
                 for budget in &config.budgets {
                     found = found.or_else(|_| fits(*budget as usize));
@@ -187,18 +176,13 @@ impl Experiment for Solvers {
                     ode.push(workspace.part(&part, || bench.adaptive(*method, &exact))?);
                 }
             }
-            let floor = workspace.part(&format!("{k}-floor"), || Ok(bench.truth()?.floor))?;
-            let mut truth = None;
+            let truth = Later::new(|| bench.truth());
+            let floor = workspace.part(&format!("{k}-floor"), || Ok(truth.get()?.floor.clone()))?;
             for method in Method::ALL.iter().filter(|m| m.stochastic()) {
                 let part = format!("{k}-noise-{}", method.name());
-                noise.push(workspace.part(&part, || {
-                    if truth.is_none() {
-                        truth = Some(bench.truth()?);
-                    }
-                    bench.noise(*method, truth.as_ref().context("a truth")?)
-                })?);
+                noise.push(workspace.part(&part, || bench.noise(*method, truth.get()?))?);
             }
-            let (target, sde) = (problem.target.clone(), problem.sde.clone());
+            let (target, sde) = (problem.target.to_string(), problem.sde.to_string());
             problems.push(Found { target, sde, ode, noise, floor });
         }
         Ok(Results { problems })
@@ -206,7 +190,7 @@ impl Experiment for Solvers {
 
     fn references(config: &Config) -> Vec<&'static str> {
         let methods = Method::ALL.iter().map(|m| m.reference());
-        let sdes = config.problems.iter().map(|p| citations::sde(&p.sde));
+        let sdes = config.problems.iter().map(|p| citations::sde(&*p.sde));
         methods.chain(sdes).chain([Metric::W2.info().reference]).collect()
     }
 

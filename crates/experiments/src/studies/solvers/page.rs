@@ -2,11 +2,12 @@
 
 use metrics::{Change, Estimate, NoiseFloor};
 use report::{
-    Axis, Cell, Figure, Grid, Line, Markup, Panel, Sheet, Table, digits, html, list, palette,
+    Axis, Cell, Figure, Grid, Line, Mark, Markup, Panel, Sheet, Table, digits, html, list, palette,
 };
 
 use super::{Config, Curve, Found, Point, Results};
 use crate::distance::{self, FLOOR, said};
+use crate::named::Named;
 
 /// Grey of the methods that are best nowhere.
 const REST: &str = "#b6bcc6";
@@ -20,29 +21,42 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
         "Which solver for which budget?",
         html! {
             "Every method of the registry on " (problems) ", with exact scores: how far it is from the flow\u{2019}s solution, or from the truth, against what it costs. "
-            (results.problems.first().map(lead).unwrap_or_default())
+            (results.problems.iter().map(lead).collect::<Vec<_>>().join(" "))
         },
     );
     for (k, found) in results.problems.iter().enumerate() {
-        let sde = found.sde.split(':').next().unwrap_or_default();
-        let title = format!("{} under {sde}", found.target);
+        let title = title(found);
         flow(&mut sheet, config, k, found, &title);
         if !found.noise.is_empty() {
             noise(&mut sheet, config, k, found, &title);
         }
-        let refused = found
-            .ode
-            .iter()
-            .chain(&found.noise)
-            .filter_map(|c| Some(vec![c.method.as_str().into(), c.refused.as_deref()?.into()]));
+        let refused = refusals(found).into_iter();
+        let refused = refused.map(|(method, why)| vec![method.into(), why.into()]);
         let table = Table::new(&format!("refused-{k}"), 2, &["method", "first refusal"])
             .rows(refused)
-            .folded("Methods that gave an error instead of a result, the first of each");
+            .folded("Methods that gave an error instead of a result at some budget on some grid, the first of each");
         if !table.rows.is_empty() {
             sheet.table(table);
         }
     }
     sheet
+}
+
+/// A problem by target and process.
+fn title(found: &Found) -> String {
+    format!("{} under {}", found.target, found.sde.split(':').next().unwrap_or_default())
+}
+
+/// Methods with their first errors; one that is the same with noise and without is named once.
+fn refusals(found: &Found) -> Vec<(&str, &str)> {
+    let mut all: Vec<(&str, &str)> = Vec::new();
+    for curve in found.ode.iter().chain(&found.noise) {
+        let Some(why) = curve.refused.as_deref() else { continue };
+        if !all.contains(&(curve.method.as_str(), why)) {
+            all.push((&curve.method, why));
+        }
+    }
+    all
 }
 
 /// What a point of a curve cost.
@@ -53,13 +67,13 @@ fn flow(sheet: &mut Sheet, config: &Config, k: usize, found: &Found, title: &str
     sheet.section(&format!("{title}: the flow ODE"), html! {
         "Error: root mean square distance to the flow\u{2019}s solution from the same " (config.particles)
         " starts (Dormand-Prince at a tolerance of 1e\u{2212}11), with its standard error over the starts. Each method takes as many steps as the budget allows, on the best for it of the grids "
-        (config.grids.join(", ")) ". Time is that of one particle on one thread, the shortest of " (config.repeats)
+        (config.grids.iter().map(Named::given).collect::<Vec<_>>().join(", ")) ". Time is that of one particle on one thread, the shortest of " (config.repeats)
         "; the score of a mixture costs little, so this is mostly the solver\u{2019}s own work, and on a shared machine it is rough. "
         (distance::change_note(1))
     });
     let lines = figure(&format!("ode-{k}"), &found.ode, None, "RMS error");
     sheet.figure(lines, html! {
-        "Each line is a method, both axes logarithmic; lower left is better. In colour: methods that are best at some budget, with their names. Dashed: steps chosen by a tolerance, for each particle on its own. Grey: all others; the table has them."
+        "Each line is a method, both axes logarithmic; lower left is better. In colour: methods that are best at some budget, with their names. Dashed: steps chosen by a tolerance, for each particle on its own. Grey: all others; the table has them. Errors above 10, of methods that failed, are beyond the upper edge."
     });
     sheet.table(best(&format!("best-ode-{k}"), config, &found.ode, html! {
         "The best by budget among fixed grids, and how many others the test does not tell from it."
@@ -77,10 +91,8 @@ fn noise(sheet: &mut Sheet, config: &Config, k: usize, found: &Found, title: &st
     let what = "squared W_{2} to the truth";
     let lines = figure(&format!("noise-{k}"), &found.noise, Some(&found.floor), what);
     sheet.figure(lines, html! { "As above, against the truth. Grey band: the noise floor." });
-    let floor = report::maybe(distance::floor_line(&found.floor));
     sheet.table(best(&format!("best-noise-{k}"), config, &found.noise, html! {
-        "The best by budget, and how many others the test does not tell from it. Floor " (floor) "; "
-        (within(config, found)) "."
+        "The best by budget, and how many others the test does not tell from it. " (within(config, found))
     }));
     let what = html! { "squared W" sub { "2" } " to the truth" };
     sheet.table(whole(&format!("all-noise-{k}"), config, &found.noise, &what));
@@ -88,10 +100,18 @@ fn noise(sheet: &mut Sheet, config: &Config, k: usize, found: &Found, title: &st
 
 /// At how many budgets the best of the samplers is within the floor.
 fn within(config: &Config, found: &Found) -> String {
+    if let Some(reason) = distance::unmeasured(&found.floor) {
+        return reason;
+    }
     let best: Vec<&Point> =
         config.budgets.iter().filter_map(|b| Some(ranked(&found.noise, *b).first()?.1)).collect();
+    if best.is_empty() {
+        return "No sampler has a distance within a budget.".into();
+    }
     let within = best.iter().filter(|p| !distance::above(p.found(), &found.floor)).count();
-    format!("the best is within it at {within} of {} budgets", best.len())
+    let floor = report::maybe(distance::floor_line(&found.floor));
+    let budgets = if best.len() == 1 { "budget" } else { "budgets" };
+    format!("Floor {floor}; the best is within it at {within} of {} {budgets}.", best.len())
 }
 
 /// The best of the smallest and of the largest budget, and whether that is more than chance.
@@ -102,11 +122,16 @@ fn lead(found: &Found) -> String {
         let (curve, point) = ranked.first()?;
         let others = ties(&ranked);
         let also = if others.is_empty() { "" } else { ", not told from others" };
-        Some(format!("{} with {budget} evaluations ({}{also})", curve.method, said(point.found())))
+        let (method, error) = (&curve.method, said(point.found()));
+        Some(format!("{method} on a budget of {budget} evaluations ({error}{also})"))
     };
-    let ends = [budgets.first(), budgets.last()];
-    let named: Vec<String> = ends.into_iter().flatten().filter_map(say).collect();
-    format!("Closest to the flow of {}: {}.", found.target, list(&named))
+    let mut ends: Vec<&u64> = [budgets.first(), budgets.last()].into_iter().flatten().collect();
+    ends.dedup();
+    let named: Vec<String> = ends.into_iter().filter_map(say).collect();
+    if named.is_empty() {
+        return format!("No method has a result within a budget for the flow of {}.", title(found));
+    }
+    format!("Closest to the flow of {}: {}.", title(found), list(&named))
 }
 
 fn budgets(curves: &[Curve]) -> Vec<u64> {
@@ -172,7 +197,9 @@ fn figure(name: &str, curves: &[Curve], floor: Option<&NoiseFloor>, error: &str)
                 Some(k) => (true, Line::new(&curve.method, palette(k), points)),
                 None => {
                     let dash = if curve.adaptive { "5 4" } else { "" };
-                    (false, Line::plain(REST, 1.1, points).dashed(dash))
+                    // A single point is no line.
+                    let mark = (points.len() == 1).then_some(Mark::Disc);
+                    (false, Line { mark, ..Line::plain(REST, 1.1, points).dashed(dash) })
                 }
             }
         };
@@ -188,24 +215,18 @@ fn figure(name: &str, curves: &[Curve], floor: Option<&NoiseFloor>, error: &str)
 }
 
 fn best(name: &str, config: &Config, curves: &[Curve], caption: Markup) -> Table {
-    let head =
-        ["budget", "best", "error", "evaluations", "grid", "second", "its error", "not told apart"];
-    let rows = config.budgets.iter().filter_map(|budget| {
-        let ranked = ranked(curves, *budget);
-        let (curve, point) = ranked.first()?;
-        let second = ranked.get(1);
-        Some(vec![
-            budget.to_string().into(),
-            Cell::from(curve.method.as_str()).best(true),
-            distance::cell(Some(point.found())),
-            digits(point.nfe).into(),
-            point.grid.as_str().into(),
-            second.map_or(report::DASH, |s| s.0.method.as_str()).into(),
-            distance::cell(second.map(|s| s.1.found())),
-            ties(&ranked).len().to_string().into(),
-        ])
-    });
-    Table::new(name, 0, &head).rows(rows).caption(caption)
+    let ranked = config.budgets.iter().map(|budget| (budget, ranked(curves, *budget)));
+    let ranked: Vec<(&u64, Vec<(&Curve, &Point)>)> = ranked.filter(|r| !r.1.is_empty()).collect();
+    Table::of(name, 0, &ranked)
+        .column("budget", |(budget, _)| budget.to_string())
+        .column("best", |(_, all)| Cell::from(all[0].0.method.as_str()).best(true))
+        .column("error", |(_, all)| distance::cell(all[0].1.found()))
+        .column("evaluations", |(_, all)| digits(all[0].1.nfe))
+        .column("grid", |(_, all)| all[0].1.grid.as_str())
+        .column("second", |(_, all)| all.get(1).map_or(report::DASH, |s| s.0.method.as_str()))
+        .column("its error", |(_, all)| distance::cell(all.get(1).map(|s| s.1.found())))
+        .column("not told apart", |(_, all)| ties(all).len().to_string())
+        .caption(caption)
 }
 
 fn whole(name: &str, config: &Config, curves: &[Curve], what: &Markup) -> Table {
@@ -235,14 +256,8 @@ mod tests {
     use super::*;
 
     fn curve(method: &str, error: f64) -> Curve {
-        let point = Point {
-            nfe: 5.0,
-            error,
-            standard_error: 0.01,
-            micros: 1.0,
-            grid: "uniform".into(),
-            budget: 5,
-        };
+        let found = Estimate { value: error, standard_error: 0.01 };
+        let point = Point::new(5.0, found, 1.0, "uniform".into(), 5);
         Curve { method: method.into(), adaptive: false, points: vec![point], refused: None }
     }
 
@@ -255,12 +270,22 @@ mod tests {
             noise: Vec::new(),
             floor: NoiseFloor::default(),
         };
-        assert!(lead(&found(0.1, 0.9)).contains("heun with 5 evaluations (0.100 \u{b1} 0.010)"));
-        assert!(lead(&found(0.9, 0.1)).contains("ddim with 5 evaluations (0.100 \u{b1} 0.010)"));
+        assert_eq!(
+            lead(&found(0.1, 0.9)),
+            "Closest to the flow of blob under vp: heun on a budget of 5 evaluations (0.100 \u{b1} 0.010).",
+            "one budget is named once"
+        );
+        assert!(lead(&found(0.9, 0.1)).contains("ddim on a budget of 5 evaluations (0.100"));
         assert!(lead(&found(0.10, 0.11)).contains("not told from others"));
         // Who takes more than the budget is not the best of it.
         let mut over = found(0.1, 0.9);
         over.ode[0].points[0].nfe = 91.0;
-        assert!(lead(&over).contains("ddim with 5 evaluations"));
+        assert!(lead(&over).contains("ddim on a budget of 5 evaluations"));
+        // With noise the same error is not listed again.
+        over.ode[0].refused = Some("5 evaluations: no".into());
+        over.noise = vec![over.ode[0].clone()];
+        assert_eq!(refusals(&over), [("heun", "5 evaluations: no")]);
+        over.ode[1].points.clear();
+        assert!(lead(&over).starts_with("No method has a result within a budget"));
     }
 }

@@ -13,6 +13,7 @@ use sde_core::analytic::DataSet;
 use sde_core::{Key, Sde};
 
 use super::{Config, Process, Row};
+use crate::named::Named;
 use crate::runs::{Interrupted, Workspace};
 
 /// Purposes of keys.
@@ -41,12 +42,11 @@ struct Seen {
 /// A process with its network, before training and after it.
 pub(super) fn process(
     config: &Config,
-    name: &str,
+    sde: &Named<dyn Sde>,
     key: Key,
     workspace: &Workspace,
 ) -> Result<(Process, Vec<Row>)> {
-    let sde = sde_core::sde::parse(name)?;
-    let data = DataSet::parse(&config.data_set)?;
+    let (name, data) = (sde.given(), *config.data_set);
     let edm = ModelConfig::edm_for(config.architecture()?, &data, &sde.name(), key.fold(DATA))?;
     let sigma_data = edm.sigma_data.unwrap_or(f64::NAN);
     let model = ScoreModel::new(edm, key.fold(WEIGHTS), &Backend::cpu())?;
@@ -54,11 +54,11 @@ pub(super) fn process(
         sde: name.into(),
         sigma_data,
         parameters: model.parameters().n_scalars(),
-        laws_apart: config.laws_apart(&*sde)?,
+        laws_apart: config.laws_apart(&**sde)?,
     };
-    let laws = Laws::new(config, &*sde, data)?;
+    let laws = Laws::new(config, &**sde, data)?;
     let mut rows = rows(config, (name, false), &laws, &model, key.fold(BEFORE), workspace)?;
-    let model = train(config, &*sde, data, model, key.fold(TRAINING), workspace)?;
+    let model = train(config, &**sde, data, model, key.fold(TRAINING), workspace)?;
     rows.extend(self::rows(config, (name, true), &laws, &model, key.fold(AFTER), workspace)?);
     Ok((process, rows))
 }
@@ -176,8 +176,7 @@ fn rows(
             variances: variances.map(|v| mean(&v)),
             factor,
             standard_error,
-            means: None,
-            mean_errors: None,
+            ..Row::default()
         }
     };
     let means = of(|s| s.mean);

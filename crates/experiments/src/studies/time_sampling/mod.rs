@@ -14,6 +14,7 @@ use sde_core::{Key, Sde};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::named::Named;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 
@@ -28,8 +29,8 @@ pub(crate) struct Config {
     experiment: String,
     preset: String,
     seed: u64,
-    data_set: String,
-    sdes: Vec<String>,
+    data_set: Named<DataSet>,
+    sdes: Vec<Named<dyn Sde>>,
     t_min: f64,
     rows: usize,
     seeds: usize,
@@ -37,14 +38,14 @@ pub(crate) struct Config {
     training: Training,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Network {
     width: usize,
     blocks: usize,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Training {
     steps: u64,
@@ -53,7 +54,7 @@ struct Training {
 }
 
 /// One quantity of one model: its variance under both laws.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Row {
     sde: String,
@@ -106,33 +107,28 @@ impl Experiment for TimeSampling {
     type Results = Results;
 
     fn check(config: &Config) -> Result<f64> {
-        DataSet::parse(&config.data_set).context("data-set")?;
         ensure!(!config.sdes.is_empty(), "sdes: none given");
         checks::within("t-min", config.t_min, 1e-9..=0.5)?;
         let Config { rows, seeds, .. } = *config;
-        for (key, value, least) in [
+        let (Network { width, blocks }, Training { batch, .. }) = (config.network, config.training);
+        checks::all_at_least(&[
             ("rows", rows, 2),
             ("seeds", seeds, 2),
-            ("training.batch", config.training.batch, 1),
-            ("network.width", config.network.width, 1),
-            ("network.blocks", config.network.blocks, 1),
-        ] {
-            checks::at_least(key, value, least)?;
-        }
+            ("training.batch", batch, 1),
+            ("network.width", width, 1),
+            ("network.blocks", blocks, 1),
+        ])?;
         ensure!(config.training.steps > 0, "training.steps = 0: must be at least 1");
         checks::within("training.lr", config.training.lr, 1e-12..=1.0)?;
-        let (width, blocks) = (config.network.width, config.network.blocks);
         let square = [("network.width", width), ("network.width", width)];
         checks::memory(&[square[0], square[1], ("network.blocks", blocks)], 200)?;
-        checks::memory(&[("training.batch", config.training.batch), square[0]], 200)?;
+        checks::memory(&[("training.batch", batch), square[0]], 200)?;
         checks::memory(&[("seeds", seeds)], 200)?;
         let steps = usize::try_from(config.training.steps).unwrap_or(usize::MAX);
-        let trained =
-            checks::time(&[("training.steps", steps), ("training.batch", config.training.batch)])?;
+        let trained = checks::time(&[("training.steps", steps), ("training.batch", batch)])?;
         let measured = checks::time(&[("rows", rows), ("seeds", seeds)])?;
-        for name in &config.sdes {
-            let sde = sde_core::sde::parse(name).context("sdes")?;
-            config.laws_apart(&*sde).with_context(|| format!("sdes, t-min: {name}"))?;
+        for sde in &config.sdes {
+            config.laws_apart(&**sde).with_context(|| format!("sdes, t-min: {sde}"))?;
         }
         config.architecture().context("network")?;
         // Two laws, before and after.
@@ -141,10 +137,10 @@ impl Experiment for TimeSampling {
 
     fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         let (mut processes, mut rows) = (Vec::new(), Vec::new());
-        for (k, name) in config.sdes.iter().enumerate() {
+        for (k, sde) in config.sdes.iter().enumerate() {
             let key = Key::root(config.seed).fold(k as u64);
             let (process, of_it): (Process, Vec<Row>) = workspace
-                .part(&format!("process-{k}"), || measure::process(config, name, key, workspace))?;
+                .part(&format!("process-{k}"), || measure::process(config, sde, key, workspace))?;
             processes.push(process);
             rows.extend(of_it);
         }
@@ -152,9 +148,9 @@ impl Experiment for TimeSampling {
     }
 
     fn references(config: &Config) -> Vec<&'static str> {
-        let sdes = config.sdes.iter().map(|name| citations::sde(name));
+        let sdes = config.sdes.iter().map(|sde| citations::sde(&**sde));
         let more = ["songdurkan2021", "karras2022", "kingma2015", "vincent2011"];
-        sdes.chain(citations::data_set(&config.data_set)).chain(more).collect()
+        sdes.chain([config.data_set.reference()]).chain(more).collect()
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {

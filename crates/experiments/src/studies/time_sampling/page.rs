@@ -2,11 +2,10 @@
 
 use metrics::{Change, Estimate};
 use report::{
-    Axis, Cell, Dots, Figure, Grid, Key, Line, Mark, Panel, RULE, Sheet, Table, digits, html, list,
-    maybe,
+    Axis, Cell, Dots, Figure, Grid, Key, Line, Mark, Panel, RULE, Sheet, Table, digits, html,
 };
 
-use super::{Config, Process, Results, Row};
+use super::{Config, Results, Row};
 use crate::distance::{self, ODE, PAIR, said};
 
 /// Below it, two laws are one: rounding in their inverses.
@@ -17,7 +16,7 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
         "What does importance sampling of the times save?",
         html! {
             "On " (config.data_set) ", after training: " (finding(config.seeds, results))
-            " A factor is what the batch would have to grow by for the same error."
+            " A factor is that by which a batch at uniform times would have to be larger for the same error."
         },
     );
     sheet.section("Two laws, one loss", html! {
@@ -27,28 +26,39 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
         " parameters, conditioned as by Karras et al. with the deviation of the data as it was measured, fresh and after "
         (config.training.steps) " steps of Adam on " (config.training.batch) " points each. " (config.rows)
         " rows under each law and each of " (config.seeds) " seeds, one time a row. "
-        "A factor is said to differ from 1 by a t-test with one degree of freedom less than there are seeds, at a level of 1 % shared by "
-        (trained(results).count()) " comparisons (Bonferroni)."
+        (test_note(trained(results).count()))
     });
-    for process in results.processes.iter().filter(|p| p.laws_apart < SAME) {
-        sheet.section(&process.sde, html! {
-            "Its g\u{b2}/\u{3c3}\u{b2} is constant: the two laws are one (their distribution functions differ by "
-            (digits(process.laws_apart)) " at most), and what its factors differ from 1 by is chance."
-        });
-    }
     sheet.figure(figure(results), html! {
         "Variance under uniform times over that under the importance law (logarithmic), by process; bars: two standard errors. Discs: the loss of a row. Diamonds: its gradient, summed over all parameters. Filled: after training. The line is at 1."
     });
+    for process in results.processes.iter().filter(|p| p.laws_apart < SAME) {
+        sheet.section(&process.sde, html! {
+            "From the smallest time on its g\u{b2}/\u{3c3}\u{b2} is constant: the two laws are one (their distribution functions differ by "
+            (digits(process.laws_apart)) " at most), and what its factors differ from 1 by is chance."
+        });
+    }
     sheet.section("Held against each other", html! { (agreement(results)) });
     sheet.table(table(results));
-    let head = ["process", "\u{3c3}_{data}", "laws apart"];
-    let rows = results.processes.iter().map(|p: &Process| {
-        vec![p.sde.as_str().into(), digits(p.sigma_data).into(), digits(p.laws_apart).into()]
-    });
-    sheet.table(Table::new("processes", 1, &head).rows(rows).caption(html! {
+    sheet.table(Table::of("processes", 1, &results.processes)
+        .column("process", |p| p.sde.as_str())
+        .column("\u{3c3}_{data}", |p| digits(p.sigma_data))
+        .column("laws apart", |p| digits(p.laws_apart))
+        .caption(html! {
         "The deviation of the data that each network is conditioned by, from rows of its own; the largest difference of the distribution functions of the two laws."
     }));
     sheet
+}
+
+/// How factors are told from 1, where there are some.
+fn test_note(comparisons: usize) -> String {
+    let shared = match comparisons {
+        0 => return String::new(),
+        1 => String::new(),
+        k => format!(" shared by {k} comparisons (Bonferroni)"),
+    };
+    format!(
+        "A factor is said to differ from 1 by a t-test with one degree of freedom less than there are seeds, at a level of 1 %{shared}."
+    )
 }
 
 impl Row {
@@ -67,24 +77,20 @@ fn trained(results: &Results) -> impl Iterator<Item = &Row> {
 fn finding(seeds: usize, results: &Results) -> String {
     let one = Estimate { value: 1.0, standard_error: 0.0 };
     let count = trained(results).count();
-    let mut parts = Vec::new();
-    for (wanted, verb) in [
+    if count == 0 {
+        return "the two laws are one for every process of this run.".into();
+    }
+    let found = trained(results).map(|r| {
+        let sde = r.sde.split(':').next().unwrap_or_default();
+        let item = format!("the {} under {sde} (factor {})", r.quantity, said(r.found()));
+        (distance::change_of_few(one, r.found(), seeds, count), item)
+    });
+    let verbs = [
         (Change::Rises, "it cuts the variance of"),
         (Change::Falls, "it raises the variance of"),
         (Change::Holds, "no change can be told in"),
-    ] {
-        let those: Vec<String> = trained(results)
-            .filter(|r| distance::change_of_few(one, r.found(), seeds, count) == wanted)
-            .map(|r| {
-                let sde = r.sde.split(':').next().unwrap_or_default();
-                format!("the {} under {sde} (factor {})", r.quantity, said(r.found()))
-            })
-            .collect();
-        if !those.is_empty() {
-            parts.push(format!("{verb} {}", list(&those)));
-        }
-    }
-    format!("{}.", parts.join("; "))
+    ];
+    format!("{}.", distance::by_change(verbs, &found.collect::<Vec<_>>()).join("; "))
 }
 
 /// How far the means under the two laws, estimates of the same number, are apart.
@@ -102,33 +108,20 @@ fn agreement(results: &Results) -> String {
 }
 
 fn table(results: &Results) -> Table {
-    let head = [
-        "process",
-        "network",
-        "quantity",
-        "variance, uniform",
-        "variance, importance",
-        "factor",
-        "mean, uniform",
-        "mean, importance",
-    ];
     let mean = |r: &Row, law: usize| match (r.means, r.mean_errors) {
         (Some(m), Some(e)) => Cell::with_error(m[law], Some(e[law])),
-        _ => maybe(None).into(),
+        _ => Cell::number(None),
     };
-    let rows = results.rows.iter().map(|r| {
-        vec![
-            r.sde.as_str().into(),
-            if r.trained { "trained" } else { "fresh" }.into(),
-            r.quantity.as_str().into(),
-            digits(r.variances[0]).into(),
-            digits(r.variances[1]).into(),
-            distance::cell(Some(r.found())),
-            mean(r, 0),
-            mean(r, 1),
-        ]
-    });
-    Table::new("time-sampling", 3, &head).rows(rows).caption(html! {
+    Table::of("time-sampling", 3, &results.rows)
+        .column("process", |r| r.sde.as_str())
+        .column("network", |r| if r.trained { "trained" } else { "fresh" })
+        .column("quantity", |r| r.quantity.as_str())
+        .column("variance, uniform", |r| digits(r.variances[0]))
+        .column("variance, importance", |r| digits(r.variances[1]))
+        .column("factor", |r| distance::cell(r.found()))
+        .column("mean, uniform", |r| mean(r, 0))
+        .column("mean, importance", |r| mean(r, 1))
+        .caption(html! {
         "Variances of a single row, averaged over the seeds; that of the gradient is summed over all parameters. The standard error of a factor is from leaving out a seed at a time, that of a mean from the scatter over the seeds."
     })
 }
@@ -180,11 +173,9 @@ mod tests {
                     sde: "vp:beta0=0.1".into(),
                     trained: true,
                     quantity: "loss".into(),
-                    variances: [1.0, 1.0],
                     factor,
                     standard_error: 0.05,
-                    means: Some([1.0, 1.1]),
-                    mean_errors: Some([0.1, 0.1]),
+                    ..Row::default()
                 }],
             };
             finding(8, &of)
@@ -195,6 +186,10 @@ mod tests {
         );
         assert!(said(0.5).starts_with("it raises the variance of the loss under vp"));
         assert!(said(1.05).starts_with("no change can be told in the loss under vp"));
+        let none = Results { processes: Vec::new(), rows: Vec::new() };
+        assert!(finding(8, &none).starts_with("the two laws are one"));
+        assert_eq!(test_note(0), "");
+        assert!(test_note(6).ends_with("shared by 6 comparisons (Bonferroni)."));
         // Two standard errors of three seeds are as good as nothing.
         let one = Estimate { value: 1.0, standard_error: 0.0 };
         let few = Estimate { value: 1.5, standard_error: 0.08 };

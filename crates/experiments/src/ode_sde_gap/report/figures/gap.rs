@@ -4,7 +4,7 @@ use metrics::Estimate;
 use report::{Axis, Figure, Grid, Key, Line, Panel, short};
 
 use crate::distance::{self, FLOOR, ODE, PAIR, PAIR_FLOOR, SDE};
-use crate::ode_sde_gap::official::{self, Official};
+use crate::ode_sde_gap::official;
 use crate::ode_sde_gap::report::data::ReportData;
 use crate::ode_sde_gap::results::Pairs;
 
@@ -12,9 +12,7 @@ const CURVES: [(&str, &str); 3] =
     [("ODE to truth", ODE), ("SDE to truth", SDE), ("ODE to SDE (the gap)", PAIR)];
 
 fn published(dataset: &str, w_r: f64) -> Option<[f64; 3]> {
-    let Official { ode_truth, sde_truth, ode_sde, .. } =
-        official::find(dataset, w_r)?.on_true_nodes();
-    Some([ode_truth, sde_truth, ode_sde])
+    Some(official::find(dataset, w_r)?.on_true_nodes().w2)
 }
 
 /// A panel a data set, and below it the published networks of the same data set and weights.
