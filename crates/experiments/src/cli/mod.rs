@@ -5,6 +5,7 @@ mod density;
 mod device_check;
 mod encode;
 mod fit;
+mod fitted;
 mod list;
 mod metric;
 mod network;

@@ -16,6 +16,7 @@ use solvers::{ConfiguredMethod, Control, End, Method, Sampler, SolveError, Summa
 
 use super::Output;
 use super::bad_rows::{BadRowOptions, Lost, with_values};
+use super::fitted::{ClassOptions, Fitted};
 use super::options::ModelOptions;
 use crate::checks;
 use crate::model::{self, Model};
@@ -74,21 +75,24 @@ pub(super) struct Args {
     end: Option<String>,
     /// Draw this many particles from the prior
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    n: Option<u64>,
+    pub(super) n: Option<u64>,
     /// Start from these rows [n, d] instead
     #[arg(long, value_name = "FILE.npy")]
     x0: Option<PathBuf>,
     /// Seed of the prior and of the noise
     #[arg(long, value_name = "K", default_value_t = 0)]
-    seed: u64,
+    pub(super) seed: u64,
     /// Particles that are solved together (default: 512 on the CPU, 65536 on other devices)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     block_rows: Option<u64>,
     #[command(flatten)]
     bad_rows: BadRowOptions,
-    /// Where the samples go
-    #[arg(long, value_name = "FILE.npy")]
-    out: PathBuf,
+    #[command(flatten)]
+    pub(super) class: ClassOptions,
+    /// Where the samples go: an .npy file; of a model that was fitted to data also .csv, .png (a sheet) or a folder of
+    /// PNG files, in the units of the data
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
 }
 
 /// What a method is called here and there.
@@ -115,6 +119,11 @@ pub(super) fn method_named(text: &str) -> Result<ConfiguredMethod> {
 
 pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
     let start = Instant::now();
+    let backend = args.model.backend("f32")?;
+    if let Some(fitted) = Fitted::open(&args.model.model, &backend)? {
+        return fitted.sample(args, &backend, output);
+    }
+    ensure!(args.class == ClassOptions::default(), "--class: the model has no classes");
     let model = args.model.open("f32")?;
     let (sde, backend) = (model.sde(args.model.sde.as_deref())?, model.backend()?);
     let sampler = args.sampler(sde.as_ref(), &backend)?;
@@ -182,7 +191,11 @@ fn bar(n: u64) -> ProgressBar {
 }
 
 impl Args {
-    fn sampler(&self, sde: &dyn Sde, backend: &Backend) -> Result<Sampler<ConfiguredMethod>> {
+    pub(super) fn sampler(
+        &self,
+        sde: &dyn Sde,
+        backend: &Backend,
+    ) -> Result<Sampler<ConfiguredMethod>> {
         let asked = self.method.trim();
         let tuned = method_named(asked)?;
         let method = tuned.method();

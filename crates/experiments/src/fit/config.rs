@@ -227,7 +227,7 @@ impl Config {
             ("measuring.floors", measuring.floors, 1),
             ("measuring.likelihood", measuring.likelihood, 1),
             ("measuring.likelihood-steps", measuring.likelihood_steps, 2),
-            ("measuring.probes", measuring.probes, 12),
+            ("measuring.probes", measuring.probes, 1),
         ] {
             checks::at_least(key, value, least)?;
         }

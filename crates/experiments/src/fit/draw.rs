@@ -147,7 +147,7 @@ fn write(workspace: &Workspace, name: &str, prepared: &Prepared, rows: &Array2<f
     };
     let mut writer = RowWriter::create_as(&workspace.path(name), rows.nrows(), &shape)?;
     writer.push(rows.view())?;
-    writer.finish()
+    Ok(writer.finish()?)
 }
 
 /// The rows that [`draw`] has left.
@@ -170,8 +170,7 @@ fn sampler(
         Equation::Sde => (&sampling.sde_method, sampling.sde_steps, 1.0),
     };
     let sde = model.sde();
-    let times =
-        TimeGrid::parse(&sampling.grid)?.times(sde, steps, sde.horizon(), sampling.t_end)?;
+    let times = sampling.grid.times(sde, steps, sde.horizon(), sampling.t_end)?;
     Ok(Sampler {
         method: (**method).clone(),
         eta,

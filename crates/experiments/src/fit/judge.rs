@@ -56,7 +56,8 @@ impl Judge {
 
     /// Share of the rows whose class it names.
     pub(super) fn accuracy(&self, rows: ArrayView2<'_, f64>, labels: &[u32]) -> Estimate {
-        let right = self.classes(rows).iter().zip(labels).map(|(a, b)| f64::from(a == b));
+        let classes = self.classes(rows);
+        let right = classes.iter().zip(labels).map(|(a, b)| f64::from(a == b));
         Estimate::of_mean(&right.collect::<Vec<_>>())
     }
 }

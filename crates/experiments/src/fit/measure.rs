@@ -76,7 +76,6 @@ pub(super) struct Marginal {
     pub(super) name: String,
     /// Mean and standard deviation of withheld rows, and of the samples of ODE and SDE, in the units of the data.
     pub(super) means: [Estimate; 3],
-    #[serde(with = "crate::number")]
     pub(super) deviations: [f64; 3],
     /// Largest difference of the distribution functions of ODE and SDE to that of withheld rows, and the probability of a
     /// larger one between samples of one law (Kolmogorov-Smirnov; for columns with few values at most that).

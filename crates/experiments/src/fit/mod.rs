@@ -22,7 +22,7 @@ use data::{Dataset, Kind, OpenOptions, Portion};
 use metrics::Estimate;
 use ndarray::Array2;
 use report::Sheet;
-use score_nets::{Backend, DataSource as _, ScoreModel};
+use score_nets::{DataSource as _, ScoreModel};
 use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,7 @@ mod purpose {
     pub(super) const SDE: u64 = 104;
     pub(super) const DISTANCES: u64 = 105;
     pub(super) const LIKELIHOOD: u64 = 106;
+    pub(super) const ORDER: u64 = 107;
 }
 
 /// What the data are.
@@ -184,7 +185,7 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     let data = config.open()?;
     let parts = config.parts(&data)?;
     let prepared = Prepared::fit(&parts.training, config.key(purpose::PREPARE))?;
-    let batches = Batches::new(parts.training.clone(), &prepared, false)?;
+    let batches = Batches::new(parts.training.clone(), &prepared, false, config.data.conditional)?;
     let classes = data.n_classes();
     let sigma_data = sigma_data(&batches, config.key(purpose::PREPARE).fold(1))?;
     let model = config.model(&prepared, classes, sigma_data)?;
@@ -196,18 +197,23 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         model,
         seed: config.seed,
         train: Arc::new(batches),
-        validation: Arc::new(Batches::new(parts.validation.clone(), &prepared, true)?),
+        validation: Arc::new(Batches::new(
+            parts.validation.clone(),
+            &prepared,
+            true,
+            config.data.conditional,
+        )?),
         n_validation,
     }
     .run(workspace)?;
     let path = model_path(workspace);
-    let model = ScoreModel::open(&path, &Backend::cpu()).with_context(|| {
+    let model = ScoreModel::open(&path).with_context(|| {
         format!("{}: delete samples/training.json to train again", path.display())
     })?;
     let drawn = both(config, &model, &prepared, &parts, workspace)?;
     pictures::draw(&parts.training, &parts.test, workspace)?;
     keep_test(&parts, workspace)?;
-    let compared = compared(&parts, workspace)?;
+    let compared = compared(config, &parts, workspace)?;
     let measuring = &config.measuring;
     let distances = Pair::ALL.into_iter().map(|pair| {
         let key = config.key(purpose::DISTANCES);
@@ -254,7 +260,7 @@ fn keep_test(parts: &Parts, workspace: &Workspace) -> Result<()> {
     if !matches!(parts.test.kind(), Kind::Table { .. }) {
         return Ok(());
     }
-    crate::npy::write(&workspace.path("samples/test.npy"), parts.test.rows(0, MOST)?.view())
+    Ok(crate::npy::write(&workspace.path("samples/test.npy"), parts.test.rows(0, MOST)?.view())?)
 }
 
 fn plan(config: &Config, workspace: &Workspace) {
@@ -265,7 +271,7 @@ fn plan(config: &Config, workspace: &Workspace) {
 }
 
 fn sigma_data(batches: &Batches, key: Key) -> Result<f64> {
-    let rows = score_nets::sigma_data(batches, key, 2000.max(400_000 / batches.dim()))?;
+    let rows = score_nets::sigma_data(batches, key, 2000.max(400_000 / batches.dim() as u64))?;
     Ok(rows.value)
 }
 
@@ -293,25 +299,35 @@ fn both(
 /// very proportions of what they are compared with.
 fn sampled_labels(config: &Config, parts: &Parts) -> Option<Vec<u32>> {
     let labels = &parts.test.labels()?.of;
-    // In an order that has nothing to do with the file's.
-    let mut u = vec![0.0; labels.len()];
-    config.key(purpose::LABELS).fill_uniforms(0, &mut u);
-    let mut order: Vec<usize> = (0..labels.len()).collect();
-    order.sort_by(|a, b| u[*a].total_cmp(&u[*b]));
+    let order = order(labels.len(), config.key(purpose::LABELS));
     Some((0..config.sampling.n).map(|i| labels[order[i % order.len()]]).collect())
 }
 
 /// Samples and rows in the units of distances.
-fn compared(parts: &Parts, workspace: &Workspace) -> Result<Compared> {
+fn compared(config: &Config, parts: &Parts, workspace: &Workspace) -> Result<Compared> {
     let ruler = Ruler::new(&parts.training)?;
     let folder = workspace.folder.root();
     let put = |rows: &Array2<f64>| ruler.put(rows.view());
     Ok(Compared {
         ode: put(&drawn(folder, Equation::Ode)?)?,
         sde: put(&drawn(folder, Equation::Sde)?)?,
-        training: put(&parts.training.rows(0, MOST)?)?,
-        test: put(&parts.test.rows(0, MOST)?)?,
+        training: put(&shuffled(&parts.training, config.key(purpose::ORDER))?)?,
+        test: put(&shuffled(&parts.test, config.key(purpose::ORDER).fold(1))?)?,
     })
+}
+
+/// Rows in an order that has nothing to do with their file's, [`MOST`] of them at most.
+fn shuffled(data: &Dataset, key: Key) -> Result<Array2<f64>> {
+    let order = order(data.len(), key);
+    Ok(data.select(&order[..order.len().min(MOST)])?.to_array()?)
+}
+
+fn order(n: usize, key: Key) -> Vec<usize> {
+    let mut u = vec![0.0; n];
+    key.fill_uniforms(0, &mut u);
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|a, b| u[*a].total_cmp(&u[*b]).then(a.cmp(b)));
+    order
 }
 
 /// Rows of the data that are compared with, at most.
@@ -331,10 +347,14 @@ fn accuracy(
     }
     let Some(sampled) = sampled_labels(config, parts) else { return Ok(None) };
     workspace.part("accuracy", || {
-        let judge = Judge::fit(compared.training.view(), &training.of, training.classes.len())?;
-        let n = compared.test.nrows();
+        let of = |labels: &[u32], key: Key| -> Vec<u32> {
+            order(labels.len(), key).into_iter().take(MOST).map(|i| labels[i]).collect()
+        };
+        let key = config.key(purpose::ORDER);
+        let learned = of(&training.of, key);
+        let judge = Judge::fit(compared.training.view(), &learned, training.classes.len())?;
         Ok(Some(Accuracy {
-            test: judge.accuracy(compared.test.view(), &test.of[..n]),
+            test: judge.accuracy(compared.test.view(), &of(&test.of, key.fold(1))),
             ode: judge.accuracy(compared.ode.view(), &sampled),
             sde: judge.accuracy(compared.sde.view(), &sampled),
         }))
@@ -349,6 +369,18 @@ fn marginals(parts: &Parts, workspace: &Workspace) -> Result<Vec<Marginal>> {
     let rows =
         [parts.test.to_array()?, drawn(folder, Equation::Ode)?, drawn(folder, Equation::Sde)?];
     Ok(measure::marginals(parts.test.kind(), [&rows[0], &rows[1], &rows[2]]))
+}
+
+/// The absolute path of what is there; the word for the data in the box stays.
+pub(crate) fn resolved(path: &Path) -> Result<String> {
+    if path == Path::new(DIGITS) && !path.exists() {
+        return Ok(DIGITS.into());
+    }
+    let shown = path.display();
+    let full = path.canonicalize().with_context(|| format!("cannot read {shown}"))?;
+    let text = full.to_str().with_context(|| format!("{shown}: not UTF-8"))?;
+    ensure!(!text.contains(['\n', '\r']), "{shown}: a line break in the name");
+    Ok(text.to_owned())
 }
 
 /// An experiment that fits a model to data; they differ in their presets.
@@ -377,19 +409,7 @@ macro_rules! fitting {
                 page::page(config, results, folder)
             }
 
-            /// The absolute path of what is there; the word for the data in the box stays.
-pub(crate) fn resolved(path: &Path) -> Result<String> {
-    if path == Path::new(DIGITS) && !path.exists() {
-        return Ok(DIGITS.into());
-    }
-    let shown = path.display();
-    let full = path.canonicalize().with_context(|| format!("cannot read {shown}"))?;
-    let text = full.to_str().with_context(|| format!("{shown}: not UTF-8"))?;
-    ensure!(!text.contains(['\n', '\r']), "{shown}: a line break in the name");
-    Ok(text.to_owned())
-}
-
-fn references(config: &Config) -> Vec<&'static str> {
+            fn references(config: &Config) -> Vec<&'static str> {
                 references(config)
             }
 

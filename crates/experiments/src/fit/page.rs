@@ -8,7 +8,6 @@ use metrics::Change;
 use report::{Axis, Cell, Figure, Grid, Key, Line, Panel, Sheet, Table, digits, grouped, html};
 
 use super::config::Config;
-use super::likelihood::Likelihood;
 use super::measure::{Distance, Marginal, Pair};
 use super::train::{AVERAGES, Stop};
 use super::{Results, pictures};
@@ -49,7 +48,7 @@ fn title(results: &Results) -> String {
     format!("A model of {kind}, {} rows", grouped(rows as u64))
 }
 
-fn of(results: &Results, metric: &str, pair: Pair) -> Option<&Distance> {
+fn of<'a>(results: &'a Results, metric: &str, pair: Pair) -> Option<&'a Distance> {
     results.distances.iter().find(|d| d.metric == metric && d.pair == pair)
 }
 
@@ -251,7 +250,7 @@ fn samples(sheet: &mut Sheet, results: &Results, folder: &Path) -> Result<()> {
 
 /// Withheld rows of a table.
 fn withheld(folder: &Path) -> Result<ndarray::Array2<f64>> {
-    crate::npy::read_rows(&folder.join("samples/test.npy"))
+    Ok(crate::npy::read_rows(&folder.join("samples/test.npy"))?)
 }
 
 /// What distances are measured in.

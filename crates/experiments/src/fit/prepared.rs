@@ -88,18 +88,10 @@ impl Prepared {
     /// What a checkpoint says.
     ///
     /// # Errors
-    /// When it was not fitted to data.
+    /// When that is damaged; `None` for a model that was not fitted to data.
     pub(crate) fn of_model(model: &ScoreModel) -> Option<Result<Self>> {
         let data = model.config().data.clone()?;
         Some(serde_json::from_value(data).context("what the checkpoint says of its data"))
-    }
-
-    /// Shape of a row of the model.
-    pub(crate) fn row_shape(&self) -> Vec<usize> {
-        match self.transform.kind() {
-            Kind::Images { channels, height, width, .. } => vec![*channels, *height, *width],
-            _ => vec![self.transform.model_dim()],
-        }
     }
 
     /// Rows of data as the model has them; the noise of whole numbers is that of rows `first ..` of `key`.
@@ -142,12 +134,6 @@ impl Prepared {
     pub(crate) fn log_abs_det(&self) -> f64 {
         self.transform.log_abs_det() + self.whitening.as_ref().map_or(0.0, |w| w.log_abs_det)
     }
-
-    /// Bits a dimension of a log-density of the model.
-    pub(crate) fn bits_per_dim(&self, log_density: f64) -> f64 {
-        let whitened = self.whitening.as_ref().map_or(0.0, |w| w.log_abs_det);
-        self.transform.bits_per_dim(log_density + whitened)
-    }
 }
 
 /// Rows for training batches.
@@ -156,13 +142,20 @@ pub(super) struct Batches {
     prepared: Prepared,
     /// Withheld rows come in their order, so that every one counts alike.
     in_order: bool,
+    /// Whether the model is told the classes.
+    conditional: bool,
 }
 
 impl Batches {
-    pub(super) fn new(data: Dataset, prepared: &Prepared, in_order: bool) -> Result<Self> {
+    pub(super) fn new(
+        data: Dataset,
+        prepared: &Prepared,
+        in_order: bool,
+        conditional: bool,
+    ) -> Result<Self> {
         let transform = std::sync::Arc::new(prepared.transform.clone());
         let draws = Draws::new(std::sync::Arc::new(data), transform)?;
-        Ok(Self { draws, prepared: prepared.clone(), in_order })
+        Ok(Self { draws, prepared: prepared.clone(), in_order, conditional })
     }
 
     fn write(&self, key: Key, first: u64, out: &mut [f64]) -> data::Result<()> {
@@ -185,7 +178,6 @@ impl DataSource for Batches {
     }
 
     fn fill(&self, key: Key, first: u64, out: &mut [f64]) -> score_nets::Result<()> {
-        let wrong = |e: data::Error| score_nets::Error::setting("data", "a row", e);
         self.write(key, first, out).map_err(wrong)?;
         if let Some(whitening) = &self.prepared.whitening {
             let mut z = vec![0.0; self.dim()];
@@ -198,7 +190,7 @@ impl DataSource for Batches {
     }
 
     fn n_classes(&self) -> usize {
-        self.draws.n_classes()
+        if self.conditional { self.draws.n_classes() } else { 0 }
     }
 
     fn fill_labels(&self, key: Key, first: u64, out: &mut [u32]) -> score_nets::Result<()> {
@@ -209,7 +201,14 @@ impl DataSource for Batches {
             }
             return Ok(());
         }
-        let wrong = |e: data::Error| score_nets::Error::setting("data", "labels", e);
         self.draws.fill_labels(key, first, out).map_err(wrong)
+    }
+}
+
+fn wrong(error: data::Error) -> score_nets::Error {
+    score_nets::Error::Setting {
+        name: "data".into(),
+        value: "a row".into(),
+        reason: error.to_string(),
     }
 }

@@ -104,13 +104,13 @@ impl Job<'_> {
         Key::root(self.seed).fold(purpose)
     }
 
-    fn loss(&self) -> Result<Denoising> {
+    fn loss(&self) -> Denoising {
         self.training.loss(self.train.clone(), self.training.batch)
     }
 
     fn start(&self, steps: u64) -> Result<Trainer<ScoreModel>> {
         let model = ScoreModel::new(self.model.clone(), self.key(1), &Backend::cpu())?;
-        Ok(Trainer::new(model, self.config(steps))?.term(1.0, Box::new(self.loss()?)))
+        Ok(Trainer::new(model, self.config(steps))?.term(1.0, Box::new(self.loss())))
     }
 
     /// The number of steps: as configured, or what fits into the time, measured once and kept.
@@ -197,7 +197,7 @@ impl<'a> Session<'a> {
             let resumed =
                 Trainer::resume_on(&state, job.config(planned), &candle_core::Device::Cpu)
                     .context("to train anew, delete the checkpoint")?;
-            resumed.term(1.0, Box::new(job.loss()?))
+            resumed.term(1.0, Box::new(job.loss()))
         } else {
             job.start(planned)?
         };
@@ -287,7 +287,7 @@ impl<'a> Session<'a> {
     /// Measures the loss on withheld rows under the weights and their averages, and keeps the best of them.
     fn validate(&mut self) -> Result<()> {
         let job = self.job;
-        let loss = job.training.loss(job.validation.clone(), job.n_validation)?;
+        let loss = job.training.loss(job.validation.clone(), job.n_validation);
         // The same noise every time: differences are of the weights alone.
         let key = job.key(2);
         let mut validation = vec![loss.loss(self.trainer.net(), key)?];
