@@ -24,6 +24,7 @@ pub mod model;
 pub mod named;
 pub(crate) mod number;
 pub mod ode_sde_gap;
+mod presets;
 pub mod run;
 mod runs;
 pub(crate) mod shell;

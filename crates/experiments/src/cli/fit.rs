@@ -8,7 +8,7 @@ use data::{Kind, OpenOptions};
 
 use super::Output;
 use super::runs::finish;
-use crate::fit::resolved;
+use crate::checks::{DIGITS, data_path};
 use crate::run::{Registry, RunArgs};
 
 /// Fit a model to your own data: a table or images
@@ -58,10 +58,10 @@ enum Preset {
 
 impl Args {
     pub(super) fn run(self, registry: &Registry, output: &Output) -> Result<u8> {
-        let path = resolved(&self.data)?;
+        let path = data_path(&self.data)?;
         let mut set = Vec::new();
         let labels = self.labels.as_deref().map(|labels| match Path::new(labels).is_file() {
-            true => resolved(Path::new(labels)),
+            true => data_path(Path::new(labels)),
             false => Ok(labels.to_owned()),
         });
         let labels = labels.transpose()?;
@@ -89,7 +89,7 @@ impl Args {
         }
         let options = OpenOptions { labels: labels.map(Into::into), ..OpenOptions::default() };
         let data = match path {
-            "digits" => data::digits(),
+            DIGITS => data::digits(),
             path => data::open(Path::new(path), &options)?,
         };
         let full = self.preset == Preset::Full;

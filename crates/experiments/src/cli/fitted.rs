@@ -10,12 +10,11 @@ use data::Labels;
 use ndarray::{Array2, s};
 use score_nets::{Backend, ScoreModel};
 use sde_core::sde::brief;
-use sde_core::{Key, Score};
+use sde_core::{Key, Score, Sde};
 use serde_json::json;
-use solvers::SolveError;
+use solvers::{ConfiguredMethod, Sampler, SolveError};
 
 use super::Output;
-use super::sample::Args;
 use crate::fit::{Prepared, to_rows, to_tensor};
 
 /// What is said of a class and how strongly.
@@ -27,6 +26,24 @@ pub(super) struct ClassOptions {
     /// Classifier-free guidance: 1 is the model of the class, more is further from the model without (default: 1)
     #[arg(long, value_name = "W", requires = "class", allow_negative_numbers = true)]
     pub(super) guidance: Option<f64>,
+}
+
+impl ClassOptions {
+    /// Refuses a class where there are none.
+    pub(super) fn refuse(&self) -> Result<()> {
+        match &self.class {
+            Some(class) => bail!("--class {class}: the model has no classes"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How many samples of which class go where.
+pub(super) struct Draw<'a> {
+    pub(super) n: u64,
+    pub(super) seed: u64,
+    pub(super) class: &'a ClassOptions,
+    pub(super) out: &'a Path,
 }
 
 /// A model and what its rows are.
@@ -68,12 +85,20 @@ impl Fitted {
         Ok(number as u32)
     }
 
+    /// Its process.
+    pub(super) fn sde(&self) -> &dyn Sde {
+        self.model.sde()
+    }
+
     /// Draws, turns into rows of data, writes.
-    pub(super) fn sample(&self, args: &Args, backend: &Backend, output: &Output) -> Result<()> {
+    pub(super) fn sample(
+        &self,
+        sampler: &Sampler<ConfiguredMethod>,
+        args: &Draw<'_>,
+        output: &Output,
+    ) -> Result<()> {
         let start = Instant::now();
-        let sde = self.model.sde();
-        let Some(n) = args.n else { bail!("--x0: a fitted model draws from the prior: give --n") };
-        let sampler = args.sampler(sde, backend)?;
+        let (sde, n) = (self.model.sde(), args.n);
         let class = args.class.class.as_deref().map(|name| self.class(name)).transpose()?;
         let all = class
             .map(|class| Tensor::from_vec(vec![class; n as usize], n as usize, &Device::Cpu))
@@ -96,14 +121,14 @@ impl Fitted {
             Ok::<(), SolveError>(())
         };
         let summary =
-            solvers::sample(&sampler, sde, score, n, Key::root(args.seed), &like, &mut sink)?;
+            solvers::sample(sampler, sde, score, n, Key::root(args.seed), &like, &mut sink)?;
         let rows = self.prepared.to_data(rows.view())?;
         let labels = class.map(|class| Labels {
             of: vec![class; n as usize],
             classes: self.prepared.transform.classes().to_vec(),
         });
-        output.replacing(&args.out);
-        data::save(&args.out, self.prepared.transform.kind(), rows.view(), labels.as_ref())?;
+        output.replacing(args.out);
+        data::save(args.out, self.prepared.transform.kind(), rows.view(), labels.as_ref())?;
         let seconds = start.elapsed().as_secs_f64();
         let report = json!({
             "out": args.out, "n": n, "dim": rows.ncols(), "sde": sde.name(), "class": args.class.class,

@@ -16,7 +16,7 @@ use solvers::{ConfiguredMethod, Control, End, Method, Sampler, SolveError, Summa
 
 use super::Output;
 use super::bad_rows::{BadRowOptions, Lost, with_values};
-use super::fitted::{ClassOptions, Fitted};
+use super::fitted::{ClassOptions, Draw, Fitted};
 use super::options::ModelOptions;
 use crate::checks;
 use crate::model::{self, Model};
@@ -75,24 +75,24 @@ pub(super) struct Args {
     end: Option<String>,
     /// Draw this many particles from the prior
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) n: Option<u64>,
+    n: Option<u64>,
     /// Start from these rows [n, d] instead
     #[arg(long, value_name = "FILE.npy")]
     x0: Option<PathBuf>,
     /// Seed of the prior and of the noise
     #[arg(long, value_name = "K", default_value_t = 0)]
-    pub(super) seed: u64,
+    seed: u64,
     /// Particles that are solved together (default: 512 on the CPU, 65536 on other devices)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     block_rows: Option<u64>,
     #[command(flatten)]
     bad_rows: BadRowOptions,
     #[command(flatten)]
-    pub(super) class: ClassOptions,
+    class: ClassOptions,
     /// Where the samples go: an .npy file; of a model that was fitted to data also .csv, .png (a sheet) or a folder of
     /// PNG files, in the units of the data
     #[arg(long, value_name = "FILE")]
-    pub(super) out: PathBuf,
+    out: PathBuf,
 }
 
 /// What a method is called here and there.
@@ -121,17 +121,16 @@ pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
     let start = Instant::now();
     let backend = args.model.backend("f32")?;
     if let Some(fitted) = Fitted::open(&args.model.model, &backend)? {
-        return fitted.sample(args, &backend, output);
+        let Some(n) = args.n else { bail!("--x0: a fitted model draws from the prior: give --n") };
+        let sampler = args.sampler(fitted.sde(), &backend)?;
+        let Args { seed, class, out, .. } = args;
+        return fitted.sample(&sampler, &Draw { n, seed: *seed, class, out }, output);
     }
-    ensure!(args.class == ClassOptions::default(), "--class: the model has no classes");
     let model = args.model.open("f32")?;
+    args.class.refuse()?;
     let (sde, backend) = (model.sde(args.model.sde.as_deref())?, model.backend()?);
     let sampler = args.sampler(sde.as_ref(), &backend)?;
-    let x0 = args.x0.as_deref().map(|path| args.bad_rows.read_rows(path)).transpose()?;
-    if let (Some(x0), Some(path)) = (&x0, &args.x0) {
-        let (found, dim) = (x0.shape(), model.dim());
-        ensure!(x0.ncols() == dim, "{}: expected [n, {dim}], found {found:?}", path.display());
-    }
+    let x0 = args.x0(model.dim())?;
     let n = x0.as_ref().map_or(args.n.unwrap_or(0), |x| x.nrows() as u64);
     // Adaptive steps are many or few: one is the least.
     let steps = u64::from(args.steps.unwrap_or(1));
@@ -191,11 +190,16 @@ fn bar(n: u64) -> ProgressBar {
 }
 
 impl Args {
-    pub(super) fn sampler(
-        &self,
-        sde: &dyn Sde,
-        backend: &Backend,
-    ) -> Result<Sampler<ConfiguredMethod>> {
+    /// The rows to start from.
+    fn x0(&self, dim: usize) -> Result<Option<Array2<f64>>> {
+        let Some(path) = &self.x0 else { return Ok(None) };
+        let x0 = self.bad_rows.read_rows(path)?;
+        let found = x0.shape();
+        ensure!(x0.ncols() == dim, "{}: expected [n, {dim}], found {found:?}", path.display());
+        Ok(Some(x0))
+    }
+
+    fn sampler(&self, sde: &dyn Sde, backend: &Backend) -> Result<Sampler<ConfiguredMethod>> {
         let asked = self.method.trim();
         let tuned = method_named(asked)?;
         let method = tuned.method();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use data::Kind;
 use score_nets::unet::{EdmConfig, EdmModel, ImageSize};
 use score_nets::{
@@ -182,7 +182,6 @@ impl Config {
         classes: usize,
         sigma_data: f64,
     ) -> Result<ModelConfig> {
-        let classes = if self.data.conditional { classes } else { 0 };
         Ok(ModelConfig {
             network: Some(self.network.architecture(prepared, classes)?),
             output: Parametrisation::F { sigma_data },
@@ -231,7 +230,10 @@ impl Config {
         ] {
             checks::at_least(key, value, least)?;
         }
-        sampling.grid.times(&**sde, sampling.ode_steps, sde.horizon(), sampling.t_end)?;
+        sampling
+            .grid
+            .times(&**sde, sampling.ode_steps, sde.horizon(), sampling.t_end)
+            .with_context(|| format!("sde = {sde}, sampling.grid = {}", sampling.grid))?;
         checks::memory(&[("sampling.n", sampling.n)], 1000)?;
         checks::memory(&[("training.batch", training.batch)], 1000)?;
         checks::time(&[("measuring.rows", measuring.rows), ("measuring.rows", measuring.rows)])?;

@@ -30,18 +30,16 @@ pub(crate) use config::Config;
 pub(crate) use draw::{to_rows, to_tensor};
 pub(crate) use prepared::Prepared;
 
+use crate::checks::DIGITS;
 use crate::citations;
+use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
-use crate::studies::presets;
 use draw::{Drawn, Equation, draw, drawn};
 use judge::Judge;
 use likelihood::{Flow, Likelihood};
 use measure::{Compared, Distance, Marginal, Neighbours, Pair, Ruler};
 use prepared::Batches;
 use train::{Job, Trained, model_path};
-
-/// The path that stands for the digits in the box.
-const DIGITS: &str = "digits";
 
 /// Purposes of the seed.
 mod purpose {
@@ -186,30 +184,9 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     let parts = config.parts(&data)?;
     let prepared = Prepared::fit(&parts.training, config.key(purpose::PREPARE))?;
     let batches = Batches::new(parts.training.clone(), &prepared, false, config.data.conditional)?;
-    let classes = data.n_classes();
     let sigma_data = sigma_data(&batches, config.key(purpose::PREPARE).fold(1))?;
-    let model = config.model(&prepared, classes, sigma_data)?;
-    plan(config, workspace);
-    // Few withheld rows count several times, each time with other noise.
-    let n_validation = parts.validation.len().clamp(1024, 4096);
-    let trained = Job {
-        training: &config.training,
-        model,
-        seed: config.seed,
-        train: Arc::new(batches),
-        validation: Arc::new(Batches::new(
-            parts.validation.clone(),
-            &prepared,
-            true,
-            config.data.conditional,
-        )?),
-        n_validation,
-    }
-    .run(workspace)?;
-    let path = model_path(workspace);
-    let model = ScoreModel::open(&path).with_context(|| {
-        format!("{}: delete samples/training.json to train again", path.display())
-    })?;
+    let about = about(&data, &parts, &prepared, sigma_data);
+    let (trained, model) = trained(config, &parts, &prepared, batches, sigma_data, workspace)?;
     let drawn = both(config, &model, &prepared, &parts, workspace)?;
     pictures::draw(&parts.training, &parts.test, workspace)?;
     keep_test(&parts, workspace)?;
@@ -232,27 +209,62 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     };
     let likelihood = workspace
         .part("likelihood", || flow.likelihood(&parts.training, &parts.test, workspace))?;
+    let marginals = marginals(&parts, workspace)?;
+    let seconds = workspace.seconds();
     Ok(Results {
-        about: About {
-            source: data.source().into(),
-            hash: data.hash(),
-            kind: data.kind().clone(),
-            classes: data.labels().map(|l| l.classes.clone()).unwrap_or_default(),
-            rows: [parts.training.len(), parts.validation.len(), parts.test.len()],
-            left_out: parts.left_out,
-            constants: prepared.transform.constants(),
-            sigma_data,
-            model_dim: prepared.transform.model_dim(),
-        },
+        about,
         trained,
         drawn,
         distances,
         neighbours,
-        marginals: marginals(&parts, workspace)?,
+        marginals,
         accuracy,
         likelihood,
-        seconds: workspace.seconds(),
+        seconds,
     })
+}
+
+fn about(data: &Dataset, parts: &Parts, prepared: &Prepared, sigma_data: f64) -> About {
+    About {
+        source: data.source().into(),
+        hash: data.hash(),
+        kind: data.kind().clone(),
+        classes: data.labels().map(|l| l.classes.clone()).unwrap_or_default(),
+        rows: [parts.training.len(), parts.validation.len(), parts.test.len()],
+        left_out: parts.left_out,
+        constants: prepared.transform.constants(),
+        sigma_data,
+        model_dim: prepared.transform.model_dim(),
+    }
+}
+
+/// The trained model, and how its training went.
+fn trained(
+    config: &Config,
+    parts: &Parts,
+    prepared: &Prepared,
+    batches: Batches,
+    sigma_data: f64,
+    workspace: &Workspace,
+) -> Result<(Trained, ScoreModel)> {
+    plan(config, workspace);
+    let (withheld, conditional) = (parts.validation.clone(), config.data.conditional);
+    let classes = batches.n_classes();
+    let trained = Job {
+        training: &config.training,
+        model: config.model(prepared, classes, sigma_data)?,
+        seed: config.seed,
+        train: Arc::new(batches),
+        // Few withheld rows count several times, each time with other noise.
+        n_validation: withheld.len().clamp(1024, 4096),
+        validation: Arc::new(Batches::new(withheld, prepared, true, conditional)?),
+    }
+    .run(workspace)?;
+    let path = model_path(workspace);
+    let model = ScoreModel::open(&path).with_context(|| {
+        format!("{}: delete samples/training.json to train again", path.display())
+    })?;
+    Ok((trained, model))
 }
 
 /// Withheld rows of a table, which the page is drawn from.
@@ -371,18 +383,6 @@ fn marginals(parts: &Parts, workspace: &Workspace) -> Result<Vec<Marginal>> {
     Ok(measure::marginals(parts.test.kind(), [&rows[0], &rows[1], &rows[2]]))
 }
 
-/// The absolute path of what is there; the word for the data in the box stays.
-pub(crate) fn resolved(path: &Path) -> Result<String> {
-    if path == Path::new(DIGITS) && !path.exists() {
-        return Ok(DIGITS.into());
-    }
-    let shown = path.display();
-    let full = path.canonicalize().with_context(|| format!("cannot read {shown}"))?;
-    let text = full.to_str().with_context(|| format!("{shown}: not UTF-8"))?;
-    ensure!(!text.contains(['\n', '\r']), "{shown}: a line break in the name");
-    Ok(text.to_owned())
-}
-
 /// An experiment that fits a model to data; they differ in their presets.
 macro_rules! fitting {
     ($($(#[doc = $doc:literal])+ $name:ident $text:literal [$($preset:literal),*]: $about:literal;)*) => {$(
@@ -398,7 +398,10 @@ macro_rules! fitting {
             type Results = Results;
 
             fn check(config: &Config) -> Result<f64> {
-                config.check()
+                let evaluations = config.check()?;
+                // What is wrong with the data is said before there is a folder.
+                config.parts(&config.open()?)?;
+                Ok(evaluations)
             }
 
             fn work(config: &Config, workspace: &Workspace) -> Result<Results> {

@@ -1,22 +1,6 @@
 //! The table of experiments, and those beside the main one, each with three presets: `smoke` for tests, `quick` for a look
 //! in about a minute, `full` for figures with less noise.
 
-/// The presets of an experiment, from its folder of configurations.
-macro_rules! presets {
-    ($name:literal) => {
-        presets!($name: "smoke", "quick", "full")
-    };
-    ($name:literal: $($preset:literal),*) => {
-        &[$((
-            $preset,
-            include_str!(concat!(
-                env!("CARGO_MANIFEST_DIR"), "/configs/", $name, "/", $preset, ".toml"
-            )),
-        )),*]
-    };
-}
-pub(crate) use presets;
-
 mod encode;
 mod energy;
 mod eta_sweep;
