@@ -2,8 +2,9 @@
 
 use std::io::Write as _;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use sde_core::Sde;
 use sde_core::counts;
 use sde_core::sde::check_time;
@@ -67,6 +68,21 @@ pub(crate) fn below_horizon(key: &str, sde: &dyn Sde, t: f64) -> Result<()> {
         "{key} = {t:?}: must be at least 0 and below {horizon:?}, the horizon"
     );
     Ok(())
+}
+
+/// The path that stands for the digits in the box.
+pub(crate) const DIGITS: &str = "digits";
+
+/// The absolute path of what is there; the word for the data in the box stays.
+pub(crate) fn data_path(path: &Path) -> Result<String> {
+    if path == Path::new(DIGITS) && !path.exists() {
+        return Ok(DIGITS.into());
+    }
+    let shown = path.display();
+    let full = path.canonicalize().with_context(|| format!("cannot read {shown}"))?;
+    let text = full.to_str().with_context(|| format!("{shown}: not UTF-8"))?;
+    ensure!(!text.contains(['\n', '\r']), "{shown}: a line break in the name");
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! - [`run`]: experiments by name, the trait [`run::Experiment`] and what it is given; `runs`: the life of
 //!   a run, its folder, record and log;
 //! - [`ode_sde_gap`]: the main experiment and its page; `studies`: the others;
+//! - `fit`: models of the user's own data;
 //! - `distance`: squared W2 with standard errors and floors, and the tests of what a report says;
 //! - [`citations`]: the works that runs rest on;
 //! - [`device_check`]: what a device computes, held against the CPU;
@@ -18,10 +19,12 @@ pub mod cli;
 pub mod coupling;
 pub mod device_check;
 pub(crate) mod distance;
+mod fit;
 pub mod model;
 pub mod named;
 pub(crate) mod number;
 pub mod ode_sde_gap;
+mod presets;
 pub mod run;
 mod runs;
 pub(crate) mod shell;

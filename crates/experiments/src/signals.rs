@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use score_nets::atomic::remove_all;
 
 static STOP: AtomicBool = AtomicBool::new(false);
+static CHECKPOINT: AtomicBool = AtomicBool::new(false);
 static ORDERLY: AtomicBool = AtomicBool::new(false);
 /// The signal that raised [`STOP`].
 static SEEN: AtomicI32 = AtomicI32::new(INTERRUPT);
@@ -25,6 +26,11 @@ pub(crate) fn stop_flag() -> &'static AtomicBool {
     watch();
     ORDERLY.store(true, Ordering::SeqCst);
     &STOP
+}
+
+/// Whether SIGUSR1 asked for a checkpoint since the last call.
+pub(crate) fn checkpoint_asked() -> bool {
+    CHECKPOINT.swap(false, Ordering::SeqCst)
 }
 
 /// The exit code after an orderly end: as if the signal had ended the process.
@@ -52,14 +58,20 @@ fn asked(signal: i32) {
 /// Without a handler the process simply ends.
 #[cfg(unix)]
 fn install() {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let mut wanted = vec![SIGINT, SIGTERM];
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+    // Batch systems announce the end of a job by SIGTERM, SIGUSR1 or SIGUSR2, as the user has asked them to.
+    let mut wanted = vec![SIGINT, SIGTERM, SIGUSR1, SIGUSR2];
     if !hangups_are_ignored() {
         wanted.push(SIGHUP);
     }
     let Ok(mut signals) = signal_hook::iterator::Signals::new(wanted) else { return };
     let watcher = std::thread::Builder::new().name("signals".into());
-    let _ = watcher.spawn(move || signals.forever().for_each(asked));
+    let _ = watcher.spawn(move || {
+        signals.forever().for_each(|signal| match signal {
+            SIGUSR1 => CHECKPOINT.store(true, Ordering::SeqCst),
+            signal => asked(signal),
+        });
+    });
 }
 
 /// Whether `nohup` started this process: it goes on when its terminal closes.

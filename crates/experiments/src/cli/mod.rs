@@ -4,6 +4,8 @@ mod bad_rows;
 mod density;
 mod device_check;
 mod encode;
+mod fit;
+mod fitted;
 mod list;
 mod metric;
 mod network;
@@ -66,6 +68,7 @@ enum Command {
         after_help = "Example:\n  experiment run ode-sde-gap --preset smoke --seed 1 --out runs/first"
     )]
     Run(RunArgs),
+    Fit(fit::Args),
     /// Rebuild the plots and the page of a run from its files
     #[command(after_help = "Example:\n  experiment report runs/first")]
     Report {
@@ -142,6 +145,7 @@ fn dispatch(cli: Cli, registry: &Registry) -> Result<u8> {
     match cli.command {
         Command::List(args) => list::list(&args, registry, &output).map(|()| 0),
         Command::Run(args) => runs::finish(&registry.run(&args)?, &output),
+        Command::Fit(args) => args.run(registry, &output),
         Command::Report { run } => runs::finish(&registry.report(&run)?, &output),
         Command::Cite { run } => runs::cite(&run, registry, &output).map(|()| 0),
         Command::Train(args) => runs::finish(&registry.train(&args)?, &output),

@@ -69,6 +69,11 @@ fn kernels() -> impl TypedValueParser<Value = Kernels> {
 }
 
 impl ModelOptions {
+    /// Where it is computed; `otherwise` is the precision when none was asked for.
+    pub(super) fn backend(&self, otherwise: &str) -> Result<Backend> {
+        self.backend.backend(otherwise)
+    }
+
     /// Opens the model; `otherwise` is the precision when none was asked for.
     pub(super) fn open(&self, otherwise: &str) -> Result<Model> {
         let backend = self.backend.backend(otherwise)?;

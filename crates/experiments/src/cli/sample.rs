@@ -16,6 +16,7 @@ use solvers::{ConfiguredMethod, Control, End, Method, Sampler, SolveError, Summa
 
 use super::Output;
 use super::bad_rows::{BadRowOptions, Lost, with_values};
+use super::fitted::{ClassOptions, Draw, Fitted};
 use super::options::ModelOptions;
 use crate::checks;
 use crate::model::{self, Model};
@@ -86,8 +87,11 @@ pub(super) struct Args {
     block_rows: Option<u64>,
     #[command(flatten)]
     bad_rows: BadRowOptions,
-    /// Where the samples go
-    #[arg(long, value_name = "FILE.npy")]
+    #[command(flatten)]
+    class: ClassOptions,
+    /// Where the samples go: an .npy file; of a model that was fitted to data also .csv, .png (a sheet) or a folder of
+    /// PNG files, in the units of the data
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
 
@@ -115,14 +119,18 @@ pub(super) fn method_named(text: &str) -> Result<ConfiguredMethod> {
 
 pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
     let start = Instant::now();
+    let backend = args.model.backend("f32")?;
+    if let Some(fitted) = Fitted::open(&args.model.model, &backend)? {
+        let Some(n) = args.n else { bail!("--x0: a fitted model draws from the prior: give --n") };
+        let sampler = args.sampler(fitted.sde(), &backend)?;
+        let Args { seed, class, out, .. } = args;
+        return fitted.sample(&sampler, &Draw { n, seed: *seed, class, out }, output);
+    }
     let model = args.model.open("f32")?;
+    args.class.refuse()?;
     let (sde, backend) = (model.sde(args.model.sde.as_deref())?, model.backend()?);
     let sampler = args.sampler(sde.as_ref(), &backend)?;
-    let x0 = args.x0.as_deref().map(|path| args.bad_rows.read_rows(path)).transpose()?;
-    if let (Some(x0), Some(path)) = (&x0, &args.x0) {
-        let (found, dim) = (x0.shape(), model.dim());
-        ensure!(x0.ncols() == dim, "{}: expected [n, {dim}], found {found:?}", path.display());
-    }
+    let x0 = args.x0(model.dim())?;
     let n = x0.as_ref().map_or(args.n.unwrap_or(0), |x| x.nrows() as u64);
     // Adaptive steps are many or few: one is the least.
     let steps = u64::from(args.steps.unwrap_or(1));
@@ -182,6 +190,15 @@ fn bar(n: u64) -> ProgressBar {
 }
 
 impl Args {
+    /// The rows to start from.
+    fn x0(&self, dim: usize) -> Result<Option<Array2<f64>>> {
+        let Some(path) = &self.x0 else { return Ok(None) };
+        let x0 = self.bad_rows.read_rows(path)?;
+        let found = x0.shape();
+        ensure!(x0.ncols() == dim, "{}: expected [n, {dim}], found {found:?}", path.display());
+        Ok(Some(x0))
+    }
+
     fn sampler(&self, sde: &dyn Sde, backend: &Backend) -> Result<Sampler<ConfiguredMethod>> {
         let asked = self.method.trim();
         let tuned = method_named(asked)?;

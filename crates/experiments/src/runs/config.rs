@@ -115,6 +115,11 @@ fn hash<E: Experiment>(config: &E::Config, text: &str) -> Result<String> {
 
 fn assemble<E: Experiment>(args: &RunArgs) -> Result<E::Config> {
     let mut table = base::<E>(args)?;
+    if let Some(data) = &args.data {
+        let path = Value::String(crate::checks::data_path(data)?);
+        merge(&mut table, nested("data.path", path));
+        typed::<E>(&table).with_context(|| format!("--data: {} takes no data", E::NAME))?;
+    }
     for assignment in &args.set {
         set::<E>(&mut table, assignment)?;
     }

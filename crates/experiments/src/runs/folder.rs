@@ -137,7 +137,7 @@ impl RunFolder {
         let (shown, before) = (self.root.display(), &record.hash);
         ensure!(
             before == hash,
-            "{shown} began as another run: its configuration or its given networks were {before}, now {hash}; choose another --out"
+            "{shown} began as another run: its configuration, data or given networks were {before}, now {hash}; choose another --out"
         );
         Ok(record)
     }

@@ -30,7 +30,7 @@ pub use entry::Entry;
 pub use experiment::{Experiment, Train};
 pub(crate) use folder::RunFolder;
 pub(crate) use log::{Line, Log, read_log};
-pub(crate) use progress::Progress;
+pub(crate) use progress::{Part, Progress};
 pub(crate) use record::{End, Record};
 pub use workspace::{Interrupted, Workspace};
 
@@ -89,6 +89,9 @@ pub struct RunArgs {
     /// Continue what was interrupted; an error when there is nothing to continue.
     #[arg(long)]
     pub resume: bool,
+    /// The data of an experiment that takes some: a file or a folder, `data.path` of its configuration.
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
     /// Evaluate the checkpoints of a folder instead of training, with the published sampler
     /// unless a preset is named.
     #[arg(long, value_name = "DIR")]

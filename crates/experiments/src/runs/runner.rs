@@ -23,11 +23,12 @@ pub(super) fn run<E: Experiment>(args: &RunArgs, goal: Goal) -> Result<Outcome> 
     let resolved = config::resolve::<E>(args)?;
     let device = E::device(&resolved.config)?;
     let folder = RunFolder::open(&resolved.root, &resolved.text, args.resume)?;
+    // Refuses a folder whose data or networks are not what they were, finished or not.
+    let mut record = folder.record(E::NAME, &resolved.hash)?;
     let mut outcome = Outcome::new(folder.root(), &resolved.hash, &device);
     if folder.finished() {
         return completed::<E>(outcome, &resolved.config, start);
     }
-    let mut record = folder.record(E::NAME, &resolved.hash)?;
     let before = record.seconds();
     record.begin(&device);
     record.write(&folder.path("record.json"))?;

@@ -1,21 +1,6 @@
 //! The table of experiments, and those beside the main one, each with three presets: `smoke` for tests, `quick` for a look
 //! in about a minute, `full` for figures with less noise.
 
-/// The presets of an experiment, from its folder of configurations.
-macro_rules! presets {
-    ($name:literal) => {
-        presets!($name: "smoke", "quick", "full")
-    };
-    ($name:literal: $($preset:literal),*) => {
-        &[$((
-            $preset,
-            include_str!(concat!(
-                env!("CARGO_MANIFEST_DIR"), "/configs/", $name, "/", $preset, ".toml"
-            )),
-        )),*]
-    };
-}
-
 mod encode;
 mod energy;
 mod eta_sweep;
@@ -31,6 +16,7 @@ mod train;
 use metrics::Estimate;
 use ndarray::ArrayView2;
 
+use crate::fit;
 use crate::ode_sde_gap::OdeSdeGap;
 use crate::runs::Entry;
 
@@ -45,6 +31,9 @@ pub const EXPERIMENTS: &[Entry] = &[
     Entry::of::<identifiability::Identifiability>(),
     Entry::of::<likelihood::Likelihood>(),
     Entry::of::<time_sampling::TimeSampling>(),
+    Entry::of::<fit::Digits>(),
+    Entry::of::<fit::Images>(),
+    Entry::of::<fit::Fit>(),
 ];
 
 /// Root of the mean squared length of rows, with its standard error.

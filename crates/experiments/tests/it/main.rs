@@ -7,6 +7,7 @@ mod damage;
 mod density;
 mod devices;
 mod files;
+mod fit;
 mod fuzz;
 mod fuzz_flags;
 mod limits;

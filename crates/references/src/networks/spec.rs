@@ -220,6 +220,7 @@ impl Wrapper {
             sigma_data: None,
             log_variance: None,
             identity: None,
+            data: None,
         }
     }
 }

@@ -36,6 +36,9 @@ pub struct ModelConfig {
     /// What the model is trained for, in whatever words let its maker know it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// What a row is: how it came from the user's data, in the form of whoever prepared them. It stays with the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<serde_json::Value>,
 }
 
 impl ModelConfig {
@@ -49,6 +52,7 @@ impl ModelConfig {
             sigma_data: Some(sigma_data),
             log_variance: None,
             identity: None,
+            data: None,
         }
     }
 

@@ -81,6 +81,7 @@ impl ScoreModel {
             sigma_data: setup.output.sigma_data(),
             log_variance: None,
             identity: None,
+            data: None,
         };
         let build = config.builder()?;
         Self::around(config, build, setup.sde.clone(), opened.parameters(backend)?)
@@ -111,6 +112,7 @@ impl ScoreModel {
         let own = ModelConfig { log_variance: None, sigma_data: noted, ..self.config.clone() };
         let plain = |config: &ModelConfig| ModelConfig {
             identity: None,
+            data: None,
             sigma_data: noted,
             ..config.clone()
         };

@@ -126,6 +126,7 @@ impl ScoreModel {
             sigma_data: output.sigma_data(),
             log_variance: None,
             identity: None,
+            data: None,
         };
         let parameters = Parameters::initial(key, backend, |vb| Ok(build(vb)?.buffers()))?;
         Self::around(config, build, sde, parameters)

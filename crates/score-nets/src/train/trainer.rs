@@ -334,11 +334,25 @@ impl<M: Model> Trainer<M> {
         stop: &AtomicBool,
         observer: &mut dyn FnMut(&Progress<'_>) -> Result<()>,
     ) -> Result<Outcome> {
+        self.run_to(self.config.steps, stop, observer)
+    }
+
+    /// As [`Trainer::run`], no further than step `until`: the averages can be looked at there, and the run goes on with the
+    /// next call. Cut anywhere, a run ends in the same bits.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`].
+    pub fn run_to(
+        &mut self,
+        until: u64,
+        stop: &AtomicBool,
+        observer: &mut dyn FnMut(&Progress<'_>) -> Result<()>,
+    ) -> Result<Outcome> {
         if self.terms.is_empty() {
             return Err(Error::setting("terms", 0, "training needs at least one objective"));
         }
         self.note_data()?;
-        while self.step < self.config.steps {
+        while self.step < until.min(self.config.steps) {
             let (terms, loss, grad_norm) = self.advance()?;
             let (done, last) = (self.step, self.step == self.config.steps);
             let due = |every: u64| every > 0 && done.is_multiple_of(every);

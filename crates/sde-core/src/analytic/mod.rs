@@ -4,6 +4,7 @@ mod checker;
 mod classes;
 mod components;
 mod data;
+mod fit;
 mod mixture;
 mod posterior;
 mod score;

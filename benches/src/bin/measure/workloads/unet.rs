@@ -155,6 +155,7 @@ impl Net {
             sigma_data: None,
             log_variance: None,
             identity: None,
+            data: None,
         };
         let model = ScoreModel::new(config, key.fold(0), &Backend::cpu())?;
         // Numbers in the place of initial zeros, whose work other software may skip.

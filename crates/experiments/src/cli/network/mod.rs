@@ -57,6 +57,11 @@ impl Model {
     }
 }
 
+/// Whether a file is a checkpoint of ours of a [`ScoreModel`].
+pub(super) fn is_score_model(path: &Path) -> bool {
+    path.is_file() && matches!(of_ours(path), Ok(Some(Kind::ScoreModel)))
+}
+
 /// Longer headers of a safetensors file are none.
 const LONGEST: u64 = 100_000_000;
 

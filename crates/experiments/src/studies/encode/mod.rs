@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::target::{Target, noised};
 use crate::model::rows;
 use crate::named::Named;
+use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 

@@ -19,6 +19,7 @@ use super::train::{OnRows, Training};
 use crate::checks;
 use crate::distance::{Later, Sizes, Truth, Window};
 use crate::model::{rows, to_tensor};
+use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
 
 /// Chains whose ends are drawn.

@@ -22,6 +22,7 @@ use super::target::Target;
 use crate::distance::{Later, Sizes, Truth, Window};
 use crate::model::to_rows;
 use crate::named::Named;
+use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 

@@ -17,6 +17,7 @@ use super::sampling::BLOCK;
 use super::train::{OnRows, Training};
 use crate::checks;
 use crate::model::{matrix, rows};
+use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
 
 /// What the seed of the second network differs by, small enough for TOML.

@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use super::target::{Target, noised};
 use crate::named::Named;
+use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 

@@ -20,6 +20,7 @@ use super::target::{Target, noised};
 use crate::distance::{Distance, Sizes, Truth, Window, between};
 use crate::model::rows;
 use crate::named::Named;
+use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 use split::FlowThenLangevin;

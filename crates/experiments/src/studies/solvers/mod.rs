@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::target::Target;
 use crate::distance::{Later, Sizes, Window};
 use crate::named::Named;
+use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 

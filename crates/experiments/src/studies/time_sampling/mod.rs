@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::named::Named;
+use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
 use crate::{checks, citations};
 

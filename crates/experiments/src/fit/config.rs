@@ -1,0 +1,296 @@
+//! The configuration of a fit.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use data::Kind;
+use score_nets::unet::{EdmConfig, EdmModel, ImageSize};
+use score_nets::{
+    Architecture, DataSource, Denoising, ModelConfig, Optimiser, ResidualMlpConfig, Schedule,
+    TimeDistribution, TrainConfig, Weighting,
+};
+use sde_core::{Parametrisation, Preconditioning, Sde, TimeGrid};
+use serde::{Deserialize, Serialize};
+use solvers::ConfiguredMethod;
+
+use super::prepared::Prepared;
+use crate::checks;
+use crate::named::Named;
+
+/// Everything about a fit but the data's own content.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(super) experiment: String,
+    pub(super) preset: String,
+    pub(super) seed: u64,
+    /// The process.
+    pub(super) sde: Named<dyn Sde>,
+    pub(super) data: Source,
+    pub(super) network: Network,
+    pub(super) training: Training,
+    pub(super) sampling: Sampling,
+    pub(super) measuring: Measuring,
+}
+
+/// Where the data are, and what of them is withheld.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Source {
+    /// A file or a folder; `digits` for the digits in the box.
+    pub(super) path: String,
+    /// A file of labels, or the name of a column; empty for what is found beside the data.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) labels: String,
+    /// Whether rows belong to classes that the model is told.
+    pub(super) conditional: bool,
+    /// Share of the rows that decides when training ends and which weights are kept.
+    pub(super) validation: f64,
+    /// Share of the rows that the report is about.
+    pub(super) test: f64,
+}
+
+/// The network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum Network {
+    /// A residual network of rows of numbers.
+    ResidualMlp {
+        /// Features.
+        width: usize,
+        /// Residual blocks.
+        blocks: usize,
+        /// Probability of dropout.
+        dropout: f64,
+    },
+    /// EDM's U-Net.
+    Unet {
+        /// Channels of the outermost level.
+        channels: usize,
+        /// Channels of every level, in units of the outermost.
+        multipliers: Vec<usize>,
+        /// Blocks of a level.
+        blocks: usize,
+        /// Heights of the levels with attention.
+        attention: Vec<usize>,
+        /// Probability of dropout.
+        dropout: f64,
+    },
+}
+
+/// How it is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Training {
+    /// Steps; without it as many as fit into three quarters of the minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) steps: Option<u64>,
+    /// Minutes that training, sampling and measuring may take.
+    pub(super) minutes: f64,
+    /// Rows a step.
+    pub(super) batch: usize,
+    /// The highest learning rate of a cosine.
+    pub(super) lr: f64,
+    pub(super) optimiser: Optimiser,
+    /// Distribution of the times of a batch.
+    pub(super) time_distribution: TimeDistribution,
+    pub(super) t_min: f64,
+    /// Share of the rows whose class is withheld.
+    pub(super) label_dropout: f64,
+    /// Share of all steps without a better loss on withheld rows after which training ends.
+    pub(super) patience: f64,
+}
+
+/// What is drawn from the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Sampling {
+    /// Rows, by either equation.
+    pub(super) n: usize,
+    pub(super) ode_method: Named<ConfiguredMethod>,
+    pub(super) ode_steps: usize,
+    pub(super) sde_method: Named<ConfiguredMethod>,
+    pub(super) sde_steps: usize,
+    pub(super) grid: Named<TimeGrid>,
+    /// Where the samplers end.
+    pub(super) t_end: f64,
+}
+
+/// What is measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Measuring {
+    /// Rows of each side of a distance, at most.
+    pub(super) rows: usize,
+    /// Draws of a noise floor.
+    pub(super) floors: usize,
+    /// Withheld rows whose likelihood is computed, at most.
+    pub(super) likelihood: usize,
+    /// Steps of the flow.
+    pub(super) likelihood_steps: usize,
+    /// Dimension up to which the divergence is exact.
+    pub(super) exact_up_to: usize,
+    /// Random probes beyond.
+    pub(super) probes: usize,
+}
+
+/// Share of the minutes that goes to training.
+const SHARE: f64 = 0.7;
+
+impl Training {
+    /// Seconds of training.
+    pub(super) fn seconds(&self) -> f64 {
+        SHARE * 60.0 * self.minutes
+    }
+
+    /// Steps between two losses on withheld rows.
+    pub(super) fn validate_every(&self, planned: u64) -> u64 {
+        (planned / 40).max(1)
+    }
+
+    /// Steps between two lines of the log.
+    pub(super) fn log_every(&self, step: u64) -> u64 {
+        if step < 100 { 5 } else { 20 }
+    }
+
+    /// Optimiser and learning rates of so many steps.
+    pub(super) fn recipe(&self, steps: u64) -> TrainConfig {
+        let warmup = (steps / 10).min(100);
+        let schedule = Schedule::Cosine { lr: self.lr, lr_end: 0.01 * self.lr, warmup, steps };
+        TrainConfig {
+            optimiser: self.optimiser,
+            clip: Some(1.0),
+            ..TrainConfig::new(steps, schedule)
+        }
+    }
+
+    /// The loss on batches of a source.
+    pub(super) fn loss(&self, source: Arc<dyn DataSource>, batch: usize) -> Denoising {
+        Denoising::new(source, batch)
+            .time(self.time_distribution)
+            .t_min(self.t_min)
+            .weighting(Weighting::Native)
+            .label_dropout(self.label_dropout)
+    }
+}
+
+impl Config {
+    /// The model of prepared rows with so many classes and this deviation of a coordinate.
+    pub(super) fn model(
+        &self,
+        prepared: &Prepared,
+        classes: usize,
+        sigma_data: f64,
+    ) -> Result<ModelConfig> {
+        Ok(ModelConfig {
+            network: Some(self.network.architecture(prepared, classes)?),
+            output: Parametrisation::F { sigma_data },
+            preconditioning: Preconditioning::edm(sigma_data),
+            sde: self.sde.to_string(),
+            sigma_data: Some(sigma_data),
+            log_variance: None,
+            identity: None,
+            data: Some(serde_json::to_value(prepared)?),
+        })
+    }
+
+    /// Checks every value; hands back about how many evaluations of a network it takes.
+    pub(super) fn check(&self) -> Result<f64> {
+        let Self { data, training, sampling, measuring, .. } = self;
+        ensure!(!data.path.is_empty(), "data.path: no file is named");
+        for (key, share) in [("data.validation", data.validation), ("data.test", data.test)] {
+            checks::within(key, share, 0.01..=0.8)?;
+        }
+        ensure!(
+            data.validation + data.test <= 0.9,
+            "data.validation + data.test = {}: must be at most 0.9",
+            data.validation + data.test
+        );
+        self.network.check()?;
+        ensure!(training.steps != Some(0), "training.steps = 0: must be at least 1");
+        checks::within("training.minutes", training.minutes, 0.01..=1e5)?;
+        checks::within("training.lr", training.lr, 1e-12..=1.0)?;
+        checks::within("training.patience", training.patience, 0.01..=1.0)?;
+        checks::within("training.label-dropout", training.label_dropout, 0.0..=1.0)?;
+        training.recipe(1000).validate()?;
+        let sde = &self.sde;
+        for (key, t) in [("training.t-min", training.t_min), ("sampling.t-end", sampling.t_end)] {
+            checks::within(key, t, 1e-9..=sde.horizon() / 2.0)?;
+        }
+        for (key, value, least) in [
+            ("training.batch", training.batch, 1),
+            ("sampling.n", sampling.n, 10),
+            ("sampling.ode-steps", sampling.ode_steps, 1),
+            ("sampling.sde-steps", sampling.sde_steps, 1),
+            ("measuring.rows", measuring.rows, 10),
+            ("measuring.floors", measuring.floors, 1),
+            ("measuring.likelihood", measuring.likelihood, 1),
+            ("measuring.likelihood-steps", measuring.likelihood_steps, 2),
+            ("measuring.probes", measuring.probes, 1),
+        ] {
+            checks::at_least(key, value, least)?;
+        }
+        sampling
+            .grid
+            .times(&**sde, sampling.ode_steps, sde.horizon(), sampling.t_end)
+            .with_context(|| format!("sde = {sde}, sampling.grid = {}", sampling.grid))?;
+        checks::memory(&[("sampling.n", sampling.n)], 1000)?;
+        checks::memory(&[("training.batch", training.batch)], 1000)?;
+        checks::time(&[("measuring.rows", measuring.rows), ("measuring.rows", measuring.rows)])?;
+        checks::time(&[("sampling.n", sampling.n), ("sampling.sde-steps", sampling.sde_steps)])
+    }
+}
+
+impl Network {
+    fn check(&self) -> Result<()> {
+        let (sizes, dropout) = match self {
+            Self::ResidualMlp { width, blocks, dropout } => {
+                (vec![("network.width", *width), ("network.blocks", *blocks)], *dropout)
+            }
+            Self::Unet { channels, multipliers, blocks, dropout, .. } => {
+                ensure!(!multipliers.is_empty(), "network.multipliers: none given");
+                let sizes = vec![("network.channels", *channels), ("network.blocks", *blocks)];
+                (sizes, *dropout)
+            }
+        };
+        for (key, value) in sizes {
+            checks::at_least(key, value, 1)?;
+        }
+        checks::within("network.dropout", dropout, 0.0..=0.9)?;
+        Ok(())
+    }
+
+    fn architecture(&self, prepared: &Prepared, classes: usize) -> Result<Architecture> {
+        match (self, prepared.transform.kind()) {
+            (Self::ResidualMlp { width, blocks, dropout }, _) => {
+                let dim = prepared.transform.model_dim();
+                let config = ResidualMlpConfig::new(dim);
+                Ok(Architecture::ResidualMlp(ResidualMlpConfig {
+                    width: *width,
+                    blocks: *blocks,
+                    dropout: *dropout,
+                    classes,
+                    ..config
+                }))
+            }
+            (
+                Self::Unet { channels, multipliers, blocks, attention, dropout },
+                Kind::Images { channels: colours, height, width, .. },
+            ) => Ok(Architecture::Edm(EdmConfig {
+                model_channels: *channels,
+                channel_mult: multipliers.clone(),
+                num_blocks: *blocks,
+                attn_resolutions: attention.clone(),
+                dropout: *dropout,
+                label_dim: classes,
+                ..EdmConfig::new(EdmModel::SongUNet, *colours, ImageSize::from([*height, *width]))
+            })),
+            (Self::Unet { .. }, kind) => {
+                anyhow::bail!(
+                    "network.kind = \"unet\": the data are no images but a table of {} columns",
+                    kind.dim()
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Samples of a fitted model by both equations, in the units of the data.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use candle_core::{DType, Device, Tensor};
+use ndarray::{Array2, s};
+use score_nets::ScoreModel;
+use sde_core::{Key, Score};
+use serde::{Deserialize, Serialize};
+use solvers::{ConfiguredMethod, Control, End, Sampler, SolveError};
+
+use super::config::Sampling;
+use super::prepared::Prepared;
+use crate::npy::{self, RowWriter};
+use crate::runs::Workspace;
+
+/// Rows of a block: what a core works on at a time.
+const BLOCK: u64 = 128;
+
+/// Which of the two equations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Equation {
+    /// The probability-flow ODE.
+    Ode,
+    /// The reverse SDE.
+    Sde,
+}
+
+impl Equation {
+    pub(super) const BOTH: [Self; 2] = [Self::Ode, Self::Sde];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ode => "ode",
+            Self::Sde => "sde",
+        }
+    }
+}
+
+/// What drawing took.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Drawn {
+    pub(super) rows: usize,
+    /// Evaluations of the network for one row.
+    pub(super) nfe: u64,
+    #[serde(with = "crate::number")]
+    pub(super) seconds: f64,
+}
+
+/// Rows as a tensor of the shape that a model has them in.
+pub(crate) fn to_tensor(rows: &Array2<f64>, model: &ScoreModel) -> Result<Tensor> {
+    let shape: Vec<usize> = [rows.nrows()].into_iter().chain(model.row_shape()).collect();
+    let flat: Vec<f64> = rows.iter().copied().collect();
+    let host = Tensor::from_vec(flat, shape, &Device::Cpu)?.to_dtype(model.dtype())?;
+    Ok(host.to_device(model.device())?)
+}
+
+/// The rows of a tensor, flattened.
+pub(crate) fn to_rows(x: &Tensor) -> Result<Array2<f64>> {
+    let n = x.dim(0)?;
+    let flat = x.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    Ok(Array2::from_shape_vec((n, flat.len() / n.max(1)), flat)?)
+}
+
+/// Draws as many rows as there are labels, or `n` without, into `samples/<equation>.npy`.
+pub(super) fn draw(
+    (model, prepared): (&ScoreModel, &Prepared),
+    sampling: &Sampling,
+    equation: Equation,
+    labels: Option<&[u32]>,
+    key: Key,
+    workspace: &Workspace,
+) -> Result<Drawn> {
+    let name = equation.name();
+    workspace.part(&format!("drawn-{name}"), || {
+        let start = Instant::now();
+        let n = labels.map_or(sampling.n, <[u32]>::len);
+        let classes =
+            labels.map(|labels| Tensor::from_vec(labels.to_vec(), n, &Device::Cpu)).transpose()?;
+        let given = model.with_labels(classes.as_ref())?;
+        let sampler = sampler(model, sampling, equation)?;
+        let mut rows = Array2::zeros((n, prepared.transform.model_dim()));
+        let mut bar =
+            workspace.progress.part(&format!("sample {name}"), "sample", (n as u64, 0), 1.0);
+        let like = to_tensor(&Array2::zeros((1, rows.ncols())), model)?;
+        let score: &dyn Score<Tensor> = &given;
+        let summary = solvers::sample(
+            &sampler,
+            model.sde(),
+            score,
+            n as u64,
+            key,
+            &like,
+            &mut |first, x: Tensor| {
+                workspace.go_on()?;
+                let x = to_rows(&x)?;
+                let first = first as usize;
+                bar.advance(x.nrows() as u64);
+                rows.slice_mut(s![first..first + x.nrows(), ..]).assign(&x);
+                Ok::<(), Stopped>(())
+            },
+        );
+        let summary = summary
+            .map_err(|e| e.0)
+            .with_context(|| format!("sampling by the {}", name.to_uppercase()))?;
+        let data = prepared
+            .to_data(rows.view())
+            .with_context(|| format!("a sample of the {}", name.to_uppercase()))?;
+        write(workspace, &format!("samples/{name}.npy"), prepared, &data)?;
+        if let Some(labels) = labels {
+            let labels = Array2::from_shape_fn((n, 1), |(i, _)| f64::from(labels[i]));
+            let mut writer = RowWriter::create_as(
+                &workspace.path(&format!("samples/{name}_labels.npy")),
+                n,
+                &[],
+            )?;
+            writer.push(labels.view())?;
+            writer.finish()?;
+        }
+        Ok(Drawn { rows: n, nfe: summary.nfe, seconds: start.elapsed().as_secs_f64() })
+    })
+}
+
+/// An error of ours on its way through a solver.
+struct Stopped(anyhow::Error);
+
+impl From<anyhow::Error> for Stopped {
+    fn from(error: anyhow::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<SolveError> for Stopped {
+    fn from(error: SolveError) -> Self {
+        Self(error.into())
+    }
+}
+
+/// Rows of data in the shape of a row.
+fn write(workspace: &Workspace, name: &str, prepared: &Prepared, rows: &Array2<f64>) -> Result<()> {
+    let shape = match prepared.transform.kind() {
+        data::Kind::Images { channels, height, width, .. } => vec![*channels, *height, *width],
+        _ => vec![rows.ncols()],
+    };
+    let mut writer = RowWriter::create_as(&workspace.path(name), rows.nrows(), &shape)?;
+    writer.push(rows.view())?;
+    Ok(writer.finish()?)
+}
+
+/// The rows that [`draw`] has left.
+pub(super) fn drawn(folder: &std::path::Path, equation: Equation) -> Result<Array2<f64>> {
+    let path = folder.join(format!("samples/{}.npy", equation.name()));
+    let rows = npy::read(&path)?;
+    let n = rows.shape().first().copied().unwrap_or(0);
+    let flat: Vec<f64> = rows.iter().copied().collect();
+    Array2::from_shape_vec((n, flat.len() / n.max(1)), flat)
+        .with_context(|| path.display().to_string())
+}
+
+fn sampler(
+    model: &ScoreModel,
+    sampling: &Sampling,
+    equation: Equation,
+) -> Result<Sampler<ConfiguredMethod>> {
+    let (method, steps, eta) = match equation {
+        Equation::Ode => (&sampling.ode_method, sampling.ode_steps, 0.0),
+        Equation::Sde => (&sampling.sde_method, sampling.sde_steps, 1.0),
+    };
+    let sde = model.sde();
+    let times = sampling.grid.times(sde, steps, sde.horizon(), sampling.t_end)?;
+    Ok(Sampler {
+        method: (**method).clone(),
+        eta,
+        control: Control::Grid(times),
+        end: End::Denoise,
+        block_rows: BLOCK,
+    })
+}

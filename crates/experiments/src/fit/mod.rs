@@ -1,0 +1,466 @@
+//! A model of the user's data: training, samples by both equations, likelihood, and a report.
+//!
+//! - `config`: everything but the data; `prepared`: from rows of data to rows of a model and back;
+//! - `train`: training with losses on withheld rows; `draw`: samples; `measure`, `judge`, `likelihood`: what they are worth;
+//! - `page`: the report.
+
+mod config;
+mod draw;
+mod judge;
+mod likelihood;
+mod measure;
+mod page;
+mod pictures;
+mod prepared;
+mod train;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use data::{Dataset, Kind, OpenOptions, Portion};
+use metrics::Estimate;
+use ndarray::Array2;
+use report::Sheet;
+use score_nets::{DataSource as _, ScoreModel};
+use sde_core::Key;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use config::Config;
+pub(crate) use draw::{to_rows, to_tensor};
+pub(crate) use prepared::Prepared;
+
+use crate::checks::DIGITS;
+use crate::citations;
+use crate::presets::presets;
+use crate::runs::{Experiment, Workspace};
+use draw::{Drawn, Equation, draw, drawn};
+use judge::Judge;
+use likelihood::{Flow, Likelihood};
+use measure::{Compared, Distance, Marginal, Neighbours, Pair, Ruler};
+use prepared::Batches;
+use train::{Job, Trained, model_path};
+
+/// Purposes of the seed.
+mod purpose {
+    pub(super) const SPLIT: u64 = 100;
+    pub(super) const PREPARE: u64 = 101;
+    pub(super) const LABELS: u64 = 102;
+    pub(super) const ODE: u64 = 103;
+    pub(super) const SDE: u64 = 104;
+    pub(super) const DISTANCES: u64 = 105;
+    pub(super) const LIKELIHOOD: u64 = 106;
+    pub(super) const ORDER: u64 = 107;
+}
+
+/// What the data are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct About {
+    source: String,
+    hash: String,
+    kind: Kind,
+    classes: Vec<String>,
+    /// Rows for training, for validation, for testing.
+    rows: [usize; 3],
+    /// Withheld rows that are left out, because a column that is constant in training is another in them.
+    left_out: usize,
+    /// Columns that no model sees, with their value.
+    constants: Vec<(String, f64)>,
+    #[serde(with = "crate::number")]
+    sigma_data: f64,
+    model_dim: usize,
+}
+
+/// Classes of samples, as a classifier of the training rows sees them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Accuracy {
+    /// Of withheld rows: how far the classifier is to be trusted.
+    test: Estimate,
+    ode: Estimate,
+    sde: Estimate,
+}
+
+/// Everything that was found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Results {
+    about: About,
+    trained: Trained,
+    drawn: [Drawn; 2],
+    distances: Vec<Distance>,
+    neighbours: Vec<Neighbours>,
+    marginals: Vec<Marginal>,
+    accuracy: Option<Accuracy>,
+    likelihood: Likelihood,
+    /// Seconds of all work.
+    #[serde(with = "crate::number")]
+    seconds: f64,
+}
+
+/// The data of a configuration, cut into three.
+pub(super) struct Parts {
+    training: Dataset,
+    validation: Dataset,
+    test: Dataset,
+    left_out: usize,
+}
+
+impl Config {
+    fn key(&self, purpose: u64) -> Key {
+        Key::root(self.seed).fold(purpose)
+    }
+
+    /// Reads the data.
+    fn open(&self) -> Result<Dataset> {
+        let source = &self.data;
+        if source.path == DIGITS {
+            return Ok(data::digits());
+        }
+        let labels = (!source.labels.is_empty()).then(|| source.labels.clone());
+        let options = OpenOptions { labels, ..OpenOptions::default() };
+        Ok(data::open(Path::new(&source.path), &options)?)
+    }
+
+    fn parts(&self, data: &Dataset) -> Result<Parts> {
+        let least = 3;
+        ensure!(
+            data.len() >= least,
+            "{}: {} rows, expected at least {least}",
+            data.source(),
+            data.len()
+        );
+        let split = if self.data.path == DIGITS {
+            data::digits_split()
+        } else {
+            let test = Portion::Share(self.data.test);
+            data.split(Portion::Share(0.0), test, self.key(purpose::SPLIT))?
+        };
+        let training = data.select(&split.training)?;
+        // What decides when to stop is cut from what is not withheld for the report.
+        let inner = training.split(
+            Portion::Share(self.data.validation),
+            Portion::Rows(0),
+            self.key(purpose::SPLIT).fold(1),
+        )?;
+        let (validation, kept) =
+            (training.select(&inner.validation)?, training.select(&inner.training)?);
+        let (test, left) = fitting(data.select(&split.test)?, &kept)?;
+        let (validation, also) = fitting(validation, &kept)?;
+        Ok(Parts { training: kept, validation, test, left_out: left + also })
+    }
+}
+
+/// Rows without those that differ from training rows in a column that is constant there: a model knows no density of them.
+fn fitting(rows: Dataset, training: &Dataset) -> Result<(Dataset, usize)> {
+    let transform = data::Transform::fit(training, &data::TransformOptions::default())?;
+    let constants = transform.constants();
+    let Kind::Table { columns } = rows.kind() else { return Ok((rows, 0)) };
+    let at: Vec<(usize, f64)> = constants
+        .iter()
+        .filter_map(|(name, value)| Some((columns.iter().position(|c| c.name == *name)?, *value)))
+        .collect();
+    let mut x = vec![0.0; rows.dim()];
+    let mut kept = Vec::new();
+    for row in 0..rows.len() {
+        rows.row(row, &mut x);
+        if at.iter().all(|(column, value)| x[*column] == *value) {
+            kept.push(row);
+        }
+    }
+    let left_out = rows.len() - kept.len();
+    let named = constants.iter().map(|c| c.0.as_str()).collect::<Vec<_>>().join(", ");
+    ensure!(
+        !kept.is_empty(),
+        "every withheld row differs from the training rows where those are constant: {named}"
+    );
+    Ok((if left_out == 0 { rows } else { rows.select(&kept)? }, left_out))
+}
+
+/// Everything that is done with a configuration.
+fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
+    let data = config.open()?;
+    let parts = config.parts(&data)?;
+    let prepared = Prepared::fit(&parts.training, config.key(purpose::PREPARE))?;
+    let batches = Batches::new(parts.training.clone(), &prepared, false, config.data.conditional)?;
+    let sigma_data = sigma_data(&batches, config.key(purpose::PREPARE).fold(1))?;
+    let about = about(&data, &parts, &prepared, sigma_data);
+    let (trained, model) = trained(config, &parts, &prepared, batches, sigma_data, workspace)?;
+    let drawn = both(config, &model, &prepared, &parts, workspace)?;
+    pictures::draw(&parts.training, &parts.test, workspace)?;
+    keep_test(&parts, workspace)?;
+    let compared = compared(config, &parts, workspace)?;
+    let measuring = &config.measuring;
+    let distances = Pair::ALL.into_iter().map(|pair| {
+        let key = config.key(purpose::DISTANCES);
+        let name = pair.name().replace(' ', "-").to_lowercase();
+        workspace.part(&format!("distances-{name}"), || compared.distances(pair, measuring, key))
+    });
+    let distances = distances.collect::<Result<Vec<_>>>()?.concat();
+    let neighbours = workspace.part("neighbours", || compared.neighbours(measuring))?;
+    let accuracy = accuracy(config, &parts, &compared, workspace)?;
+    let flow = Flow {
+        model: &model,
+        prepared: &prepared,
+        sampling: &config.sampling,
+        measuring,
+        key: config.key(purpose::LIKELIHOOD),
+    };
+    let likelihood = workspace
+        .part("likelihood", || flow.likelihood(&parts.training, &parts.test, workspace))?;
+    let marginals = marginals(&parts, workspace)?;
+    let seconds = workspace.seconds();
+    Ok(Results {
+        about,
+        trained,
+        drawn,
+        distances,
+        neighbours,
+        marginals,
+        accuracy,
+        likelihood,
+        seconds,
+    })
+}
+
+fn about(data: &Dataset, parts: &Parts, prepared: &Prepared, sigma_data: f64) -> About {
+    About {
+        source: data.source().into(),
+        hash: data.hash(),
+        kind: data.kind().clone(),
+        classes: data.labels().map(|l| l.classes.clone()).unwrap_or_default(),
+        rows: [parts.training.len(), parts.validation.len(), parts.test.len()],
+        left_out: parts.left_out,
+        constants: prepared.transform.constants(),
+        sigma_data,
+        model_dim: prepared.transform.model_dim(),
+    }
+}
+
+/// The trained model, and how its training went.
+fn trained(
+    config: &Config,
+    parts: &Parts,
+    prepared: &Prepared,
+    batches: Batches,
+    sigma_data: f64,
+    workspace: &Workspace,
+) -> Result<(Trained, ScoreModel)> {
+    plan(config, workspace);
+    let (withheld, conditional) = (parts.validation.clone(), config.data.conditional);
+    let classes = batches.n_classes();
+    let trained = Job {
+        training: &config.training,
+        model: config.model(prepared, classes, sigma_data)?,
+        seed: config.seed,
+        train: Arc::new(batches),
+        // Few withheld rows count several times, each time with other noise.
+        n_validation: withheld.len().clamp(1024, 4096),
+        validation: Arc::new(Batches::new(withheld, prepared, true, conditional)?),
+    }
+    .run(workspace)?;
+    let path = model_path(workspace);
+    let model = ScoreModel::open(&path).with_context(|| {
+        format!("{}: delete samples/training.json to train again", path.display())
+    })?;
+    Ok((trained, model))
+}
+
+/// Withheld rows of a table, which the page is drawn from.
+fn keep_test(parts: &Parts, workspace: &Workspace) -> Result<()> {
+    if !matches!(parts.test.kind(), Kind::Table { .. }) {
+        return Ok(());
+    }
+    Ok(crate::npy::write(&workspace.path("samples/test.npy"), parts.test.rows(0, MOST)?.view())?)
+}
+
+fn plan(config: &Config, workspace: &Workspace) {
+    if let Some(steps) = config.training.steps {
+        workspace.progress.plan("train", steps as f64, 0.0);
+    }
+    workspace.progress.plan("sample", 2.0 * config.sampling.n as f64, 0.0);
+}
+
+fn sigma_data(batches: &Batches, key: Key) -> Result<f64> {
+    let rows = score_nets::sigma_data(batches, key, 2000.max(400_000 / batches.dim() as u64))?;
+    Ok(rows.value)
+}
+
+/// Samples of both equations; with classes in the proportions of the withheld rows.
+fn both(
+    config: &Config,
+    model: &ScoreModel,
+    prepared: &Prepared,
+    parts: &Parts,
+    workspace: &Workspace,
+) -> Result<[Drawn; 2]> {
+    let labels = (model.n_classes() > 0).then(|| sampled_labels(config, parts)).flatten();
+    let one = |equation: Equation| {
+        let purpose = match equation {
+            Equation::Ode => purpose::ODE,
+            Equation::Sde => purpose::SDE,
+        };
+        let key = config.key(purpose);
+        draw((model, prepared), &config.sampling, equation, labels.as_deref(), key, workspace)
+    };
+    Ok([one(Equation::Ode)?, one(Equation::Sde)?])
+}
+
+/// The classes of samples: those of the withheld rows in their order, over and over, so that the first as many have the
+/// very proportions of what they are compared with.
+fn sampled_labels(config: &Config, parts: &Parts) -> Option<Vec<u32>> {
+    let labels = &parts.test.labels()?.of;
+    let order = order(labels.len(), config.key(purpose::LABELS));
+    Some((0..config.sampling.n).map(|i| labels[order[i % order.len()]]).collect())
+}
+
+/// Samples and rows in the units of distances.
+fn compared(config: &Config, parts: &Parts, workspace: &Workspace) -> Result<Compared> {
+    let ruler = Ruler::new(&parts.training)?;
+    let folder = workspace.folder.root();
+    let put = |rows: &Array2<f64>| ruler.put(rows.view());
+    Ok(Compared {
+        ode: put(&drawn(folder, Equation::Ode)?)?,
+        sde: put(&drawn(folder, Equation::Sde)?)?,
+        training: put(&shuffled(&parts.training, config.key(purpose::ORDER))?)?,
+        test: put(&shuffled(&parts.test, config.key(purpose::ORDER).fold(1))?)?,
+    })
+}
+
+/// Rows in an order that has nothing to do with their file's, [`MOST`] of them at most.
+fn shuffled(data: &Dataset, key: Key) -> Result<Array2<f64>> {
+    let order = order(data.len(), key);
+    Ok(data.select(&order[..order.len().min(MOST)])?.to_array()?)
+}
+
+fn order(n: usize, key: Key) -> Vec<usize> {
+    let mut u = vec![0.0; n];
+    key.fill_uniforms(0, &mut u);
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|a, b| u[*a].total_cmp(&u[*b]).then(a.cmp(b)));
+    order
+}
+
+/// Rows of the data that are compared with, at most.
+const MOST: usize = 20_000;
+
+fn accuracy(
+    config: &Config,
+    parts: &Parts,
+    compared: &Compared,
+    workspace: &Workspace,
+) -> Result<Option<Accuracy>> {
+    let (Some(training), Some(test)) = (parts.training.labels(), parts.test.labels()) else {
+        return Ok(None);
+    };
+    if !config.data.conditional {
+        return Ok(None);
+    }
+    let Some(sampled) = sampled_labels(config, parts) else { return Ok(None) };
+    workspace.part("accuracy", || {
+        let of = |labels: &[u32], key: Key| -> Vec<u32> {
+            order(labels.len(), key).into_iter().take(MOST).map(|i| labels[i]).collect()
+        };
+        let key = config.key(purpose::ORDER);
+        let learned = of(&training.of, key);
+        let judge = Judge::fit(compared.training.view(), &learned, training.classes.len())?;
+        Ok(Some(Accuracy {
+            test: judge.accuracy(compared.test.view(), &of(&test.of, key.fold(1))),
+            ode: judge.accuracy(compared.ode.view(), &sampled),
+            sde: judge.accuracy(compared.sde.view(), &sampled),
+        }))
+    })
+}
+
+fn marginals(parts: &Parts, workspace: &Workspace) -> Result<Vec<Marginal>> {
+    if !matches!(parts.test.kind(), Kind::Table { .. }) || parts.test.dim() > 1000 {
+        return Ok(Vec::new());
+    }
+    let folder = workspace.folder.root();
+    let rows =
+        [parts.test.to_array()?, drawn(folder, Equation::Ode)?, drawn(folder, Equation::Sde)?];
+    Ok(measure::marginals(parts.test.kind(), [&rows[0], &rows[1], &rows[2]]))
+}
+
+/// An experiment that fits a model to data; they differ in their presets.
+macro_rules! fitting {
+    ($($(#[doc = $doc:literal])+ $name:ident $text:literal [$($preset:literal),*]: $about:literal;)*) => {$(
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct $name;
+
+        impl Experiment for $name {
+            const NAME: &'static str = $text;
+            const ABOUT: &'static str = $about;
+            const PRESETS: &'static [(&'static str, &'static str)] = presets!($text: $($preset),*);
+            type Config = Config;
+            type Results = Results;
+
+            fn check(config: &Config) -> Result<f64> {
+                let evaluations = config.check()?;
+                // What is wrong with the data is said before there is a folder.
+                config.parts(&config.open()?)?;
+                Ok(evaluations)
+            }
+
+            fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
+                work(config, workspace)
+            }
+
+            fn page(config: &Config, results: &Results, folder: &Path) -> Result<Sheet> {
+                page::page(config, results, folder)
+            }
+
+            fn references(config: &Config) -> Vec<&'static str> {
+                references(config)
+            }
+
+            fn given(config: &Config) -> Result<Vec<(String, PathBuf)>> {
+                given(config)
+            }
+        }
+    )*};
+}
+
+fitting! {
+    /// A model of a file or a folder.
+    Fit "fit" ["smoke", "quick", "full", "images-quick", "images-full"]: "a model of your own table or images: samples, likelihood, distances to withheld rows";
+    /// A model of the digits in the box.
+    Digits "digits" ["smoke", "quick", "full"]: "the 8 x 8 digits, class by class: samples of ODE and SDE beside withheld digits";
+    /// A model of larger images.
+    Images "images" ["smoke", "quick", "full"]: "a model of images: MNIST, Fashion-MNIST, CIFAR-10 or a folder of your own";
+}
+
+fn references(config: &Config) -> Vec<&'static str> {
+    let more = ["karras2022", "naeem2020", "theis2016"];
+    let digits = (config.data.path == DIGITS).then_some("alpaydin1998");
+    more.into_iter().chain([citations::sde(&*config.sde)]).chain(digits).collect()
+}
+
+/// The files of the data: a run is one of their content.
+fn given(config: &Config) -> Result<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
+    for path in [&config.data.path, &config.data.labels] {
+        let path = Path::new(path);
+        if path.is_file() {
+            files.push((path.display().to_string(), path.to_path_buf()));
+        } else if path.is_dir() {
+            collect(path, &mut files)?;
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn collect(folder: &Path, files: &mut Vec<(String, PathBuf)>) -> Result<()> {
+    let entries = std::fs::read_dir(folder);
+    for entry in entries.with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => collect(&path, files)?,
+            false => files.push((path.display().to_string(), path)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,335 @@
+//! Training on the user's data: losses on withheld rows on the way, the best model kept, an end when it gets no better.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use score_nets::{
+    Backend, DataSource, Denoising, EmaProfile, ModelConfig, Outcome, ScoreModel, TrainConfig,
+    Trainer,
+};
+use sde_core::Key;
+use serde::{Deserialize, Serialize};
+
+use super::config::Training;
+use crate::runs::{Interrupted, Line, Log, Workspace, read_json};
+use crate::{atomic, signals};
+
+/// Widths of the averages of the weights, in shares of the training (EDM2's power functions).
+pub(super) const AVERAGES: [f64; 3] = [0.05, 0.1, 0.2];
+
+/// Time between two checkpoints.
+const CHECKPOINT: Duration = Duration::from_secs(120);
+
+/// Seconds of trial steps that a number of steps is computed from.
+const TRIAL: f64 = 6.0;
+
+/// What is trained, and on what.
+pub(super) struct Job<'a> {
+    pub(super) training: &'a Training,
+    pub(super) model: ModelConfig,
+    pub(super) seed: u64,
+    pub(super) train: Arc<dyn DataSource>,
+    /// Withheld rows in their order, over and over.
+    pub(super) validation: Arc<dyn DataSource>,
+    /// Rows of a validation.
+    pub(super) n_validation: usize,
+}
+
+/// Losses at a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Point {
+    pub(super) step: u64,
+    /// Loss on withheld rows: of the weights as they are, and of each average.
+    #[serde(with = "crate::number")]
+    pub(super) validation: Vec<f64>,
+    /// Seconds of training so far.
+    #[serde(with = "crate::number")]
+    pub(super) seconds: f64,
+}
+
+/// What a training came to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Trained {
+    /// Steps that were planned, and done.
+    pub(super) planned: u64,
+    pub(super) steps: u64,
+    /// Why it ended before the last step, where it did.
+    pub(super) stopped: Option<Stop>,
+    #[serde(with = "crate::number")]
+    pub(super) seconds: f64,
+    /// The step whose weights were kept, and which of them: 0 as they were, `k` average `k`.
+    pub(super) best_step: u64,
+    pub(super) best_average: usize,
+    pub(super) parameters: usize,
+    pub(super) curve: Vec<Point>,
+}
+
+/// What ended a training early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Stop {
+    /// The loss on withheld rows fell no more.
+    Validation,
+    /// The time was up.
+    Time,
+}
+
+impl Trained {
+    /// The loss of the weights that were kept.
+    pub(super) fn best(&self) -> Option<f64> {
+        let point = self.curve.iter().find(|p| p.step == self.best_step)?;
+        point.validation.get(self.best_average).copied()
+    }
+}
+
+/// Step and place of the smallest loss on withheld rows.
+fn best(curve: &[Point]) -> Option<(u64, usize, f64)> {
+    let all = curve
+        .iter()
+        .flat_map(|p| p.validation.iter().enumerate().map(|(place, loss)| (p.step, place, *loss)));
+    all.filter(|(_, _, loss)| loss.is_finite()).min_by(|a, b| a.2.total_cmp(&b.2))
+}
+
+impl Job<'_> {
+    fn config(&self, steps: u64) -> TrainConfig {
+        let averages = AVERAGES.map(|sigma_rel| EmaProfile::Power { sigma_rel }).to_vec();
+        TrainConfig { seed: self.key(0), averages, log_every: 1, ..self.training.recipe(steps) }
+    }
+
+    fn key(&self, purpose: u64) -> Key {
+        Key::root(self.seed).fold(purpose)
+    }
+
+    fn loss(&self) -> Denoising {
+        self.training.loss(self.train.clone(), self.training.batch)
+    }
+
+    fn start(&self, steps: u64) -> Result<Trainer<ScoreModel>> {
+        let model = ScoreModel::new(self.model.clone(), self.key(1), &Backend::cpu())?;
+        Ok(Trainer::new(model, self.config(steps))?.term(1.0, Box::new(self.loss())))
+    }
+
+    /// The number of steps: as configured, or what fits into the time, measured once and kept.
+    fn steps(&self, workspace: &Workspace) -> Result<u64> {
+        if let Some(steps) = self.training.steps {
+            return Ok(steps);
+        }
+        workspace.part("steps", || {
+            let mut trial = self.start(u64::MAX / 2)?;
+            let stop = workspace.stop;
+            // The first step pays for what is made once.
+            trial.run_to(2, stop, &mut |_| Ok(()))?;
+            let start = Instant::now();
+            while start.elapsed().as_secs_f64() < TRIAL.min(self.training.seconds() / 20.0) {
+                workspace.go_on()?;
+                trial.run_to(trial.step() + 2, stop, &mut |_| Ok(()))?;
+            }
+            let each = start.elapsed().as_secs_f64() / (trial.step() - 2).max(1) as f64;
+            Ok(((self.training.seconds() / each) as u64).max(20))
+        })
+    }
+
+    /// The trained model: trained before, or now, or the rest of it.
+    ///
+    /// # Errors
+    /// A loss that is not finite, with the step; a full device; [`Interrupted`] after ctrl-c, with a checkpoint to go on
+    /// from.
+    pub(super) fn run(&self, workspace: &Workspace) -> Result<Trained> {
+        workspace.part("training", || self.train(workspace))
+    }
+
+    fn train(&self, workspace: &Workspace) -> Result<Trained> {
+        let planned = self.steps(workspace)?;
+        let mut session = Session::open(self, workspace, planned)?;
+        let every = self.training.validate_every(planned);
+        let mut stopped = None;
+        while stopped.is_none() && session.trainer.step() < planned {
+            let next = (session.trainer.step() / every + 1) * every;
+            session.advance(next.min(planned))?;
+            session.validate()?;
+            stopped = session.verdict(planned, every);
+        }
+        let (best_step, best_average, _) =
+            best(&session.curve).context("every loss on the withheld rows was not finite")?;
+        let parameters =
+            session.trainer.net().parameters().iter().map(|(_, p)| p.elem_count()).sum();
+        Ok(Trained {
+            planned,
+            steps: session.trainer.step(),
+            stopped,
+            seconds: session.seconds(),
+            best_step,
+            best_average,
+            parameters,
+            curve: session.curve,
+        })
+    }
+}
+
+/// The file of the weights that were kept.
+pub(super) fn model_path(workspace: &Workspace) -> PathBuf {
+    workspace.path("checkpoints/model.safetensors")
+}
+
+/// A training under way.
+struct Session<'a> {
+    job: &'a Job<'a>,
+    workspace: &'a Workspace,
+    trainer: Trainer<ScoreModel>,
+    state: PathBuf,
+    points: PathBuf,
+    curve: Vec<Point>,
+    log: Log,
+    bar: crate::runs::Part,
+    before: f64,
+    begun: Instant,
+    saved: Instant,
+}
+
+impl<'a> Session<'a> {
+    fn open(job: &'a Job<'a>, workspace: &'a Workspace, planned: u64) -> Result<Self> {
+        let state = workspace.path("checkpoints/model.training.safetensors");
+        let trainer = if state.is_file() {
+            let resumed =
+                Trainer::resume_on(&state, job.config(planned), &candle_core::Device::Cpu)
+                    .context("to train anew, delete the checkpoint")?;
+            resumed.term(1.0, Box::new(job.loss()))
+        } else {
+            job.start(planned)?
+        };
+        let trainer = trainer.checkpoint_to(&state);
+        let points = workspace.path("validation.json");
+        let mut curve: Vec<Point> = if points.is_file() { read_json(&points)? } else { Vec::new() };
+        curve.retain(|p| p.step <= trainer.step());
+        let (log, before) = Log::open(&workspace.path("metrics.jsonl"), "model", trainer.step())?;
+        let progress = &workspace.progress;
+        progress.resumed("train", trainer.step() as f64);
+        let bar = progress.part("train", "train", (planned, trainer.step()), 1.0);
+        let now = Instant::now();
+        Ok(Self {
+            job,
+            workspace,
+            trainer,
+            state,
+            points,
+            curve,
+            log,
+            bar,
+            before,
+            begun: now,
+            saved: now,
+        })
+    }
+
+    fn seconds(&self) -> f64 {
+        self.before + self.begun.elapsed().as_secs_f64()
+    }
+
+    /// Trains up to a step, with checkpoints on the way.
+    fn advance(&mut self, until: u64) -> Result<()> {
+        let every = self.job.training.log_every(self.trainer.step());
+        while self.trainer.step() < until {
+            let next = (self.trainer.step() / every + 1) * every;
+            self.train_to(next.min(until))?;
+            let due = self.saved.elapsed() >= CHECKPOINT;
+            if due || signals::checkpoint_asked() {
+                self.save()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn train_to(&mut self, until: u64) -> Result<()> {
+        let (bar, mut last) = (&mut self.bar, None);
+        let outcome = self.trainer.run_to(until, self.workspace.stop, &mut |p| {
+            bar.advance(1);
+            last = Some((p.step, p.loss, p.lr, p.grad_norm));
+            Ok(())
+        });
+        let outcome = outcome.with_context(|| self.kept())?;
+        if let Some((step, loss, lr, grad_norm)) = last {
+            let seconds = self.seconds();
+            let network = "model".into();
+            let line =
+                Line { network, step, loss, dsm: loss, residual: None, lr, grad_norm, seconds };
+            self.log.push(&line)?;
+            let rows = step * self.job.training.batch as u64;
+            let speed = rows as f64 / seconds.max(1e-9);
+            self.bar.note(format!("loss {loss:.4}  {} rows/s", report::digits(speed)));
+        }
+        match outcome {
+            Outcome::Interrupted => Err(Interrupted.into()),
+            Outcome::Finished => Ok(()),
+        }
+    }
+
+    /// What an error of the training leaves behind.
+    fn kept(&self) -> String {
+        match best(&self.curve) {
+            Some((step, ..)) => format!(
+                "training (the weights of step {step} are in {})",
+                model_path(self.workspace).display()
+            ),
+            None => "training (no weights had been kept yet)".into(),
+        }
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.trainer.save_checkpoint(&self.state)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    /// Measures the loss on withheld rows under the weights and their averages, and keeps the best of them.
+    fn validate(&mut self) -> Result<()> {
+        let job = self.job;
+        let loss = job.training.loss(job.validation.clone(), job.n_validation);
+        // The same noise every time: differences are of the weights alone.
+        let key = job.key(2);
+        let mut validation = vec![loss.loss(self.trainer.net(), key)?];
+        for k in 0..AVERAGES.len() {
+            let average = self.trainer.average_net(k)?.context("an average is missing")?;
+            validation.push(loss.loss(&average, key)?);
+        }
+        let before = best(&self.curve);
+        let step = self.trainer.step();
+        self.curve.push(Point { step, validation, seconds: self.seconds() });
+        let now = best(&self.curve);
+        if let Some((at, place, loss)) = now
+            && now != before
+        {
+            debug_assert_eq!(at, step);
+            // First the weights, then what says that they are kept: a process killed in between writes them again.
+            match place.checked_sub(1) {
+                None => self.trainer.net().save(model_path(self.workspace))?,
+                Some(k) => {
+                    let average = self.trainer.average_net(k)?.context("an average is missing")?;
+                    average.save(model_path(self.workspace))?;
+                }
+            }
+            self.workspace.say(&format!("step {step}: validation loss {loss:.4}"));
+        }
+        atomic::write(&self.points, &serde_json::to_vec(&self.curve)?)?;
+        self.save()
+    }
+
+    /// Whether the training ends here, before its last step.
+    fn verdict(&self, planned: u64, every: u64) -> Option<Stop> {
+        let step = self.trainer.step();
+        if step >= planned {
+            return None;
+        }
+        let training = self.job.training;
+        let patience = (training.patience * planned as f64) as u64;
+        let since = best(&self.curve).map_or(step, |(at, ..)| step - at);
+        if since > patience.max(3 * every) {
+            return Some(Stop::Validation);
+        }
+        let late = training.steps.is_none() && self.seconds() > 1.25 * training.seconds();
+        late.then_some(Stop::Time)
+    }
+}

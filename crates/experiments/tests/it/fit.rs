@@ -1,0 +1,125 @@
+//! `fit`: from a file to a model that knows its columns.
+
+use std::fs;
+use std::path::Path;
+
+use sde_core::Key;
+
+use crate::support::{fails, folder, json, text};
+
+/// Settings of a second or two.
+const SMALL: [&str; 10] = [
+    "--set",
+    "training.steps=200",
+    "--set",
+    "network={kind=\"residual-mlp\", width=16, blocks=1, dropout=0.0}",
+    "--set",
+    "sampling.n=80",
+    "--set",
+    "measuring.likelihood=20",
+    "--set",
+    "measuring.likelihood-steps=6",
+];
+
+/// A table with a real column, a whole one that depends on it, and one of names.
+fn table(path: &Path) {
+    let n = 200;
+    let (mut z, mut u) = (vec![0.0; n], vec![0.0; n]);
+    Key::root(1).fill_normals(0, &mut z);
+    Key::root(2).fill_uniforms(0, &mut u);
+    let mut text = String::from("height,rings,kind\n");
+    for (z, u) in z.iter().zip(&u) {
+        let kind = if *u < 0.3 { "oak" } else { "ash" };
+        text += &format!("{:.4},{},{kind}\n", 2.0 + 0.3 * z, (10.0 + 3.0 * z + 2.0 * u).round());
+    }
+    fs::write(path, text).expect("written");
+}
+
+fn words<'a>(data: &'a Path, out: &'a Path) -> Vec<&'a str> {
+    let mut words = vec!["fit", text(data), "--preset", "smoke", "--seed", "3", "--out", text(out)];
+    words.extend(SMALL);
+    words
+}
+
+fn fit(data: &Path, out: &Path) -> serde_json::Value {
+    json(&words(data, out))
+}
+
+#[test]
+fn a_table_becomes_a_model_that_writes_tables() {
+    let dir = folder();
+    let (data, out) = (dir.path().join("trees.csv"), dir.path().join("run"));
+    table(&data);
+    assert_eq!(fit(&data, &out)["status"], "finished");
+    let results: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("results.json")).expect("results"))
+            .expect("JSON");
+    assert_eq!(results["about"]["rows"], serde_json::json!([144, 16, 40]));
+    assert_eq!(results["marginals"].as_array().map(Vec::len), Some(3));
+    let page = fs::read_to_string(out.join("report.html")).expect("a page");
+    assert!(page.contains("a table of 3 columns") && page.contains("rings"));
+
+    // The checkpoint by itself: rows with the header, whole numbers and names of the data.
+    let model = out.join("checkpoints/model.safetensors");
+    let drawn = dir.path().join("new.csv");
+    let words = ["sample", "--model", text(&model), "--method", "heun", "--steps", "8", "--grid"];
+    let words =
+        [&words[..], &["karras:rho=7", "--t-end", "0.002", "--n", "30", "--out"], &[text(&drawn)]];
+    json(&words.concat());
+    let written = fs::read_to_string(&drawn).expect("rows");
+    let mut lines = written.lines();
+    assert_eq!(lines.next(), Some("height,rings,kind"));
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), 30);
+    for row in rows {
+        assert!(row[0].parse::<f64>().is_ok() && row[1].parse::<i64>().is_ok(), "{row:?}");
+        assert!(["oak", "ash"].contains(&row[2]), "{row:?}");
+    }
+}
+
+/// A run that is killed in the middle of its training and resumed has the weights and the samples of one that was not, and
+/// data that have changed are another run.
+#[test]
+fn a_killed_fit_goes_on_to_the_same_bits() {
+    let dir = folder();
+    let data = dir.path().join("trees.csv");
+    table(&data);
+    let (whole, cut) = (dir.path().join("whole"), dir.path().join("cut"));
+    fit(&data, &whole);
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("experiment"))
+        .args(words(&data, &cut))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let checkpoint = cut.join("checkpoints/model.training.safetensors");
+    while !checkpoint.is_file() && child.try_wait().expect("a child").is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("a child");
+    fit(&data, &cut);
+    for name in ["checkpoints/model.safetensors", "samples/ode.npy", "samples/sde.npy"] {
+        let [a, b] = [&whole, &cut].map(|run| fs::read(run.join(name)).expect(name));
+        assert!(a == b, "{name}");
+    }
+    let mut changed = fs::read_to_string(&data).expect("rows");
+    changed += "2.5,12,oak\n";
+    fs::write(&data, changed).expect("written");
+    fails(dir.path(), &words(&data, &whole), &["whole"]);
+}
+
+#[test]
+fn what_cannot_be_fitted_is_one_line() {
+    let dir = folder();
+    let path = dir.path().join("bad.csv");
+    let refused = |content: &str, needles: &[&str]| {
+        fs::write(&path, content).expect("written");
+        fails(dir.path(), &["fit", text(&path), "--preset", "smoke"], needles);
+    };
+    refused("a,b\n1,2\n3,\n5,6\n", &["bad.csv", "row 1", "`b`"]);
+    refused("a,b\n1,2\n", &["1 rows"]);
+    fails(dir.path(), &["fit", "nowhere.csv"], &["nowhere.csv"]);
+    let words = ["run", "energy", "--preset", "smoke", "--data", "digits"];
+    fails(dir.path(), &words, &["energy takes no data"]);
+}
