@@ -9,6 +9,7 @@ use control::{Guidance, Strength};
 use data::Labels;
 use ndarray::{Array2, s};
 use score_nets::{Backend, ScoreModel};
+use sde_core::counts::in_memory;
 use sde_core::sde::brief;
 use sde_core::{Key, Score, Sde};
 use serde_json::json;
@@ -99,6 +100,9 @@ impl Fitted {
     ) -> Result<()> {
         let start = Instant::now();
         let (sde, n) = (self.model.sde(), args.n);
+        let columns = self.prepared.transform.model_dim() as u64;
+        // The rows of the model, those of the data, and what is written.
+        in_memory(&[("samples", n), ("columns", columns)], 24)?;
         let class = args.class.class.as_deref().map(|name| self.class(name)).transpose()?;
         let all = class
             .map(|class| Tensor::from_vec(vec![class; n as usize], n as usize, &Device::Cpu))

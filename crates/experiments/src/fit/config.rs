@@ -46,7 +46,7 @@ pub(super) struct Source {
     pub(super) conditional: bool,
     /// Share of the rows that decides when training ends and which weights are kept.
     pub(super) validation: f64,
-    /// Share of the rows that the report is about.
+    /// Share of the rows that the report is about; the digits in the box have a split of their own.
     pub(super) test: f64,
 }
 

@@ -82,7 +82,9 @@ pub(super) fn draw(
             labels.map(|labels| Tensor::from_vec(labels.to_vec(), n, &Device::Cpu)).transpose()?;
         let given = model.with_labels(classes.as_ref())?;
         let sampler = sampler(model, sampling, equation)?;
-        let mut rows = Array2::zeros((n, prepared.transform.model_dim()));
+        let columns = prepared.transform.model_dim();
+        crate::checks::memory(&[("sampling.n", n), ("columns", columns)], 24)?;
+        let mut rows = Array2::zeros((n, columns));
         let mut bar =
             workspace.progress.part(&format!("sample {name}"), "sample", (n as u64, 0), 1.0);
         let like = to_tensor(&Array2::zeros((1, rows.ncols())), model)?;

@@ -114,7 +114,7 @@ fn quantiles(mut values: Vec<f64>) -> Vec<f64> {
     (0..=100).map(|k| values[((0.005 + 0.0099 * f64::from(k)) * last).round() as usize]).collect()
 }
 
-/// Scatter plots of the first columns, pair by pair: withheld rows above the diagonal... of the samples beside them.
+/// Scatter plots of the first columns, pair by pair: withheld rows, samples of the ODE, samples of the SDE.
 pub(super) fn pairs(
     results: &Results,
     test: &Array2<f64>,

@@ -109,6 +109,40 @@ fn a_killed_fit_goes_on_to_the_same_bits() {
     fails(dir.path(), &words(&data, &whole), &["whole"]);
 }
 
+/// Images with classes: samples and labels in the units and the shape of the data, pictures, and samples of one class.
+#[test]
+fn digits_become_a_model_of_images() {
+    let dir = folder();
+    let out = dir.path().join("run");
+    let outcome = json(&["run", "digits", "--preset", "smoke", "--seed", "2", "--out", text(&out)]);
+    assert_eq!(outcome["status"], "finished");
+    for equation in ["ode", "sde"] {
+        let path = |end: &str| out.join(format!("samples/{equation}{end}"));
+        let samples = experiments::npy::read(&path(".npy")).expect("samples");
+        let labels = experiments::npy::read(&path("_labels.npy")).expect("labels");
+        assert_eq!((samples.shape(), labels.shape()), (&[64, 1, 8, 8][..], &[64][..]));
+        assert!(samples.iter().all(|v| v.fract() == 0.0 && (0.0..=16.0).contains(v)));
+        assert!(labels.iter().all(|v| v.fract() == 0.0 && (0.0..=9.0).contains(v)));
+        assert!(path(".png").is_file() && path("-nearest.png").is_file());
+    }
+    let page = fs::read_to_string(out.join("report.html")).expect("a page");
+    assert!(page.contains("8 \u{d7} 8 grey images") && page.contains("bits a dimension"));
+
+    let (model, sheet) = (out.join("checkpoints/model.safetensors"), dir.path().join("threes.png"));
+    let draw = |more: &[&'static str]| {
+        let words =
+            ["sample", "--model", text(&model), "--method", "heun", "--steps", "3", "--grid"];
+        let end = ["karras:rho=7", "--t-end", "0.002", "--n", "9", "--out", text(&sheet)];
+        [&words[..], &end, more].concat()
+    };
+    json(&draw(&["--class", "3", "--guidance", "2"]));
+    let picture = image::open(&sheet).expect("a picture");
+    assert_eq!((picture.width(), picture.height()), (26, 26));
+    fails(dir.path(), &draw(&["--class", "ten"]), &["--class ten", "0, 1, 2"]);
+    let most = draw(&[]).into_iter().map(|w| if w == "9" { "4000000000000000" } else { w });
+    fails(dir.path(), &most.collect::<Vec<_>>(), &["samples"]);
+}
+
 #[test]
 fn what_cannot_be_fitted_is_one_line() {
     let dir = folder();
