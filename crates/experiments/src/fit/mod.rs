@@ -2,10 +2,11 @@
 //!
 //! - `config`: everything but the data; `prepared`: from rows of data to rows of a model and back;
 //! - `train`: training with losses on withheld rows; `draw`: samples; `measure`, `judge`, `likelihood`: what they are worth;
-//! - `page`: the report.
+//! - `findings`, `pictures`, `page`: the report.
 
 mod config;
 mod draw;
+mod findings;
 mod judge;
 mod likelihood;
 mod measure;
