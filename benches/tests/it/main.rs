@@ -5,12 +5,12 @@ use metrics::Metric;
 use sde_core::sde;
 use solvers::{ConfiguredMethod, Method};
 
-/// The part of the changelog that is not released yet.
-fn unreleased() -> &'static str {
+/// Whether the part of the changelog that is not released yet has a line `- New: `name`, ...`.
+fn is_new(name: &str) -> bool {
     let changelog = include_str!("../../../CHANGELOG.md");
     let part = changelog.split("\n## ").nth(1).expect("a section");
     assert!(part.starts_with("[Unreleased]"), "{part:.40}");
-    part
+    part.lines().any(|line| line.starts_with(&format!("- New: `{name}`")))
 }
 
 /// The name in the first cell of a row.
@@ -19,7 +19,7 @@ fn name(row: &str) -> Option<&str> {
 }
 
 /// Holds a table of a page against that of a registry: same head, every row there as it is here, and every name there or
-/// in the changelog's Unreleased.
+/// new since the last release.
 fn check_table(page: &str, text: &str, registry: &str) {
     let head = registry.lines().next().expect("a head");
     let table =
@@ -34,10 +34,9 @@ fn check_table(page: &str, text: &str, registry: &str) {
     }
     for row in registry.lines().filter(|row| !listed.contains(row)) {
         let told = name(row).is_some_and(|name| {
-            !listed.iter().any(|r| self::name(r) == Some(name))
-                && unreleased().contains(&format!("`{name}`"))
+            !listed.iter().any(|r| self::name(r) == Some(name)) && is_new(name)
         });
-        assert!(told, "neither {page} nor the changelog's Unreleased has the row\n{row}");
+        assert!(told, "{page} misses a row, and the changelog has no line `- New: ` for it\n{row}");
     }
 }
 
@@ -69,8 +68,11 @@ fn the_theory_page_lists_every_sde() {
         );
     }
     for name in sde::NAMES {
-        let told = listed.contains(name) || unreleased().contains(&format!("`{name}`"));
-        assert!(told, "neither docs/src/theory/sde.md nor the changelog's Unreleased has {name}");
+        let told = listed.contains(name) || is_new(name);
+        assert!(
+            told,
+            "docs/src/theory/sde.md misses {name}, and the changelog has no line `- New: ` for it"
+        );
     }
 }
 

@@ -297,7 +297,7 @@ mod tests {
                 "further than the training rows are",
                 "nearer than the training rows are",
                 "ODE and SDE differ",
-                "below the Gaussian of the training rows (difference -1.00",
+                "below the Gaussian of the training rows (difference \u{2212}1.00",
                 "not told apart from a mixture of 10 Gaussians",
                 "of the ODE\u{2019}s samples these differ from withheld rows: rings",
                 "no column of the SDE\u{2019}s samples differs",
