@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use ndarray::Array2;
-use score_nets::{Backend, Kernels, ScoreNet};
+use score_nets::{Backend, Kernels, ScoreModel, ScoreNet};
 use sde_core::Sde;
 use sde_core::analytic::{AnalyticScore, DataSet, GaussianMixture};
 use sde_core::sde::brief;
@@ -214,20 +214,42 @@ pub(crate) fn rows(x: &Array2<f64>) -> Vec<Vec<f64>> {
 
 /// Rows as a tensor of a network's element type, where the network is.
 ///
+/// # Shapes
+/// `[B, D]` for `rows` of `[B, D]`.
+///
 /// # Errors
 /// Whatever candle fails with.
 pub fn to_tensor(rows: &Array2<f64>, net: &ScoreNet) -> Result<Tensor> {
-    let flat: Vec<f64> = rows.iter().copied().collect();
-    let host = Tensor::from_vec(flat, rows.dim(), &Device::Cpu)?.to_dtype(net.dtype())?;
-    Ok(host.to_device(net.device())?)
+    shaped(rows, &[rows.ncols()], (net.dtype(), net.device()))
 }
 
-/// A tensor `[B, D]` as rows.
+/// Rows as a tensor of the shape that a model has them in.
+///
+/// # Shapes
+/// `[B, C, H, W]` for `rows` of `[B, C H W]` and a model of images, `[B, D]` otherwise.
 ///
 /// # Errors
-/// When it has another number of dimensions; whatever candle fails with.
+/// When the rows have another number of entries; whatever candle fails with.
+pub(crate) fn to_batch(rows: &Array2<f64>, model: &ScoreModel) -> Result<Tensor> {
+    shaped(rows, &model.row_shape(), (model.dtype(), model.device()))
+}
+
+fn shaped(rows: &Array2<f64>, row: &[usize], to: (DType, &Device)) -> Result<Tensor> {
+    let shape: Vec<usize> = [rows.nrows()].iter().chain(row).copied().collect();
+    let flat: Vec<f64> = rows.iter().copied().collect();
+    let host = Tensor::from_vec(flat, shape, &Device::Cpu)?.to_dtype(to.0)?;
+    Ok(host.to_device(to.1)?)
+}
+
+/// A tensor as rows.
+///
+/// # Shapes
+/// `[B, ...]` becomes `[B, D]`, each row flattened.
+///
+/// # Errors
+/// When it has no dimension; whatever candle fails with.
 pub fn to_rows(tensor: &Tensor) -> Result<Array2<f64>> {
-    let shape = tensor.dims2()?;
+    let n = tensor.dim(0)?;
     let flat = tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
-    Ok(Array2::from_shape_vec(shape, flat)?)
+    Ok(Array2::from_shape_vec((n, flat.len() / n.max(1)), flat)?)
 }

@@ -16,7 +16,8 @@ use serde_json::json;
 use solvers::{ConfiguredMethod, Sampler, SolveError};
 
 use super::Output;
-use crate::fit::{Prepared, to_rows, to_tensor};
+use crate::fit::Prepared;
+use crate::model::{to_batch, to_rows};
 
 /// What is said of a class and how strongly.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
@@ -117,7 +118,7 @@ impl Fitted {
             }
         };
         let mut rows = Array2::zeros((n as usize, self.prepared.transform.model_dim()));
-        let like = to_tensor(&Array2::zeros((1, rows.ncols())), &self.model)?;
+        let like = to_batch(&Array2::zeros((1, rows.ncols())), &self.model)?;
         let mut sink = |first: u64, x: Tensor| {
             let x = to_rows(&x).map_err(|e| SolveError::Setup(sde_core::Error::Model(e.into())))?;
             let first = first as usize;

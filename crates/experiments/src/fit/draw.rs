@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use ndarray::{Array2, s};
 use score_nets::ScoreModel;
 use sde_core::{Key, Score};
@@ -12,6 +12,7 @@ use solvers::{ConfiguredMethod, Control, End, Sampler, SolveError};
 
 use super::config::Sampling;
 use super::prepared::Prepared;
+use crate::model::{to_batch, to_rows};
 use crate::npy::{self, RowWriter};
 use crate::runs::Workspace;
 
@@ -50,21 +51,6 @@ pub(super) struct Drawn {
     pub(super) seconds: f64,
 }
 
-/// Rows as a tensor of the shape that a model has them in.
-pub(crate) fn to_tensor(rows: &Array2<f64>, model: &ScoreModel) -> Result<Tensor> {
-    let shape: Vec<usize> = [rows.nrows()].into_iter().chain(model.row_shape()).collect();
-    let flat: Vec<f64> = rows.iter().copied().collect();
-    let host = Tensor::from_vec(flat, shape, &Device::Cpu)?.to_dtype(model.dtype())?;
-    Ok(host.to_device(model.device())?)
-}
-
-/// The rows of a tensor, flattened.
-pub(crate) fn to_rows(x: &Tensor) -> Result<Array2<f64>> {
-    let n = x.dim(0)?;
-    let flat = x.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
-    Ok(Array2::from_shape_vec((n, flat.len() / n.max(1)), flat)?)
-}
-
 /// Draws as many rows as there are labels, or `n` without, into `samples/<equation>.npy`.
 pub(super) fn draw(
     (model, prepared): (&ScoreModel, &Prepared),
@@ -87,7 +73,7 @@ pub(super) fn draw(
         let mut rows = Array2::zeros((n, columns));
         let mut bar =
             workspace.progress.part(&format!("sample {name}"), "sample", (n as u64, 0), 1.0);
-        let like = to_tensor(&Array2::zeros((1, rows.ncols())), model)?;
+        let like = to_batch(&Array2::zeros((1, rows.ncols())), model)?;
         let score: &dyn Score<Tensor> = &given;
         let summary = solvers::sample(
             &sampler,

@@ -12,8 +12,8 @@ use solvers::Control;
 use solvers::density::{Divergence, FlowDensity, flow_log_density, standard_log_prior};
 
 use super::config::{Measuring, Sampling};
-use super::draw::to_tensor;
 use super::prepared::Prepared;
+use crate::model::to_batch;
 use crate::runs::Workspace;
 
 /// Rows of a block of the flow.
@@ -108,7 +108,7 @@ impl Flow<'_> {
         // As many rows as a few blocks at a time, so that ctrl-c is heard.
         for (piece, first) in x.axis_chunks_iter(ndarray::Axis(0), 256).zip((0..).step_by(256)) {
             workspace.go_on()?;
-            let x = to_tensor(&piece.to_owned(), self.model)?;
+            let x = to_batch(&piece.to_owned(), self.model)?;
             let prior = |x: &candle_core::Tensor| standard_log_prior(sde, x);
             let done = flow_log_density(&flow, sde, &given, &x, &prior, self.key, first)?;
             found.extend(done.log_density);

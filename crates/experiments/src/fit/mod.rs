@@ -28,7 +28,6 @@ use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use config::Config;
-pub(crate) use draw::{to_rows, to_tensor};
 pub(crate) use prepared::Prepared;
 
 use crate::checks::DIGITS;
