@@ -436,7 +436,7 @@ mod tests {
         let wrong = with(systems(-0.2, 1.2, 0.02));
         let said = slopes(&wrong);
         assert!(
-            said.contains("in 0 of 1; not of SMC (no gradient) on modes-1 (\u{2212}0.200 "),
+            said.contains("in 0 of 1; not of SMC (no gradient) on modes-1 (\u{2212}0.2000 "),
             "{said}"
         );
         let said = evidence(&wrong);

@@ -125,7 +125,6 @@ fn orthonormal(mut a: Array2<f64>) -> Array2<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::control::Linear as _;
 
     /// The singular values are the drawn ones, and what is measured is likely under the model.
     #[test]

@@ -171,11 +171,14 @@ fn legend(widths: &[f64]) -> Vec<Key> {
 
 /// The vertical axis of a measure, the same for all ways.
 fn up(results: &Results, curve: &Curve) -> Axis {
-    let values = results.rows.iter().filter_map(curve.of).map(|e| e.value);
     if curve.log {
         let floor = distance::floor_line(&results.exact.floor);
+        let values = results.rows.iter().filter_map(curve.of).map(|e| e.value);
         return Axis::log_around(values.chain(floor), "");
     }
+    // Away from the class everything is so large that nothing else would be seen.
+    let guided = results.rows.iter().filter(|r| r.weight >= 1.0 || r.kind == Kind::PlusPlus);
+    let values = guided.filter_map(curve.of).map(|e| e.value);
     let ends = values.fold((curve.exact, curve.exact), |(a, b), v| (a.min(v), b.max(v)));
     let room = 0.05 * (ends.1 - ends.0).max(1e-3);
     Axis::linear(ends.0 - room, ends.1 + room, "")

@@ -33,7 +33,7 @@ pub(super) fn model(width: f64) -> String {
     if width == 0.0 {
         "the exact model".into()
     } else {
-        format!("the model of data blurred by {}", short(width))
+        format!("the model blurred by {}", short(width))
     }
 }
 
@@ -90,7 +90,7 @@ fn overshoot(results: &Results, width: f64) -> Option<String> {
         Change::Holds => "keeps the spread",
     };
     Some(format!(
-        "With {} classifier-free guidance at {} {density} (by {} nats) and {spread} ({} of the class\u{2019}s variance).",
+        "With {} classifier-free guidance at {} {density} (difference {} nats) and {spread} ({} of the class\u{2019}s variance).",
         model(width),
         short(largest.weight),
         said(found.log_density),

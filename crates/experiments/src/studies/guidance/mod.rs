@@ -44,6 +44,8 @@ pub(crate) struct Config {
     grid: Named<TimeGrid>,
     method: Named<ConfiguredMethod>,
     steps: usize,
+    /// Where the steps end; what is left is denoised.
+    t_end: f64,
     generations: usize,
     widths: Vec<f64>,
     weak_width: f64,
@@ -160,6 +162,7 @@ impl Experiment for GuidanceStudy {
         let counts = [("steps", steps), ("n", n), ("weights, widths", samplers)];
         let drawn = checks::time(&counts)?;
         let (sde, method) = (&*config.sde, &*config.method);
+        checks::below_horizon("t-end", sde, config.t_end)?;
         let per_step = method.nfe(steps as u64) as f64 / steps.max(1) as f64;
         let control = Control::Grid(config.times(steps)?);
         Scheme::<Array2<f64>>::control(method, sde, control).context("method")?;
@@ -215,11 +218,16 @@ impl Experiment for GuidanceStudy {
 }
 
 impl Config {
-    /// A grid down to the data.
+    /// The steps.
     fn times(&self, steps: usize) -> Result<Vec<f64>> {
         let (sde, grid) = (&*self.sde, &self.grid);
-        let times = grid.times(sde, steps, sde.horizon(), 0.0);
-        times.with_context(|| format!("grid = {grid:?}, steps = {steps}"))
+        let times = grid.times(sde, steps, sde.horizon(), self.t_end);
+        times.with_context(|| format!("grid = {grid:?}, steps = {steps}, t-end = {:?}", self.t_end))
+    }
+
+    /// With a denoised end, where there is noise left.
+    fn end(&self) -> End {
+        if self.t_end > 0.0 { End::Denoise } else { End::NoNoise }
     }
 }
 
@@ -262,8 +270,11 @@ fn row(
         Kind::PlusPlus => {
             // DDIM, on as many evaluations as the others have.
             let steps = config.method.nfe(config.steps as u64) as usize;
-            let times: Arc<[f64]> = config.times(steps)?.into();
-            let control = Control::Grid(times.to_vec());
+            let mut times = config.times(steps)?;
+            let control = Control::Grid(times.clone());
+            // Denoising is a step to the data.
+            times.extend((config.t_end > 0.0).then_some(0.0));
+            let times: Arc<[f64]> = times.into();
             let score = Guidance::new(sde, strong, all, Strength::PlusPlus { weight, times });
             by(config, Method::Ddim.into(), control, &score, key)
         }
@@ -289,7 +300,7 @@ fn by(
     score: &dyn Score<Array2<f64>>,
     key: Key,
 ) -> Result<Option<Array2<f64>>> {
-    let sampler = Sampler { method, eta: 0.0, control, end: End::default(), block_rows: 250 };
+    let sampler = Sampler { method, eta: 0.0, control, end: config.end(), block_rows: 250 };
     let starts = Array2::zeros((1, 2));
     let mut out = Array2::zeros((0, 2));
     let mut keep = |_: u64, x: Array2<f64>| -> ::solvers::Result<()> {

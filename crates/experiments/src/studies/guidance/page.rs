@@ -39,11 +39,11 @@ fn curves(sheet: &mut Sheet, config: &Config, results: &Results) {
         " (0: the exact one). Weak: for classifier-free guidance that of both classes; for autoguidance that of the class, blurred by another " (short(config.weak_width))
         ". In an interval: classifier-free guidance at noise levels from " (short(config.interval[0])) " to " (short(config.interval[1]))
         " alone. CFG++ has weights of its own, those of the data in a step of DDIM. " (config.n) " samples of the flow under " (config.sde) ", " (config.method) " on "
-        (config.steps) " steps (grid " (config.grid) "; CFG++: DDIM on as many evaluations). Squared W" sub { "2" } " on " (config.window.about()) ". "
+        (config.steps) " steps down to t = " (short(config.t_end)) " (grid " (config.grid) "; CFG++: DDIM on as many evaluations). Squared W" sub { "2" } " on " (config.window.about()) ". "
         (distance::above_note(&results.exact.floor)) " " (distance::change_note(samplers.saturating_sub(findings::widths(results).len())))
     });
     sheet.figure(figures::curves(results), html! {
-        "Above: over the weight; below: over that of CFG++. Bars of one standard error; dotted: what exact samples have. Log-density: mean under the class less that of exact samples, in nats. Low density: below that of all but " (100.0 * LOW) " % of exact samples."
+        "Above: over the weight; below: over that of CFG++. Bars of one standard error; dotted: what exact samples have. Log-density: mean under the class less that of exact samples, in nats. Low density: below that of all but " (100.0 * LOW) " % of exact samples. The panels but the first are laid out for weights from 1 on; what lies beyond their edges is in the tables."
     });
 }
 
@@ -52,11 +52,11 @@ fn table(k: usize, width: f64, results: &Results) -> Table {
         "guidance",
         "weight",
         "squared W_{2}",
-        "energy distance",
-        "log-density, less exact",
-        "variance over the class\u{2019}s",
+        "energy",
+        "log p, less exact",
+        "variance ratio",
         "coverage",
-        "share at low density",
+        "low density",
     ];
     let cells = |found: Option<Measures>| -> Vec<Cell> {
         let of = |get: fn(&Measures) -> Estimate| distance::cell(found.as_ref().map(get));
@@ -83,7 +83,7 @@ fn table(k: usize, width: f64, results: &Results) -> Table {
     exact.extend(cells(results.exact.found));
     rows.push(TableRow { cells: exact, kind: RowKind::Floor });
     let caption = html! {
-        "With standard errors. Energy distance and coverage (of " (NEIGHBOURS) " neighbours) on fewer rows; floor of the energy distance "
+        "With standard errors. Energy: energy distance. Variance ratio: over the class\u{2019}s. Energy and coverage (of " (NEIGHBOURS) " neighbours) on fewer rows; floor of the energy distance "
         (digits(results.exact.energy_floor.mean())) ", of squared W" sub { "2" } " " (report::maybe(distance::floor_line(&results.exact.floor)))
         ". \u{2014}: more than 5 % of the samples outside the window, or samples that left the numbers."
     };
