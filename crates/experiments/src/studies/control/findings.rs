@@ -7,7 +7,7 @@ use super::bias::Row;
 use super::methods::Method;
 use super::particles::slope;
 use super::{Config, Found, Results};
-use crate::distance::{by_change, change, change_of_few, change_of_pairs, said};
+use crate::distance::{by_change, change, change_of_pairs, said};
 
 /// Relative errors of a guidance term below it are rounding.
 const ROUNDING: f64 = 1e-6;
@@ -151,10 +151,10 @@ fn exact_terms(found: &Found) -> Option<String> {
     let names: Vec<&str> = exact.iter().map(|e| e.0).collect();
     let most = exact.iter().map(|e| e.1).fold(0.0, f64::max);
     (!names.is_empty()).then(|| {
-        let verb = if names.len() == 1 { "is" } else { "are" };
+        let (term, verb) = if names.len() == 1 { ("term", "is") } else { ("terms", "are") };
         let named = list(&names);
         format!(
-            "On {} the guidance of {named} {verb} exact (off by {} at most).",
+            "On {} the guidance {term} of {named} {verb} exact (off by {} at most).",
             found.problem,
             digits(most)
         )
@@ -202,27 +202,22 @@ const ROOT: Estimate = Estimate { value: -0.5, standard_error: 0.0 };
 
 /// Whether errors of particles fall as the root of their number.
 fn slopes(results: &Results) -> String {
-    let all: Vec<(String, Estimate, usize)> = results
+    let all: Vec<(String, Estimate)> = results
         .problems
         .iter()
         .flat_map(|f| {
             Method::PARTICLES.iter().filter_map(move |m| {
-                let points = f.systems.iter().filter(|s| s.method == *m && s.found.is_some());
-                Some((format!("{} on {}", m.name(), f.problem), slope_of(f, *m)?, points.count()))
+                Some((format!("{} on {}", m.name(), f.problem), slope_of(f, *m)?))
             })
         })
         .collect();
     if all.is_empty() {
         return "No error of particles is known at three numbers of them.".into();
     }
-    // A line through so many points leaves two fewer to know its error by.
-    let judged = |(_, slope, points): &(String, Estimate, usize)| {
-        change_of_few(ROOT, *slope, points.saturating_sub(1), all.len())
-    };
     let off: Vec<String> = all
         .iter()
-        .filter(|s| judged(s) != Change::Holds)
-        .map(|(name, slope, _)| format!("{name} ({})", said(*slope)))
+        .filter(|(_, slope)| change(ROOT, *slope, all.len()) != Change::Holds)
+        .map(|(name, slope)| format!("{name} ({})", said(*slope)))
         .collect();
     let within = all.len() - off.len();
     let rest = if off.is_empty() { String::new() } else { format!("; not of {}", list(&off)) };
@@ -389,7 +384,7 @@ mod tests {
             with(vec![course(Method::Tmpd, [1e-13, 1e-12]), course(Method::Dps, [0.5, 0.7])]);
         let said = exact_terms(&exact).expect("one is exact");
         assert!(
-            said.contains("the guidance of TMPD is exact (off by 1.0e\u{2212}12 at most)"),
+            said.contains("the guidance term of TMPD is exact (off by 1.0e\u{2212}12 at most)"),
             "{said}"
         );
         assert!(

@@ -116,7 +116,7 @@ fn particles(sheet: &mut Sheet, config: &Config, results: &Results) {
     sheet.section("Particles", html! {
         "Twisted sequential Monte Carlo, " (config.smc.systems) " independent systems of K particles on " (config.smc.steps)
         " steps, resampled where the effective sample size is below K/2. Error: root mean square distance of a system\u{2019}s weighted mean to the posterior\u{2019}s, over the posterior\u{2019}s standard deviation; of K independent exact draws it is K"
-        sup { "\u{2212}1/2" } ". A slope is a weighted least-squares line in the logarithms; it is said to differ from \u{2212}1/2 by a t-test at a level of 1 % shared by all. The estimate of p(y) is without bias but for the steps."
+        sup { "\u{2212}1/2" } ". A slope is a weighted least-squares line in the logarithms; its error is larger where the points scatter more about the line than their own errors say. It is said to differ from \u{2212}1/2 by a normal test at a level of 1 % shared by all slopes (Bonferroni). The estimate of p(y) is without bias but for the steps."
     });
     sheet.figure(figures::particles(results), html! {
         "Error of the posterior mean over the number of particles, both axes logarithmic, bars of one standard error. Grey: independent exact draws."
