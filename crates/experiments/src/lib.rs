@@ -23,6 +23,7 @@ mod fit;
 pub mod model;
 pub mod named;
 pub(crate) mod number;
+pub(crate) mod on_rows;
 pub mod ode_sde_gap;
 mod presets;
 pub mod run;
