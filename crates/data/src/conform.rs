@@ -172,18 +172,15 @@ impl Dataset {
         for ((row, at), v) in rows.indexed_iter_mut() {
             let taken = low + *v / largest * (high - low);
             if whole && (taken.round() / high * largest).round() != *v {
-                let why = format!("{v} is none of {} levels stretched to 0 to {largest}", high + 1.0);
+                let why =
+                    format!("{v} is none of {} levels stretched to 0 to {largest}", high + 1.0);
                 let error = Error::value(row, kind.name_of(at), why);
                 return Err(error.of(Path::new(self.source())));
             }
             *v = if whole { taken.round() } else { taken };
         }
-        let kind = Kind::Images {
-            channels: *channels,
-            height: *height,
-            width: *width,
-            pixels: *pixels,
-        };
+        let kind =
+            Kind::Images { channels: *channels, height: *height, width: *width, pixels: *pixels };
         let data = Self::new(kind, Values::Doubles(rows), self.source())?;
         match self.labels() {
             None => Ok(data),
@@ -257,7 +254,11 @@ fn described(kind: &Kind) -> String {
             format!("images of {height}x{width} {colour} pixels")
         }
         Kind::Table { columns } => {
-            format!("a table of {} columns: {}", columns.len(), few(columns.iter().map(|c| &c.name)))
+            format!(
+                "a table of {} columns: {}",
+                columns.len(),
+                few(columns.iter().map(|c| &c.name))
+            )
         }
     }
 }

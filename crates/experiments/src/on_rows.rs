@@ -72,7 +72,8 @@ mod tests {
         let model = ScoreModel::new(config, Key::root(1), &Backend::cpu_f64()).expect("a model");
         let labels = candle_core::Tensor::new(&[0u32, 1, 1, 0, 1], &candle_core::Device::Cpu);
         let labels = labels.expect("labels");
-        let all = OnRows { inner: model.with_labels(Some(&labels)).expect("labels"), model: &model };
+        let all =
+            OnRows { inner: model.with_labels(Some(&labels)).expect("labels"), model: &model };
         let normals = |seed| Array2::zeros((3, 3)).normals_like(Key::root(seed), 0).expect("rows");
         let (x, v, u) = (normals(2), normals(3), normals(4));
         let some = all.vjp_for_rows(&[1, 3, 4]).expect("particles");

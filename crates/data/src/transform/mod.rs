@@ -123,7 +123,8 @@ impl Transform {
         let repeats = self.repeats();
         let (map, before) = (&self.maps[i / repeats], &self.maps[..i / repeats]);
         let width = map.width();
-        let first = before.iter().map(ColumnMap::width).sum::<usize>() * repeats + i % repeats * width;
+        let first =
+            before.iter().map(ColumnMap::width).sum::<usize>() * repeats + i % repeats * width;
         let (shift, scale) = map.affine();
         Coordinates {
             range: first..first + width,

@@ -22,13 +22,20 @@ fn columns_go_by_name_and_types_are_those_of_the_kind() {
     assert_eq!(data.kind(), &trees());
     assert_eq!(data.to_array().expect("rows"), array![[1.0, 3.0, 1.0], [2.0, 4.0, 1.0]]);
     // Names that look like numbers stay names.
-    let codes = Kind::Table { columns: vec![Column::categories("code", vec!["1".into(), "x".into()])] };
+    let codes =
+        Kind::Table { columns: vec![Column::categories("code", vec!["1".into(), "x".into()])] };
     let path = folder.file("codes.csv", "code\n1\nx\n");
-    assert_eq!(open_as(&path, &codes, &[]).expect("rows").to_array().expect("rows"), array![[0.0], [1.0]]);
+    assert_eq!(
+        open_as(&path, &codes, &[]).expect("rows").to_array().expect("rows"),
+        array![[0.0], [1.0]]
+    );
     // An array has no names: the places count.
     let path = folder.path("a.npy");
     save(&path, &trees(), array![[1.5, 3.0, 1.0]].view(), None).expect("written");
-    assert_eq!(open_as(&path, &trees(), &[]).expect("rows").to_array().expect("rows"), array![[1.5, 3.0, 1.0]]);
+    assert_eq!(
+        open_as(&path, &trees(), &[]).expect("rows").to_array().expect("rows"),
+        array![[1.5, 3.0, 1.0]]
+    );
 }
 
 #[test]
@@ -110,13 +117,18 @@ fn coordinates_are_those_of_the_transform() {
                     x[i]
                 };
                 let rest = y - of;
-                let fits = if place.dequantised { (0.0..=1.0).contains(&rest) } else { rest.abs() < 1e-12 };
+                let fits = if place.dequantised {
+                    (0.0..=1.0).contains(&rest)
+                } else {
+                    rest.abs() < 1e-12
+                };
                 assert!(fits, "column {i}: {y} of {of}");
             }
         }
     }
     let total: f64 = places.iter().map(|p| -p.scale.ln() * p.range.len() as f64).sum();
     assert!((total - transform.log_abs_det()).abs() < 1e-12);
-    let digits = Transform::fit(&data::digits(), &TransformOptions::default()).expect("a transform");
+    let digits =
+        Transform::fit(&data::digits(), &TransformOptions::default()).expect("a transform");
     assert_eq!(digits.coordinates(37).range, 37..38);
 }

@@ -148,7 +148,10 @@ impl DensityOptions {
             ("--bits-per-dim", self.bits_per_dim.is_some()),
             ("--dequantise", self.dequantise),
         ] {
-            ensure!(!given, "{flag} does not go with a fitted model: its density is that of the flow, in the units of the data");
+            ensure!(
+                !given,
+                "{flag} does not go with a fitted model: its density is that of the flow, in the units of the data"
+            );
         }
         let probed = self.probes.is_some() || self.probe_law.is_some();
         let exact = match self.method {

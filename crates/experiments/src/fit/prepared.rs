@@ -141,8 +141,9 @@ impl Prepared {
     pub(crate) fn measured(&self, coordinates: &[usize]) -> Option<(Array2<f64>, Vec<f64>)> {
         let whitening = self.whitening.as_ref()?;
         let d = whitening.mean.len();
-        let rows =
-            Array2::from_shape_fn((coordinates.len(), d), |(i, j)| whitening.back[coordinates[i] * d + j]);
+        let rows = Array2::from_shape_fn((coordinates.len(), d), |(i, j)| {
+            whitening.back[coordinates[i] * d + j]
+        });
         Some((rows, coordinates.iter().map(|k| whitening.mean[*k]).collect()))
     }
 

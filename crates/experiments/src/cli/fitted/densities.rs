@@ -45,7 +45,11 @@ struct Bits {
 
 impl Fitted {
     /// Log-densities in nats of the units of the data, a row a row.
-    pub(in crate::cli) fn log_densities(&self, args: &Densities<'_>, output: &Output) -> Result<()> {
+    pub(in crate::cli) fn log_densities(
+        &self,
+        args: &Densities<'_>,
+        output: &Output,
+    ) -> Result<()> {
         let start = Instant::now();
         let (sde, key) = (self.sde(), Key::root(args.seed));
         let data = self.rows(args.points)?;
@@ -87,7 +91,12 @@ impl Fitted {
             "nfe": found.summary.nfe, "seed": args.seed, "seconds": start.elapsed().as_secs_f64(),
         });
         let mut lines = vec![
-            format!("{} rows in {}: on {} at t = {t_end}", data.len(), args.out.display(), brief(&sde.name())),
+            format!(
+                "{} rows in {}: on {} at t = {t_end}",
+                data.len(),
+                args.out.display(),
+                brief(&sde.name())
+            ),
             format!(
                 "mean {} +- {} nats in the units of the data, {}",
                 number(mean.value),
@@ -154,9 +163,15 @@ mod tests {
     fn the_convention_is_that_of_the_pixels() {
         let mean = Estimate { value: 1.7612, standard_error: 0.021 };
         let levels = Bits { mean, of_probes: None, levels: Some(17) }.sentence();
-        assert!(levels.starts_with("bits a dimension: 1.7612 +- 0.021 over rows; 17 levels"), "{levels}");
+        assert!(
+            levels.starts_with("bits a dimension: 1.7612 +- 0.021 over rows; 17 levels"),
+            "{levels}"
+        );
         let real = Bits { mean, of_probes: Some(0.004), levels: None }.sentence();
-        assert!(real.contains("0.004 of it from the probes") && real.contains("real pixels"), "{real}");
+        assert!(
+            real.contains("0.004 of it from the probes") && real.contains("real pixels"),
+            "{real}"
+        );
         assert!(!real.contains("levels"), "{real}");
     }
 }

@@ -90,7 +90,8 @@ impl Fitted {
                     "--n {n}: must be a multiple of the {rows} rows of --values, as many samples of each"
                 );
                 let measured = known.measure(&self.prepared, n, key.fold(2))?;
-                let drawn = self.conditional(sampler, args, labels.as_ref(), (known, &measured), key)?;
+                let drawn =
+                    self.conditional(sampler, args, labels.as_ref(), (known, &measured), key)?;
                 let off = measured.measurement.residual(&drawn.rows)?;
                 let missed = (off.iter().map(|r| r * r).sum::<f64>() / off.len() as f64).sqrt();
                 (drawn, Some(missed))
@@ -142,8 +143,7 @@ impl Fitted {
             Ok::<(), SolveError>(())
         };
         let score: &dyn Score<Tensor> = &score;
-        let summary =
-            solvers::sample(sampler, self.sde(), score, args.n, key, &like, &mut sink)?;
+        let summary = solvers::sample(sampler, self.sde(), score, args.n, key, &like, &mut sink)?;
         Ok(Drawn { rows, nfe: Some(summary.nfe), said: None })
     }
 
@@ -254,8 +254,10 @@ impl Fitted {
             Some(nfe) => format!(" with eta = {}, {nfe} evaluations a row", sampler.eta),
             None => String::new(),
         };
-        let mut lines =
-            vec![format!("{n} samples in {shown}: {method} on {}{steps}, {seconds:.2} s", brief(&sde))];
+        let mut lines = vec![format!(
+            "{n} samples in {shown}: {method} on {}{steps}, {seconds:.2} s",
+            brief(&sde)
+        )];
         lines.extend(known.map(|(known, missed)| missed_words(by, known, missed)));
         lines.extend(said.map(Said::sentence));
         output.emit(&report, &lines.join("\n"))
@@ -285,7 +287,10 @@ mod tests {
     fn what_was_put_in_is_said_where_it_was() {
         let known = |noise| Known { columns: vec![1, 2], values: Array2::zeros((1, 2)), noise };
         let exact = missed_words(By::Pigdm, &known(0.0), 0.0123);
-        assert!(exact.contains("pigdm") && exact.contains("0.012") && exact.ends_with("put in"), "{exact}");
+        assert!(
+            exact.contains("pigdm") && exact.contains("0.012") && exact.ends_with("put in"),
+            "{exact}"
+        );
         let noisy = missed_words(By::Smc, &known(0.5), 0.4);
         assert!(noisy.contains("noise 0.5") && !noisy.contains("put in"), "{noisy}");
     }

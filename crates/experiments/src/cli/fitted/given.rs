@@ -109,7 +109,10 @@ impl ControlOptions {
             ("--by", self.by.is_some()),
             ("--particles", self.particles.is_some()),
         ] {
-            ensure!(known || !given, "{flag} needs --given or --condition: nothing is known of the samples");
+            ensure!(
+                known || !given,
+                "{flag} needs --given or --condition: nothing is known of the samples"
+            );
         }
         let by = self.by();
         ensure!(
@@ -123,7 +126,10 @@ impl ControlOptions {
             by.name()
         );
         let noise = self.noise.unwrap_or(0.0);
-        ensure!(noise.is_finite() && noise >= 0.0, "--noise is {noise}, expected a finite value of at least 0");
+        ensure!(
+            noise.is_finite() && noise >= 0.0,
+            "--noise is {noise}, expected a finite value of at least 0"
+        );
         Ok(())
     }
 
@@ -162,7 +168,11 @@ impl Fitted {
         let values = rows.select(Axis(1), columns);
         let bad = values.indexed_iter().find(|(_, v)| !v.is_finite());
         if let Some(((row, k), v)) = bad {
-            bail!("{}: row {row}, column {}: {v} is no finite number", shown(), kind.name_of(columns[k]));
+            bail!(
+                "{}: row {row}, column {}: {v} is no finite number",
+                shown(),
+                kind.name_of(columns[k])
+            );
         }
         if noise == 0.0 {
             kind.check(filled(&self.prepared, columns, &values)?.view()).with_context(shown)?;
@@ -273,9 +283,9 @@ fn of_columns(texts: &[String], prepared: &Prepared, noise: f64) -> Result<Known
 /// The place and the number of `COLUMN=VALUE`, where a name may have a `=` in it.
 fn assignment(text: &str, columns: &[Column]) -> Result<(usize, f64)> {
     let splits = text.match_indices('=').map(|(at, _)| (text[..at].trim(), text[at + 1..].trim()));
-    let found = splits.into_iter().find_map(|(name, value)| {
-        Some((columns.iter().position(|c| c.name == name)?, value))
-    });
+    let found = splits
+        .into_iter()
+        .find_map(|(name, value)| Some((columns.iter().position(|c| c.name == name)?, value)));
     let few = |names: &mut dyn Iterator<Item = &String>| {
         names.take(20).cloned().collect::<Vec<_>>().join(", ")
     };
@@ -306,7 +316,8 @@ mod tests {
     #[test]
     fn names_may_have_signs_in_them_and_categories_go_by_name() {
         let names = ["ash", "a=b"].map(String::from).to_vec();
-        let columns = [Column::float("x"), Column::integer("x=y"), Column::categories("tree", names)];
+        let columns =
+            [Column::float("x"), Column::integer("x=y"), Column::categories("tree", names)];
         let found = |text: &str| assignment(text, &columns).map_err(|e| e.to_string());
         assert_eq!(found("x=1.5"), Ok((0, 1.5)));
         assert_eq!(found("x=y=3"), Err("--given x=y=3: `y=3` is no finite number".into()));

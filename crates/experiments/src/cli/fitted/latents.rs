@@ -30,7 +30,12 @@ pub(in crate::cli) struct Flow<'a> {
 
 impl Fitted {
     /// The latents of rows of a data file, `[n, d]`.
-    pub(in crate::cli) fn encode(&self, points: &Path, args: &Flow<'_>, output: &Output) -> Result<()> {
+    pub(in crate::cli) fn encode(
+        &self,
+        points: &Path,
+        args: &Flow<'_>,
+        output: &Output,
+    ) -> Result<()> {
         let start = Instant::now();
         let data = self.rows(points)?;
         let z = self.prepared.to_model(data.to_array()?.view(), Key::root(args.seed), 0);

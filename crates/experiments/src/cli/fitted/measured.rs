@@ -102,9 +102,14 @@ impl Known {
     ) -> Result<Array2<f64>> {
         let kind = prepared.transform.kind();
         for (place, column) in places.iter().zip(&self.columns) {
-            ensure!(!place.one_hot, "--noise: column {} holds names, not numbers", kind.name_of(*column));
+            ensure!(
+                !place.one_hot,
+                "--noise: column {} holds names, not numbers",
+                kind.name_of(*column)
+            );
         }
-        let varying: Vec<usize> = (0..places.len()).filter(|k| !places[*k].range.is_empty()).collect();
+        let varying: Vec<usize> =
+            (0..places.len()).filter(|k| !places[*k].range.is_empty()).collect();
         Ok(Array2::from_shape_fn((values.nrows(), varying.len()), |(i, k)| {
             let place = &places[varying[k]];
             let middle = if place.dequantised { 0.5 } else { 0.0 };
@@ -164,8 +169,11 @@ mod tests {
         let (prepared, rows) = table();
         let (s, n) = (0.4, rows.nrows());
         let w = prepared.to_model(rows.view(), Key::root(3), 0).expect("rows");
-        let known =
-            |columns: Vec<usize>| Known { values: rows.select(Axis(1), &columns) + 0.7, columns, noise: s };
+        let known = |columns: Vec<usize>| Known {
+            values: rows.select(Axis(1), &columns) + 0.7,
+            columns,
+            noise: s,
+        };
         let measured = known(vec![0]).measure(&prepared, n, Key::root(3)).expect("measured");
         let off = measured.measurement.residual(&w).expect("rows") / measured.measurement.noise();
         assert!(off.iter().all(|r| (r - 0.7 / s).abs() < 1e-10), "{off}");

@@ -142,7 +142,9 @@ impl Fitted {
         ensure!(self.model.n_classes() > 0, "--class-of {shown}: the model has no classes");
         let data = self.rows(path)?;
         let labels = data.labels().with_context(|| {
-            format!("--class-of {shown}: the file says no classes (a column `label`, subfolders, ...)")
+            format!(
+                "--class-of {shown}: the file says no classes (a column `label`, subfolders, ...)"
+            )
         })?;
         let found = labels.of.len();
         ensure!(found == n, "--class-of {shown}: {found} rows, expected {n}");

@@ -103,7 +103,8 @@ fn drawn(weights: &[f64], u: f64) -> usize {
 impl Said {
     fn of(systems: &[ParticleSystem], known: &Known, log_abs_det: f64, particles: usize) -> Self {
         let n = systems.len();
-        let mean = |f: &dyn Fn(&ParticleSystem) -> f64| systems.iter().map(f).sum::<f64>() / n as f64;
+        let mean =
+            |f: &dyn Fn(&ParticleSystem) -> f64| systems.iter().map(f).sum::<f64>() / n as f64;
         let logs = |r: usize| -> Vec<f64> {
             let of = (0..n).filter(|i| known.row(*i, n) == r);
             of.map(|i| systems[i].log_evidence + log_abs_det).collect()
@@ -179,7 +180,13 @@ mod tests {
 
     #[test]
     fn one_row_of_values_has_an_error_and_several_a_mean() {
-        let said = |log_evidence| Said { particles: 8, effective: 6.24, least: 2.1, resampled: 3.0, log_evidence };
+        let said = |log_evidence| Said {
+            particles: 8,
+            effective: 6.24,
+            least: 2.1,
+            resampled: 3.0,
+            log_evidence,
+        };
         let one = said(vec![(-3.5, Some(0.04))]).sentence();
         assert!(one.contains("8 particles") && one.ends_with("-3.5 +- 0.04 nats"), "{one}");
         let two = said(vec![(-3.0, Some(0.1)), (-5.0, None)]).sentence();

@@ -69,10 +69,7 @@ fn common(a: &Kind, b: &Kind) -> Result<Kind> {
             });
             Ok(Kind::Table { columns: both.collect() })
         }
-        (
-            Kind::Images { channels, height, width, pixels },
-            Kind::Images { pixels: other, .. },
-        ) => {
+        (Kind::Images { channels, height, width, pixels }, Kind::Images { pixels: other, .. }) => {
             if let (Pixels::Levels(n), Pixels::Levels(m)) = (pixels, other)
                 && (*n > 256) != (*m > 256)
             {
@@ -126,9 +123,8 @@ mod tests {
         let data = Dataset::table(columns, rows, "made up").expect("rows");
         let points = coordinates(&data).expect("points");
         assert_eq!(points.dim(), (3, 4));
-        let apart = |i: usize, j: usize| {
-            (&points.row(i) - &points.row(j)).mapv(|d| d * d).sum().sqrt()
-        };
+        let apart =
+            |i: usize, j: usize| (&points.row(i) - &points.row(j)).mapv(|d| d * d).sum().sqrt();
         assert!((apart(0, 1) - 1.0).abs() < 1e-15 && (apart(1, 2) - 1.0).abs() < 1e-15);
         assert!((apart(0, 2) - 2.0_f64.sqrt()).abs() < 1e-15);
     }
@@ -143,7 +139,8 @@ mod tests {
         let Kind::Table { columns } = &found else { panic!("a table") };
         assert_eq!(columns[0], Column::categories("name", vec!["a".into(), "b".into()]));
         assert_eq!(columns[1], Column::float("n"));
-        let images = |n| Kind::Images { channels: 1, height: 1, width: 1, pixels: Pixels::Levels(n) };
+        let images =
+            |n| Kind::Images { channels: 1, height: 1, width: 1, pixels: Pixels::Levels(n) };
         assert!(common(&images(17), &images(256)).is_ok());
         assert!(common(&images(1 << 16), &images(256)).is_err());
     }
