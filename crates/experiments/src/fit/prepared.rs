@@ -103,7 +103,7 @@ impl Whitening {
 
 impl Prepared {
     /// Fitted to the rows for training.
-    pub(super) fn fit(training: &Dataset, key: Key) -> Result<Self> {
+    pub(crate) fn fit(training: &Dataset, key: Key) -> Result<Self> {
         let transform = Transform::fit(training, &TransformOptions::default())?;
         let Kind::Table { .. } = training.kind() else {
             return Ok(Self::of(transform, None));

@@ -90,12 +90,17 @@ fn a_table_goes_to_latents_and_back() {
         .expect("written");
     assert_eq!(density("other.csv", &other, &[]), plain);
 
-    let bad = path("bad.csv");
+    refused_rows(dir.path(), &model);
+}
+
+/// What does not fit a model of trees is one line that says where.
+fn refused_rows(dir: &Path, model: &Path) {
+    let bad = dir.join("bad.csv");
     let refused = |content: &str, needles: &[&str]| {
         fs::write(&bad, content).expect("written");
         for command in ["logp", "encode"] {
-            let words = [command, "--model", text(&model), "--points", "bad.csv", "--out", "o.npy"];
-            fails(dir.path(), &words, &[&["bad.csv"], needles].concat());
+            let words = [command, "--model", text(model), "--points", "bad.csv", "--out", "o.npy"];
+            fails(dir, &words, &[&["bad.csv"], needles].concat());
         }
     };
     refused("height,rings\n1,2\n", &["no column `kind`"]);
@@ -104,11 +109,11 @@ fn a_table_goes_to_latents_and_back() {
         &["row 1", "column kind", "`elm`", "ash, oak"],
     );
     refused("height,rings,kind\n2,10.5,oak\n", &["row 0", "column rings", "10.5"]);
-    let words = ["logp", "--model", text(&model), "--points", "trees.csv", "--out", "o.npy"];
-    fails(dir.path(), &[&words[..], &["--class", "ancient"]].concat(), &["ancient", "old, young"]);
-    fails(dir.path(), &[&words[..], &["--method", "identity"]].concat(), &["--method identity"]);
+    let words = ["logp", "--model", text(model), "--points", "trees.csv", "--out", "o.npy"];
+    fails(dir, &[&words[..], &["--class", "ancient"]].concat(), &["ancient", "old, young"]);
+    fails(dir, &[&words[..], &["--method", "identity"]].concat(), &["--method identity"]);
     fails(
-        dir.path(),
+        dir,
         &[&words[..], &["--class-of", "few.csv"]].concat(),
         &["few.csv: 20 rows, expected 200"],
     );
