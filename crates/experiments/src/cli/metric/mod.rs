@@ -1,5 +1,6 @@
 //! `metric`: distances between two arrays on disk, with their error bars.
 
+mod files;
 mod flags;
 mod load;
 mod page;
@@ -27,6 +28,10 @@ use page::Page;
 /// samples [n, 2], which are then counted at their nearest node; what lies outside is left out and
 /// reported as `discarded`.
 ///
+/// Either may be a data file instead, in any of the formats that `fit` reads (.csv, .npz, IDX, folders of PNG, `digits`): the
+/// samples are its rows in their own units, with columns found by name, a column of categories as one coordinate each
+/// (rows that differ in one name are 1 apart), and without the classes. Columns, sizes and categories must be the same.
+///
 /// The value comes with its standard error where there is a closed form. --bootstrap adds one from
 /// resamples, and an interval; --floor the value between two halves of B, below which no value means
 /// anything.
@@ -34,15 +39,16 @@ use page::Page;
 #[command(after_help = "Examples:\n  experiment metric w2 a.npy b.npy --bootstrap 200 --json\n  \
     experiment metric w2 ode.npy sde.npy --grid 3.5 --floor 20\n  \
     experiment metric mmd a.npy b.npy --bandwidth median --unbiased\n  \
-    experiment metric w1 a.npy b.npy --weights-a wa.npy --plan plan.npy")]
+    experiment metric w1 a.npy b.npy --weights-a wa.npy --plan plan.npy\n  \
+    experiment metric energy new.csv wine.csv --floor 20")]
 pub(super) struct Args {
     /// The metric
     #[arg(value_name = "NAME", value_parser = names())]
     metric: Metric,
-    /// The first array
+    /// The first array, or data file
     #[arg(value_name = "A.npy")]
     a: PathBuf,
-    /// The second array: the truth, where there is one
+    /// The second array, or data file: the truth, where there is one
     #[arg(value_name = "B.npy")]
     b: Option<PathBuf>,
     /// Weights [n] of the samples in A (default: equal)
