@@ -6,6 +6,7 @@
 
 mod config;
 mod draw;
+mod fill;
 mod findings;
 mod judge;
 mod likelihood;
@@ -35,6 +36,7 @@ use crate::citations;
 use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
 use draw::{Drawn, Equation, draw, drawn};
+use fill::{Filled, Filling};
 use judge::Judge;
 use likelihood::{Flow, Likelihood};
 use measure::{Compared, Distance, Marginal, Neighbours, Pair, Ruler};
@@ -51,6 +53,7 @@ mod purpose {
     pub(super) const DISTANCES: u64 = 105;
     pub(super) const LIKELIHOOD: u64 = 106;
     pub(super) const ORDER: u64 = 107;
+    pub(super) const FILL: u64 = 108;
 }
 
 /// What the data are.
@@ -93,6 +96,9 @@ pub(crate) struct Results {
     neighbours: Vec<Neighbours>,
     marginals: Vec<Marginal>,
     accuracy: Option<Accuracy>,
+    /// Lower halves filled in, where that was asked for.
+    #[serde(default)]
+    filled: Option<Filled>,
     likelihood: Likelihood,
     /// Seconds of all work.
     #[serde(with = "crate::number")]
@@ -221,6 +227,7 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     };
     let likelihood = workspace
         .part("likelihood", || flow.likelihood(&parts.training, &parts.test, workspace))?;
+    let filled = filled(config, (&model, &prepared), &parts, workspace)?;
     let marginals = marginals(&parts, workspace)?;
     let seconds = workspace.seconds();
     Ok(Results {
@@ -231,6 +238,7 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         neighbours,
         marginals,
         accuracy,
+        filled,
         likelihood,
         seconds,
     })
@@ -383,6 +391,18 @@ fn accuracy(
             sde: judge.accuracy(compared.sde.view(), &sampled),
         }))
     })
+}
+
+fn filled(
+    config: &Config,
+    (model, prepared): (&ScoreModel, &Prepared),
+    parts: &Parts,
+    workspace: &Workspace,
+) -> Result<Option<Filled>> {
+    let Some(fill) = &config.measuring.fill else { return Ok(None) };
+    let (sampling, key) = (&config.sampling, config.key(purpose::FILL));
+    let filling = Filling { model, prepared, sampling, fill, key };
+    workspace.part("filled", || filling.measure(&parts.training, &parts.test, workspace))
 }
 
 fn marginals(parts: &Parts, workspace: &Workspace) -> Result<Vec<Marginal>> {

@@ -69,7 +69,7 @@ fn samples(sheet: &mut Sheet, results: &Results, folder: &Path) -> Result<()> {
         (report::duration(s[0].seconds)) " in all), the reverse SDE in " (s[1].nfe) " (" (report::duration(s[1].seconds)) ")."
     });
     match &results.about.kind {
-        Kind::Images { .. } => pictures::sheets(sheet, folder),
+        Kind::Images { .. } => pictures::sheets(sheet, results, folder),
         _ => {
             if let Some(figure) = pictures::pairs(results, &withheld(folder)?, folder)? {
                 sheet.figure(

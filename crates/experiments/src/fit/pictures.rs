@@ -39,24 +39,41 @@ pub(super) fn draw(training: &Dataset, test: &Dataset, workspace: &Workspace) ->
         let found = nearest(first, of_training.view(), false);
         let places: Vec<usize> = found.iter().map(|(at, _)| *at).collect();
         let near = of_training.select(Along(0), &places);
-        // A square sheet: rows of samples, each above the row of what is nearest.
-        let across = (2.0 * first.nrows() as f64).sqrt().ceil() as usize;
-        let mut pairs = Array2::zeros((0, rows.ncols()));
-        for from in (0..first.nrows()).step_by(across) {
-            let to = (from + across).min(first.nrows());
-            if to - from < across && from > 0 {
-                break;
-            }
-            pairs.append(Along(0), first.slice(s![from..to, ..]))?;
-            pairs.append(Along(0), near.slice(s![from..to, ..]))?;
-        }
+        let pairs = paired(first, near.view())?;
         save(&format!("{}-nearest", equation.name()), pairs.view())?;
     }
     Ok(())
 }
 
-/// The pictures that [`draw`] has left.
-pub(super) fn sheets(sheet: &mut Sheet, folder: &Path) -> Result<()> {
+/// Rows of a square sheet: some rows of `above`, then those of `below` that belong to them, and so on.
+fn paired(above: ArrayView2<'_, f64>, below: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+    let across = (2.0 * above.nrows() as f64).sqrt().ceil() as usize;
+    let mut pairs = Array2::zeros((0, above.ncols()));
+    for from in (0..above.nrows()).step_by(across.max(1)) {
+        let to = (from + across).min(above.nrows());
+        if to - from < across && from > 0 {
+            break;
+        }
+        pairs.append(Along(0), above.slice(s![from..to, ..]))?;
+        pairs.append(Along(0), below.slice(s![from..to, ..]))?;
+    }
+    Ok(pairs)
+}
+
+/// Withheld images above what they became with their lower halves filled in.
+pub(super) fn filled(
+    kind: &Kind,
+    known: ArrayView2<'_, f64>,
+    filled: ArrayView2<'_, f64>,
+    workspace: &Workspace,
+) -> Result<()> {
+    let first = s![..BESIDE.min(known.nrows()), ..];
+    let pairs = paired(known.slice(first), filled.slice(first))?;
+    Ok(data::save(&workspace.path("samples/filled.png"), kind, pairs.view(), None)?)
+}
+
+/// The pictures that [`draw`] and [`filled`] have left.
+pub(super) fn sheets(sheet: &mut Sheet, results: &Results, folder: &Path) -> Result<()> {
     let picture = |name: &str, title: &str| -> Result<Panel> {
         let path = folder.join(format!("samples/{name}.png"));
         let png =
@@ -78,6 +95,17 @@ pub(super) fn sheets(sheet: &mut Sheet, folder: &Path) -> Result<()> {
         Grid::row(panels).square(330.0).figure("nearest", "Samples above the training images nearest to them"),
         html! { "Rows of samples, each above the row of the training images that are nearest to them." },
     );
+    if let Some(filled) = &results.filled {
+        sheet.figure(
+            Grid::row(vec![picture("filled", "withheld, and filled in")?])
+                .square(330.0)
+                .figure("filled", "Withheld images above the same with their lower halves filled in"),
+            html! {
+                "Rows of withheld images, each above the row of the same with the lower half filled in, given the upper half, by twisted sequential Monte Carlo with "
+                (filled.particles) " particles on the model without classes."
+            },
+        );
+    }
     Ok(())
 }
 

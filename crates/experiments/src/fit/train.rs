@@ -180,6 +180,7 @@ struct Session<'a> {
     job: &'a Job<'a>,
     workspace: &'a Workspace,
     trainer: Trainer<ScoreModel>,
+    planned: u64,
     state: PathBuf,
     points: PathBuf,
     curve: Vec<Point>,
@@ -214,6 +215,7 @@ impl<'a> Session<'a> {
             job,
             workspace,
             trainer,
+            planned,
             state,
             points,
             curve,
@@ -287,7 +289,9 @@ impl<'a> Session<'a> {
     /// Measures the loss on withheld rows under the weights and their averages, and keeps the best of them.
     fn validate(&mut self) -> Result<()> {
         let job = self.job;
-        let loss = job.training.loss(job.validation.clone(), job.n_validation);
+        let every = job.training.validate_every(self.planned);
+        let rows = job.n_validation.min(job.training.validation_rows(every, AVERAGES.len() + 1));
+        let loss = job.training.loss(job.validation.clone(), rows);
         // The same noise every time: differences are of the weights alone.
         let key = job.key(2);
         let mut validation = vec![loss.loss(self.trainer.net(), key)?];
@@ -329,7 +333,8 @@ impl<'a> Session<'a> {
         if since > patience.max(3 * every) {
             return Some(Stop::Validation);
         }
-        let late = training.steps.is_none() && self.seconds() > 1.25 * training.seconds();
+        // Where the steps were measured to fit, a little more lets the learning rate fall to its end.
+        let late = self.seconds() > 1.1 * training.seconds();
         late.then_some(Stop::Time)
     }
 }
