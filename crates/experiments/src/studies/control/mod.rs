@@ -138,6 +138,7 @@ impl Experiment for ControlStudy {
             512,
         )?;
         checks::memory(&[("guidance.points", guidance.points)], 1024)?;
+        checks::memory(&[("guidance.times", guidance.times)], 256)?;
         let mut work = checks::time(&[("repeats", repeats), ("n", n), ("n", n)])?;
         work += checks::time(&[("points", guidance.points), ("guidance.times", guidance.times)])?
             * (DIM * DIM) as f64;
