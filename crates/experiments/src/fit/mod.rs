@@ -1,11 +1,16 @@
 //! A model of the user's data: training, samples by both equations, likelihood, and a report.
 //!
 //! - `config`: everything but the data; `prepared`: from rows of data to rows of a model and back;
-//! - `train`: training with losses on withheld rows; `draw`: samples; `measure`, `judge`, `likelihood`: what they are worth;
+//! - `train`: training with losses on withheld rows; `course`: what is written of it on the way; `sheets`: samples on the way;
+//!   `draw`: samples; `measure`, `features`, `judge`, `likelihood`: what they are
+//!   worth;
 //! - `findings`, `pictures`, `page`: the report.
 
 mod config;
+mod course;
+mod curve;
 mod draw;
+mod features;
 mod findings;
 mod judge;
 mod likelihood;
@@ -13,6 +18,8 @@ mod measure;
 mod page;
 mod pictures;
 mod prepared;
+mod sheets;
+mod tables;
 mod train;
 
 use std::path::{Path, PathBuf};
@@ -35,10 +42,12 @@ use crate::citations;
 use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
 use draw::{Drawn, Equation, draw, drawn};
+use features::Featured;
 use judge::Judge;
 use likelihood::{Flow, Likelihood};
 use measure::{Compared, Distance, Marginal, Neighbours, Pair, Ruler};
 use prepared::Batches;
+use sheets::Sheets;
 use train::{Job, Trained, model_path};
 
 /// Purposes of the seed.
@@ -51,6 +60,8 @@ mod purpose {
     pub(super) const DISTANCES: u64 = 105;
     pub(super) const LIKELIHOOD: u64 = 106;
     pub(super) const ORDER: u64 = 107;
+    pub(super) const SHEETS: u64 = 108;
+    pub(super) const FEATURES: u64 = 109;
 }
 
 /// What the data are.
@@ -91,6 +102,9 @@ pub(crate) struct Results {
     drawn: [Drawn; 2],
     distances: Vec<Distance>,
     neighbours: Vec<Neighbours>,
+    /// Of images: distances in features.
+    #[serde(default)]
+    features: Option<Featured>,
     marginals: Vec<Marginal>,
     accuracy: Option<Accuracy>,
     likelihood: Likelihood,
@@ -199,6 +213,10 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     });
     let distances = distances.collect::<Result<Vec<_>>>()?.concat();
     let neighbours = workspace.part("neighbours", || compared.neighbours(measuring))?;
+    let features = workspace.part("features", || {
+        let key = config.key(purpose::FEATURES);
+        features::featured(data.kind(), &compared, measuring, key)
+    })?;
     let accuracy = accuracy(config, &parts, &compared, workspace)?;
     let flow = Flow {
         model: &model,
@@ -217,6 +235,7 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         drawn,
         distances,
         neighbours,
+        features,
         marginals,
         accuracy,
         likelihood,
@@ -258,6 +277,11 @@ fn trained(
         // Few withheld rows count several times, each time with other noise.
         n_validation: withheld.len().clamp(1024, 4096),
         validation: Arc::new(Batches::new(withheld, prepared, true, conditional)?),
+        sheets: matches!(parts.training.kind(), Kind::Images { .. }).then(|| Sheets {
+            prepared,
+            sampling: &config.sampling,
+            key: config.key(purpose::SHEETS),
+        }),
     }
     .run(workspace)?;
     let path = model_path(workspace);
@@ -433,7 +457,7 @@ fitting! {
 }
 
 fn references(config: &Config) -> Vec<&'static str> {
-    let more = ["karras2022", "naeem2020", "theis2016"];
+    let more = ["karras2022", "naeem2020", "alaa2022", "theis2016", "heusel2017", "binkowski2018"];
     let digits = (config.data.path == DIGITS).then_some("alpaydin1998");
     more.into_iter().chain([citations::sde(&*config.sde)]).chain(digits).collect()
 }

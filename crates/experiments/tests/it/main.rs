@@ -10,6 +10,7 @@ mod files;
 mod fit;
 mod fuzz;
 mod fuzz_flags;
+mod image_metrics;
 mod limits;
 mod messages;
 mod metrics;

@@ -1,6 +1,9 @@
 //! `metric`: distances between two arrays on disk, with their error bars.
 
+mod compare;
+mod featured;
 mod flags;
+mod images;
 mod load;
 mod page;
 
@@ -8,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use clap::Subcommand;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use metrics::{
     Interval, Metric, NoiseFloor, Options, Resampled, Resampling, Sample, TransportPlan,
@@ -17,7 +21,9 @@ use sde_core::Key;
 
 use super::Output;
 use crate::atomic::AtomicFile;
+use crate::features::Extractor;
 use crate::npy;
+use featured::Sides;
 use page::Page;
 
 /// Measure how far apart two sets of samples, or two histograms, are, and how sure that is
@@ -27,15 +33,35 @@ use page::Page;
 /// samples [n, 2], which are then counted at their nearest node; what lies outside is left out and
 /// reported as `discarded`.
 ///
+/// With --features, A and B are images (folders of PNG or JPEG, .npy, .npz, IDX, CIFAR-10), and the metric is of their features;
+/// an .npz holds features, or `mu` and `sigma` of some for `frechet`. `images` has all that is usually said of images at once,
+/// `compare` the difference of two results.
+///
 /// The value comes with its standard error where there is a closed form. --bootstrap adds one from
 /// resamples, and an interval; --floor the value between two halves of B, below which no value means
 /// anything.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:\n  experiment metric w2 a.npy b.npy --bootstrap 200 --json\n  \
     experiment metric w2 ode.npy sde.npy --grid 3.5 --floor 20\n  \
     experiment metric mmd a.npy b.npy --bandwidth median --unbiased\n  \
     experiment metric w1 a.npy b.npy --weights-a wa.npy --plan plan.npy")]
-pub(super) struct Args {
+pub(super) struct MetricCommand {
+    #[command(subcommand)]
+    other: Option<Other>,
+    #[command(flatten)]
+    one: Option<Args>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Other {
+    Images(images::Args),
+    Compare(compare::Args),
+}
+
+// What it says of itself is with `MetricCommand`: help would take the words of either.
+#[derive(Debug, clap::Args)]
+struct Args {
     /// The metric
     #[arg(value_name = "NAME", value_parser = names())]
     metric: Metric,
@@ -45,6 +71,10 @@ pub(super) struct Args {
     /// The second array: the truth, where there is one
     #[arg(value_name = "B.npy")]
     b: Option<PathBuf>,
+    /// What makes features of images: random-conv:seed=N, a convolution network with random weights, or pixels; file: A and B
+    /// hold features
+    #[arg(long, value_name = "F", value_parser = images::parse)]
+    features: Option<Extractor>,
     /// Weights [n] of the samples in A (default: equal)
     #[arg(long, value_name = "F.npy")]
     weights_a: Option<PathBuf>,
@@ -100,13 +130,32 @@ struct Uncertainty {
     floor: Option<(NoiseFloor, f64)>,
 }
 
-pub(super) fn metric(args: &Args, output: &Output) -> Result<()> {
+pub(super) fn metric(command: &MetricCommand, output: &Output) -> Result<()> {
+    match (&command.other, &command.one) {
+        (Some(Other::Images(args)), _) => args.run(output),
+        (Some(Other::Compare(args)), _) => args.run(output),
+        (None, one) => self::one(one.as_ref().context("no metric is named")?, output),
+    }
+}
+
+fn one(args: &Args, output: &Output) -> Result<()> {
     let options = flags::options(args)?;
     if let Some(path) = &args.plan {
         // Whether it can be written at all is known before hours of work, not after.
         drop(AtomicFile::create(path)?);
     }
-    let (x, y) = load::samples(args)?;
+    let (x, y, described) = match featured::load(args)? {
+        None => {
+            let (x, y) = load::samples(args)?;
+            (x, y, None)
+        }
+        Some(loaded) => match Sides::from(loaded.sides) {
+            Sides::Rows([x, y]) => (x, Some(y), Some(loaded.described)),
+            Sides::Moments(sides) => {
+                return featured::of_moments(args, &sides, &loaded.described, output);
+            }
+        },
+    };
     // What is chosen by the samples is chosen once: resamples and halves are of the same metric.
     let settled = args.metric.settle(&x, y.as_ref(), &options)?;
     let (found, seconds) = timed(|| args.metric.evaluate(&x, y.as_ref(), &settled))?;
@@ -115,7 +164,15 @@ pub(super) fn metric(args: &Args, output: &Output) -> Result<()> {
         output.replacing(path);
         write_plan(path, plan)?;
     }
-    let page = Page { args, options: &settled, x: &x, y: y.as_ref(), found: &found, seconds };
+    let page = Page {
+        args,
+        options: &settled,
+        x: &x,
+        y: y.as_ref(),
+        described: described.as_ref(),
+        found: &found,
+        seconds,
+    };
     page.emit(&uncertainty, output)
 }
 
