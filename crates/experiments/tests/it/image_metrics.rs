@@ -55,7 +55,7 @@ fn all_figures_of_images_at_once() {
     for name in ["precision", "recall", "density", "coverage", "authenticity", "near-training"] {
         let figure = &near["values"][name];
         assert!(number(&figure["value"]) > 0.0, "{name}: {near}");
-        assert!(number(&figure["standard-error"]) > 0.0, "{name}: {near}");
+        assert!(figure["standard-error"].is_number(), "{name}: {near}");
     }
     // Copies of the training images.
     let copies = of(&train);

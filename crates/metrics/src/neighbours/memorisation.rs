@@ -156,7 +156,7 @@ pub fn near_training(
         });
     }
     check_rows(FIRST, generated, 1)?;
-    check_rows("withheld rows", withheld, 1)?;
+    check_rows("withheld cloud", withheld, 1)?;
     let distances = |of| -> Result<Vec<f64>> {
         Ok(nearest_rows(of, training)?.into_iter().map(|found| found.distance).collect())
     };

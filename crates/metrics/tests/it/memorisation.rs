@@ -129,7 +129,7 @@ fn misuse_is_named() {
     assert!(said(nearest_rows(two.view(), wide.view()).unwrap_err()).contains("dimensions differ"));
     let none = Array2::zeros((0, 1));
     let error = said(near_training(two.view(), two.view(), none.view(), 0.5).unwrap_err());
-    assert_eq!(error, "withheld rows has 0 rows, expected at least 1");
+    assert_eq!(error, "withheld cloud has 0 rows, expected at least 1");
     let bad = array![[f64::NAN], [1.0]];
     assert!(said(authenticity(bad.view(), two.view()).unwrap_err()).contains("NaN at row 0"));
 }

@@ -1,7 +1,7 @@
 //! Features of the random convolution network.
 
-use metrics::RandomConvolution;
-use ndarray::Array2;
+use metrics::{Metric, Options, RandomConvolution, Sample, frechet_distance};
+use ndarray::{Array2, Axis, concatenate};
 use sde_core::Key;
 
 use crate::support::{Numbers, check_close};
@@ -90,12 +90,13 @@ fn as_the_documentation_says_for_every_size() {
             for (found, expected) in row.iter().zip(expected) {
                 check_close("feature", *found, expected, 1e-12, 1.0);
             }
-            assert!(row.iter().filter(|v| **v > 0.0).count() > 64, "{row}");
+            // Of the smallest images a quarter is one pixel: about half are cut off.
+            assert!(row.iter().filter(|v| **v > 0.0).count() > 24, "{row}");
         }
     }
 }
 
-/// Features of one image as they were computed on an x86-64 with AVX-512: the same bits on every machine, whatever the threads.
+/// Features of some images as they were computed on an x86-64: the same bits on every machine, whatever the threads.
 #[test]
 fn features_are_the_same_bits_everywhere() {
     let image = [3, 12, 10];
@@ -111,7 +112,7 @@ fn features_are_the_same_bits_everywhere() {
     let bytes = found.iter().flat_map(|v| v.to_bits().to_le_bytes());
     let hash = bytes
         .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    assert_eq!(hash, 0, "{hash:#x}");
+    assert_eq!(hash, 0x5991_c77b_4f45_0f0f, "{hash:#x}");
     // One network a seed; its parameters are those of 3 channels.
     let parameters: Vec<f64> = net.parameters().collect();
     assert_eq!(parameters.len(), 27 * 16 + 16 + 9 * 16 * 32 + 32 + 9 * 32 * 32 + 32);
@@ -128,12 +129,19 @@ fn texture_is_seen() {
     let again = images(2, 400, image);
     // Neighbours in a row are the same pixel.
     let smooth = Array2::from_shape_fn((400, 64), |(i, j)| images_of(3, i, j / 2));
-    let features = |x: &Array2<f64>| net.features(x.view()).unwrap();
-    let distance = |x: &Array2<f64>, y: &Array2<f64>| {
-        metrics::frechet_distance(features(x).view(), features(y).view()).unwrap()
+    // How many deviations of its floor a Frechet distance is above the mean of it.
+    let above = |x: &Array2<f64>, y: &Array2<f64>| {
+        let [x, y] = [x, y].map(|x| net.features(x.view()).unwrap());
+        let pool = Sample::cloud(concatenate![Axis(0), x, y]);
+        let found = frechet_distance(x.view(), y.view()).unwrap();
+        let options = Options::default();
+        let floor = Metric::Frechet.noise_floor_of(&pool, [400, 400], &options, Key::root(4), 30);
+        let floor = floor.unwrap();
+        (found - floor.mean()) / floor.standard_deviation()
     };
-    let (same, different) = (distance(&rough, &again), distance(&rough, &smooth));
-    assert!(different > 10.0 * same, "{different} against {same}");
+    let (same, different) = (above(&rough, &again), above(&rough, &smooth));
+    // Thirty draws: a t-test at 1e-6.
+    assert!(same.abs() < 6.2 && different > 6.2, "{different} against {same}");
 }
 
 fn images_of(seed: u64, image: usize, pixel: usize) -> f64 {
