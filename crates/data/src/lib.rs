@@ -23,6 +23,7 @@
 //! ```
 
 mod batches;
+mod conform;
 mod dataset;
 mod digits;
 mod error;
@@ -34,11 +35,12 @@ mod transform;
 mod write;
 
 pub use batches::Draws;
+pub use conform::open_as;
 pub use dataset::{Column, ColumnValues, Dataset, Kind, Labels, Pixels, Values};
 pub use digits::{digits, digits_split};
 pub use error::{Error, Result};
 pub use features::{Features, Moments};
 pub use read::{Colour, Layout, OpenOptions, open, open_all};
 pub use split::{Portion, Split};
-pub use transform::{Categories, FittedTo, ImageScale, Transform, TransformOptions};
+pub use transform::{Categories, Coordinates, FittedTo, ImageScale, Transform, TransformOptions};
 pub use write::save;

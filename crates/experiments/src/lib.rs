@@ -27,6 +27,7 @@ pub mod model;
 pub mod named;
 pub(crate) mod number;
 pub mod ode_sde_gap;
+pub(crate) mod on_rows;
 mod presets;
 pub mod run;
 mod runs;

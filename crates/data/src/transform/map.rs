@@ -125,6 +125,24 @@ impl ColumnMap {
         }
     }
 
+    /// Shift and scale; those of a constant change nothing.
+    pub(super) fn affine(&self) -> (f64, f64) {
+        match self {
+            Self::Constant(_) => (0.0, 1.0),
+            Self::Affine(affine) => (affine.shift, affine.scale),
+            Self::OneHot { shift, scale, .. } => (*shift, *scale),
+        }
+    }
+
+    /// Whether noise is added.
+    pub(super) fn dequantised(&self) -> bool {
+        match self {
+            Self::Constant(_) => false,
+            Self::Affine(affine) => affine.cell == Cell::Dequantised,
+            Self::OneHot { dequantised, .. } => *dequantised,
+        }
+    }
+
     /// `log |dz/dx|`.
     pub(super) fn log_abs_det(&self) -> f64 {
         match self {

@@ -3,6 +3,8 @@
 mod fit;
 mod map;
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayView2};
 use sde_core::Key;
 use serde::{Deserialize, Serialize};
@@ -61,6 +63,22 @@ pub struct FittedTo {
     pub rows: usize,
 }
 
+/// Where a coordinate of the data is in a row of the model, and how it gets there: `z = (x + u - shift) / scale`, for each of
+/// `range`, with `x` one for the category of a row and zero for the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Coordinates {
+    /// Coordinates of the model: none of a constant column, one for each category.
+    pub range: Range<usize>,
+    /// The shift.
+    pub shift: f64,
+    /// The scale.
+    pub scale: f64,
+    /// Whether noise `u` is added.
+    pub dequantised: bool,
+    /// Whether they stand for categories.
+    pub one_hot: bool,
+}
+
 impl Transform {
     /// What a row of data is.
     pub fn kind(&self) -> &Kind {
@@ -94,6 +112,27 @@ impl Transform {
             _ => None,
         };
         self.maps.iter().enumerate().filter_map(constant).collect()
+    }
+
+    /// Where coordinate `i` of the data is in a row of the model.
+    ///
+    /// # Panics
+    /// When there is no such coordinate.
+    pub fn coordinates(&self, i: usize) -> Coordinates {
+        assert!(i < self.data_dim(), "coordinate {i} of {}", self.data_dim());
+        let repeats = self.repeats();
+        let (map, before) = (&self.maps[i / repeats], &self.maps[..i / repeats]);
+        let width = map.width();
+        let first =
+            before.iter().map(ColumnMap::width).sum::<usize>() * repeats + i % repeats * width;
+        let (shift, scale) = map.affine();
+        Coordinates {
+            range: first..first + width,
+            shift,
+            scale,
+            dequantised: map.dequantised(),
+            one_hot: matches!(map, ColumnMap::OneHot { .. }),
+        }
     }
 
     /// Coordinates that share one map.

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod binary;
+mod conform;
 mod damage;
 mod features;
 mod npy;

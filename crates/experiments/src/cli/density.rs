@@ -56,9 +56,12 @@ pub(super) struct DensityOptions {
     #[arg(long, requires = "bits_per_dim")]
     dequantise: bool,
     /// Seed of probes, paths and dequantisation
-    #[arg(long, value_name = "K", requires = "method")]
+    #[arg(long, value_name = "K")]
     seed: Option<u64>,
 }
+
+/// Dimension up to which the divergence of a fitted model is exact where nothing is said.
+const EXACT_UP_TO: usize = 64;
 
 /// How a log-density is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -116,10 +119,11 @@ impl DensityOptions {
                 || self.eta.is_some()
                 || self.paths.is_some()
                 || self.prior.is_some()
+                || self.seed.is_some()
                 || self.steps.given();
             ensure!(
                 !any,
-                "probes, paths, prior and steps need --method, for densities of samplers"
+                "probes, paths, prior, seed and steps need --method, for densities of samplers"
             );
             return Ok(());
         };
@@ -130,6 +134,52 @@ impl DensityOptions {
         ensure!(identity || self.paths.is_none(), "--paths needs --method identity");
         ensure!(!(identity && self.extrapolate), "--extrapolate is for flows: give --t-end 0");
         Ok(())
+    }
+
+    /// The divergence that a fitted model of this dimension takes; refuses what it does not go with.
+    pub(super) fn of_fitted(&self, dim: usize) -> Result<Divergence> {
+        let exact_prior = matches!(self.prior, Some(Prior::Exact));
+        for (flag, given) in [
+            ("--method identity", self.method == Some(How::Identity)),
+            ("--eta", self.eta.is_some()),
+            ("--paths", self.paths.is_some()),
+            ("--prior exact", exact_prior),
+            ("--extrapolate", self.extrapolate),
+            ("--bits-per-dim", self.bits_per_dim.is_some()),
+            ("--dequantise", self.dequantise),
+        ] {
+            ensure!(
+                !given,
+                "{flag} does not go with a fitted model: its density is that of the flow, in the units of the data"
+            );
+        }
+        let probed = self.probes.is_some() || self.probe_law.is_some();
+        let exact = match self.method {
+            Some(how) => how == How::FlowExact,
+            None => dim <= EXACT_UP_TO && !probed,
+        };
+        ensure!(!(exact && probed), "--probes and --probe-law need --method flow-hutchinson");
+        Ok(if exact { Divergence::Exact } else { self.hutchinson() })
+    }
+
+    /// The steps of a solve.
+    pub(super) fn steps(&self) -> &StepOptions {
+        &self.steps
+    }
+
+    /// The seed of everything random.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed.unwrap_or(0)
+    }
+
+    fn hutchinson(&self) -> Divergence {
+        Divergence::Hutchinson {
+            probe: match self.probe_law {
+                Some(Law::Gaussian) => Probe::Gaussian,
+                _ => Probe::Rademacher,
+            },
+            n_probes: self.probes.unwrap_or(16) as usize,
+        }
     }
 
     pub(super) fn run(
@@ -222,7 +272,7 @@ impl DensityOptions {
     }
 
     fn key(&self) -> Key {
-        Key::root(self.seed.unwrap_or(0))
+        Key::root(self.seed())
     }
 
     fn eta(&self) -> f64 {
@@ -267,13 +317,7 @@ impl DensityOptions {
             });
         }
         let divergence = match how {
-            How::FlowHutchinson => Divergence::Hutchinson {
-                probe: match self.probe_law {
-                    Some(Law::Gaussian) => Probe::Gaussian,
-                    _ => Probe::Rademacher,
-                },
-                n_probes: self.probes.unwrap_or(16) as usize,
-            },
+            How::FlowHutchinson => self.hutchinson(),
             _ => Divergence::Exact,
         };
         let control = self.steps.upward(sde, Otherwise::Tolerance(1e-6))?;

@@ -11,6 +11,7 @@ use solvers::{BadRows, ConfiguredMethod, Control, SolveError, Summary, flow, sle
 
 use super::Output;
 use super::bad_rows::{BadRowOptions, Lost, RowByRow, with_values};
+use super::fitted::{ClassOptions, Fitted, Flow};
 use super::options::ModelOptions;
 use super::sample::method_named;
 use super::steps::{Otherwise, StepOptions, reversed};
@@ -22,15 +23,22 @@ use crate::npy;
 /// dx/dt = a x - g^2/2 s(x, t), from --t-end to T. The latents of the model's own samples have the
 /// distribution of its prior. `decode` with the same options takes them back. Networks are evaluated
 /// in f64 unless --dtype f32 is given, which limits --rtol to about 1e-5.
+///
+/// Of a model that `experiment fit` made the data are a file with its columns or sizes, in any of the formats that `fit` reads;
+/// whole numbers and categories get the noise that the model knows them with.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  experiment encode --model mixture.json --sde vp --rtol 1e-8 \
-    --points data.npy --out latents.npy")]
+    --points data.npy --out latents.npy\n  \
+    experiment encode --model fitted.safetensors --points wine.csv --out latents.npy")]
 pub(super) struct EncodeCommand {
     #[command(flatten)]
     common: Common,
-    /// Data [n, d]
-    #[arg(long, value_name = "FILE.npy")]
+    /// Data [n, d]; of a fitted model a data file
+    #[arg(long, value_name = "FILE")]
     points: PathBuf,
+    /// Seed of the noise on whole numbers, categories and levels, of a fitted model (default: 0)
+    #[arg(long, value_name = "K")]
+    seed: Option<u64>,
 }
 
 /// Take latents back to data: down the probability-flow ODE from the horizon
@@ -38,6 +46,9 @@ pub(super) struct EncodeCommand {
 /// The inverse of `encode`. --temperature TAU decodes TAU z instead of z; --towards OTHER with
 /// --share U decodes the spherical interpolation of the two files' rows,
 /// (sin((1-U) w) z + sin(U w) z') / sin w with the angle w between z and z'.
+///
+/// Of a model that `experiment fit` made the result is data in its own units, in the format that the name says: .csv, .npy, .png
+/// (a sheet) or a folder of PNG files.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  experiment decode --model mixture.json --sde vp --rtol 1e-8 \
     --latents latents.npy --out data.npy\n  \
@@ -71,13 +82,20 @@ struct Common {
     steps: StepOptions,
     #[command(flatten)]
     bad_rows: BadRowOptions,
+    #[command(flatten)]
+    class: ClassOptions,
     /// Where the result [n, d] goes
-    #[arg(long, value_name = "FILE.npy")]
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
 
 impl EncodeCommand {
     pub(super) fn run(&self, output: &Output) -> Result<()> {
+        if let Some(fitted) = self.common.fitted()? {
+            let flow = self.common.flow(self.seed.unwrap_or(0))?;
+            return fitted.encode(&self.points, &flow, output);
+        }
+        ensure!(self.seed.is_none(), "--seed is for fitted models: nothing else is random");
         let x = self.common.bad_rows.read_rows(&self.points)?;
         self.common.run(&self.points, &x, &|up| up, "latents", &Lost::default(), output)
     }
@@ -105,11 +123,29 @@ impl DecodeCommand {
             };
         }
         let z = temper(&z, self.temperature)?;
+        if let Some(fitted) = self.common.fitted()? {
+            return fitted.decode((&self.latents, &z), &self.common.flow(0)?, output);
+        }
         self.common.run(&self.latents, &z, &reversed, "data", &lost, output)
     }
 }
 
 impl Common {
+    /// The model, where it was fitted to data.
+    fn fitted(&self) -> Result<Option<Fitted>> {
+        let fitted = Fitted::open(&self.model.model, &self.model.backend("f64")?)?;
+        if let Some(fitted) = &fitted {
+            ensure!(!self.bad_rows.keep_going, "--keep-going does not go with a fitted model");
+            fitted.check_sde(self.model.sde.as_deref())?;
+        }
+        Ok(fitted)
+    }
+
+    fn flow(&self, seed: u64) -> Result<Flow<'_>> {
+        let method = method_named(&self.method)?;
+        Ok(Flow { method, steps: &self.steps, class: &self.class, seed, out: &self.out })
+    }
+
     fn run(
         &self,
         path: &Path,
@@ -121,6 +157,7 @@ impl Common {
     ) -> Result<()> {
         let start = Instant::now();
         let model = self.model.open("f64")?;
+        self.class.refuse()?;
         let (sde, backend) = (model.sde(self.model.sde.as_deref())?, model.backend()?);
         let (shape, dim) = (x.shape(), model.dim());
         ensure!(x.ncols() == dim, "{}: expected [n, {dim}], found {shape:?}", path.display());

@@ -16,7 +16,8 @@ use crate::run::{Registry, RunArgs};
 /// DATA is a .csv or .tsv file (also .gz), a NumPy file (.npy, .npz), an IDX file (MNIST, also .gz), CIFAR-10's .bin records
 /// or their folder, a folder of PNG or JPEG files (subfolders are classes), or the word `digits`. A part of the rows is
 /// withheld; the report says how samples compare with them. The run's folder has the model, checkpoints/model.safetensors,
-/// which `sample`, `logp`, `encode`, `decode` and `metric` take by itself. The same command continues what was interrupted.
+/// which `sample`, `logp`, `encode` and `decode` take by itself; `metric` compares what they write with other data. The same
+/// command continues what was interrupted.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  experiment fit wine.csv --minutes 5\n  experiment fit photos/ --preset full"

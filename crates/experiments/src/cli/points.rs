@@ -13,6 +13,7 @@ use serde_json::json;
 use super::Output;
 use super::bad_rows::{BadRowOptions, Lost, RowByRow};
 use super::density::DensityOptions;
+use super::fitted::{ClassOptions, Densities, Fitted};
 use super::options::ModelOptions;
 use crate::model::{self, Model};
 use crate::npy::RowWriter;
@@ -50,17 +51,25 @@ pub(super) struct ResidualCommand {
 /// or paths, from 12 on), bits_per_dim = -log p/(d ln 2) + 8 (0..1) or + 7 (-1..1) if
 /// asked for, effective_paths.
 ///
-/// Networks are evaluated in f64 unless --dtype f32 is given.
+/// Of a model that `experiment fit` made: the points are a data file with the model's columns or sizes, in any of the formats
+/// that `fit` reads (a column of classes is passed over), the density is that of the data in their own units, along the flow
+/// unless --method says otherwise (exact divergence up to 64 dimensions), and OUT is .csv or .npy. Of images also bits a
+/// dimension. The network is evaluated in f32 unless --dtype f64 is given.
+///
+/// Other networks are evaluated in f64 unless --dtype f32 is given.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  experiment logp --model mixture.json --sde vp \
     --points points.npy --out logp.npy\n  \
     experiment logp --model mixture.json --sde vp --method flow-exact --rtol 1e-8 \
     --points samples.npy --out logp.npy\n  \
     experiment logp --model blob_w1.0.safetensors --method identity --eta 1 --paths 2000 \
-    --points samples.npy --out logp.npy")]
+    --points samples.npy --out logp.npy\n  \
+    experiment logp --model fitted.safetensors --points wine.csv --class-of wine.csv --out logp.csv")]
 pub(super) struct LogpCommand {
     #[command(flatten)]
     points: Points,
+    #[command(flatten)]
+    class: ClassOptions,
     #[command(flatten)]
     density: DensityOptions,
 }
@@ -69,13 +78,13 @@ pub(super) struct LogpCommand {
 struct Points {
     #[command(flatten)]
     model: ModelOptions,
-    /// Points [n, 1+d], a row is t, x1, ..., xd; of `logp --method` [n, d], x1, ..., xd
-    #[arg(long, value_name = "FILE.npy")]
+    /// Points [n, 1+d], a row is t, x1, ..., xd; of `logp --method` [n, d], x1, ..., xd; of `logp` of a fitted model a data file
+    #[arg(long, value_name = "FILE")]
     points: PathBuf,
     #[command(flatten)]
     bad_rows: BadRowOptions,
     /// Where the table [n, columns] goes, in f64
-    #[arg(long, value_name = "FILE.npy")]
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
 
@@ -92,12 +101,38 @@ impl ResidualCommand {
 
 impl LogpCommand {
     pub(super) fn run(&self, output: &Output) -> Result<()> {
+        let options = &self.points.model;
+        if let Some(fitted) = Fitted::open(&options.model, &options.backend("f32")?)? {
+            return self.fitted(&fitted, output);
+        }
+        self.class.refuse()?;
         self.density.check()?;
         let Points { model, points, bad_rows, out } = &self.points;
         match self.density.method {
             Some(how) => self.density.run(how, model, (points, *bad_rows), out, output),
             None => self.points.run(output, |_| vec!["potential".to_owned()]),
         }
+    }
+}
+
+impl LogpCommand {
+    /// The densities of a fitted model.
+    fn fitted(&self, fitted: &Fitted, output: &Output) -> Result<()> {
+        let Points { bad_rows, points, out, model } = &self.points;
+        ensure!(
+            !bad_rows.keep_going,
+            "--keep-going: rows of a fitted model are those of a data file, which has no bad ones"
+        );
+        fitted.check_sde(model.sde.as_deref())?;
+        let densities = Densities {
+            points,
+            class: &self.class,
+            divergence: self.density.of_fitted(fitted.dim())?,
+            steps: self.density.steps(),
+            seed: self.density.seed(),
+            out,
+        };
+        fitted.log_densities(&densities, output)
     }
 }
 

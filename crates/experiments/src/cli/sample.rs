@@ -16,7 +16,7 @@ use solvers::{ConfiguredMethod, Control, End, Method, Sampler, SolveError, Summa
 
 use super::Output;
 use super::bad_rows::{BadRowOptions, Lost, with_values};
-use super::fitted::{ClassOptions, Draw, Fitted};
+use super::fitted::{ClassOptions, ControlOptions, Draw, Fitted, Unsaid};
 use super::options::ModelOptions;
 use crate::checks;
 use crate::model::{self, Model};
@@ -27,6 +27,10 @@ use crate::npy::RowWriter;
 /// Start: --n N particles from the prior at --t-start, under --seed; or the rows of --x0. The result
 /// is an array [n, d] of f64, written block by block. The same seed gives the same bytes whatever
 /// --block-rows and --threads, and the first particles are the same however many follow.
+///
+/// Of a model that `experiment fit` made the samples are rows or images in the units of the data, in the format that the name of
+/// --out says; --method, --steps, --grid, --t-end and --end need not be given then. --class and --guidance choose a class;
+/// --given (tables) or --condition with --values say what is known of the samples, and --by how that is used.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     experiment sample --model mixture.json --sde vp --method euler-maruyama --steps 1000 \
@@ -34,21 +38,25 @@ use crate::npy::RowWriter;
     experiment sample --model blob_w1.0.safetensors --sde ou --method euler --steps 890 \
     --grid ode-sde-gap --n 200000 --seed 1 --out ode.npy\n  \
     experiment sample --model mixture.json --sde vp --method dopri5 --rtol 1e-10 --t-end 0 \
-    --x0 noise.npy --out data.npy")]
+    --x0 noise.npy --out data.npy\n  \
+    experiment sample --model fitted.safetensors --n 100 --class 3 --guidance 2 --out threes.png\n  \
+    experiment sample --model fitted.safetensors --n 100 --given alcohol=13.5 --out new.csv\n  \
+    experiment sample --model fitted.safetensors --n 64 --condition mask.png --values y.png --out filled/")]
 #[command(group = clap::ArgGroup::new("start").required(true).args(["n", "x0"]))]
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelOptions,
     /// The method (`experiment list methods`), with constants if it has some: edm-churn:churn=10;
-    /// `euler` is euler-maruyama with --eta 0
+    /// `euler` is euler-maruyama with --eta 0. A fitted model has a default, heun, or exponential-euler-maruyama given what is
+    /// known
     #[arg(long, value_name = "X")]
-    method: String,
+    method: Option<String>,
     /// Number of fixed steps (with the grid ode-sde-gap, the hundred short ones included)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
-    /// Where the steps lie (`experiment list grids`)
-    #[arg(long, value_name = "G", default_value = "uniform")]
-    grid: String,
+    /// Where the steps lie (`experiment list grids`; default: uniform, of a fitted model what it was fitted with)
+    #[arg(long, value_name = "G")]
+    grid: Option<String>,
     /// Instead of --steps: steps as long as this relative tolerance allows, a particle on its own
     #[arg(long, value_name = "TOL", conflicts_with = "steps")]
     rtol: Option<f64>,
@@ -62,7 +70,8 @@ pub(super) struct Args {
     /// Where to begin (default: the SDE's horizon)
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     t_start: Option<f64>,
-    /// Where to stop (default: 0.001 for vp, sub-vp, rectified and cosine, 0.00001 for ve, else 0)
+    /// Where to stop (default: 0.001 for vp, sub-vp, rectified and cosine, 0.00001 for ve, of a fitted model what it was fitted
+    /// with, else 0)
     #[arg(long, value_name = "EPS", allow_negative_numbers = true)]
     t_end: Option<f64>,
     /// Remove the noise left at the end: an SDE takes its last step without noise, an ODE ends with
@@ -70,7 +79,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "end")]
     denoise: bool,
     /// The end in full: plain, no-noise (last step without noise), denoise (no-noise, then the
-    /// predicted data point)
+    /// predicted data point; of a fitted model the default)
     #[arg(long, value_name = "RULE")]
     end: Option<String>,
     /// Draw this many particles from the prior
@@ -89,6 +98,8 @@ pub(super) struct Args {
     bad_rows: BadRowOptions,
     #[command(flatten)]
     class: ClassOptions,
+    #[command(flatten)]
+    control: ControlOptions,
     /// Where the samples go: an .npy file; of a model that was fitted to data also .csv, .png (a sheet) or a folder of
     /// PNG files, in the units of the data
     #[arg(long, value_name = "FILE")]
@@ -121,15 +132,13 @@ pub(super) fn sample(args: &Args, output: &Output) -> Result<()> {
     let start = Instant::now();
     let backend = args.model.backend("f32")?;
     if let Some(fitted) = Fitted::open(&args.model.model, &backend)? {
-        let Some(n) = args.n else { bail!("--x0: a fitted model draws from the prior: give --n") };
-        let sampler = args.sampler(fitted.sde(), &backend)?;
-        let Args { seed, class, out, .. } = args;
-        return fitted.sample(&sampler, &Draw { n, seed: *seed, class, out }, output);
+        return args.of_fitted(&fitted, &backend, output);
     }
     let model = args.model.open("f32")?;
     args.class.refuse()?;
+    args.control.refuse()?;
     let (sde, backend) = (model.sde(args.model.sde.as_deref())?, model.backend()?);
-    let sampler = args.sampler(sde.as_ref(), &backend)?;
+    let sampler = args.sampler(sde.as_ref(), &backend, None)?;
     let x0 = args.x0(model.dim())?;
     let n = x0.as_ref().map_or(args.n.unwrap_or(0), |x| x.nrows() as u64);
     // Adaptive steps are many or few: one is the least.
@@ -199,8 +208,26 @@ impl Args {
         Ok(Some(x0))
     }
 
-    fn sampler(&self, sde: &dyn Sde, backend: &Backend) -> Result<Sampler<ConfiguredMethod>> {
-        let asked = self.method.trim();
+    /// Samples of a model that was fitted to data.
+    fn of_fitted(&self, fitted: &Fitted, backend: &Backend, output: &Output) -> Result<()> {
+        let Some(n) = self.n else { bail!("--x0: a fitted model draws from the prior: give --n") };
+        ensure!(!self.bad_rows.keep_going, "--keep-going does not go with a fitted model");
+        fitted.check_sde(self.model.sde.as_deref())?;
+        let Self { seed, class, control, out, .. } = self;
+        control.check(self.method.is_some() || self.eta.is_some())?;
+        let unsaid = fitted.unsaid(control.conditions());
+        let sampler = self.sampler(fitted.sde(), backend, Some(unsaid))?;
+        fitted.sample(&sampler, &Draw { n, seed: *seed, class, control, out }, output)
+    }
+
+    fn sampler(
+        &self,
+        sde: &dyn Sde,
+        backend: &Backend,
+        unsaid: Option<Unsaid>,
+    ) -> Result<Sampler<ConfiguredMethod>> {
+        let asked = self.method.as_deref().or(unsaid.map(|u| u.method));
+        let asked = asked.context("give --method NAME (`experiment list methods`)")?.trim();
         let tuned = method_named(asked)?;
         let method = tuned.method();
         // Methods that are known as solvers of ODEs take noise when asked for it.
@@ -213,30 +240,32 @@ impl Args {
             bail!("{} solves ODEs only: it cannot take --eta {eta}", method.name());
         }
         let t_start = self.t_start.unwrap_or(sde.horizon());
-        let t_end = self.t_end.unwrap_or(sde.usual_end());
+        let t_end = self.t_end.or(unsaid.map(|u| u.t_end)).unwrap_or(sde.usual_end());
         let t_start = check_time(sde, t_start).context("--t-start")?;
         let t_end = check_time(sde, t_end).context("--t-end")?;
         let end = match &self.end {
             Some(name) => End::parse(name)?,
-            None if !self.denoise => End::Plain,
+            None if !self.denoise => unsaid.map_or(End::Plain, |u| u.end),
             None if eta > 0.0 => End::NoNoise,
             None => End::Denoise,
         };
-        let control = self.control(sde, method, eta, t_start, t_end)?;
+        let control = self.steps_of(sde, (method, eta), (t_start, t_end), unsaid)?;
         let block_rows = self.block_rows.unwrap_or(backend.block_rows());
         Ok(Sampler { method: tuned, eta, control, end, block_rows })
     }
 
-    fn control(
+    fn steps_of(
         &self,
         sde: &dyn Sde,
-        method: Method,
-        eta: f64,
-        t_start: f64,
-        t_end: f64,
+        (method, eta): (Method, f64),
+        (t_start, t_end): (f64, f64),
+        unsaid: Option<Unsaid>,
     ) -> Result<Control> {
-        let grid = TimeGrid::parse(&self.grid)?;
-        if let Some(steps) = self.steps {
+        let grid = self.grid.as_deref().map(TimeGrid::parse).transpose()?;
+        let grid = grid.or(unsaid.map(|u| u.grid)).unwrap_or(TimeGrid::Uniform);
+        let toleranced = self.rtol.is_some() || self.atol.is_some();
+        let usual = unsaid.map(|u| u.steps).filter(|_| !toleranced);
+        if let Some(steps) = self.steps.or(usual) {
             return Ok(Control::Grid(grid.times(sde, steps as usize, t_start, t_end)?));
         }
         let asked = self.rtol.is_some() || self.atol.is_some();

@@ -14,10 +14,11 @@ pub(super) struct StepOptions {
     /// Instead of --rtol: this many steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
-    /// Where the steps lie (`experiment list grids`)
-    #[arg(long, value_name = "G", default_value = "quadratic", requires = "steps")]
-    grid: String,
-    /// The time of the data (default: 0.001 for vp, sub-vp, rectified and cosine, 0.00001 for ve, else 0)
+    /// Where the steps lie (`experiment list grids`; default: quadratic, of a fitted model what it was fitted with)
+    #[arg(long, value_name = "G", requires = "steps")]
+    grid: Option<String>,
+    /// The time of the data (default: 0.001 for vp, sub-vp, rectified and cosine, 0.00001 for ve, of a fitted model what it was
+    /// fitted with, else 0)
     #[arg(long, value_name = "EPS", allow_negative_numbers = true)]
     t_end: Option<f64>,
 }
@@ -29,6 +30,15 @@ pub(super) enum Otherwise {
     Steps(u32),
 }
 
+/// What holds where nothing is said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Defaults {
+    pub(super) otherwise: Otherwise,
+    pub(super) grid: TimeGrid,
+    /// The time of the data.
+    pub(super) t_end: f64,
+}
+
 impl StepOptions {
     /// Whether any was given.
     pub(super) fn given(&self) -> bool {
@@ -37,7 +47,12 @@ impl StepOptions {
 
     /// The time of the data.
     pub(super) fn t_end(&self, sde: &dyn Sde) -> Result<f64> {
-        let t_end = self.t_end.unwrap_or(sde.usual_end());
+        self.t_end_or(sde, sde.usual_end())
+    }
+
+    /// The time of the data, or another where it is not said.
+    pub(super) fn t_end_or(&self, sde: &dyn Sde, usual: f64) -> Result<f64> {
+        let t_end = self.t_end.unwrap_or(usual);
         let t_end = check_time(sde, t_end).context("--t-end")?;
         let horizon = sde.horizon();
         ensure!(
@@ -50,8 +65,14 @@ impl StepOptions {
 
     /// The steps from the time of the data up to the horizon.
     pub(super) fn upward(&self, sde: &dyn Sde, otherwise: Otherwise) -> Result<Control> {
-        let (t_start, t_end) = (self.t_end(sde)?, sde.horizon());
-        let steps = match (self.rtol, self.steps, otherwise) {
+        let (grid, t_end) = (TimeGrid::Quadratic, sde.usual_end());
+        self.upward_by(sde, &Defaults { otherwise, grid, t_end })
+    }
+
+    /// The same with other defaults.
+    pub(super) fn upward_by(&self, sde: &dyn Sde, defaults: &Defaults) -> Result<Control> {
+        let (t_start, t_end) = (self.t_end_or(sde, defaults.t_end)?, sde.horizon());
+        let steps = match (self.rtol, self.steps, defaults.otherwise) {
             (None, None, Otherwise::Steps(n)) | (_, Some(n), _) => n,
             (Some(tol), None, _) | (None, None, Otherwise::Tolerance(tol)) => {
                 let fine = tol.is_finite() && tol > 0.0;
@@ -60,7 +81,8 @@ impl StepOptions {
                 return Ok(Control::Adaptive { t_start, t_end, tol });
             }
         };
-        let mut times = TimeGrid::parse(&self.grid)?.times(sde, steps as usize, t_end, t_start)?;
+        let grid = self.grid.as_deref().map(TimeGrid::parse).transpose()?;
+        let mut times = grid.unwrap_or(defaults.grid).times(sde, steps as usize, t_end, t_start)?;
         times.reverse();
         Ok(Control::Grid(times))
     }

@@ -12,6 +12,7 @@ use super::config::Measuring;
 use super::measure::{Compared, Distance, Pair, between};
 use super::tables;
 use crate::features::{Described, Extractor};
+use crate::runs::Workspace;
 
 /// The network of every report, so that figures of different runs compare.
 const EXTRACTOR: Extractor = Extractor::RandomConv { seed: 0 };
@@ -31,28 +32,30 @@ pub(super) struct Featured {
 pub(super) fn featured(
     kind: &Kind,
     compared: &Compared,
-    measuring: &Measuring,
-    key: Key,
+    (measuring, key): (&Measuring, Key),
+    workspace: &Workspace,
 ) -> Result<Option<Featured>> {
     let Kind::Images { channels, height, width, .. } = *kind else { return Ok(None) };
     let size = [channels, height, width];
     if !EXTRACTOR.takes(size) {
         return Ok(None);
     }
-    // Pixels are measured from 0 to 1 already.
-    let of = |rows: &Array2<f64>| EXTRACTOR.features(compared.first(rows, measuring), size);
-    let (ode, by) = of(&compared.ode)?;
-    let features = Compared {
-        ode,
-        sde: of(&compared.sde)?.0,
-        training: of(&compared.training)?.0,
-        test: of(&compared.test)?.0,
-    };
-    let mut distances = Vec::new();
-    for pair in Pair::ALL {
-        distances.extend(between(&METRICS, &features, pair, measuring, key)?);
-    }
-    Ok(Some(Featured { by, distances }))
+    workspace.part("features", || {
+        // Pixels are measured from 0 to 1 already.
+        let of = |rows: &Array2<f64>| EXTRACTOR.features(compared.first(rows, measuring), size);
+        let (ode, by) = of(&compared.ode)?;
+        let features = Compared {
+            ode,
+            sde: of(&compared.sde)?.0,
+            training: of(&compared.training)?.0,
+            test: of(&compared.test)?.0,
+        };
+        let mut distances = Vec::new();
+        for pair in Pair::ALL {
+            distances.extend(between(&METRICS, &features, pair, measuring, key)?);
+        }
+        Ok(Some(Featured { by, distances }))
+    })
 }
 
 /// The section on them.

@@ -35,7 +35,7 @@ use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use config::Config;
-pub(crate) use prepared::Prepared;
+pub(crate) use prepared::{Prepared, Usual};
 
 use crate::checks::DIGITS;
 use crate::citations;
@@ -126,6 +126,17 @@ impl Config {
         Key::root(self.seed).fold(purpose)
     }
 
+    /// The column that the classes are in, where it is one.
+    fn column_of_classes(&self) -> &str {
+        let labels = &self.data.labels;
+        if Path::new(labels).is_file() { "" } else { labels }
+    }
+
+    /// What whoever takes the checkpoint does where nothing else is said.
+    fn usual(&self) -> Usual {
+        Usual { t_end: self.sampling.t_end, grid: *self.sampling.grid }
+    }
+
     /// Reads the data.
     fn open(&self) -> Result<Dataset> {
         let source = &self.data;
@@ -197,6 +208,7 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     let data = config.open()?;
     let parts = config.parts(&data)?;
     let prepared = Prepared::fit(&parts.training, config.key(purpose::PREPARE))?;
+    let prepared = prepared.noting(config.column_of_classes(), config.usual());
     let batches = Batches::new(parts.training.clone(), &prepared, false, config.data.conditional)?;
     let sigma_data = sigma_data(&batches, config.key(purpose::PREPARE).fold(1))?;
     let about = about(&data, &parts, &prepared, sigma_data);
@@ -213,10 +225,8 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     });
     let distances = distances.collect::<Result<Vec<_>>>()?.concat();
     let neighbours = workspace.part("neighbours", || compared.neighbours(measuring))?;
-    let features = workspace.part("features", || {
-        let key = config.key(purpose::FEATURES);
-        features::featured(data.kind(), &compared, measuring, key)
-    })?;
+    let key = config.key(purpose::FEATURES);
+    let features = features::featured(data.kind(), &compared, (measuring, key), workspace)?;
     let accuracy = accuracy(config, &parts, &compared, workspace)?;
     let flow = Flow {
         model: &model,

@@ -5,7 +5,7 @@ use data::{Dataset, Draws, Kind, Transform, TransformOptions};
 use faer::{Mat, Side};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use score_nets::{DataSource, ScoreModel};
-use sde_core::Key;
+use sde_core::{Key, Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
 
 /// From rows in the units of the data to those of a model, and back. A checkpoint holds it.
@@ -16,6 +16,38 @@ pub(crate) struct Prepared {
     /// Of tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     whitening: Option<Whitening>,
+    /// The column of the classes, where they came from one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) labels: String,
+    /// How samplers end that nobody told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usual: Option<Usual>,
+}
+
+/// What samplers and densities do where nothing else is said: what the fit did.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Usual {
+    /// The time of the data; below it the network has not been trained.
+    pub(crate) t_end: f64,
+    /// Where steps lie.
+    #[serde(with = "grid_by_name")]
+    pub(crate) grid: TimeGrid,
+}
+
+/// A grid is written as its name.
+mod grid_by_name {
+    use super::*;
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(grid: &TimeGrid, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&grid.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<TimeGrid, D::Error> {
+        let name = String::deserialize(from)?;
+        TimeGrid::parse(&name).map_err(serde::de::Error::custom)
+    }
 }
 
 /// `w = A z`: coordinates of unit variance without correlation, so that a model that has learned nothing yet is the
@@ -71,18 +103,48 @@ impl Whitening {
 
 impl Prepared {
     /// Fitted to the rows for training.
-    pub(super) fn fit(training: &Dataset, key: Key) -> Result<Self> {
+    pub(crate) fn fit(training: &Dataset, key: Key) -> Result<Self> {
         let transform = Transform::fit(training, &TransformOptions::default())?;
         let Kind::Table { .. } = training.kind() else {
-            return Ok(Self { transform, whitening: None });
+            return Ok(Self::of(transform, None));
         };
         let d = transform.model_dim();
         // A wide table has no covariance to speak of, and its square may not fit.
         if training.len() <= 2 * d || d > 1000 {
-            return Ok(Self { transform, whitening: None });
+            return Ok(Self::of(transform, None));
         }
         let z = transform.to_model(training.rows(0, ENOUGH)?.view(), key, 0)?;
-        Ok(Self { transform, whitening: Some(Whitening::fit(&z)?) })
+        let whitening = Whitening::fit(&z)?;
+        Ok(Self::of(transform, Some(whitening)))
+    }
+
+    fn of(transform: Transform, whitening: Option<Whitening>) -> Self {
+        Self { transform, whitening, labels: String::new(), usual: None }
+    }
+
+    /// The same, with what a checkpoint says beside it: the column of the classes, how samplers end.
+    pub(super) fn noting(self, labels: &str, usual: Usual) -> Self {
+        Self { labels: labels.into(), usual: Some(usual), ..self }
+    }
+
+    /// What is done where nothing else is said.
+    pub(crate) fn usual(&self, sde: &dyn Sde) -> Usual {
+        let grid = TimeGrid::Karras { rho: 7.0 };
+        self.usual.unwrap_or(Usual { t_end: sde.usual_end().max(1e-3), grid })
+    }
+
+    /// Coordinates of the transform as functions of a row `w` of the model, `rows w + offset`: of a whitened table any of them
+    /// depends on all of `w`; `None` where they are those of the model themselves.
+    ///
+    /// # Panics
+    /// When there is no such coordinate.
+    pub(crate) fn measured(&self, coordinates: &[usize]) -> Option<(Array2<f64>, Vec<f64>)> {
+        let whitening = self.whitening.as_ref()?;
+        let d = whitening.mean.len();
+        let rows = Array2::from_shape_fn((coordinates.len(), d), |(i, j)| {
+            whitening.back[coordinates[i] * d + j]
+        });
+        Some((rows, coordinates.iter().map(|k| whitening.mean[*k]).collect()))
     }
 
     /// What a checkpoint says.
@@ -210,5 +272,66 @@ fn wrong(error: data::Error) -> score_nets::Error {
         name: "data".into(),
         value: "a row".into(),
         reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use data::Column;
+
+    /// A table with a real column, a whole one that depends on it, names, and a constant one.
+    fn trees() -> Dataset {
+        let n = 300;
+        let (mut z, mut u) = (vec![0.0; 2 * n], vec![0.0; n]);
+        Key::root(1).fill_normals(0, &mut z);
+        Key::root(2).fill_uniforms(0, &mut u);
+        let names = ["ash", "oak", "yew"].map(String::from).to_vec();
+        let columns = vec![
+            Column::float("height"),
+            Column::integer("rings"),
+            Column::float("same"),
+            Column::categories("tree", names),
+        ];
+        let rows = Array2::from_shape_fn((n, 4), |(i, j)| match j {
+            0 => 2.0 + 0.3 * z[2 * i],
+            1 => (10.0 + 3.0 * z[2 * i] + z[2 * i + 1]).round(),
+            2 => 5.0,
+            _ => (3.0 * u[i]).floor(),
+        });
+        Dataset::table(columns, rows, "made up").expect("rows")
+    }
+
+    /// What is measured of a row of the model is what the transform says of the row of data, for each coordinate.
+    #[test]
+    fn a_column_is_a_sum_over_the_coordinates_of_the_model() {
+        let data = trees();
+        let prepared = Prepared::fit(&data, Key::root(3)).expect("prepared");
+        assert_eq!(prepared.transform.model_dim(), 5);
+        let (rows, key) = (data.rows(0, 100).expect("rows"), Key::root(4));
+        let z = prepared.transform.to_model(rows.view(), key, 0).expect("rows");
+        let w = prepared.to_model(rows.view(), key, 0).expect("rows");
+        let asked = [3, 0, 1];
+        let (a, offset) = prepared.measured(&asked).expect("whitened");
+        let found = w.dot(&a.t()) + Array1::from(offset);
+        let exact = z.select(Axis(1), &asked);
+        for (found, exact) in found.iter().zip(&exact) {
+            assert!((found - exact).abs() < 1e-12, "{found} {exact}");
+        }
+        // It is no selection: the columns depend on each other.
+        assert!(a.rows().into_iter().all(|row| row.iter().filter(|v| v.abs() > 1e-3).count() > 1));
+    }
+
+    #[test]
+    fn a_checkpoint_keeps_what_was_noted() {
+        let prepared = Prepared::fit(&trees(), Key::root(3)).expect("prepared");
+        let plain = serde_json::to_value(&prepared).expect("JSON");
+        assert!(plain.get("usual").is_none() && plain.get("labels").is_none());
+        let usual = Usual { t_end: 0.004, grid: TimeGrid::Karras { rho: 5.0 } };
+        let noted = prepared.noting("tree", usual);
+        let json = serde_json::to_string(&noted).expect("JSON");
+        let back: Prepared = serde_json::from_str(&json).expect("the same");
+        let vp = sde_core::Vp::default();
+        assert_eq!((back.labels.as_str(), back.usual(&vp)), ("tree", usual));
     }
 }

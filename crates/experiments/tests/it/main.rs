@@ -8,6 +8,7 @@ mod density;
 mod devices;
 mod files;
 mod fit;
+mod fitted;
 mod fuzz;
 mod fuzz_flags;
 mod image_metrics;

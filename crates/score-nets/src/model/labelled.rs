@@ -1,7 +1,7 @@
 //! A model of the score of particles with labels, behind the traits that solvers work with.
 
 use candle_core::{Device, Tensor};
-use sde_core::{Score, ScoreJvp};
+use sde_core::{Pullback, Score, ScoreJvp, ScoreVjp};
 
 use super::{Quantity, ScoreModel};
 use crate::{Condition, Error, Result, net::to_host};
@@ -110,6 +110,22 @@ impl ScoreJvp<Tensor> for LabelledModel<'_> {
     }
 
     fn jvp_for_rows(&self, rows: &[u64]) -> sde_core::Result<Box<dyn ScoreJvp<Tensor> + '_>> {
+        Ok(Box::new(self.of(rows)?))
+    }
+}
+
+/// A pullback takes one pass forward and one backward.
+impl ScoreVjp<Tensor> for LabelledModel<'_> {
+    fn score_vjp(&self, x: &Tensor, t: f64) -> sde_core::Result<(Tensor, Pullback<'_, Tensor>)> {
+        let score = self.value(Quantity::Score, x, t)?;
+        let (x, times) = (x.detach(), vec![t; score.dims().first().copied().unwrap_or(0)]);
+        let pull = move |v: &Tensor| -> sde_core::Result<Tensor> {
+            Ok(self.model.vjp(Quantity::Score, &x, &times, &self.condition(), v)?.x)
+        };
+        Ok((score, Box::new(pull)))
+    }
+
+    fn vjp_for_rows(&self, rows: &[u64]) -> sde_core::Result<Box<dyn ScoreVjp<Tensor> + '_>> {
         Ok(Box::new(self.of(rows)?))
     }
 }

@@ -1,6 +1,6 @@
 //! Sides of `metric` that are images or features, of which some files hold nothing but mean and covariance.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -13,10 +13,9 @@ use crate::cli::Output;
 use crate::cli::output::{number, short, table};
 use crate::features::{self, Described, Extractor, Loaded};
 
-/// Features of both sides, where they were asked for or a file is an archive, which holds nothing else.
+/// Features of both sides, where they were asked for or a file names its arrays as features.
 pub(super) fn load(args: &Args) -> Result<Option<Loaded>> {
-    let archive = |path: &PathBuf| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz"));
-    let archives = archive(&args.a) || args.b.as_ref().is_some_and(archive);
+    let archives = Features::are_in(&args.a) || args.b.as_deref().is_some_and(Features::are_in);
     let Some(extractor) = args.features.or(archives.then_some(Extractor::File)) else {
         return Ok(None);
     };

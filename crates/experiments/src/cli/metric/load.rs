@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use metrics::{Histogram2d, HistogramBuilder, Kind, Sample};
 use ndarray::{Array1, Array2, Ix1, Ix2};
 
-use super::Args;
+use super::{Args, files};
 use crate::npy;
 
 /// Nodes an axis where nobody says how many.
@@ -15,6 +15,8 @@ const NODES: usize = 64;
 /// One side of the command line.
 struct Side<'a> {
     path: &'a Path,
+    /// Of a data file.
+    points: Option<Array2<f64>>,
     weights: Option<&'a PathBuf>,
     samples: Option<u64>,
     flag: &'static str,
@@ -37,35 +39,50 @@ pub(super) fn samples(args: &Args) -> Result<(Sample, Option<Sample>)> {
             format!("{name} takes histograms, or samples to be counted: it needs --grid L")
         })?
     };
+    let b_path = args.b.as_deref();
+    let data = kind != Kind::LogDensities
+        && [Some(&*args.a), b_path].into_iter().flatten().any(files::is_data);
+    let (of_a, of_b) = match data {
+        true => {
+            let (a, b) = files::points(&args.a, b_path)?;
+            (Some(a), b)
+        }
+        false => (None, None),
+    };
     let a = Side {
         path: &args.a,
+        points: of_a,
         weights: args.weights_a.as_ref(),
         samples: args.samples_a,
         flag: "--samples-a",
     };
-    let first = sample(args, &a, kind)?;
+    let first = sample(args, a, kind)?;
     let Some(path) = &args.b else {
         ensure!(kind == Kind::LogDensities, "{name} compares two arrays: B.npy is missing");
         return Ok((first, None));
     };
     let b = Side {
         path,
+        points: of_b,
         weights: args.weights_b.as_ref(),
         samples: args.samples_b,
         flag: "--samples-b",
     };
-    Ok((first, Some(sample(args, &b, kind)?)))
+    Ok((first, Some(sample(args, b, kind)?)))
 }
 
-fn sample(args: &Args, side: &Side, kind: Kind) -> Result<Sample> {
+fn sample(args: &Args, side: Side<'_>, kind: Kind) -> Result<Sample> {
     Ok(match kind {
         Kind::Histogram => {
             let half_width = args.grid.context("--grid is missing")?;
-            Sample::Histogram(histogram(side, half_width, args.nodes)?)
+            Sample::Histogram(histogram(&side, half_width, args.nodes)?)
         }
         Kind::LogDensities => Sample::LogDensities(values(side.path)?),
         _ => {
-            let rows = npy::read_rows(side.path)?;
+            let rows = match side.points {
+                Some(points) => points,
+                None => npy::read_rows(side.path)?,
+            };
             match side.weights {
                 None => Sample::cloud(rows),
                 Some(path) => {
@@ -103,7 +120,10 @@ fn values(path: &Path) -> Result<Array1<f64>> {
 }
 
 fn histogram(side: &Side, half_width: f64, nodes: Option<usize>) -> Result<Histogram2d> {
-    let array = npy::read(side.path)?;
+    let array = match &side.points {
+        Some(points) => points.clone().into_dyn(),
+        None => npy::read(side.path)?,
+    };
     let shape = array.shape().to_vec();
     let named = || side.path.display().to_string();
     let n = match shape[..] {

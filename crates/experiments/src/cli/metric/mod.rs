@@ -2,6 +2,7 @@
 
 mod compare;
 mod featured;
+mod files;
 mod flags;
 mod images;
 mod load;
@@ -11,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use clap::Subcommand;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args as _, FromArgMatches as _, Subcommand};
 use metrics::{
     Interval, Metric, NoiseFloor, Options, Resampled, Resampling, Sample, TransportPlan,
 };
@@ -26,6 +27,47 @@ use crate::npy;
 use featured::Sides;
 use page::Page;
 
+/// A metric, or one of the commands about several.
+///
+/// The flags of a metric are those of the command itself, so that its subcommands stand in their place.
+#[derive(Debug)]
+pub(super) enum MetricCommand {
+    One(Box<Args>),
+    Other(Other),
+}
+
+#[derive(Debug, Subcommand)]
+enum Other {
+    Images(images::Args),
+    Compare(compare::Args),
+}
+
+impl clap::FromArgMatches for MetricCommand {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand_name() {
+            Some(_) => Other::from_arg_matches(matches).map(Self::Other),
+            None => Args::from_arg_matches(matches).map(|args| Self::One(Box::new(args))),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for MetricCommand {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        Other::augment_subcommands(Args::augment_args(command))
+            .args_conflicts_with_subcommands(true)
+            .subcommand_negates_reqs(true)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
 /// Measure how far apart two sets of samples, or two histograms, are, and how sure that is
 ///
 /// A.npy and B.npy hold samples [n, d] (or [n]). With --grid L they are histograms on the nodes
@@ -33,8 +75,12 @@ use page::Page;
 /// samples [n, 2], which are then counted at their nearest node; what lies outside is left out and
 /// reported as `discarded`.
 ///
+/// Either may be a data file instead, in any of the formats that `fit` reads (.csv, .npz, IDX, folders of PNG, `digits`): the
+/// samples are its rows in their own units, with columns found by name, a column of categories as one coordinate each
+/// (rows that differ in one name are 1 apart), and without the classes. Columns, sizes and categories must be the same.
+///
 /// With --features, A and B are images (folders of PNG or JPEG, .npy, .npz, IDX, CIFAR-10), and the metric is of their features;
-/// an .npz holds features, or `mu` and `sigma` of some for `frechet`. `images` has all that is usually said of images at once,
+/// an .npz may hold features, or `mu` and `sigma` of some for `frechet`. `images` has all that is usually said of images at once,
 /// `compare` the difference of two results.
 ///
 /// The value comes with its standard error where there is a closed form. --bootstrap adds one from
@@ -45,30 +91,16 @@ use page::Page;
 #[command(after_help = "Examples:\n  experiment metric w2 a.npy b.npy --bootstrap 200 --json\n  \
     experiment metric w2 ode.npy sde.npy --grid 3.5 --floor 20\n  \
     experiment metric mmd a.npy b.npy --bandwidth median --unbiased\n  \
-    experiment metric w1 a.npy b.npy --weights-a wa.npy --plan plan.npy")]
-pub(super) struct MetricCommand {
-    #[command(subcommand)]
-    other: Option<Other>,
-    #[command(flatten)]
-    one: Option<Args>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Other {
-    Images(images::Args),
-    Compare(compare::Args),
-}
-
-// What it says of itself is with `MetricCommand`: help would take the words of either.
-#[derive(Debug, clap::Args)]
+    experiment metric w1 a.npy b.npy --weights-a wa.npy --plan plan.npy\n  \
+    experiment metric energy new.csv wine.csv --floor 20")]
 struct Args {
     /// The metric
     #[arg(value_name = "NAME", value_parser = names())]
     metric: Metric,
-    /// The first array
+    /// The first array, or data file
     #[arg(value_name = "A.npy")]
     a: PathBuf,
-    /// The second array: the truth, where there is one
+    /// The second array, or data file: the truth, where there is one
     #[arg(value_name = "B.npy")]
     b: Option<PathBuf>,
     /// What makes features of images: random-conv:seed=N, a convolution network with random weights, or pixels; file: A and B
@@ -131,10 +163,10 @@ struct Uncertainty {
 }
 
 pub(super) fn metric(command: &MetricCommand, output: &Output) -> Result<()> {
-    match (&command.other, &command.one) {
-        (Some(Other::Images(args)), _) => args.run(output),
-        (Some(Other::Compare(args)), _) => args.run(output),
-        (None, one) => self::one(one.as_ref().context("no metric is named")?, output),
+    match command {
+        MetricCommand::One(args) => one(args, output),
+        MetricCommand::Other(Other::Images(args)) => args.run(output),
+        MetricCommand::Other(Other::Compare(args)) => args.run(output),
     }
 }
 
