@@ -262,6 +262,7 @@ mod tests {
                 near_training: Some(at(0.04, 0.01)),
                 authentic: None,
             }],
+            features: None,
             marginals: vec![marginal("height"), marginal("rings")],
             accuracy: None,
             filled: None,

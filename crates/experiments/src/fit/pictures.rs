@@ -9,7 +9,6 @@ use report::{Axis, Figure, Grid, Line, Panel, Sheet, html};
 
 use super::Results;
 use super::draw::{Equation, drawn};
-use super::measure::nearest;
 use crate::distance::{ODE, SDE};
 use crate::runs::Workspace;
 
@@ -36,13 +35,29 @@ pub(super) fn draw(training: &Dataset, test: &Dataset, workspace: &Workspace) ->
         let rows = drawn(folder, equation)?;
         save(equation.name(), rows.slice(s![..SHOWN.min(rows.nrows()), ..]))?;
         let first = rows.slice(s![..BESIDE.min(rows.nrows()), ..]);
-        let found = nearest(first, of_training.view(), false);
-        let places: Vec<usize> = found.iter().map(|(at, _)| *at).collect();
+        let found = metrics::nearest_rows(first, of_training.view())?;
+        let places: Vec<usize> = found.iter().map(|row| row.index).collect();
         let near = of_training.select(Along(0), &places);
         let pairs = paired(first, near.view())?;
         save(&format!("{}-nearest", equation.name()), pairs.view())?;
     }
     Ok(())
+}
+
+/// Sheets of samples that were drawn after these steps of the training, those that are there.
+pub(super) fn course(sheet: &mut Sheet, folder: &Path, steps: &[u64]) {
+    let panel = |step: &u64| {
+        let png = std::fs::read(folder.join(super::sheets::name(*step))).ok()?;
+        let title = format!("step {}", report::grouped(*step));
+        let panel = Panel::new(Axis::bare(0.0, 1.0), Axis::bare(0.0, 1.0)).title(&title);
+        Some(panel.picture(png, &title))
+    };
+    let panels: Vec<Panel> = steps.iter().filter_map(panel).collect();
+    if panels.is_empty() {
+        return;
+    }
+    let figure = Grid::row(panels).square(200.0).figure("course", "Samples as the training went");
+    sheet.figure(figure, html! { "Samples as the training went: the same noise every time, by the ODE in few steps, of the average of the weights whose loss on the validation rows was the least then." });
 }
 
 /// Rows of a square sheet: some rows of `above`, then those of `below` that belong to them, and so on.
