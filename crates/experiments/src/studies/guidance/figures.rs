@@ -177,7 +177,8 @@ fn up(results: &Results, curve: &Curve) -> Axis {
         return Axis::log_around(values.chain(floor), "");
     }
     // Away from the class everything is so large that nothing else would be seen.
-    let guided = results.rows.iter().filter(|r| r.weight >= 1.0 || r.kind == Kind::PlusPlus);
+    let least = |r: &Row| if r.kind == Kind::PlusPlus { f64::MIN_POSITIVE } else { 1.0 };
+    let guided = results.rows.iter().filter(|r| r.weight >= least(r));
     let values = guided.filter_map(curve.of).map(|e| e.value);
     let ends = values.fold((curve.exact, curve.exact), |(a, b), v| (a.min(v), b.max(v)));
     let room = 0.05 * (ends.1 - ends.0).max(1e-3);

@@ -43,7 +43,7 @@ fn curves(sheet: &mut Sheet, config: &Config, results: &Results) {
         (distance::above_note(&results.exact.floor)) " " (distance::change_note(samplers.saturating_sub(findings::widths(results).len())))
     });
     sheet.figure(figures::curves(results), html! {
-        "Above: over the weight; below: over that of CFG++. Bars of one standard error; dotted: what exact samples have. Log-density: mean under the class less that of exact samples, in nats. Low density: below that of all but " (100.0 * LOW) " % of exact samples. The panels but the first are laid out for weights from 1 on; what lies beyond their edges is in the tables."
+        "Above: over the weight; below: over that of CFG++. Bars of one standard error; dotted: what exact samples have. Log-density: mean under the class less that of exact samples, in nats. Low density: below that of all but " (100.0 * LOW) " % of exact samples. The panels but the first are laid out for weights from 1 on, of CFG++ above 0; what lies beyond their edges is in the tables."
     });
 }
 
