@@ -47,8 +47,8 @@ fn bias(sheet: &mut Sheet, config: &Config, results: &Results) {
 /// Methods by budget.
 fn table(k: usize, config: &Config, found: &Found) -> Table {
     let mut head = vec!["method".to_string()];
-    head.extend(config.budgets.iter().map(|b| format!("W_{{2}}\u{b2}, {b} evaluations")));
-    head.extend(["sliced, at the largest", "steps", "evaluations"].map(String::from));
+    head.extend(config.budgets.iter().map(|b| format!("W_{{2}}\u{b2} at {b}")));
+    head.extend(["sliced at the largest", "steps", "evaluations"].map(String::from));
     let least = |budget: usize| findings::ranked(found, budget).first().map(|r| r.0.method);
     let at = |method: Method, budget: usize| {
         found.rows.iter().find(|r| r.method == method && r.budget == budget)

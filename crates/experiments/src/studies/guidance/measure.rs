@@ -77,7 +77,7 @@ impl<'a> Ruler<'a> {
 
     /// Everything about a sample; nothing where a row is no number.
     pub(super) fn measure(&self, x: &Array2<f64>) -> Result<Option<Measures>> {
-        if x.iter().any(|v| !(v.abs() < FAR)) {
+        if !x.iter().all(|v| v.abs() < FAR) {
             return Ok(None);
         }
         let some = x.slice(s![..self.rows.nrows().min(x.nrows()), ..]);
