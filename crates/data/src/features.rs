@@ -88,6 +88,17 @@ impl Features {
         Ok(Self::Rows(rows))
     }
 
+    /// Whether a file says by the names of its arrays that it holds features: an archive with `mu` and `sigma`, `reps`, `feats`,
+    /// `features` or `pool_3`. Others may hold features as well, under names that say nothing.
+    pub fn are_in(path: &Path) -> bool {
+        let named = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz"));
+        let told = |npz: Npz| {
+            let moments = npz.has("mu") && npz.has("sigma");
+            moments || ROWS.iter().any(|name| *name != "arr_0" && npz.has(name))
+        };
+        named && Npz::open(path).is_ok_and(told)
+    }
+
     /// Numbers of a feature.
     pub fn dim(&self) -> usize {
         match self {

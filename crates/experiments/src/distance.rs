@@ -214,6 +214,15 @@ pub(crate) fn change_of_few(from: Estimate, to: Estimate, values: usize, all: us
     Difference::dependent(from, to).with_freedom(degrees).at(LEVEL / all.max(1) as f64)
 }
 
+/// As [`change`], of values that come in pairs with the same random numbers: a t-test on their differences.
+pub(crate) fn change_of_pairs(from: &[f64], to: &[f64], all: usize) -> Change {
+    let differences: Vec<f64> = from.iter().zip(to).map(|(a, b)| b - a).collect();
+    let none = Estimate { value: 0.0, standard_error: 0.0 };
+    let degrees = differences.len().saturating_sub(1) as f64;
+    let found = Difference::independent(none, Estimate::of_mean(&differences));
+    found.with_freedom(degrees).at(LEVEL / all.max(1) as f64)
+}
+
 /// What [`change`] means, in words.
 pub(crate) fn change_note(comparisons: usize) -> String {
     let shared = match comparisons {
@@ -340,5 +349,12 @@ mod tests {
         assert!(change_note(4).contains("1 %") && change_note(4).contains("4 comparisons"));
         assert_eq!(change(at(3.0), at(2.0), 4), Change::Falls);
         assert_eq!(change(at(2.1), at(2.0), 1), Change::Holds);
+        // What the pairs share is no difference.
+        let (from, to) = ([1.0, 5.0, 9.0, 2.0], [1.5, 5.6, 9.5, 2.4]);
+        assert_eq!(change_of_pairs(&from, &to, 1), Change::Rises);
+        assert_eq!(change_of_pairs(&to, &from, 1), Change::Falls);
+        assert_eq!(change_of_pairs(&from, &[1.5, 4.4, 9.5, 1.6], 1), Change::Holds);
+        assert_eq!(change_of_pairs(&from, &to, 1000), Change::Holds);
+        assert_eq!(change_of_pairs(&from, &from, 1), Change::Holds);
     }
 }

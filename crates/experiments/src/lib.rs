@@ -6,6 +6,7 @@
 //!   a run, its folder, record and log;
 //! - [`ode_sde_gap`]: the main experiment and its page; `studies`: the others;
 //! - `fit`: models of the user's own data;
+//! - `features`: features of images, and what they are made by; `events`: scalars and images for TensorBoard;
 //! - `distance`: squared W2 with standard errors and floors, and the tests of what a report says;
 //! - [`citations`]: the works that runs rest on;
 //! - [`device_check`]: what a device computes, held against the CPU;
@@ -19,6 +20,8 @@ pub mod cli;
 pub mod coupling;
 pub mod device_check;
 pub(crate) mod distance;
+mod events;
+mod features;
 mod fit;
 pub mod model;
 pub mod named;

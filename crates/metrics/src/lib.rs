@@ -14,6 +14,8 @@
 //! | along which direction do they differ most | [`max_sliced_w`] | O(n log n + n D) a step |
 //! | can a classifier tell them apart | [`classifier_test`], with a p-value | O(n^2 D) or less |
 //! | do samples look right, and are all kinds there | [`precision_recall`], density, coverage | O(n^2 D) |
+//! | does a model copy what it was trained on | [`authenticity`], [`near_training`] | O(n^2 D) |
+//! | features of images without a trained network | [`RandomConvolution`] | some million operations an image |
 //! | how far apart are two densities, bin by bin | [`HistogramDivergence`]: TV, KL, JS, Hellinger | O(bins) |
 //! | two Gaussians | [`gaussian_w2`], [`gaussian_kl`] | O(D^3) |
 //! | how likely is what was held out | [`log_likelihood`]: mean, quantiles, bits | O(n log n) |
@@ -61,6 +63,7 @@ mod log_likelihood;
 mod metric;
 mod neighbours;
 mod pairwise;
+mod random_convolution;
 mod scale;
 mod sliced;
 mod standard_error;
@@ -90,7 +93,10 @@ pub use metric::{
     Certificate, Cloud, Details, Info, Kind, Measured, Metric, Options, Parameter, Sample, Scheme,
     SinkhornDetails,
 };
-pub use neighbours::{Manifolds, precision_recall};
+pub use neighbours::{
+    Manifolds, NearestRow, authenticity, near_training, nearest_rows, precision_recall,
+};
+pub use random_convolution::RandomConvolution;
 pub use sliced::{MaxSliced, SlicedDistance, max_sliced_w, sliced_w, sliced_w_keyed};
 pub use standard_error::frechet_standard_error;
 pub use transport::{ExactTransport, GroundCost, Transport, TransportPlan, w1, w2};

@@ -1,12 +1,16 @@
-//! Folders: pictures with a subfolder for each class, or the batches of CIFAR-10.
+//! Folders: pictures with a subfolder for each class or a table of labels, or the batches of CIFAR-10.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 
 use super::picture::Picture;
-use super::{OpenOptions, cifar, open_all, stream};
-use crate::{Dataset, Error, Kind, Labels, Pixels, Result, Values};
+use super::{OpenOptions, cifar, contents, labels_of, open_all, stream};
+use crate::{ColumnValues, Dataset, Error, Kind, Labels, Pixels, Result, Values};
+
+/// The table of labels in a folder of pictures.
+const LABELS: &str = "labels.csv";
 
 /// What lies in a folder, in alphabetical order; hidden files are passed over.
 #[derive(Default)]
@@ -53,7 +57,15 @@ pub(super) fn read(path: &Path, options: &OpenOptions) -> Result<Dataset> {
         if found.pictures.is_empty() {
             return Err(Error::file(path, none(&found)));
         }
-        return of_pictures(path, &found.pictures, options);
+        let data = of_pictures(path, &found.pictures, options)?;
+        let table = path.join(LABELS);
+        if options.labels.is_some() || !table.is_file() {
+            return Ok(data);
+        }
+        return match by_name(&found.pictures, path, &table)? {
+            Some(labels) => data.with_labels(labels),
+            None => Err(Error::file(&table, "expected the columns `file` and `label`")),
+        };
     }
     if let Some(picture) = found.pictures.first() {
         let (folder, picture) = (found.folders[0].display(), picture.display());
@@ -72,6 +84,56 @@ pub(super) fn read(path: &Path, options: &OpenOptions) -> Result<Dataset> {
         pictures.extend(inside.pictures);
     }
     of_pictures(path, &pictures, options)?.with_labels(labels)
+}
+
+/// The labels of the pictures in a folder by a table of file names and labels; none where the file is something else.
+pub(super) fn labels(folder: &Path, table: &Path) -> Result<Option<Labels>> {
+    let found = Listing::of(folder)?;
+    if found.pictures.is_empty() { Ok(None) } else { by_name(&found.pictures, folder, table) }
+}
+
+/// The labels of pictures, in their order, by the columns `file` and `label` of a table, or by its two columns.
+fn by_name(pictures: &[PathBuf], folder: &Path, table: &Path) -> Result<Option<Labels>> {
+    let data = contents(table, &OpenOptions::default(), None)?;
+    let Kind::Table { columns } = data.kind() else { return Ok(None) };
+    let named = |name: &str| columns.iter().position(|c| c.name.eq_ignore_ascii_case(name));
+    let (file, label) = match (named("file"), named("label")) {
+        (Some(file), Some(label)) => (file, label),
+        _ if columns.len() == 2 => (0, 1),
+        _ => return Ok(None),
+    };
+    let within = |row: usize, reason: String| {
+        let column = &columns[file].name;
+        Error::file(table, format!("row {row}, column `{column}`: {reason}"))
+    };
+    let ColumnValues::Categories(names) = &columns[file].values else {
+        return Err(within(0, "a number, expected the name of a file".into()));
+    };
+    let values = data.to_array()?;
+    let rows = labels_of(&columns[label], values.column(label).iter().copied());
+    let Labels { of: rows, classes } = rows.map_err(|e| e.of(table))?;
+    let known: HashMap<&str, usize> = pictures
+        .iter()
+        .enumerate()
+        .filter_map(|(place, picture)| Some((picture.file_name()?.to_str()?, place)))
+        .collect();
+    // The row of every picture.
+    let mut places = vec![None; pictures.len()];
+    for (row, index) in values.column(file).iter().enumerate() {
+        let name = &names[*index as usize];
+        let Some(&place) = known.get(name.as_str()) else {
+            return Err(within(row, format!("`{name}` is no picture in {}", folder.display())));
+        };
+        if let Some(first) = places[place].replace(row) {
+            return Err(within(row, format!("`{name}` is in row {first} already")));
+        }
+    }
+    if let Some(place) = places.iter().position(Option::is_none) {
+        let reason = format!("no label for {}", pictures[place].display());
+        return Err(Error::file(table, reason));
+    }
+    let of = places.into_iter().flatten().map(|row| rows[row]).collect();
+    Ok(Some(Labels { of, classes }))
 }
 
 /// All batches but that for testing, where there are others.

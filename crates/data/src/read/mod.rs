@@ -22,8 +22,9 @@ use crate::{Column, ColumnValues, Dataset, Error, Kind, Labels, Result, Values, 
 pub struct OpenOptions {
     /// The array of an `.npz` archive that holds the data. Otherwise the only one beside the labels.
     pub array: Option<String>,
-    /// The classes: a file, or a column of a table (`last` is the last one), or an array of an archive. Otherwise those
-    /// that belong to the format: subfolders, the labels file beside an IDX file, an array `labels`, `label` or `y`.
+    /// The classes: a file of one column or, of pictures, with the columns `file` and `label`; or a column of a table (`last` is
+    /// the last one), or an array of an archive. Otherwise those
+    /// that belong to the format: subfolders, `labels.csv` among pictures, the labels file beside an IDX file, an array `labels`, `label` or `y`.
     pub labels: Option<String>,
     /// Whether the first line of a table names its columns. Otherwise it does when none of its fields is a number.
     pub header: Option<bool>,
@@ -69,7 +70,7 @@ pub enum Colour {
 /// | `.npy`, or an array of `.npz` | `[n]` and `[n, d]` a table, `[n, h, w]` and `[n, c, h, w]` or `[n, h, w, c]` images |
 /// | IDX (MNIST), the same in gzip | as an array |
 /// | `.bin` of CIFAR-10, or a folder of its `data_batch_*.bin` | images `[3, 32, 32]` with labels |
-/// | a folder of `.png`, `.jpg`, `.jpeg` | images; subfolders are classes |
+/// | a folder of `.png`, `.jpg`, `.jpeg` | images; subfolders are classes, or a file `labels.csv` with the columns `file` and `label` in it |
 /// | a PNG or JPEG file | one image |
 ///
 /// A picture with a transparent part is laid on white, a palette is looked up, 1, 2 and 4 bits are stretched to 8, and 16
@@ -98,6 +99,11 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Dataset> {
     let inside = options.labels.as_deref().filter(|_| file.is_none());
     let data = contents(path, options, inside)?;
     let Some(file) = file else { return Ok(data) };
+    if path.is_dir()
+        && let Some(labels) = folder::labels(path, Path::new(file))?
+    {
+        return data.with_labels(labels);
+    }
     let labels = labels_of_file(Path::new(file))?;
     let (found, expected) = (labels.of.len(), data.len());
     if found != expected {

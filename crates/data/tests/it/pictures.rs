@@ -53,6 +53,49 @@ fn subfolders_are_classes() {
 }
 
 #[test]
+fn a_table_of_file_names_says_the_classes() {
+    let folder = Folder::new();
+    for (k, name) in ["a.png", "b.png", "c.png"].into_iter().enumerate() {
+        save(&folder, &format!("set/{name}"), grey(2, 2, k as u8));
+    }
+    let set = folder.path("set");
+    let classes = |data: &Dataset| {
+        let labels = data.labels().expect("labels");
+        labels.of.iter().map(|l| labels.classes[*l as usize].clone()).collect::<Vec<_>>().join(" ")
+    };
+    assert!(open(&set).expect("pictures").labels().is_none());
+    // In any order, with other columns, whole numbers or names.
+    folder.file("set/labels.csv", "file,label\nc.png,dog\na.png,cat\nb.png,dog\n");
+    assert_eq!(classes(&open(&set).expect("labels")), "cat dog dog");
+    folder.file("set/labels.csv", "label,size,file\n7,1.5,c.png\n12,2,b.png\n7,3,a.png\n");
+    assert_eq!(classes(&open(&set).expect("labels")), "7 12 7");
+    // One that is named goes before the one in the folder; one column is in the order of the files.
+    let with = |path: PathBuf| {
+        let labels = Some(path.to_str().expect("utf-8").to_owned());
+        data::open(&set, &OpenOptions { labels, ..OpenOptions::default() })
+    };
+    let other = folder.file("other.csv", "picture,kind\nb.png,x\na.png,y\nc.png,x\n");
+    assert_eq!(classes(&with(other).expect("labels")), "y x x");
+    let column = folder.file("column.csv", "kind\np\nq\nq\n");
+    assert_eq!(classes(&with(column).expect("labels")), "p q q");
+
+    let bad = |text: &str, needles: &[&str]| {
+        folder.file("set/labels.csv", text);
+        refused(open(&set), &[&["labels.csv"], needles].concat());
+    };
+    bad("file,label\na.png,1\nb.png,1\n", &["no label for", "c.png"]);
+    bad(
+        "file,label\na.png,1\nb.png,1\nz.png,1\n",
+        &["row 2", "`file`", "`z.png` is no picture in"],
+    );
+    bad("file,label\na.png,1\nb.png,1\na.png,2\n", &["row 2", "`a.png` is in row 0 already"]);
+    bad("file,label\na.png,0.5\nb.png,1\nc.png,1\n", &["`label`", "real numbers"]);
+    bad("file,label\n1,1\n2,1\n3,1\n", &["`file`", "a number"]);
+    bad("a,b,c\n1,2,3\n", &["expected the columns `file` and `label`"]);
+    bad("file,label\na.png,1\nb.png,\n", &["row 1", "`label`"]);
+}
+
+#[test]
 fn colours_lie_one_after_the_other() {
     let folder = Folder::new();
     let picture = RgbImage::from_fn(2, 1, |x, _| Rgb([x as u8, 10 + x as u8, 20 + x as u8]));

@@ -95,7 +95,7 @@ enum Command {
     Decode(encode::DecodeCommand),
     Show(network::ShowCommand),
     Forward(network::ForwardCommand),
-    Metric(metric::Args),
+    Metric(metric::MetricCommand),
     DeviceCheck(device_check::Args),
     Verify(verify::Args),
     /// Print the completions of a shell, to be sourced by it

@@ -82,7 +82,8 @@ pub(super) enum Network {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Training {
-    /// Steps; without it as many as fit into three quarters of the minutes.
+    /// Steps; without it as many as fit into the part of the minutes that training has. Where that is over, training ends
+    /// before its last step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) steps: Option<u64>,
     /// Minutes that training, sampling and measuring may take.
@@ -132,6 +133,21 @@ pub(super) struct Measuring {
     pub(super) exact_up_to: usize,
     /// Random probes beyond.
     pub(super) probes: usize,
+    /// Images whose lower halves are filled in, where there are classes; without it none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) fill: Option<Fill>,
+}
+
+/// Filling in by twisted sequential Monte Carlo.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Fill {
+    /// Withheld images, at most.
+    pub(super) rows: usize,
+    /// Particles of each.
+    pub(super) particles: usize,
+    /// Steps.
+    pub(super) steps: usize,
 }
 
 /// Share of the minutes that goes to training.
@@ -146,6 +162,13 @@ impl Training {
     /// Steps between two losses on withheld rows.
     pub(super) fn validate_every(&self, planned: u64) -> u64 {
         (planned / 40).max(1)
+    }
+
+    /// Rows of a loss on withheld rows that `networks` networks take between `every` steps, so that they take at most a
+    /// tenth of the time of those: a step evaluates a row and its gradient, three evaluations.
+    pub(super) fn validation_rows(&self, every: u64, networks: usize) -> usize {
+        let rows = 0.1 * 3.0 * every as f64 * self.batch as f64 / networks as f64;
+        (rows as usize).max(64)
     }
 
     /// Steps between two lines of the log.
@@ -230,6 +253,7 @@ impl Config {
         ] {
             checks::at_least(key, value, least)?;
         }
+        measuring.fill.as_ref().map_or(Ok(()), Fill::check)?;
         sampling
             .grid
             .times(&**sde, sampling.ode_steps, sde.horizon(), sampling.t_end)
@@ -238,6 +262,25 @@ impl Config {
         checks::memory(&[("training.batch", training.batch)], 1000)?;
         checks::time(&[("measuring.rows", measuring.rows), ("measuring.rows", measuring.rows)])?;
         checks::time(&[("sampling.n", sampling.n), ("sampling.sde-steps", sampling.sde_steps)])
+    }
+}
+
+impl Fill {
+    fn check(&self) -> Result<()> {
+        for (key, value) in [
+            ("measuring.fill.rows", self.rows),
+            ("measuring.fill.particles", self.particles),
+            ("measuring.fill.steps", self.steps),
+        ] {
+            checks::at_least(key, value, 1)?;
+        }
+        checks::memory(&[("measuring.fill.particles", self.particles)], 100_000)?;
+        checks::time(&[
+            ("measuring.fill.rows", self.rows),
+            ("measuring.fill.particles", self.particles),
+            ("measuring.fill.steps", self.steps),
+        ])?;
+        Ok(())
     }
 }
 

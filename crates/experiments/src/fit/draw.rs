@@ -64,39 +64,15 @@ pub(super) fn draw(
     workspace.part(&format!("drawn-{name}"), || {
         let start = Instant::now();
         let n = labels.map_or(sampling.n, <[u32]>::len);
-        let classes =
-            labels.map(|labels| Tensor::from_vec(labels.to_vec(), n, &Device::Cpu)).transpose()?;
-        let given = model.with_labels(classes.as_ref())?;
-        let sampler = sampler(model, sampling, equation)?;
-        let columns = prepared.transform.model_dim();
-        crate::checks::memory(&[("sampling.n", n), ("columns", columns)], 24)?;
-        let mut rows = Array2::zeros((n, columns));
+        crate::checks::memory(&[("sampling.n", n)], 24)?;
         let mut bar =
             workspace.progress.part(&format!("sample {name}"), "sample", (n as u64, 0), 1.0);
-        let like = to_batch(&Array2::zeros((1, rows.ncols())), model)?;
-        let score: &dyn Score<Tensor> = &given;
-        let summary = solvers::sample(
-            &sampler,
-            model.sde(),
-            score,
-            n as u64,
-            key,
-            &like,
-            &mut |first, x: Tensor| {
+        let (data, nfe) =
+            sampled((model, prepared), sampling, equation, labels, key, &mut |rows| {
                 workspace.go_on()?;
-                let x = to_rows(&x)?;
-                let first = first as usize;
-                bar.advance(x.nrows() as u64);
-                rows.slice_mut(s![first..first + x.nrows(), ..]).assign(&x);
-                Ok::<(), Stopped>(())
-            },
-        );
-        let summary = summary
-            .map_err(|e| e.0)
-            .with_context(|| format!("sampling by the {}", name.to_uppercase()))?;
-        let data = prepared
-            .to_data(rows.view())
-            .with_context(|| format!("a sample of the {}", name.to_uppercase()))?;
+                bar.advance(rows);
+                Ok(())
+            })?;
         write(workspace, &format!("samples/{name}.npy"), prepared, &data)?;
         if let Some(labels) = labels {
             let labels = Array2::from_shape_fn((n, 1), |(i, _)| f64::from(labels[i]));
@@ -108,8 +84,49 @@ pub(super) fn draw(
             writer.push(labels.view())?;
             writer.finish()?;
         }
-        Ok(Drawn { rows: n, nfe: summary.nfe, seconds: start.elapsed().as_secs_f64() })
+        Ok(Drawn { rows: n, nfe, seconds: start.elapsed().as_secs_f64() })
     })
+}
+
+/// As many samples as there are labels, or `sampling.n` without, in the units of the data, and the evaluations for one of
+/// them; `go_on` hears of every block of rows.
+pub(super) fn sampled(
+    (model, prepared): (&ScoreModel, &Prepared),
+    sampling: &Sampling,
+    equation: Equation,
+    labels: Option<&[u32]>,
+    key: Key,
+    go_on: &mut (dyn FnMut(u64) -> Result<()> + Send),
+) -> Result<(Array2<f64>, u64)> {
+    let name = equation.name().to_uppercase();
+    let n = labels.map_or(sampling.n, <[u32]>::len);
+    let classes =
+        labels.map(|labels| Tensor::from_vec(labels.to_vec(), n, &Device::Cpu)).transpose()?;
+    let given = model.with_labels(classes.as_ref())?;
+    let sampler = sampler(model, sampling, equation)?;
+    let columns = prepared.transform.model_dim();
+    crate::checks::memory(&[("sampling.n", n), ("columns", columns)], 24)?;
+    let mut rows = Array2::zeros((n, columns));
+    let like = to_batch(&Array2::zeros((1, rows.ncols())), model)?;
+    let score: &dyn Score<Tensor> = &given;
+    let summary = solvers::sample(
+        &sampler,
+        model.sde(),
+        score,
+        n as u64,
+        key,
+        &like,
+        &mut |first, x: Tensor| {
+            let x = to_rows(&x)?;
+            go_on(x.nrows() as u64)?;
+            let first = first as usize;
+            rows.slice_mut(s![first..first + x.nrows(), ..]).assign(&x);
+            Ok::<(), Stopped>(())
+        },
+    );
+    let summary = summary.map_err(|e| e.0).with_context(|| format!("sampling by the {name}"))?;
+    let data = prepared.to_data(rows.view()).with_context(|| format!("a sample of the {name}"))?;
+    Ok((data, summary.nfe))
 }
 
 /// An error of ours on its way through a solver.

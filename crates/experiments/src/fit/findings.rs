@@ -21,6 +21,7 @@ pub(super) fn findings(results: &Results) -> String {
         quality(results),
         gap(results),
         classes(results),
+        filled(results),
         likely(results),
         copies(results),
         agree(results),
@@ -81,6 +82,27 @@ fn classes(results: &Results) -> Option<String> {
         percent(a.ode),
         percent(a.sde),
         percent(a.test)
+    ))
+}
+
+/// Lower halves beside the mean, which any filling should beat.
+fn filled(results: &Results) -> Option<String> {
+    let f = results.filled.as_ref()?;
+    let word = match distance::change(f.mean, f.twisted, 1) {
+        Change::Rises => "more than with",
+        Change::Falls => "fewer than with",
+        Change::Holds => "not told apart from",
+    };
+    let gaussians = f
+        .gaussians
+        .map(|g| format!("; with a draw from one Gaussian for each class it is {}", percent(g)));
+    Some(format!(
+        "Of {} withheld images with their lower half filled in by twisted sequential Monte Carlo with {} particles, that classifier names {} rightly, {word} the mean of the training rows as filling ({}){}.",
+        f.rows,
+        f.particles,
+        percent(f.twisted),
+        percent(f.mean),
+        gaussians.unwrap_or_default()
     ))
 }
 
@@ -185,6 +207,7 @@ mod tests {
     use data::{Column, Pixels};
     use metrics::{Estimate, NoiseFloor};
 
+    use super::super::fill::Filled;
     use super::super::likelihood::Fitted;
     use super::super::measure::Neighbours;
     use super::super::{About, Accuracy, Likelihood, Trained};
@@ -239,8 +262,10 @@ mod tests {
                 near_training: Some(at(0.04, 0.01)),
                 authentic: None,
             }],
+            features: None,
             marginals: vec![marginal("height"), marginal("rings")],
             accuracy: None,
+            filled: None,
             likelihood: Likelihood {
                 rows: 10,
                 exact: true,
@@ -323,5 +348,26 @@ mod tests {
             &results,
             &["2.00 bits a dimension, 1.00 with their class known", "in 50.0 \u{b1} 2.0 %"],
         );
+    }
+
+    /// Filling in beats the mean of the training rows, or does not.
+    #[test]
+    fn fillings_are_held_against_the_mean() {
+        let mut results = table();
+        let filled = |twisted| Filled {
+            rows: 497,
+            particles: 8,
+            twisted,
+            effective: 6.0,
+            mean: at(0.6, 0.02),
+            gaussians: Some(at(0.9, 0.01)),
+        };
+        results.filled = Some(filled(at(0.8, 0.02)));
+        let well = "names 80.0 \u{b1} 2.0 % rightly, more than with the mean of the training rows as filling (60.0 \u{b1} 2.0 %)";
+        says(&results, &[well, "one Gaussian for each class it is 90.0"]);
+        results.filled = Some(filled(at(0.4, 0.02)));
+        says(&results, &["fewer than with the mean"]);
+        results.filled = Some(filled(at(0.61, 0.02)));
+        says(&results, &["not told apart from the mean"]);
     }
 }

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use data::{Categories, Dataset, ImageScale, Kind, Transform, TransformOptions};
-use metrics::{Estimate, Metric, NoiseFloor, Options, Sample, precision_recall};
+use metrics::{
+    Estimate, Metric, NoiseFloor, Options, Sample, authenticity, near_training, precision_recall,
+};
 use ndarray::{Array2, ArrayView2, s};
 use sde_core::Key;
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,9 @@ use super::config::Measuring;
 
 /// The distances that are measured.
 const METRICS: [Metric; 3] = [Metric::W2, Metric::Sliced, Metric::Energy];
+
+/// Share of the withheld rows that are called near training rows.
+const NEAR: f64 = 0.05;
 
 /// Neighbours of the balls of precision, recall, density and coverage.
 pub(super) const NEIGHBOURS: usize = 5;
@@ -136,41 +141,23 @@ impl Compared {
         }
     }
 
+    /// As many of these rows as are compared.
+    pub(super) fn first<'a>(
+        &self,
+        rows: &'a Array2<f64>,
+        measuring: &Measuring,
+    ) -> ArrayView2<'a, f64> {
+        first(rows, self.rows(measuring))
+    }
+
     /// Every distance of a pair, between equally many rows.
-    ///
-    /// The floor is that of two parts of one sample of these sizes, taken from the two samples thrown together.
     pub(super) fn distances(
         &self,
         pair: Pair,
         measuring: &Measuring,
         key: Key,
     ) -> Result<Vec<Distance>> {
-        let n = self.rows(measuring);
-        let (x, y) = self.of(pair);
-        let (x, y) = (first(x, n).to_owned(), first(y, n).to_owned());
-        let pool = ndarray::concatenate(ndarray::Axis(0), &[x.view(), y.view()])?;
-        let [x, y, pool] = [x, y, pool].map(Sample::cloud);
-        let options = Options { key: key.fold(0), ..Options::default() };
-        METRICS
-            .iter()
-            .map(|metric| {
-                let found = metric.evaluate(&x, &y, &options)?;
-                let floor = metric.noise_floor_of(
-                    &pool,
-                    [n, n],
-                    &options,
-                    key.fold(1),
-                    measuring.floors,
-                )?;
-                let standard_error = found.standard_error.unwrap_or(f64::NAN);
-                let found = Estimate { value: found.value, standard_error };
-                let (found, floor) = match metric {
-                    Metric::W2 | Metric::Sliced => (squared(found), floor.squared()),
-                    _ => (found, floor),
-                };
-                Ok(Distance { metric: metric.name().into(), pair, found, floor })
-            })
-            .collect()
+        between(&METRICS, self, pair, measuring, key)
     }
 
     /// How ODE, SDE and training rows lie among withheld rows.
@@ -182,30 +169,21 @@ impl Compared {
         if n <= NEIGHBOURS || training.nrows() <= NEIGHBOURS {
             return Ok(Vec::new());
         }
-        let own = nearest(training, training, true);
-        let mut of_test: Vec<f64> = nearest(test, training, false).iter().map(|n| n.1).collect();
-        of_test.sort_by(f64::total_cmp);
-        let twentieth = of_test[(of_test.len() / 20).min(of_test.len() - 1)];
         [("ode", &self.ode, true), ("sde", &self.sde, true), ("training", &self.training, false)]
             .into_iter()
             .map(|(name, rows, sampled)| {
                 let rows = first(rows, n);
                 let found = precision_recall(test, rows, NEIGHBOURS)?;
-                let to_training = sampled.then(|| nearest(rows, training, false));
-                let share = |is: &dyn Fn(&(usize, f64)) -> bool| {
-                    to_training.as_ref().map(|all| {
-                        let hits: Vec<f64> = all.iter().map(|n| f64::from(is(n))).collect();
-                        Estimate::of_mean(&hits)
-                    })
-                };
+                let near = || near_training(rows, training, test, NEAR);
+                let authentic = || authenticity(rows, training);
                 Ok(Neighbours {
                     of: name.into(),
                     precision: found.precision,
                     recall: found.recall,
                     density: found.density,
                     coverage: found.coverage,
-                    near_training: share(&|(_, squared)| *squared < twentieth),
-                    authentic: share(&|(at, squared)| *squared > own[*at].1),
+                    near_training: sampled.then(near).transpose()?,
+                    authentic: sampled.then(authentic).transpose()?,
                 })
             })
             .collect()
@@ -217,27 +195,37 @@ fn squared(found: Estimate) -> Estimate {
     Estimate { value: value * value, standard_error: 2.0 * value * standard_error }
 }
 
-/// Index and squared distance of the nearest row of `to` for every row of `of`; of itself the nearest other.
-pub(super) fn nearest(
-    of: ArrayView2<'_, f64>,
-    to: ArrayView2<'_, f64>,
-    itself: bool,
-) -> Vec<(usize, f64)> {
-    let square =
-        |z: ArrayView2<'_, f64>| z.rows().into_iter().map(|r| r.dot(&r)).collect::<Vec<_>>();
-    let (of_squares, to_squares) = (square(of), square(to));
-    let mut found = Vec::with_capacity(of.nrows());
-    for (piece, at) in of.axis_chunks_iter(ndarray::Axis(0), 256).zip((0..).step_by(256)) {
-        let products = piece.dot(&to.t());
-        for (i, row) in products.rows().into_iter().enumerate() {
-            let distance = |(j, p): (usize, &f64)| {
-                (j, (of_squares[at + i] + to_squares[j] - 2.0 * p).max(0.0))
+/// Distances of a pair, between equally many rows.
+///
+/// The floor is that of two parts of one sample of these sizes, taken from the two samples thrown together.
+pub(super) fn between(
+    metrics: &[Metric],
+    compared: &Compared,
+    pair: Pair,
+    measuring: &Measuring,
+    key: Key,
+) -> Result<Vec<Distance>> {
+    let n = compared.rows(measuring);
+    let (x, y) = compared.of(pair);
+    let (x, y) = (first(x, n).to_owned(), first(y, n).to_owned());
+    let pool = ndarray::concatenate(ndarray::Axis(0), &[x.view(), y.view()])?;
+    let [x, y, pool] = [x, y, pool].map(Sample::cloud);
+    let options = Options { key: key.fold(0), ..Options::default() };
+    metrics
+        .iter()
+        .map(|metric| {
+            let found = metric.evaluate(&x, &y, &options)?;
+            let floor =
+                metric.noise_floor_of(&pool, [n, n], &options, key.fold(1), measuring.floors)?;
+            let standard_error = found.standard_error.unwrap_or(f64::NAN);
+            let found = Estimate { value: found.value, standard_error };
+            let (found, floor) = match metric {
+                Metric::W2 | Metric::Sliced => (squared(found), floor.squared()),
+                _ => (found, floor),
             };
-            let all = row.iter().enumerate().filter(|(j, _)| !itself || *j != at + i).map(distance);
-            found.push(all.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, f64::INFINITY)));
-        }
-    }
-    found
+            Ok(Distance { metric: metric.name().into(), pair, found, floor })
+        })
+        .collect()
 }
 
 /// Every column of a table: withheld rows beside samples, all in the units of the data.
@@ -303,7 +291,6 @@ fn kolmogorov(difference: f64, size: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
 
     /// Critical values of the Kolmogorov distribution: 1.3581 at 5 %, 1.6276 at 1 % (Smirnov 1948).
     #[test]
@@ -316,16 +303,5 @@ mod tests {
         assert_eq!(largest_difference(&[0.0, 1.0], &[0.0, 1.0]), 0.0);
         assert_eq!(largest_difference(&[0.0, 0.0, 1.0, 1.0], &[1.0, 1.0]), 0.5);
         assert_eq!(largest_difference(&[0.0], &[3.0]), 1.0);
-    }
-
-    #[test]
-    fn copies_are_not_authentic() {
-        let training = array![[0.0, 0.0], [4.0, 0.0], [0.0, 5.0]];
-        let near = array![[0.5, 0.0], [40.0, 0.0]];
-        let own = nearest(training.view(), training.view(), true);
-        assert_eq!(own, [(1, 16.0), (0, 16.0), (0, 25.0)]);
-        let found = nearest(near.view(), training.view(), false);
-        assert_eq!((found[0].0, found[1].0), (0, 1));
-        assert!(found[0].1 < own[0].1 && found[1].1 > own[1].1);
     }
 }

@@ -1,25 +1,34 @@
 //! A model of the user's data: training, samples by both equations, likelihood, and a report.
 //!
 //! - `config`: everything but the data; `prepared`: from rows of data to rows of a model and back;
-//! - `train`: training with losses on withheld rows; `draw`: samples; `measure`, `judge`, `likelihood`: what they are worth;
+//! - `train`: training with losses on withheld rows; `course`: what is written of it on the way; `sheets`: samples on the way;
+//!   `draw`: samples; `measure`, `features`, `judge`, `likelihood`: what they are
+//!   worth;
 //! - `findings`, `pictures`, `page`: the report.
 
 mod config;
+mod course;
+mod curve;
 mod draw;
+mod features;
+mod fill;
 mod findings;
 mod judge;
 mod likelihood;
 mod measure;
 mod page;
+mod parts;
 mod pictures;
 mod prepared;
+mod sheets;
+mod tables;
 mod train;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, ensure};
-use data::{Dataset, Kind, OpenOptions, Portion};
+use anyhow::{Context as _, Result};
+use data::{Dataset, Kind};
 use metrics::Estimate;
 use ndarray::Array2;
 use report::Sheet;
@@ -35,10 +44,14 @@ use crate::citations;
 use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
 use draw::{Drawn, Equation, draw, drawn};
+use features::Featured;
+use fill::{Filled, Filling};
 use judge::Judge;
 use likelihood::{Flow, Likelihood};
 use measure::{Compared, Distance, Marginal, Neighbours, Pair, Ruler};
+use parts::Parts;
 use prepared::Batches;
+use sheets::Sheets;
 use train::{Job, Trained, model_path};
 
 /// Purposes of the seed.
@@ -51,6 +64,9 @@ mod purpose {
     pub(super) const DISTANCES: u64 = 105;
     pub(super) const LIKELIHOOD: u64 = 106;
     pub(super) const ORDER: u64 = 107;
+    pub(super) const SHEETS: u64 = 108;
+    pub(super) const FEATURES: u64 = 109;
+    pub(super) const FILL: u64 = 110;
 }
 
 /// What the data are.
@@ -91,102 +107,25 @@ pub(crate) struct Results {
     drawn: [Drawn; 2],
     distances: Vec<Distance>,
     neighbours: Vec<Neighbours>,
+    /// Of images: distances in features.
+    #[serde(default)]
+    features: Option<Featured>,
     marginals: Vec<Marginal>,
     accuracy: Option<Accuracy>,
+    /// Lower halves filled in, where that was asked for.
+    #[serde(default)]
+    filled: Option<Filled>,
     likelihood: Likelihood,
     /// Seconds of all work.
     #[serde(with = "crate::number")]
     seconds: f64,
 }
 
-/// The data of a configuration, cut into three.
-pub(super) struct Parts {
-    training: Dataset,
-    validation: Dataset,
-    test: Dataset,
-    left_out: usize,
-}
-
 impl Config {
-    fn key(&self, purpose: u64) -> Key {
-        Key::root(self.seed).fold(purpose)
-    }
-
-    /// The column that the classes are in, where it is one.
-    fn column_of_classes(&self) -> &str {
-        let labels = &self.data.labels;
-        if Path::new(labels).is_file() { "" } else { labels }
-    }
-
     /// What whoever takes the checkpoint does where nothing else is said.
     fn usual(&self) -> Usual {
         Usual { t_end: self.sampling.t_end, grid: *self.sampling.grid }
     }
-
-    /// Reads the data.
-    fn open(&self) -> Result<Dataset> {
-        let source = &self.data;
-        if source.path == DIGITS {
-            return Ok(data::digits());
-        }
-        let labels = (!source.labels.is_empty()).then(|| source.labels.clone());
-        let options = OpenOptions { labels, ..OpenOptions::default() };
-        Ok(data::open(Path::new(&source.path), &options)?)
-    }
-
-    fn parts(&self, data: &Dataset) -> Result<Parts> {
-        let least = 3;
-        ensure!(
-            data.len() >= least,
-            "{}: {} rows, expected at least {least}",
-            data.source(),
-            data.len()
-        );
-        let split = if self.data.path == DIGITS {
-            data::digits_split()
-        } else {
-            let test = Portion::Share(self.data.test);
-            data.split(Portion::Share(0.0), test, self.key(purpose::SPLIT))?
-        };
-        let training = data.select(&split.training)?;
-        // What decides when to stop is cut from what is not withheld for the report.
-        let inner = training.split(
-            Portion::Share(self.data.validation),
-            Portion::Rows(0),
-            self.key(purpose::SPLIT).fold(1),
-        )?;
-        let (validation, kept) =
-            (training.select(&inner.validation)?, training.select(&inner.training)?);
-        let (test, left) = fitting(data.select(&split.test)?, &kept)?;
-        let (validation, also) = fitting(validation, &kept)?;
-        Ok(Parts { training: kept, validation, test, left_out: left + also })
-    }
-}
-
-/// Rows without those that differ from training rows in a column that is constant there: a model knows no density of them.
-fn fitting(rows: Dataset, training: &Dataset) -> Result<(Dataset, usize)> {
-    let transform = data::Transform::fit(training, &data::TransformOptions::default())?;
-    let constants = transform.constants();
-    let Kind::Table { columns } = rows.kind() else { return Ok((rows, 0)) };
-    let at: Vec<(usize, f64)> = constants
-        .iter()
-        .filter_map(|(name, value)| Some((columns.iter().position(|c| c.name == *name)?, *value)))
-        .collect();
-    let mut x = vec![0.0; rows.dim()];
-    let mut kept = Vec::new();
-    for row in 0..rows.len() {
-        rows.row(row, &mut x);
-        if at.iter().all(|(column, value)| x[*column] == *value) {
-            kept.push(row);
-        }
-    }
-    let left_out = rows.len() - kept.len();
-    let named = constants.iter().map(|c| c.0.as_str()).collect::<Vec<_>>().join(", ");
-    ensure!(
-        !kept.is_empty(),
-        "every withheld row differs from the training rows where those are constant: {named}"
-    );
-    Ok((if left_out == 0 { rows } else { rows.select(&kept)? }, left_out))
 }
 
 /// Everything that is done with a configuration.
@@ -211,6 +150,8 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     });
     let distances = distances.collect::<Result<Vec<_>>>()?.concat();
     let neighbours = workspace.part("neighbours", || compared.neighbours(measuring))?;
+    let key = config.key(purpose::FEATURES);
+    let features = features::featured(data.kind(), &compared, (measuring, key), workspace)?;
     let accuracy = accuracy(config, &parts, &compared, workspace)?;
     let flow = Flow {
         model: &model,
@@ -221,6 +162,7 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     };
     let likelihood = workspace
         .part("likelihood", || flow.likelihood(&parts.training, &parts.test, workspace))?;
+    let filled = filled(config, (&model, &prepared), &parts, workspace)?;
     let marginals = marginals(&parts, workspace)?;
     let seconds = workspace.seconds();
     Ok(Results {
@@ -229,8 +171,10 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         drawn,
         distances,
         neighbours,
+        features,
         marginals,
         accuracy,
+        filled,
         likelihood,
         seconds,
     })
@@ -270,6 +214,11 @@ fn trained(
         // Few withheld rows count several times, each time with other noise.
         n_validation: withheld.len().clamp(1024, 4096),
         validation: Arc::new(Batches::new(withheld, prepared, true, conditional)?),
+        sheets: matches!(parts.training.kind(), Kind::Images { .. }).then(|| Sheets {
+            prepared,
+            sampling: &config.sampling,
+            key: config.key(purpose::SHEETS),
+        }),
     }
     .run(workspace)?;
     let path = model_path(workspace);
@@ -385,6 +334,18 @@ fn accuracy(
     })
 }
 
+fn filled(
+    config: &Config,
+    (model, prepared): (&ScoreModel, &Prepared),
+    parts: &Parts,
+    workspace: &Workspace,
+) -> Result<Option<Filled>> {
+    let Some(fill) = &config.measuring.fill else { return Ok(None) };
+    let (sampling, key) = (&config.sampling, config.key(purpose::FILL));
+    let filling = Filling { model, prepared, sampling, fill, key };
+    workspace.part("filled", || filling.measure(&parts.training, &parts.test, workspace))
+}
+
 fn marginals(parts: &Parts, workspace: &Workspace) -> Result<Vec<Marginal>> {
     if !matches!(parts.test.kind(), Kind::Table { .. }) || parts.test.dim() > 1000 {
         return Ok(Vec::new());
@@ -445,7 +406,7 @@ fitting! {
 }
 
 fn references(config: &Config) -> Vec<&'static str> {
-    let more = ["karras2022", "naeem2020", "theis2016"];
+    let more = ["karras2022", "naeem2020", "alaa2022", "theis2016", "heusel2017", "binkowski2018"];
     let digits = (config.data.path == DIGITS).then_some("alpaydin1998");
     more.into_iter().chain([citations::sde(&*config.sde)]).chain(digits).collect()
 }

@@ -7,10 +7,12 @@ use data::Kind;
 use report::{Axis, Cell, Figure, Grid, Key, Line, Panel, Sheet, Table, digits, grouped, html};
 
 use super::config::Config;
+use super::curve::AVERAGES;
 use super::findings::{LEVEL, bits, findings, mixture};
-use super::train::{AVERAGES, Stop};
-use super::{Results, pictures};
-use crate::distance::{self, above, floor_cell};
+use super::tables::distances;
+use super::train::Stop;
+use super::{Results, features, pictures, sheets};
+use crate::distance;
 use crate::runs::read_log;
 
 pub(super) fn page(config: &Config, results: &Results, folder: &Path) -> Result<Sheet> {
@@ -23,7 +25,10 @@ pub(super) fn page(config: &Config, results: &Results, folder: &Path) -> Result<
         " W2 is exact optimal transport. \u{201c}Training to test\u{201d} is what a sampler would have that copies the training rows. "
         (floor_note(results)) " " (distance::change_note(2))
     });
-    sheet.table(distances(results));
+    sheet.table(distances("distances", &results.distances));
+    if let Some(found) = &results.features {
+        features::section(&mut sheet, found);
+    }
     neighbours(&mut sheet, results);
     likelihood(&mut sheet, config, results);
     columns(&mut sheet, results, folder)?;
@@ -69,7 +74,7 @@ fn samples(sheet: &mut Sheet, results: &Results, folder: &Path) -> Result<()> {
         (report::duration(s[0].seconds)) " in all), the reverse SDE in " (s[1].nfe) " (" (report::duration(s[1].seconds)) ")."
     });
     match &results.about.kind {
-        Kind::Images { .. } => pictures::sheets(sheet, folder),
+        Kind::Images { .. } => pictures::sheets(sheet, results, folder),
         _ => {
             if let Some(figure) = pictures::pairs(results, &withheld(folder)?, folder)? {
                 sheet.figure(
@@ -97,24 +102,6 @@ fn units(kind: &Kind) -> &'static str {
 
 fn floor_note(results: &Results) -> String {
     results.distances.first().map_or_else(String::new, |d| distance::above_note(&d.floor))
-}
-
-fn distances(results: &Results) -> Table {
-    let name = |metric: &str| match metric {
-        "w2" => "W_{2}^{2}".to_owned(),
-        "sliced" => "sliced W_{2}^{2}".to_owned(),
-        other => other.to_owned(),
-    };
-    let rows = results.distances.iter().map(|d| {
-        vec![
-            d.pair.name().into(),
-            name(&d.metric).into(),
-            distance::cell(Some(d.found)),
-            floor_cell(&d.floor),
-            (if above(d.found, &d.floor) { "above" } else { "within" }).into(),
-        ]
-    });
-    Table::new("distances", 2, &["between", "distance", "found", "floor", ""]).rows(rows)
 }
 
 fn neighbours(sheet: &mut Sheet, results: &Results) {
@@ -221,6 +208,7 @@ fn training(sheet: &mut Sheet, config: &Config, results: &Results, folder: &Path
     });
     let figure = curves(results, folder)?;
     sheet.figure(figure, html! { "Loss on training batches (grey) and on the validation rows: of the weights (thin) and of their averages. A dot: what was kept." });
+    pictures::course(sheet, folder, &sheets::steps(&t.curve, t.planned));
     Ok(())
 }
 

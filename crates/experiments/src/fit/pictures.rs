@@ -9,7 +9,6 @@ use report::{Axis, Figure, Grid, Line, Panel, Sheet, html};
 
 use super::Results;
 use super::draw::{Equation, drawn};
-use super::measure::nearest;
 use crate::distance::{ODE, SDE};
 use crate::runs::Workspace;
 
@@ -36,27 +35,60 @@ pub(super) fn draw(training: &Dataset, test: &Dataset, workspace: &Workspace) ->
         let rows = drawn(folder, equation)?;
         save(equation.name(), rows.slice(s![..SHOWN.min(rows.nrows()), ..]))?;
         let first = rows.slice(s![..BESIDE.min(rows.nrows()), ..]);
-        let found = nearest(first, of_training.view(), false);
-        let places: Vec<usize> = found.iter().map(|(at, _)| *at).collect();
+        let found = metrics::nearest_rows(first, of_training.view())?;
+        let places: Vec<usize> = found.iter().map(|row| row.index).collect();
         let near = of_training.select(Along(0), &places);
-        // A square sheet: rows of samples, each above the row of what is nearest.
-        let across = (2.0 * first.nrows() as f64).sqrt().ceil() as usize;
-        let mut pairs = Array2::zeros((0, rows.ncols()));
-        for from in (0..first.nrows()).step_by(across) {
-            let to = (from + across).min(first.nrows());
-            if to - from < across && from > 0 {
-                break;
-            }
-            pairs.append(Along(0), first.slice(s![from..to, ..]))?;
-            pairs.append(Along(0), near.slice(s![from..to, ..]))?;
-        }
+        let pairs = paired(first, near.view())?;
         save(&format!("{}-nearest", equation.name()), pairs.view())?;
     }
     Ok(())
 }
 
-/// The pictures that [`draw`] has left.
-pub(super) fn sheets(sheet: &mut Sheet, folder: &Path) -> Result<()> {
+/// Sheets of samples that were drawn after these steps of the training, those that are there.
+pub(super) fn course(sheet: &mut Sheet, folder: &Path, steps: &[u64]) {
+    let panel = |step: &u64| {
+        let png = std::fs::read(folder.join(super::sheets::name(*step))).ok()?;
+        let title = format!("step {}", report::grouped(*step));
+        let panel = Panel::new(Axis::bare(0.0, 1.0), Axis::bare(0.0, 1.0)).title(&title);
+        Some(panel.picture(png, &title))
+    };
+    let panels: Vec<Panel> = steps.iter().filter_map(panel).collect();
+    if panels.is_empty() {
+        return;
+    }
+    let figure = Grid::row(panels).square(200.0).figure("course", "Samples as the training went");
+    sheet.figure(figure, html! { "Samples as the training went: the same noise every time, by the ODE in few steps, of the average of the weights whose loss on the validation rows was the least then." });
+}
+
+/// Rows of a square sheet: some rows of `above`, then those of `below` that belong to them, and so on.
+fn paired(above: ArrayView2<'_, f64>, below: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+    let across = (2.0 * above.nrows() as f64).sqrt().ceil() as usize;
+    let mut pairs = Array2::zeros((0, above.ncols()));
+    for from in (0..above.nrows()).step_by(across.max(1)) {
+        let to = (from + across).min(above.nrows());
+        if to - from < across && from > 0 {
+            break;
+        }
+        pairs.append(Along(0), above.slice(s![from..to, ..]))?;
+        pairs.append(Along(0), below.slice(s![from..to, ..]))?;
+    }
+    Ok(pairs)
+}
+
+/// Withheld images above what they became with their lower halves filled in.
+pub(super) fn filled(
+    kind: &Kind,
+    known: ArrayView2<'_, f64>,
+    filled: ArrayView2<'_, f64>,
+    workspace: &Workspace,
+) -> Result<()> {
+    let first = s![..BESIDE.min(known.nrows()), ..];
+    let pairs = paired(known.slice(first), filled.slice(first))?;
+    Ok(data::save(&workspace.path("samples/filled.png"), kind, pairs.view(), None)?)
+}
+
+/// The pictures that [`draw`] and [`filled`] have left.
+pub(super) fn sheets(sheet: &mut Sheet, results: &Results, folder: &Path) -> Result<()> {
     let picture = |name: &str, title: &str| -> Result<Panel> {
         let path = folder.join(format!("samples/{name}.png"));
         let png =
@@ -78,6 +110,17 @@ pub(super) fn sheets(sheet: &mut Sheet, folder: &Path) -> Result<()> {
         Grid::row(panels).square(330.0).figure("nearest", "Samples above the training images nearest to them"),
         html! { "Rows of samples, each above the row of the training images that are nearest to them." },
     );
+    if let Some(filled) = &results.filled {
+        sheet.figure(
+            Grid::row(vec![picture("filled", "withheld, and filled in")?])
+                .square(330.0)
+                .figure("filled", "Withheld images above the same with their lower halves filled in"),
+            html! {
+                "Rows of withheld images, each above the row of the same with the lower half filled in, given the upper half, by twisted sequential Monte Carlo with "
+                (filled.particles) " particles on the model without classes."
+            },
+        );
+    }
     Ok(())
 }
 

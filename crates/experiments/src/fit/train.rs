@@ -13,11 +13,11 @@ use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
 use super::config::Training;
-use crate::runs::{Interrupted, Line, Log, Workspace, read_json};
+use super::course::Course;
+use super::curve::{AVERAGES, Point, best};
+use super::sheets::{self, Sheets};
+use crate::runs::{Interrupted, Line, Workspace, read_json};
 use crate::{atomic, signals};
-
-/// Widths of the averages of the weights, in shares of the training (EDM2's power functions).
-pub(super) const AVERAGES: [f64; 3] = [0.05, 0.1, 0.2];
 
 /// Time between two checkpoints.
 const CHECKPOINT: Duration = Duration::from_secs(120);
@@ -35,19 +35,8 @@ pub(super) struct Job<'a> {
     pub(super) validation: Arc<dyn DataSource>,
     /// Rows of a validation.
     pub(super) n_validation: usize,
-}
-
-/// Losses at a step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct Point {
-    pub(super) step: u64,
-    /// Loss on withheld rows: of the weights as they are, and of each average.
-    #[serde(with = "crate::number")]
-    pub(super) validation: Vec<f64>,
-    /// Seconds of training so far.
-    #[serde(with = "crate::number")]
-    pub(super) seconds: f64,
+    /// Of images: sheets of samples on the way.
+    pub(super) sheets: Option<Sheets<'a>>,
 }
 
 /// What a training came to.
@@ -84,14 +73,6 @@ impl Trained {
         let point = self.curve.iter().find(|p| p.step == self.best_step)?;
         point.validation.get(self.best_average).copied()
     }
-}
-
-/// Step and place of the smallest loss on withheld rows.
-fn best(curve: &[Point]) -> Option<(u64, usize, f64)> {
-    let all = curve
-        .iter()
-        .flat_map(|p| p.validation.iter().enumerate().map(|(place, loss)| (p.step, place, *loss)));
-    all.filter(|(_, _, loss)| loss.is_finite()).min_by(|a, b| a.2.total_cmp(&b.2))
 }
 
 impl Job<'_> {
@@ -180,10 +161,13 @@ struct Session<'a> {
     job: &'a Job<'a>,
     workspace: &'a Workspace,
     trainer: Trainer<ScoreModel>,
+    planned: u64,
     state: PathBuf,
     points: PathBuf,
     curve: Vec<Point>,
-    log: Log,
+    course: Course,
+    /// Images of a sheet of samples; none where there are no sheets.
+    images: Option<usize>,
     bar: crate::runs::Part,
     before: f64,
     begun: Instant,
@@ -205,7 +189,8 @@ impl<'a> Session<'a> {
         let points = workspace.path("validation.json");
         let mut curve: Vec<Point> = if points.is_file() { read_json(&points)? } else { Vec::new() };
         curve.retain(|p| p.step <= trainer.step());
-        let (log, before) = Log::open(&workspace.path("metrics.jsonl"), "model", trainer.step())?;
+        let (course, before) = Course::open(workspace, trainer.step())?;
+        let images = job.sheets.as_ref().and_then(|_| sheets::images(job.training, planned));
         let progress = &workspace.progress;
         progress.resumed("train", trainer.step() as f64);
         let bar = progress.part("train", "train", (planned, trainer.step()), 1.0);
@@ -214,10 +199,12 @@ impl<'a> Session<'a> {
             job,
             workspace,
             trainer,
+            planned,
             state,
             points,
             curve,
-            log,
+            course,
+            images,
             bar,
             before,
             begun: now,
@@ -256,7 +243,7 @@ impl<'a> Session<'a> {
             let network = "model".into();
             let line =
                 Line { network, step, loss, dsm: loss, residual: None, lr, grad_norm, seconds };
-            self.log.push(&line)?;
+            self.course.line(&line)?;
             let rows = step * self.job.training.batch as u64;
             let speed = rows as f64 / seconds.max(1e-9);
             self.bar.note(format!("loss {loss:.4}  {} rows/s", report::digits(speed)));
@@ -287,7 +274,9 @@ impl<'a> Session<'a> {
     /// Measures the loss on withheld rows under the weights and their averages, and keeps the best of them.
     fn validate(&mut self) -> Result<()> {
         let job = self.job;
-        let loss = job.training.loss(job.validation.clone(), job.n_validation);
+        let every = job.training.validate_every(self.planned);
+        let rows = job.n_validation.min(job.training.validation_rows(every, AVERAGES.len() + 1));
+        let loss = job.training.loss(job.validation.clone(), rows);
         // The same noise every time: differences are of the weights alone.
         let key = job.key(2);
         let mut validation = vec![loss.loss(self.trainer.net(), key)?];
@@ -314,7 +303,35 @@ impl<'a> Session<'a> {
             self.workspace.say(&format!("step {step}: validation loss {loss:.4}"));
         }
         atomic::write(&self.points, &serde_json::to_vec(&self.curve)?)?;
+        self.course.withheld(&self.curve)?;
+        self.sheet()?;
         self.save()
+    }
+
+    /// Draws a sheet of samples, where one is due, from the average of the weights with the smallest loss now.
+    fn sheet(&mut self) -> Result<()> {
+        let (Some(sheets), Some(images)) = (&self.job.sheets, self.images) else { return Ok(()) };
+        let Some(point) = self.curve.last() else { return Ok(()) };
+        if !sheets::due_at(&self.curve, self.planned) {
+            return Ok(());
+        }
+        let averages = point.validation.iter().skip(1).enumerate();
+        let (k, _) = averages.min_by(|a, b| a.1.total_cmp(b.1)).context("no average is kept")?;
+        let average = self.trainer.average_net(k)?.context("an average is missing")?;
+        let step = point.step;
+        // A model that has learned too little to be sampled goes on learning.
+        match sheets.draw(&average, (images, step), self.workspace) {
+            Ok(path) => {
+                let png = std::fs::read(&path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                self.course.sheet(step, &png)
+            }
+            Err(error) if error.is::<Interrupted>() => Err(error),
+            Err(error) => {
+                self.workspace.say(&format!("step {step}: no sheet of samples: {error:#}"));
+                Ok(())
+            }
+        }
     }
 
     /// Whether the training ends here, before its last step.
@@ -329,7 +346,8 @@ impl<'a> Session<'a> {
         if since > patience.max(3 * every) {
             return Some(Stop::Validation);
         }
-        let late = training.steps.is_none() && self.seconds() > 1.25 * training.seconds();
+        // Where the steps were measured to fit, a little more lets the learning rate fall to its end.
+        let late = self.seconds() > 1.1 * training.seconds();
         late.then_some(Stop::Time)
     }
 }

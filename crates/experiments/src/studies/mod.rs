@@ -1,9 +1,11 @@
 //! The table of experiments, and those beside the main one, each with three presets: `smoke` for tests, `quick` for a look
 //! in about a minute, `full` for figures with less noise.
 
+mod control;
 mod encode;
 mod energy;
 mod eta_sweep;
+mod guidance;
 mod identifiability;
 mod likelihood;
 mod sampling;
@@ -31,6 +33,8 @@ pub const EXPERIMENTS: &[Entry] = &[
     Entry::of::<identifiability::Identifiability>(),
     Entry::of::<likelihood::Likelihood>(),
     Entry::of::<time_sampling::TimeSampling>(),
+    Entry::of::<self::control::ControlStudy>(),
+    Entry::of::<guidance::GuidanceStudy>(),
     Entry::of::<fit::Digits>(),
     Entry::of::<fit::Images>(),
     Entry::of::<fit::Fit>(),

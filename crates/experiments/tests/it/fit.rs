@@ -103,6 +103,22 @@ fn a_killed_fit_goes_on_to_the_same_bits() {
         let [a, b] = [&whole, &cut].map(|run| fs::read(run.join(name)).expect(name));
         assert!(a == b, "{name}");
     }
+    // Every step is there once, whatever was logged before the kill; seconds are another matter.
+    let course = |run: &Path| -> Vec<String> {
+        let table = fs::read_to_string(run.join("metrics.csv")).expect("a table");
+        let timeless = |line: &str| {
+            let cells = line.split(',').enumerate().filter(|(k, _)| *k != 5);
+            cells.map(|(_, cell)| cell).collect::<Vec<_>>().join(",")
+        };
+        table.lines().map(timeless).collect()
+    };
+    assert_eq!(course(&cut), course(&whole));
+    assert!(
+        course(&whole).len() > 40 && course(&whole)[0].starts_with("step,loss,dsm,lr,grad-norm")
+    );
+    let sittings = |run: &Path| fs::read_dir(run.join("tensorboard")).expect("events").count();
+    // A child that was done before it was killed leaves nothing to go on with.
+    assert!(sittings(&whole) == 1 && (1..=2).contains(&sittings(&cut)));
     let mut changed = fs::read_to_string(&data).expect("rows");
     changed += "2.5,12,oak\n";
     fs::write(&data, changed).expect("written");
@@ -127,6 +143,8 @@ fn digits_become_a_model_of_images() {
     }
     let page = fs::read_to_string(out.join("report.html")).expect("a page");
     assert!(page.contains("8 \u{d7} 8 grey images") && page.contains("bits a dimension"));
+    // Sixty-four samples have no covariance of 128 features, and it is said.
+    assert!(page.contains("random-conv:seed=0") && page.contains("no full rank"));
 
     let (model, sheet) = (out.join("checkpoints/model.safetensors"), dir.path().join("threes.png"));
     let draw = |more: &[&'static str]| {

@@ -274,6 +274,34 @@ const TINY: &[(&str, &[&str])] = &[
             "training.batch=4",
         ],
     ),
+    (
+        "control",
+        &[
+            "problems=[\"gaussian-1\"]",
+            "budgets=[8]",
+            "n=6",
+            "repeats=2",
+            "guidance.points=4",
+            "guidance.times=2",
+            "smc.particles=[3]",
+            "smc.systems=2",
+            "smc.steps=4",
+        ],
+    ),
+    (
+        "guidance",
+        &[
+            "generations=1",
+            "steps=4",
+            "weights=[1]",
+            "plus-plus=[1]",
+            "n=20",
+            "rows=8",
+            "truth=60",
+            "floors=2",
+            "window.nodes=6",
+        ],
+    ),
 ];
 
 /// A hundred thousand configurations of one to three changes; those that cost next to nothing are run.

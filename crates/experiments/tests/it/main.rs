@@ -11,6 +11,7 @@ mod fit;
 mod fitted;
 mod fuzz;
 mod fuzz_flags;
+mod image_metrics;
 mod limits;
 mod messages;
 mod metrics;

@@ -91,6 +91,8 @@ fn studies_are_in_the_registry() {
         "identifiability",
         "likelihood",
         "time-sampling",
+        "control",
+        "guidance",
     ] {
         assert!(names.contains(name), "{name}");
     }
@@ -172,6 +174,57 @@ fn solvers_measures_every_method_of_the_registry() {
             assert!(number(&point["error"]) >= 0.0 && number(&point["nfe"]) <= 40.0, "{course}");
         }
     }
+}
+
+#[test]
+fn control_measures_every_method_against_the_posterior() {
+    let figures = ["bias", "terms", "particles"];
+    let tables = ["bias-0", "bias-1", "terms", "slopes", "particles"];
+    let (_dir, results) = smoke("control", &figures, &tables);
+    let problems = results["problems"].as_array().expect("problems");
+    assert_eq!(problems.len(), 2);
+    // TMPD is exact for one Gaussian, and for no mixture; a likelihood without a width is exact for neither.
+    let largest = |problem: &Value, method: &str| -> f64 {
+        let courses = problem["courses"].as_array().expect("courses");
+        let course = courses.iter().find(|c| c["method"] == method).expect(method);
+        let errors = course["errors"].as_array().expect("errors");
+        errors.iter().map(|e| number(&e["value"])).fold(0.0, f64::max)
+    };
+    assert!(largest(&problems[0], "tmpd") < 1e-8, "{}", largest(&problems[0], "tmpd"));
+    assert!(largest(&problems[1], "tmpd") > 1e-3 && largest(&problems[0], "dps") > 0.1);
+    for problem in problems {
+        let rows = problem["rows"].as_array().expect("rows");
+        for row in rows {
+            let (cost, budget) =
+                (number(&row["scores"]) + number(&row["products"]), number(&row["budget"]));
+            // Up to what particles need at their ends.
+            assert!(row["found"].is_null() || cost < 1.7 * budget, "{row}");
+        }
+        for system in problem["systems"].as_array().expect("systems") {
+            let share = number(&system["found"]["effective"]);
+            assert!((0.0..=1.0 + 1e-9).contains(&share), "{system}");
+        }
+    }
+}
+
+#[test]
+fn guidance_at_weight_one_is_the_class() {
+    let figures = ["curves", "samples-0", "samples-1"];
+    let (_dir, results) = smoke("guidance", &figures, &["guidance-0", "guidance-1"]);
+    let rows = results["rows"].as_array().expect("rows");
+    let find = |kind: &str, weight: f64| {
+        let is = |r: &&Value| r["kind"] == kind && r["weight"] == weight && r["width"] == 0.0;
+        rows.iter().find(is).expect("a row")["found"].clone()
+    };
+    let floor = floor(&results["exact"]["floor"]);
+    for kind in ["free", "interval", "auto"] {
+        let w2 = number(&find(kind, 1.0)["w2"]["value"]);
+        assert!(w2 < 3.0 * floor, "{kind}: {w2} {floor}");
+    }
+    // Both classes, and the class too sharp.
+    assert!(number(&find("free", 0.0)["w2"]["value"]) > 5.0 * floor);
+    assert!(number(&find("free", 3.0)["spread"]["value"]) < 0.9);
+    assert!(number(&find("free", 0.0)["outliers"]["value"]) > 0.2);
 }
 
 /// Ctrl-c between parts: what is there is whole, and the rest follows with the same digits.

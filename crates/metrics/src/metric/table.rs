@@ -254,6 +254,15 @@ metrics! {
         .parameters(&[Neighbours])
         .cost("n^2 D")
         .subsampled();
+    /// Share of A further from the nearest row of B, the training rows, than that one is from its own nearest.
+    Authenticity "authenticity":
+        Info::new(
+            "mean_i 1{|x_i - y_j| > min_k |y_j - y_k|}, y_j nearest to x_i, k != j",
+            "Alaa et al. 2022, arXiv 2102.08921",
+        )
+        .clouds(neighbours::authenticity)
+        .cost("n^2 D")
+        .subsampled();
     /// Classifier two-sample test: held-out accuracy of nearest neighbours.
     ClassifierNearest "c2st-nearest":
         Info::new(

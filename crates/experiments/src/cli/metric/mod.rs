@@ -1,7 +1,10 @@
 //! `metric`: distances between two arrays on disk, with their error bars.
 
+mod compare;
+mod featured;
 mod files;
 mod flags;
+mod images;
 mod load;
 mod page;
 
@@ -9,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use clap::Subcommand;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use metrics::{
     Interval, Metric, NoiseFloor, Options, Resampled, Resampling, Sample, TransportPlan,
@@ -18,8 +22,51 @@ use sde_core::Key;
 
 use super::Output;
 use crate::atomic::AtomicFile;
+use crate::features::Extractor;
 use crate::npy;
+use featured::Sides;
 use page::Page;
+
+/// A metric, or one of the commands about several.
+///
+/// The flags of a metric are those of the command itself, so that its subcommands stand in their place.
+#[derive(Debug)]
+pub(super) enum MetricCommand {
+    One(Box<Args>),
+    Other(Other),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Other {
+    Images(images::Args),
+    Compare(compare::Args),
+}
+
+impl clap::FromArgMatches for MetricCommand {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand_name() {
+            Some(_) => Other::from_arg_matches(matches).map(Self::Other),
+            None => Args::from_arg_matches(matches).map(|args| Self::One(Box::new(args))),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for MetricCommand {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        Other::augment_subcommands(Args::augment_args(command))
+            .args_conflicts_with_subcommands(true)
+            .subcommand_negates_reqs(true)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
 
 /// Measure how far apart two sets of samples, or two histograms, are, and how sure that is
 ///
@@ -32,10 +79,15 @@ use page::Page;
 /// samples are its rows in their own units, with columns found by name, a column of categories as one coordinate each
 /// (rows that differ in one name are 1 apart), and without the classes. Columns, sizes and categories must be the same.
 ///
+/// With --features, A and B are images (folders of PNG or JPEG, .npy, .npz, IDX, CIFAR-10), and the metric is of their features;
+/// an .npz may hold features, or `mu` and `sigma` of some for `frechet`. `images` has all that is usually said of images at once,
+/// `compare` the difference of two results.
+///
 /// The value comes with its standard error where there is a closed form. --bootstrap adds one from
 /// resamples, and an interval; --floor the value between two halves of B, below which no value means
 /// anything.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:\n  experiment metric w2 a.npy b.npy --bootstrap 200 --json\n  \
     experiment metric w2 ode.npy sde.npy --grid 3.5 --floor 20\n  \
     experiment metric mmd a.npy b.npy --bandwidth median --unbiased\n  \
@@ -51,6 +103,10 @@ pub(super) struct Args {
     /// The second array, or data file: the truth, where there is one
     #[arg(value_name = "B.npy")]
     b: Option<PathBuf>,
+    /// What makes features of images: random-conv:seed=N, a convolution network with random weights, or pixels; file: A and B
+    /// hold features
+    #[arg(long, value_name = "F", value_parser = images::parse)]
+    features: Option<Extractor>,
     /// Weights [n] of the samples in A (default: equal)
     #[arg(long, value_name = "F.npy")]
     weights_a: Option<PathBuf>,
@@ -106,13 +162,32 @@ struct Uncertainty {
     floor: Option<(NoiseFloor, f64)>,
 }
 
-pub(super) fn metric(args: &Args, output: &Output) -> Result<()> {
+pub(super) fn metric(command: &MetricCommand, output: &Output) -> Result<()> {
+    match command {
+        MetricCommand::One(args) => one(args, output),
+        MetricCommand::Other(Other::Images(args)) => args.run(output),
+        MetricCommand::Other(Other::Compare(args)) => args.run(output),
+    }
+}
+
+fn one(args: &Args, output: &Output) -> Result<()> {
     let options = flags::options(args)?;
     if let Some(path) = &args.plan {
         // Whether it can be written at all is known before hours of work, not after.
         drop(AtomicFile::create(path)?);
     }
-    let (x, y) = load::samples(args)?;
+    let (x, y, described) = match featured::load(args)? {
+        None => {
+            let (x, y) = load::samples(args)?;
+            (x, y, None)
+        }
+        Some(loaded) => match Sides::from(loaded.sides) {
+            Sides::Rows([x, y]) => (x, Some(y), Some(loaded.described)),
+            Sides::Moments(sides) => {
+                return featured::of_moments(args, &sides, &loaded.described, output);
+            }
+        },
+    };
     // What is chosen by the samples is chosen once: resamples and halves are of the same metric.
     let settled = args.metric.settle(&x, y.as_ref(), &options)?;
     let (found, seconds) = timed(|| args.metric.evaluate(&x, y.as_ref(), &settled))?;
@@ -121,7 +196,15 @@ pub(super) fn metric(args: &Args, output: &Output) -> Result<()> {
         output.replacing(path);
         write_plan(path, plan)?;
     }
-    let page = Page { args, options: &settled, x: &x, y: y.as_ref(), found: &found, seconds };
+    let page = Page {
+        args,
+        options: &settled,
+        x: &x,
+        y: y.as_ref(),
+        described: described.as_ref(),
+        found: &found,
+        seconds,
+    };
     page.emit(&uncertainty, output)
 }
 

@@ -1,12 +1,13 @@
 //! What `metric` prints: aligned lines, or one JSON object.
 
 use anyhow::Result;
-use metrics::{Interval, Measured, NoiseFloor, Options, Parameter, Resampled, Sample};
+use metrics::{Interval, Measured, Metric, NoiseFloor, Options, Parameter, Resampled, Sample};
 use serde_json::{Map, Value, json};
 
-use super::{Args, Uncertainty, flags};
+use super::{Args, Uncertainty, featured, flags};
 use crate::cli::Output;
 use crate::cli::output::{number, short, table};
+use crate::features::Described;
 
 /// Everything there is to say.
 pub(super) struct Page<'a> {
@@ -14,6 +15,8 @@ pub(super) struct Page<'a> {
     pub(super) options: &'a Options,
     pub(super) x: &'a Sample,
     pub(super) y: Option<&'a Sample>,
+    /// What made the features, where they are some.
+    pub(super) described: Option<&'a Described>,
     pub(super) found: &'a Measured,
     pub(super) seconds: f64,
 }
@@ -27,6 +30,16 @@ impl Page<'_> {
     /// The sizes of the samples; one where there is one sample.
     fn sizes(&self) -> Vec<usize> {
         [Some(self.x), self.y].into_iter().flatten().map(Sample::size).collect()
+    }
+
+    /// What makes a distance of covariances misleading.
+    fn notes(&self) -> Vec<String> {
+        match (self.x, self.y) {
+            (Sample::Cloud(x), Some(y)) if self.args.metric == Metric::Frechet => {
+                featured::notes([Some(self.x.size()), Some(y.size())], x.points.ncols())
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn object(&self, uncertainty: &Uncertainty) -> Result<Map<String, Value>> {
@@ -50,6 +63,12 @@ impl Page<'_> {
         }
         if let Sample::Cloud(cloud) = self.x {
             put("dimension", json!(cloud.points.ncols()));
+        }
+        if let Some(described) = self.described {
+            put("features", json!(described));
+        }
+        if args.metric == Metric::Frechet {
+            put("notes", json!(self.notes()));
         }
         if let Some(discarded) = found.discarded {
             put("discarded", json!(discarded));
@@ -122,6 +141,12 @@ impl Page<'_> {
             |values: &[f64]| values.iter().map(|v| number(*v)).collect::<Vec<_>>().join(" and ");
         let sizes: Vec<String> = self.sizes().iter().map(|n| unknown(*n)).collect();
         line("samples", sizes.join(" and "));
+        if let Some(described) = self.described {
+            line("features", featured::words(described));
+        }
+        for note in self.notes() {
+            line("note", note);
+        }
         line("mass", both(&found.mass[..sizes.len()]));
         if let Some(discarded) = found.discarded {
             let outside = discarded.iter().any(|share| *share > 0.0);
@@ -169,7 +194,7 @@ fn noise(floor: &NoiseFloor, seconds: f64) -> Value {
 }
 
 /// A number; JSON has no others than finite ones, so those are words.
-fn exact(value: f64) -> Value {
+pub(super) fn exact(value: f64) -> Value {
     if value.is_finite() { json!(value) } else { json!(value.to_string()) }
 }
 
@@ -178,7 +203,7 @@ fn unknown(size: usize) -> String {
 }
 
 /// A value to the digits that its error leaves it: `0.5234 +- 0.0012`.
-fn with_error(value: f64, error: Option<f64>) -> String {
+pub(super) fn with_error(value: f64, error: Option<f64>) -> String {
     let Some(error) = error.filter(|e| e.is_finite() && *e > 0.0) else { return number(value) };
     let last = error.log10().floor() as i32 - 1;
     let size = value.abs().max(error).log10().floor() as i32;

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::estimate::Estimate;
 use crate::input::{FIRST, SECOND, check_pair};
 use crate::metric::{Cloud, Details, Measured, Options};
-use crate::neighbours::{Manifolds, check_neighbours, precision_recall};
+use crate::neighbours::{self, Manifolds, check_neighbours, precision_recall};
 
 /// Neighbours that reach out a ball, as Naeem et al. (2020) have it.
 const NEIGHBOURS: usize = 5;
@@ -44,6 +44,11 @@ fn manifolds(
     check_neighbours(k, SECOND, y.view())?;
     let overlap = precision_recall(y.view(), x.view(), k)?;
     Ok(Measured::new(which(&overlap).value).with(Details::Manifolds { overlap, k }))
+}
+
+pub(in crate::metric) fn authenticity(x: &Cloud, y: &Cloud, _: &Options) -> Result<Measured> {
+    // The error it comes with takes the training rows as given: no error bar of other training rows.
+    Ok(Measured::new(neighbours::authenticity(x.view(), y.view())?.value))
 }
 
 pub(in crate::metric) fn nearest(x: &Cloud, y: &Cloud, options: &Options) -> Result<Measured> {
