@@ -128,7 +128,7 @@ fn columns_are_given_by_name() {
     let words =
         ["sample", "--model", text(&model), "--n", "6", "--steps", "10", "--out", text(&out)];
     let given = ["--given", "rings=12", "--given", "kind=oak"];
-    let methods = ["replacement", "repaint", "dps", "pigdm", "tmpd", "ddrm", "ddnm", "smc"];
+    let methods = ["replacement", "repaint", "dps", "pigdm", "ddrm", "ddnm", "smc"];
     for by in methods {
         let report = json(&[&words[..], &given, &["--by", by]].concat());
         assert_eq!(
@@ -153,6 +153,8 @@ fn columns_are_given_by_name() {
     assert!(control["log_evidence"][0].as_f64().is_some_and(f64::is_finite), "{control}");
     assert!(lines(&out)[1..].iter().all(|row| row[1..] == ["12", "oak", "old"]));
     // With noise the values are about what was seen, and not that.
+    json(&[&words[..], &["--given", "height=2.1", "--noise", "0.1", "--by", "tmpd"]].concat());
+    assert_eq!(lines(&out).len(), 7);
     json(&[&words[..], &["--given", "height=2.1", "--noise", "0.01"]].concat());
     let heights: Vec<f64> =
         lines(&out)[1..].iter().map(|row| row[0].parse().expect("a number")).collect();
@@ -167,6 +169,7 @@ fn columns_are_given_by_name() {
     refused(&["--given", "rings=1", "--given", "rings=2"], &["twice"]);
     refused(&["--given", "kind=oak", "--noise", "0.1"], &["kind holds names"]);
     refused(&["--noise", "0.1"], &["--noise needs"]);
+    refused(&["--given", "rings=12", "--by", "tmpd"], &["--by tmpd needs --noise"]);
     refused(&["--guidance", "2"], &["--guidance 2 needs --class"]);
     refused(
         &["--given", "rings=12", "--by", "ddrm", "--method", "heun"],
@@ -272,4 +275,12 @@ fn distances_of_data_files() {
     let found = json(&["metric", "w2", text(&path("small")), text(&path("small"))]);
     assert_eq!(found["value"].as_f64(), Some(0.0));
     fails(dir.path(), &["metric", "w2", "small", "large"], &["large", "3x3", "2x2"]);
+    // Levels of an array are not those that a picture stretches them to.
+    fails(dir.path(), &["metric", "w2", "large", "digits"], &["8x8", "3x3"]);
+    images("eight", 8);
+    fails(
+        dir.path(),
+        &["metric", "w2", "eight", "digits"],
+        &["digits", "largest value is 16", "pictures"],
+    );
 }

@@ -51,7 +51,8 @@ pub(in crate::cli) enum By {
     Dps,
     /// Guidance by a likelihood with the covariance of isotropic data (Song et al. 2023)
     Pigdm,
-    /// Guidance with the covariance of the model's Jacobian (Boys et al. 2023): as many products as there are known values
+    /// Guidance with the covariance of the model's Jacobian (Boys et al. 2023), with noise on what is known: as many products as
+    /// there are known values
     Tmpd,
     /// Steps in the singular basis of what is known (Kawar et al. 2022)
     Ddrm,
@@ -129,6 +130,11 @@ impl ControlOptions {
         ensure!(
             noise.is_finite() && noise >= 0.0,
             "--noise is {noise}, expected a finite value of at least 0"
+        );
+        // A network's Jacobian has negative eigenvalues at high noise: those count as no variance, and something must be left.
+        ensure!(
+            !(known && by == By::Tmpd && noise == 0.0),
+            "--by tmpd needs --noise above 0: the Jacobian of a network alone is no covariance at high noise"
         );
         Ok(())
     }

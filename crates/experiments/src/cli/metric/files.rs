@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use data::{Column, ColumnValues, Dataset, Kind, OpenOptions, Pixels};
 use ndarray::Array2;
 
@@ -30,10 +30,36 @@ pub(super) fn points(a: &Path, b: Option<&Path>) -> Result<(Array2<f64>, Option<
         (false, true) => second = open(b, Some("label"))?,
         _ => {}
     }
+    same_units((a, &first), (b, &second))?;
     let kind = common(first.kind(), second.kind())
         .with_context(|| format!("{} beside {}", b.display(), a.display()))?;
     let (first, second) = (first.conform(&kind)?, second.conform(&kind)?);
     Ok((coordinates(&first)?, Some(coordinates(&second)?)))
+}
+
+/// Refuses pictures, whose levels are stretched to 255, beside an array of fewer levels.
+fn same_units(a: (&Path, &Dataset), b: (&Path, &Dataset)) -> Result<()> {
+    let picture = |path: &Path| {
+        let shown = ["png", "jpg", "jpeg"];
+        path.is_dir()
+            || path.extension().is_some_and(|e| shown.iter().any(|s| e.eq_ignore_ascii_case(s)))
+    };
+    let (pictures, (path, array)) = match (picture(a.0), picture(b.0)) {
+        (true, false) => (a.0, b),
+        (false, true) => (b.0, a),
+        _ => return Ok(()),
+    };
+    if !matches!(array.kind(), Kind::Images { .. }) {
+        return Ok(());
+    }
+    let largest = array.to_array()?.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    ensure!(
+        largest > 127.0,
+        "{}: the largest value is {largest}, beside {}, pictures of levels from 0 to 255: not in the same units (write both alike)",
+        path.display(),
+        pictures.display()
+    );
+    Ok(())
 }
 
 fn open(path: &Path, labels: Option<&str>) -> Result<Dataset> {
