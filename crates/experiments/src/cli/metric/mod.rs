@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use clap::Subcommand;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args as _, FromArgMatches as _, Subcommand};
 use metrics::{
     Interval, Metric, NoiseFloor, Options, Resampled, Resampling, Sample, TransportPlan,
 };
@@ -37,7 +37,7 @@ pub(super) enum MetricCommand {
 }
 
 #[derive(Debug, Subcommand)]
-enum Other {
+pub(super) enum Other {
     Images(images::Args),
     Compare(compare::Args),
 }
@@ -45,8 +45,9 @@ enum Other {
 impl clap::FromArgMatches for MetricCommand {
     fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand_name() {
-            Some(_) => Other::from_arg_matches(matches).map(Self::Other),
-            None => Args::from_arg_matches(matches).map(|args| Self::One(Box::new(args))),
+            Some(_) => <Other as clap::FromArgMatches>::from_arg_matches(matches).map(Self::Other),
+            None => <Args as clap::FromArgMatches>::from_arg_matches(matches)
+                .map(|args| Self::One(Box::new(args))),
         }
     }
 
@@ -58,7 +59,8 @@ impl clap::FromArgMatches for MetricCommand {
 
 impl clap::Args for MetricCommand {
     fn augment_args(command: clap::Command) -> clap::Command {
-        Other::augment_subcommands(Args::augment_args(command))
+        let command = <Args as clap::Args>::augment_args(command);
+        <Other as Subcommand>::augment_subcommands(command)
             .args_conflicts_with_subcommands(true)
             .subcommand_negates_reqs(true)
     }
@@ -93,7 +95,7 @@ impl clap::Args for MetricCommand {
     experiment metric mmd a.npy b.npy --bandwidth median --unbiased\n  \
     experiment metric w1 a.npy b.npy --weights-a wa.npy --plan plan.npy\n  \
     experiment metric energy new.csv wine.csv --floor 20")]
-struct Args {
+pub(super) struct Args {
     /// The metric
     #[arg(value_name = "NAME", value_parser = names())]
     metric: Metric,
