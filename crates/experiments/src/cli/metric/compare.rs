@@ -18,7 +18,7 @@ use crate::distance::{change, change_note};
 /// refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  experiment metric compare before.json after.json")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// The first result
     #[arg(value_name = "A.json")]
     a: PathBuf,

@@ -24,7 +24,7 @@ use crate::features::{self, Described, Extractor};
 #[command(
     after_help = "Example:\n  experiment metric images samples/ test/ --training train/ --floor 20 --json > a.json"
 )]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// The generated images
     #[arg(value_name = "A")]
     a: PathBuf,

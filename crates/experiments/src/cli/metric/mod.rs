@@ -45,8 +45,9 @@ pub(super) enum Other {
 impl clap::FromArgMatches for MetricCommand {
     fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand_name() {
-            Some(_) => Other::from_arg_matches(matches).map(Self::Other),
-            None => Args::from_arg_matches(matches).map(|args| Self::One(Box::new(args))),
+            Some(_) => <Other as clap::FromArgMatches>::from_arg_matches(matches).map(Self::Other),
+            None => <Args as clap::FromArgMatches>::from_arg_matches(matches)
+                .map(|args| Self::One(Box::new(args))),
         }
     }
 
@@ -58,7 +59,8 @@ impl clap::FromArgMatches for MetricCommand {
 
 impl clap::Args for MetricCommand {
     fn augment_args(command: clap::Command) -> clap::Command {
-        Other::augment_subcommands(Args::augment_args(command))
+        let command = <Args as clap::Args>::augment_args(command);
+        <Other as Subcommand>::augment_subcommands(command)
             .args_conflicts_with_subcommands(true)
             .subcommand_negates_reqs(true)
     }
