@@ -89,7 +89,11 @@ impl Filling<'_> {
         let drawn = whole(self.prepared.to_data(drawn.view())?);
         pictures::filled(test.kind(), known.view(), drawn.view(), workspace)?;
         crate::npy::write(&workspace.path("samples/filled.npy"), drawn.view())?;
-        let mean = rows.mean_axis(Axis(0)).context("no training rows")?;
+        let mut mean = rows.mean_axis(Axis(0)).context("no training rows")?;
+        if let Kind::Images { pixels: data::Pixels::Levels(_), .. } = test.kind() {
+            // The mean of levels is none of them: the classifier is shown the nearest.
+            mean.mapv_inplace(f64::round);
+        }
         let mean = whole(mean.broadcast(known.dim()).context("no training rows")?.to_owned());
         let gaussians = self.gaussians(&rows, &learned.of, &z, &seen)?.map(whole);
         Ok(Some(Filled {

@@ -30,11 +30,11 @@ pub(super) fn points(a: &Path, b: Option<&Path>) -> Result<(Array2<f64>, Option<
         (false, true) => second = open(b, Some("label"))?,
         _ => {}
     }
-    same_units((a, &first), (b, &second))?;
     let kind = common(first.kind(), second.kind())
         .with_context(|| format!("{} beside {}", b.display(), a.display()))?;
-    let (first, second) = (first.conform(&kind)?, second.conform(&kind)?);
-    Ok((coordinates(&first)?, Some(coordinates(&second)?)))
+    let both = (first.conform(&kind)?, second.conform(&kind)?);
+    same_units((a, &first), (b, &second))?;
+    Ok((coordinates(&both.0)?, Some(coordinates(&both.1)?)))
 }
 
 /// Refuses pictures, whose levels are stretched to 255, beside an array of fewer levels.
