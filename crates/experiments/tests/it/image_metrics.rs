@@ -84,6 +84,17 @@ fn all_figures_of_images_at_once() {
         &["metric", "compare", text(&one), text(&other)],
         &["[150,160]", "[200,160]", "different numbers of samples do not compare"],
     );
+}
+
+#[test]
+fn results_of_other_extractors_do_not_compare() {
+    let dir = folder();
+    let at = |name: &str| dir.path().join(name);
+    images(&at("a.npy"), 20, 1, 20.0);
+    images(&at("b.npy"), 20, 2, 20.0);
+    let (a, b) = (at("a.npy"), at("b.npy"));
+    let write =
+        |name: &str, value: &serde_json::Value| fs::write(at(name), value.to_string()).expect(name);
     let seeded =
         json(&["metric", "images", text(&a), text(&b), "--features", "random-conv:seed=1"]);
     write("seeded.json", &seeded);
