@@ -8,9 +8,10 @@ use ndarray::Array2;
 
 use crate::checks::{DIGITS, data_path};
 
-/// Whether a file is read as data, not as an array of points.
+/// Whether a file is read as data, not as an array of points. What is neither a file nor a folder, a pipe, holds an array.
 pub(super) fn is_data(path: &Path) -> bool {
-    path.extension().is_none_or(|e| !e.eq_ignore_ascii_case("npy"))
+    let pipe = path.exists() && !path.is_file() && !path.is_dir();
+    !pipe && path.extension().is_none_or(|e| !e.eq_ignore_ascii_case("npy"))
 }
 
 /// The points of one or two data files, in the same coordinates.
