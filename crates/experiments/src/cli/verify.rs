@@ -11,7 +11,7 @@ use super::Output;
 ///
 /// `refs DIR` walks a folder with one sub-folder a family (schedules, gaussian, pfode, ot, solvers, recorded,
 /// pinn, diffusers_tests, networks/unet, networks/adm, networks/objectives, networks/fid,
-/// networks/bits_per_dim; any subset of them) and prints a line a family: cases, passed, skipped with the
+/// networks/bits_per_dim, networks/posterior; any subset of them) and prints a line a family: cases, passed, skipped with the
 /// reason, and the worst error against its tolerance. Without it, the references of the repository. The exit
 /// code is 1 when a case is missed or damaged.
 #[derive(Debug, clap::Args)]
