@@ -11,6 +11,9 @@ use ndarray::{Array2, ArrayView2};
 use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
+/// The share of withheld rows that is called near the training rows.
+pub(crate) const NEAR: f64 = 0.05;
+
 /// What makes features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extractor {

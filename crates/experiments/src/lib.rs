@@ -28,6 +28,7 @@ pub mod named;
 pub(crate) mod number;
 pub mod ode_sde_gap;
 pub(crate) mod on_rows;
+mod particles;
 mod presets;
 pub mod run;
 mod runs;

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use score_nets::{Backend, Kernels, ScoreModel, ScoreNet};
-use sde_core::Sde;
 use sde_core::analytic::{AnalyticScore, DataSet, GaussianMixture};
 use sde_core::sde::brief;
+use sde_core::{Key, Score, Sde};
 use serde::Deserialize;
+use solvers::{ConfiguredMethod, Sampler, SolveError};
 
 /// What `--model` names.
 pub enum Model {
@@ -252,4 +253,45 @@ pub fn to_rows(tensor: &Tensor) -> Result<Array2<f64>> {
     let n = tensor.dim(0)?;
     let flat = tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
     Ok(Array2::from_shape_vec((n, flat.len() / n.max(1)), flat)?)
+}
+
+/// Rows `[n, D]` that a sampler draws by a score of a model, and the evaluations for one of them; `go_on` hears of every
+/// block of rows, and ends the drawing by an error.
+///
+/// # Errors
+/// Whatever sampling fails with, and `go_on`.
+pub(crate) fn drawn_rows(
+    sampler: &Sampler<ConfiguredMethod>,
+    model: &ScoreModel,
+    score: &dyn Score<Tensor>,
+    (n, key): (usize, Key),
+    go_on: &mut (dyn FnMut(u64) -> Result<()> + Send),
+) -> Result<(Array2<f64>, u64)> {
+    let mut rows = Array2::zeros((n, model.dim()));
+    let like = to_batch(&Array2::zeros((1, model.dim())), model)?;
+    let mut sink = |first: u64, x: Tensor| {
+        let x = to_rows(&x)?;
+        go_on(x.nrows() as u64)?;
+        let first = first as usize;
+        rows.slice_mut(s![first..first + x.nrows(), ..]).assign(&x);
+        Ok::<(), Stopped>(())
+    };
+    let summary = solvers::sample(sampler, model.sde(), score, n as u64, key, &like, &mut sink);
+    let nfe = summary.map_err(|e| e.0)?.nfe;
+    Ok((rows, nfe))
+}
+
+/// An error of ours on its way through a solver.
+struct Stopped(anyhow::Error);
+
+impl From<anyhow::Error> for Stopped {
+    fn from(error: anyhow::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<SolveError> for Stopped {
+    fn from(error: SolveError) -> Self {
+        Self(error.into())
+    }
 }

@@ -100,4 +100,6 @@ pub use random_convolution::RandomConvolution;
 pub use sliced::{MaxSliced, SlicedDistance, max_sliced_w, sliced_w, sliced_w_keyed};
 pub use standard_error::frechet_standard_error;
 pub use transport::{ExactTransport, GroundCost, Transport, TransportPlan, w1, w2};
-pub use uncertainty::{Change, Difference, Interval, NoiseFloor, Resampled, Resampling};
+pub use uncertainty::{
+    Change, Difference, Interval, NoiseFloor, Resampled, Resampling, precision_recall_with_errors,
+};

@@ -1,23 +1,12 @@
 //! TFRecord: a length with its checksum, bytes with theirs.
 
-/// CRC-32C (Castagnoli), reflected polynomial 0x82F63B78.
-const TABLE: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut i = 0;
-    while i < 256 {
-        let (mut c, mut bit) = (i as u32, 0);
-        while bit < 8 {
-            c = (c >> 1) ^ (0x82F6_3B78 & (c & 1).wrapping_neg());
-            bit += 1;
-        }
-        table[i] = c;
-        i += 1;
-    }
-    table
-};
+use crc::{CRC_32_ISCSI, Crc};
+
+/// CRC-32C.
+static CASTAGNOLI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
 fn checksum(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |c, &b| (c >> 8) ^ TABLE[usize::from(c as u8 ^ b)])
+    CASTAGNOLI.checksum(bytes)
 }
 
 /// A checksum as it is stored: rotated and shifted, so that one of bytes that hold checksums is none of them.

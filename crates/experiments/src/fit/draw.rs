@@ -4,15 +4,15 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use candle_core::{Device, Tensor};
-use ndarray::{Array2, s};
+use ndarray::Array2;
 use score_nets::ScoreModel;
-use sde_core::{Key, Score};
+use sde_core::Key;
 use serde::{Deserialize, Serialize};
-use solvers::{ConfiguredMethod, Control, End, Sampler, SolveError};
+use solvers::{ConfiguredMethod, Control, End, Sampler};
 
 use super::config::Sampling;
 use super::prepared::Prepared;
-use crate::model::{to_batch, to_rows};
+use crate::model::drawn_rows;
 use crate::npy::{self, RowWriter};
 use crate::runs::Workspace;
 
@@ -106,42 +106,10 @@ pub(super) fn sampled(
     let sampler = sampler(model, sampling, equation)?;
     let columns = prepared.transform.model_dim();
     crate::checks::memory(&[("sampling.n", n), ("columns", columns)], 24)?;
-    let mut rows = Array2::zeros((n, columns));
-    let like = to_batch(&Array2::zeros((1, rows.ncols())), model)?;
-    let score: &dyn Score<Tensor> = &given;
-    let summary = solvers::sample(
-        &sampler,
-        model.sde(),
-        score,
-        n as u64,
-        key,
-        &like,
-        &mut |first, x: Tensor| {
-            let x = to_rows(&x)?;
-            go_on(x.nrows() as u64)?;
-            let first = first as usize;
-            rows.slice_mut(s![first..first + x.nrows(), ..]).assign(&x);
-            Ok::<(), Stopped>(())
-        },
-    );
-    let summary = summary.map_err(|e| e.0).with_context(|| format!("sampling by the {name}"))?;
+    let drawn = drawn_rows(&sampler, model, &given, (n, key), go_on);
+    let (rows, nfe) = drawn.with_context(|| format!("sampling by the {name}"))?;
     let data = prepared.to_data(rows.view()).with_context(|| format!("a sample of the {name}"))?;
-    Ok((data, summary.nfe))
-}
-
-/// An error of ours on its way through a solver.
-struct Stopped(anyhow::Error);
-
-impl From<anyhow::Error> for Stopped {
-    fn from(error: anyhow::Error) -> Self {
-        Self(error)
-    }
-}
-
-impl From<SolveError> for Stopped {
-    fn from(error: SolveError) -> Self {
-        Self(error.into())
-    }
+    Ok((data, nfe))
 }
 
 /// Rows of data in the shape of a row.

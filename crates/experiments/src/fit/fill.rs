@@ -1,10 +1,10 @@
 //! Lower halves of withheld images, filled in given the upper ones.
 
 use anyhow::{Context as _, Result};
-use control::{Covariance, Groups, Measurement, Proposal, ReconstructionGuidance, TwistedSmc};
+use control::{Groups, Measurement, ParticleSystem};
 use data::{Dataset, Kind};
 use metrics::Estimate;
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, s};
 use score_nets::ScoreModel;
 use sde_core::Key;
 use sde_core::analytic::GaussianMixture;
@@ -12,17 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Fill, Sampling};
 use super::judge::Judge;
+use super::likelihood::WIDEST;
 use super::measure::Ruler;
 use super::pictures;
 use super::prepared::Prepared;
 use crate::on_rows::OnRows;
+use crate::particles::Run;
 use crate::runs::Workspace;
 
 /// Images filled in between two looks for ctrl-c.
 const BLOCK: usize = 32;
-
-/// Most coordinates of an image that Gaussians with full covariances are fitted to.
-const WIDEST: usize = 200;
 
 /// What filling in came to: shares of the images whose class a classifier of the training rows names afterwards.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -107,44 +106,33 @@ impl Filling<'_> {
     }
 
     /// A draw for each row, from particles of its own, and their effective number in the mean.
-    ///
-    /// The twist is PiGDM's Gaussian; without noise on what is known the last step ends where sampling does, and the
-    /// predicted data follow.
     fn twisted(
         &self,
         z: &Array2<f64>,
         seen: &[usize],
         workspace: &Workspace,
     ) -> Result<(Array2<f64>, f64)> {
-        let (model, sde, k) = (self.model, self.model.sde(), self.fill.particles);
-        let (dim, end) = (z.ncols(), self.sampling.t_end);
+        let (model, sde, particles) = (self.model, self.model.sde(), self.fill.particles);
+        let end = self.sampling.t_end;
         let times = self.sampling.grid.times(sde, self.fill.steps, sde.horizon(), end)?;
-        let smc = TwistedSmc::new(k, times)?;
         let score = OnRows { inner: model.with_labels(None)?, model };
-        let data_variance = model.config().sigma_data.map_or(1.0, |s| s * s);
+        let variance = model.config().sigma_data.unwrap_or(1.0).powi(2);
         let mut drawn = Array2::zeros(z.dim());
         let mut effective = 0.0;
         for first in (0..z.nrows()).step_by(BLOCK) {
             workspace.go_on()?;
-            let rows: Vec<usize> = (first..(first + BLOCK).min(z.nrows())).collect();
-            let y = z.select(Axis(0), &rows).select(Axis(1), seen);
-            let seen = Measurement::new(Groups::columns(dim, seen)?, y, 0.0)?;
-            let seen = seen.particles_each(k as u64)?;
-            let covariance = Covariance::Isotropic { data_variance };
-            let twist = ReconstructionGuidance::new(sde, &score, seen, covariance);
+            let rows = z.slice(s![first..(first + BLOCK).min(z.nrows()), ..]);
+            let y = rows.select(Axis(1), seen);
+            let known = Measurement::new(Groups::columns(z.ncols(), seen)?, y, 0.0)?;
             let key = self.key.fold(1).fold(first as u64);
-            let systems =
-                smc.run(sde, Proposal::Gradient(&twist), rows.len() as u64, dim, key.fold(0))?;
-            for (system, (number, row)) in systems.iter().zip((0..).zip(rows)) {
-                let one = system.equal(key.fold(1).fold(number));
-                let mut u = [0.0];
-                key.fold(2).fill_uniforms(number, &mut u);
-                drawn.row_mut(row).assign(&one.row((u[0] * k as f64) as usize % k));
-                effective += system.effective.last().copied().unwrap_or(f64::NAN);
-            }
+            let times = times.clone();
+            let run = Run { sde, score: &score, variance, times, particles, key };
+            let found = run.samples(&known, rows.nrows())?;
+            drawn.slice_mut(s![first..first + rows.nrows(), ..]).assign(&found.rows);
+            let last = |system: &ParticleSystem| system.effective.last().copied();
+            effective += found.systems.iter().filter_map(last).sum::<f64>();
         }
-        let data = sde_core::Score::denoised(&score, &drawn, end)?;
-        Ok((data.unwrap_or(drawn), effective / z.nrows() as f64))
+        Ok((drawn, effective / z.nrows() as f64))
     }
 
     /// A draw for each row given its upper half, of the mixture of one Gaussian for each class.

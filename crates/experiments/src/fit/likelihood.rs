@@ -23,7 +23,7 @@ const BLOCK: u64 = 64;
 const COMPONENTS: usize = 10;
 
 /// Coordinates up to which mixtures with full covariances are fitted.
-const WIDEST: usize = 200;
+pub(super) const WIDEST: usize = 200;
 
 /// Rows that they are fitted to, at most.
 const ENOUGH: usize = 50_000;

@@ -3,22 +3,24 @@
 use anyhow::Result;
 use data::{Categories, Dataset, ImageScale, Kind, Transform, TransformOptions};
 use metrics::{
-    Estimate, Metric, NoiseFloor, Options, Sample, authenticity, near_training, precision_recall,
+    Estimate, Metric, NoiseFloor, Options, Sample, authenticity, near_training,
+    precision_recall_with_errors,
 };
 use ndarray::{Array2, ArrayView2, s};
 use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
 use super::config::Measuring;
+use crate::features::NEAR;
 
 /// The distances that are measured.
 const METRICS: [Metric; 3] = [Metric::W2, Metric::Sliced, Metric::Energy];
 
-/// Share of the withheld rows that are called near training rows.
-const NEAR: f64 = 0.05;
-
 /// Neighbours of the balls of precision, recall, density and coverage.
 pub(super) const NEIGHBOURS: usize = 5;
+
+/// Random quarters that their standard errors come from.
+pub(super) const QUARTERS: usize = 40;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,19 +163,19 @@ impl Compared {
     }
 
     /// How ODE, SDE and training rows lie among withheld rows.
-    pub(super) fn neighbours(&self, measuring: &Measuring) -> Result<Vec<Neighbours>> {
+    pub(super) fn neighbours(&self, measuring: &Measuring, key: Key) -> Result<Vec<Neighbours>> {
         let n = self.rows(measuring);
         let training = first(&self.training, measuring.rows);
         let test = first(&self.test, n);
-        // Of 5 rows each has 4 others.
-        if n <= NEIGHBOURS || training.nrows() <= NEIGHBOURS {
+        // A row of a quarter must have that many others.
+        if n / 4 <= NEIGHBOURS {
             return Ok(Vec::new());
         }
         [("ode", &self.ode, true), ("sde", &self.sde, true), ("training", &self.training, false)]
             .into_iter()
             .map(|(name, rows, sampled)| {
                 let rows = first(rows, n);
-                let found = precision_recall(test, rows, NEIGHBOURS)?;
+                let found = precision_recall_with_errors(test, rows, NEIGHBOURS, (key, QUARTERS))?;
                 let near = || near_training(rows, training, test, NEAR);
                 let authentic = || authenticity(rows, training);
                 Ok(Neighbours {

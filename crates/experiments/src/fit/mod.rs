@@ -67,6 +67,7 @@ mod purpose {
     pub(super) const SHEETS: u64 = 108;
     pub(super) const FEATURES: u64 = 109;
     pub(super) const FILL: u64 = 110;
+    pub(super) const NEIGHBOURS: u64 = 111;
 }
 
 /// What the data are.
@@ -149,7 +150,8 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         workspace.part(&format!("distances-{name}"), || compared.distances(pair, measuring, key))
     });
     let distances = distances.collect::<Result<Vec<_>>>()?.concat();
-    let neighbours = workspace.part("neighbours", || compared.neighbours(measuring))?;
+    let key = config.key(purpose::NEIGHBOURS);
+    let neighbours = workspace.part("neighbours", || compared.neighbours(measuring, key))?;
     let key = config.key(purpose::FEATURES);
     let features = features::featured(data.kind(), &compared, (measuring, key), workspace)?;
     let accuracy = accuracy(config, &parts, &compared, workspace)?;

@@ -110,7 +110,7 @@ fn neighbours(sheet: &mut Sheet, results: &Results) {
     }
     sheet.section("Neighbours", html! {
         "Precision, recall, density and coverage against withheld rows, by the balls that reach the " (super::measure::NEIGHBOURS)
-        "th neighbour. Near training: nearer to a training row than the nearest twentieth of the withheld rows are. Authentic: further from the nearest training row than that one is from its own."
+        "th neighbour; their standard errors from " (super::measure::QUARTERS) " random quarters of both sides. Near training: nearer to a training row than the nearest twentieth of the withheld rows are. Authentic: further from the nearest training row than that one is from its own."
     });
     let share = |e: Option<metrics::Estimate>| distance::cell(e);
     let rows = results.neighbours.iter().map(|n| {

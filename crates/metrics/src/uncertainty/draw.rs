@@ -38,6 +38,17 @@ fn without_replacement(key: Key, n: usize, chosen: usize, mut visit: impl FnMut(
     }
 }
 
+/// The rows of a quarter of `n`, chosen at random as [`Sample::subsampled`] chooses them.
+pub(super) fn quarter(key: Key, n: usize) -> Vec<usize> {
+    let mut rows = Vec::with_capacity(n / 4);
+    without_replacement(key, n, n / 4, |row, chosen| {
+        if chosen {
+            rows.push(row);
+        }
+    });
+    rows
+}
+
 impl Sample {
     /// As many draws as there are, with replacement. Where `by_weight`, a row that is drawn k times
     /// stands there once, with k times its weight; else it stands there k times.

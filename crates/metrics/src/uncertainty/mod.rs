@@ -7,4 +7,4 @@ mod resample;
 
 pub use change::{Change, Difference};
 pub use floor::NoiseFloor;
-pub use resample::{Interval, Resampled, Resampling};
+pub use resample::{Interval, Resampled, Resampling, precision_recall_with_errors};

@@ -1,13 +1,14 @@
 //! How a metric scatters over resamples of its samples.
 
-use ndarray::{Array1, aview1};
+use ndarray::{Array1, ArrayView2, Axis, aview1};
 use rayon::prelude::*;
 use sde_core::Key;
 
-use super::draw::quantile;
+use super::draw::{quantile, quarter};
 use crate::error::{Error, Result};
 use crate::input::check_repeats;
 use crate::metric::{Metric, Options, Sample, Scheme};
+use crate::neighbours::{Manifolds, precision_recall};
 use crate::scale::{deviation, mean};
 
 /// How to resample.
@@ -148,15 +149,8 @@ impl Metric {
         how: &Resampling,
     ) -> Result<Resampled> {
         let y = y.into();
-        if how.resamples < 2 {
-            let (name, expected) = ("resamples", ">= 2");
-            return Err(Error::InvalidParameter { name, expected, value: how.resamples as f64 });
-        }
-        check_repeats(
-            "resamples",
-            how.resamples,
-            x.size().saturating_add(y.map_or(0, Sample::size)),
-        )?;
+        let rows = x.size().saturating_add(y.map_or(0, Sample::size));
+        check_resamples(how.resamples, rows)?;
         let options = self.settle(x, y, options)?.value_only();
         let estimate = self.evaluate(x, y, &options)?.value;
         let scheme = how.scheme.unwrap_or(self.info().scheme);
@@ -174,13 +168,89 @@ impl Metric {
         let mut values: Vec<f64> =
             (0..how.resamples).into_par_iter().map(once).collect::<Result<_>>()?;
         if scheme == Scheme::Subsample {
-            // Without replacement a mean of m of n scatters about that of all by (n - m) / (n m) of
-            // the variance, that of all about the truth by 1 / n. A remainder makes no difference.
-            let n = x.size() as f64;
-            let m = (n / 4.0).floor();
-            let (scale, mean) = ((m / (n - m)).sqrt(), mean(aview1(&values)));
-            values.iter_mut().for_each(|value| *value = mean + scale * (*value - mean));
+            to_full_size(&mut values, x.size());
         }
         Ok(Resampled { estimate, values, scheme })
     }
+}
+
+/// Values on quarters of `n` rows, with deviations from their mean brought to the size of the whole.
+///
+/// Without replacement a mean of m of n scatters about that of all by (n - m) / (n m) of the variance, that of all about the
+/// truth by 1 / n. A remainder makes no difference.
+fn to_full_size(values: &mut [f64], n: usize) {
+    let n = n as f64;
+    let m = (n / 4.0).floor();
+    let (scale, mean) = ((m / (n - m)).sqrt(), mean(aview1(values)));
+    values.iter_mut().for_each(|value| *value = mean + scale * (*value - mean));
+}
+
+/// [`precision_recall`] with the standard errors of [`Metric::resample`], all four from the same quarters.
+///
+/// Those of [`precision_recall`] take the balls as given, which scatter at least as much as the points in them.
+///
+/// # Shapes
+/// `x: [N, D]`, the real sample, `y: [M, D]`, the generated one; a key, and the number of quarters.
+///
+/// # Errors
+/// As [`precision_recall`], of the quarters too: each must have more than k rows; fewer than two resamples.
+///
+/// # Reference
+/// D. N. Politis and J. P. Romano, *Large sample confidence regions based on subsamples under minimal assumptions*, Annals of
+/// Statistics 22, 1994.
+///
+/// ```
+/// use metrics::{Metric, Options, Resampling, Sample};
+/// use ndarray::Array2;
+/// use sde_core::Key;
+/// let normals = |key: u64| {
+///     let mut x = Array2::zeros((80, 2));
+///     Key::root(key).fill_normals(0, x.as_slice_mut().unwrap());
+///     x
+/// };
+/// let (real, generated) = (normals(1), normals(2));
+/// let how = (Key::root(3), 10);
+/// let found = metrics::precision_recall_with_errors(real.view(), generated.view(), 3, how)?;
+/// // Those of the registry, where the generated sample comes first.
+/// let options = Options { neighbours: Some(3), ..Options::default() };
+/// let (real, generated) = (Sample::cloud(real), Sample::cloud(generated));
+/// let recall = Metric::Recall.resample(&generated, &real, &options, &Resampling::new(how.0, how.1))?;
+/// assert_eq!(found.recall.value, recall.estimate);
+/// assert_eq!(found.recall.standard_error, recall.standard_error());
+/// # Ok::<(), metrics::Error>(())
+/// ```
+pub fn precision_recall_with_errors(
+    x: ArrayView2<f64>,
+    y: ArrayView2<f64>,
+    k: usize,
+    (key, resamples): (Key, usize),
+) -> Result<Manifolds> {
+    let (n, m) = (x.nrows(), y.nrows());
+    check_resamples(resamples, n.saturating_add(m))?;
+    let mut found = precision_recall(x, y, k)?;
+    let once = |index: usize| -> Result<[f64; 4]> {
+        let key = key.fold(index as u64);
+        // The generated sample is the first of the registry's metrics.
+        let y = y.select(Axis(0), &quarter(key.fold(0), m));
+        let x = x.select(Axis(0), &quarter(key.fold(1), n));
+        let Manifolds { precision, recall, density, coverage } =
+            precision_recall(x.view(), y.view(), k)?;
+        Ok([precision, recall, density, coverage].map(|e| e.value))
+    };
+    let all: Vec<[f64; 4]> = (0..resamples).into_par_iter().map(once).collect::<Result<_>>()?;
+    let Manifolds { precision, recall, density, coverage } = &mut found;
+    for (which, estimate) in [precision, recall, density, coverage].into_iter().enumerate() {
+        let mut values: Vec<f64> = all.iter().map(|v| v[which]).collect();
+        to_full_size(&mut values, m);
+        estimate.standard_error = deviation(aview1(&values));
+    }
+    Ok(found)
+}
+
+fn check_resamples(resamples: usize, rows: usize) -> Result<()> {
+    if resamples < 2 {
+        let (name, expected) = ("resamples", ">= 2");
+        return Err(Error::InvalidParameter { name, expected, value: resamples as f64 });
+    }
+    check_repeats("resamples", resamples, rows)
 }

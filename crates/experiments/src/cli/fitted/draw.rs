@@ -20,10 +20,11 @@ use super::super::Output;
 use super::super::output::short;
 use super::given::{By, ControlOptions, Known};
 use super::measured::Measured;
-use super::particles::{Run, Said};
+use super::said::Said;
 use super::{ClassOptions, Fitted};
-use crate::model::{to_batch, to_rows};
+use crate::model::drawn_rows;
 use crate::on_rows::OnRows;
+use crate::particles::Run;
 
 /// How many samples, of what, go where.
 pub(in crate::cli) struct Draw<'a> {
@@ -134,17 +135,10 @@ impl Fitted {
         key: Key,
     ) -> Result<Drawn> {
         let score = self.score(args, labels, 1)?;
-        let mut rows = Array2::zeros((usize::try_from(args.n)?, self.model.dim()));
-        let like = to_batch(&Array2::zeros((1, rows.ncols())), &self.model)?;
-        let mut sink = |first: u64, x: Tensor| {
-            let x = to_rows(&x).map_err(|e| SolveError::Setup(sde_core::Error::Model(e.into())))?;
-            let first = first as usize;
-            rows.slice_mut(s![first..first + x.nrows(), ..]).assign(&x);
-            Ok::<(), SolveError>(())
-        };
-        let score: &dyn Score<Tensor> = &score;
-        let summary = solvers::sample(sampler, self.sde(), score, args.n, key, &like, &mut sink)?;
-        Ok(Drawn { rows, nfe: Some(summary.nfe), said: None })
+        let n = usize::try_from(args.n)?;
+        let go_on = &mut |_| Ok(());
+        let (rows, nfe) = drawn_rows(sampler, &self.model, &score, (n, key), go_on)?;
+        Ok(Drawn { rows, nfe: Some(nfe), said: None })
     }
 
     /// Samples given what is known.
@@ -167,8 +161,9 @@ impl Fitted {
         if by == By::Smc {
             let times = times.clone();
             let run = Run { sde, score, variance, times, particles, key };
-            let found = run.samples(known, measured, usize::try_from(args.n)?)?;
-            return Ok(Drawn { rows: found.rows, nfe: None, said: Some(found.said) });
+            let found = run.samples(&measured.measurement, usize::try_from(args.n)?)?;
+            let said = Said::of(&found.systems, known, measured.log_abs_det, particles);
+            return Ok(Drawn { rows: found.rows, nfe: None, said: Some(said) });
         }
         let (method, seen) = (plan.method.clone(), measured.measurement.clone());
         let steps = times.len().saturating_sub(1).max(1);

@@ -5,7 +5,7 @@ mod draw;
 mod given;
 mod latents;
 mod measured;
-mod particles;
+mod said;
 
 use std::path::{Path, PathBuf};
 

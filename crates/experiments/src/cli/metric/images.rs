@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use data::Features;
-use metrics::{Estimate, Metric, NoiseFloor, Options, Sample};
+use metrics::{
+    Estimate, Metric, NoiseFloor, Options, Sample, precision_recall, precision_recall_with_errors,
+};
 use ndarray::{Array2, Axis};
 use sde_core::Key;
 use serde_json::{Map, Value, json};
@@ -13,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{featured, page};
 use crate::cli::Output;
 use crate::cli::output::{number, short, table};
-use crate::features::{self, Described, Extractor};
+use crate::features::{self, Described, Extractor, NEAR};
 
 /// Frechet distance, KID, precision, recall, density, coverage and authenticity of images
 ///
@@ -54,9 +56,6 @@ pub(in crate::cli) struct Args {
 pub(super) fn parse(text: &str) -> Result<Extractor, String> {
     text.parse()
 }
-
-/// The share of withheld images that is called near the training images.
-const NEAR: f64 = 0.05;
 
 /// A figure.
 struct Figure {
@@ -124,41 +123,28 @@ impl Args {
         [Metric::Frechet, Metric::Kid].into_iter().map(one).collect()
     }
 
-    /// Precision, recall, density and coverage, with the scatter over random quarters, brought to the full size.
+    /// Precision, recall, density and coverage; their errors come from quarters, each of which must have more than `k` rows.
     fn overlap(&self, x: &Array2<f64>, y: &Array2<f64>) -> Result<Vec<Figure>> {
-        let of = |x: &Array2<f64>, y: &Array2<f64>| {
-            let found = metrics::precision_recall(y.view(), x.view(), self.k)?;
-            Ok::<_, metrics::Error>(
-                [found.precision, found.recall, found.density, found.coverage].map(|e| e.value),
-            )
+        crate::checks::time(&[("--resamples", self.resamples), ("images", x.nrows())])?;
+        let (x, y, key) = (x.view(), y.view(), Key::root(self.seed).fold(1));
+        let errors = x.nrows().min(y.nrows()) / 4 > self.k;
+        let found = match errors {
+            true => precision_recall_with_errors(y, x, self.k, (key, self.resamples))?,
+            false => precision_recall(y, x, self.k)?,
         };
-        let all = of(x, y)?;
-        // A quarter of the rows must have more than k.
-        let quarters = [x, y].iter().all(|rows| rows.nrows() / 4 > self.k);
-        let part = |rows: &Array2<f64>, key: Key| {
-            let mut u = vec![0.0; rows.nrows()];
-            key.fill_uniforms(0, &mut u);
-            let mut order: Vec<usize> = (0..u.len()).collect();
-            order.sort_by(|a, b| u[*a].total_cmp(&u[*b]).then(a.cmp(b)));
-            rows.select(Axis(0), &order[..rows.nrows() / 4])
+        let figure = |(name, found): (&'static str, Estimate)| Figure {
+            name,
+            value: found.value,
+            standard_error: errors.then_some(found.standard_error),
+            floor: None,
         };
-        let mut values = Vec::new();
-        if quarters {
-            crate::checks::time(&[("--resamples", self.resamples), ("images", x.nrows())])?;
-            for k in 0..self.resamples {
-                let key = Key::root(self.seed).fold(1).fold(k as u64);
-                values.push(of(&part(x, key.fold(0)), &part(y, key.fold(1)))?);
-            }
-        }
-        let names = ["precision", "recall", "density", "coverage"];
-        let figure = |(at, name): (usize, &'static str)| {
-            let found: Vec<f64> = values.iter().map(|v| v[at]).collect();
-            // The error of the mean of K values is their deviation over the root of K; a quarter scatters twice as much.
-            let scatter = Estimate::of_mean(&found).standard_error * (found.len() as f64).sqrt();
-            let standard_error = quarters.then_some(0.5 * scatter);
-            Figure { name, value: all[at], standard_error, floor: None }
-        };
-        Ok(names.into_iter().enumerate().map(figure).collect())
+        let all = [
+            ("precision", found.precision),
+            ("recall", found.recall),
+            ("density", found.density),
+            ("coverage", found.coverage),
+        ];
+        Ok(all.map(figure).into())
     }
 
     fn emit(
