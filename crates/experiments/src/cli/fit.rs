@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
-use data::{Kind, OpenOptions};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use data::{Colour, Kind, Layout, OpenOptions};
+use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::Output;
 use super::runs::finish;
@@ -32,9 +35,11 @@ pub(super) struct Args {
     /// Minutes for training, sampling and measuring (default: 5 for quick, 60 for full)
     #[arg(long, value_name = "M")]
     minutes: Option<f64>,
-    /// The classes: a file of labels, or a column of a table
+    /// The classes: a file of labels, or a column of a table; the model is told them
     #[arg(long, value_name = "FILE|COLUMN")]
     labels: Option<String>,
+    #[command(flatten)]
+    told: Told,
     /// Change one value of the configuration; may be repeated
     #[arg(long, value_name = "A.B=C")]
     set: Vec<String>,
@@ -44,6 +49,64 @@ pub(super) struct Args {
     /// The run's folder (default: runs/fit/<hash of configuration and data>)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+/// What the files do not say about themselves.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "What the files do not say")]
+struct Told {
+    /// The array of an .npz archive (default: the only one, or all that fit together, each a class)
+    #[arg(long, value_name = "NAME")]
+    array: Option<String>,
+    /// A column whose numbers are codes of categories; may be repeated
+    #[arg(long, value_name = "COLUMN")]
+    categorical: Vec<String>,
+    /// Cut pictures about their middle to this shape, and resize them
+    #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = sides)]
+    size: Option<[usize; 2]>,
+    /// Turn pictures into these colours
+    #[arg(long, value_parser = named::<Colour>(["grey", "rgb"]))]
+    colour: Option<Colour>,
+    /// Where the channels of an array of images are
+    #[arg(long, value_parser = named::<Layout>(["channels-first", "channels-last"]))]
+    layout: Option<Layout>,
+    /// Levels of the pixels of an array of whole numbers (default: 256 of bytes, one more than the largest of others)
+    #[arg(long, value_name = "N")]
+    levels: Option<u32>,
+}
+
+/// Words that are read as serde reads them.
+fn named<T: DeserializeOwned + Clone + Send + Sync + 'static>(
+    words: [&'static str; 2],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(words).try_map(|word| serde_json::from_value(word.into()))
+}
+
+/// `28x28`.
+fn sides(text: &str) -> Result<[usize; 2], String> {
+    let side = |text: &str| text.parse().ok().filter(|side| *side > 0);
+    let read = text.split_once('x').and_then(|(h, w)| Some([side(h)?, side(w)?]));
+    read.ok_or_else(|| "expected HEIGHTxWIDTH, such as 32x32".into())
+}
+
+impl Told {
+    /// As keys of a configuration.
+    fn settings(&self) -> Result<Vec<String>> {
+        let mut set = Vec::new();
+        let mut put = |key: &str, value: Option<serde_json::Value>| -> Result<()> {
+            let value = value.map(toml::Value::try_from).transpose()?;
+            set.extend(value.map(|value| format!("data.{key}={value}")));
+            Ok(())
+        };
+        put("array", self.array.as_ref().map(|v| json!(v)))?;
+        let categorical = (!self.categorical.is_empty()).then(|| json!(self.categorical));
+        put("categorical", categorical)?;
+        put("size", self.size.map(|v| json!(v)))?;
+        put("colour", self.colour.map(|v| json!(v)))?;
+        put("layout", self.layout.map(|v| json!(v)))?;
+        put("levels", self.levels.map(|v| json!(v)))?;
+        Ok(set)
+    }
 }
 
 /// Sizes of a fit.
@@ -67,7 +130,8 @@ impl Args {
         });
         let labels = labels.transpose()?;
         set.extend(labels.iter().map(|labels| format!("data.labels={}", quoted(labels))));
-        let (preset, size) = self.preset(&path, labels.as_deref())?;
+        set.extend(self.told.settings()?);
+        let (preset, size) = self.preset(&path, labels)?;
         set.extend(size);
         set.extend(self.minutes.map(|m| format!("training.minutes={m:?}")));
         set.extend(self.set);
@@ -84,11 +148,21 @@ impl Args {
     }
 
     /// The preset of the kind of data, and what depends on their size.
-    fn preset(&self, path: &str, labels: Option<&str>) -> Result<(&'static str, Vec<String>)> {
+    fn preset(&self, path: &str, labels: Option<String>) -> Result<(&'static str, Vec<String>)> {
         if self.preset == Preset::Smoke {
             return Ok(("smoke", Vec::new()));
         }
-        let options = OpenOptions { labels: labels.map(Into::into), ..OpenOptions::default() };
+        let told = &self.told;
+        let options = OpenOptions {
+            labels,
+            array: told.array.clone(),
+            categorical: told.categorical.clone(),
+            size: told.size.map(|[height, width]| (height, width)),
+            colour: told.colour,
+            layout: told.layout,
+            levels: told.levels,
+            ..OpenOptions::default()
+        };
         let data = match path {
             DIGITS => data::digits(),
             path => data::open(Path::new(path), &options)?,
@@ -99,7 +173,12 @@ impl Args {
                 let preset = if full { "images-full" } else { "images-quick" };
                 (preset, levels(height, width))
             }
-            _ => (if full { "full" } else { "quick" }, small_table(data.len())),
+            _ => {
+                // Who names the classes wants to draw them one by one.
+                let classes = self.labels.is_some().then(|| "data.conditional=true".to_owned());
+                let size = small_table(data.len()).into_iter().chain(classes).collect();
+                (if full { "full" } else { "quick" }, size)
+            }
         })
     }
 }

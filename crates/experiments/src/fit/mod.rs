@@ -21,6 +21,7 @@ mod parts;
 mod pictures;
 mod prepared;
 mod sheets;
+mod source;
 mod tables;
 mod train;
 
