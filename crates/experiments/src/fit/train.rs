@@ -191,9 +191,10 @@ impl<'a> Session<'a> {
         curve.retain(|p| p.step <= trainer.step());
         let (course, before) = Course::open(workspace, trainer.step())?;
         let images = job.sheets.as_ref().and_then(|_| sheets::images(job.training, planned));
-        let progress = &workspace.progress;
-        progress.resumed("train", trainer.step() as f64);
-        let bar = progress.part("train", "train", (planned, trainer.step()), 1.0);
+        let (progress, each) = (&workspace.progress, job.training.step_cost());
+        progress.plan("train", planned as f64 * each, 0.0);
+        progress.resumed("train", trainer.step() as f64 * each);
+        let bar = progress.part("train", "train", (planned, trainer.step()), each);
         let now = Instant::now();
         Ok(Self {
             job,
