@@ -12,7 +12,7 @@ use score_nets::{
     Trainer,
 };
 use sde_core::analytic::GaussianMixture;
-use sde_core::{Edm, Key, LogLikelihood, State, Vp};
+use sde_core::{Edm, Key, LogLikelihood, Sde as _, State, Vp};
 
 use crate::common::{Outcome, check};
 
@@ -231,7 +231,7 @@ fn a_file_holds_all_of_it() -> Outcome {
         assert_eq!(opened.config(), model.config());
         let x = normals(4, 32, 5);
         assert_eq!(bits(&opened, &x), bits(&model, &x));
-        assert_eq!(opened.sde().to_string(), Vp::default().to_string());
+        assert_eq!(opened.sde().name(), Vp::default().name());
         let name = |e: &dyn std::fmt::Display| {
             let text = e.to_string();
             assert!(text.contains("classifier.safetensors") && !text.contains('\n'), "{text}");
