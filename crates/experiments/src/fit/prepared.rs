@@ -193,6 +193,26 @@ impl Prepared {
         Ok(out)
     }
 
+    /// Images as the model has them without noise: levels are the middles of their cells.
+    ///
+    /// # Errors
+    /// Rows that are no such images.
+    pub(crate) fn without_noise(&self, images: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+        self.transform.kind().check(images)?;
+        let size =
+            [("rows", images.nrows() as u64), ("columns", self.transform.model_dim() as u64)];
+        sde_core::counts::in_memory(&size, 16)?;
+        let mut z = Array2::zeros((images.nrows(), self.transform.model_dim()));
+        for (j, column) in images.columns().into_iter().enumerate() {
+            let place = self.transform.coordinates(j);
+            let middle = if place.dequantised { 0.5 } else { 0.0 };
+            for k in place.range {
+                z.column_mut(k).assign(&((&column + (middle - place.shift)) / place.scale));
+            }
+        }
+        Ok(z)
+    }
+
     /// Rows of the model as the transform of the columns has them: standardised, not whitened.
     pub(super) fn standardised(&self, rows: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
         match &self.whitening {
