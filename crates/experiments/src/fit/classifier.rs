@@ -202,7 +202,7 @@ impl Classification<'_> {
             let likelihood = classifier.with_labels(labels.clone())?;
             let plain = model.with_labels(None)?;
             let score = ClassifierGuidance::new(model.sde(), plain, likelihood, weight);
-            let (of, go_on) = ((*model, *prepared), &mut |_| workspace.go_on());
+            let (of, go_on) = ((model, *prepared), &mut |_| workspace.go_on());
             let drawn = sampled_by(&score, of, &config.sampling, Equation::Ode, (n, key), go_on);
             let rows = match drawn {
                 Ok((rows, _)) => ruler.put(rows.view())?,
