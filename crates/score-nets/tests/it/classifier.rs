@@ -58,7 +58,7 @@ fn gradients_are_those_of_differences() -> Outcome {
         let (log, gradient) = some.log_likelihood(&x, t)?;
         let table = model.log_probabilities(&x, t)?;
         check("log p", &log, &[table[[0, 1]], table[[1, 2]], table[[2, 0]]], 1e-13);
-        let sums: Vec<f64> = table.rows().into_iter().map(|r| r.mapv(f64::exp).sum()).collect();
+        let sums: Vec<f64> = table.outer_iter().map(|r| r.mapv(f64::exp).sum()).collect();
         check("probabilities", &sums, &[1.0; 3], 1e-13);
         let at = |h: f64| some.log_likelihood(&(&x + &(&u * h)), t).map(|found| found.0);
         let slopes =
