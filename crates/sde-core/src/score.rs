@@ -152,6 +152,21 @@ pub trait ScoreJvp<S>: Score<S> {
     /// As [`Score::score`].
     fn score_jvp(&self, x: &S, t: f64, v: &S) -> Result<(S, S)>;
 
+    /// As [`ScoreJvp::score_jvp`], along several directions at once: what they have in common is computed once where the
+    /// model can. Without a direction the score alone.
+    ///
+    /// # Errors
+    /// As [`Score::score`].
+    fn score_jvps(&self, x: &S, t: f64, directions: &[S]) -> Result<(S, Vec<S>)> {
+        let Some((first, rest)) = directions.split_first() else {
+            return Ok((self.score(x, t)?, Vec::new()));
+        };
+        let (score, along) = self.score_jvp(x, t, first)?;
+        let rest = rest.iter().map(|v| Ok(self.score_jvp(x, t, v)?.1));
+        let along = std::iter::once(Ok(along)).chain(rest).collect::<Result<_>>()?;
+        Ok((score, along))
+    }
+
     /// The divergence `sum_i ds_i/dx_i` of every row, exactly.
     ///
     /// # Errors
@@ -173,6 +188,10 @@ impl<S, T: ScoreJvp<S> + ?Sized> ScoreJvp<S> for &T {
         (**self).score_jvp(x, t, v)
     }
 
+    fn score_jvps(&self, x: &S, t: f64, directions: &[S]) -> Result<(S, Vec<S>)> {
+        (**self).score_jvps(x, t, directions)
+    }
+
     fn divergence(&self, x: &S, t: f64) -> Result<Vec<f64>> {
         (**self).divergence(x, t)
     }
@@ -185,6 +204,10 @@ impl<S, T: ScoreJvp<S> + ?Sized> ScoreJvp<S> for &T {
 impl<S, T: ScoreJvp<S> + ?Sized> ScoreJvp<S> for Box<T> {
     fn score_jvp(&self, x: &S, t: f64, v: &S) -> Result<(S, S)> {
         (**self).score_jvp(x, t, v)
+    }
+
+    fn score_jvps(&self, x: &S, t: f64, directions: &[S]) -> Result<(S, Vec<S>)> {
+        (**self).score_jvps(x, t, directions)
     }
 
     fn divergence(&self, x: &S, t: f64) -> Result<Vec<f64>> {

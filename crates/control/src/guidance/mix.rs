@@ -95,6 +95,16 @@ impl<S: State + 'static, C: ScoreJvp<S>, U: ScoreJvp<S>> ScoreJvp<S> for Guidanc
         self.mix(t, a, b, |w, a, b| Ok((lincomb(w, &a.0, &b.0)?, lincomb(w, &a.1, &b.1)?)))
     }
 
+    fn score_jvps(&self, x: &S, t: f64, directions: &[S]) -> Result<(S, Vec<S>)> {
+        let a = || self.strong.score_jvps(x, t, directions);
+        let b = || self.weak.score_jvps(x, t, directions);
+        self.mix(t, a, b, |w, a, b| {
+            let along =
+                a.1.iter().zip(&b.1).map(|(a, b)| lincomb(w, a, b)).collect::<Result<_>>()?;
+            Ok((lincomb(w, &a.0, &b.0)?, along))
+        })
+    }
+
     fn divergence(&self, x: &S, t: f64) -> Result<Vec<f64>> {
         let (a, b) = (|| self.strong.divergence(x, t), || self.weak.divergence(x, t));
         self.mix(t, a, b, |w, a, b| {

@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayD};
 
 use super::{Layout, OpenOptions, labels_of};
 use crate::npy::{Element, Npz, Typed};
-use crate::{Column, ColumnValues, Dataset, Error, Kind, Pixels, Result, Values};
+use crate::{Column, ColumnValues, Dataset, Error, Kind, Labels, Pixels, Result, Values};
 
 /// An array of numbers and the type that they had.
 pub(super) struct Numbers {
@@ -76,10 +76,10 @@ pub(super) fn of_archive(
     let name = match (&options.array, &others[..]) {
         (Some(name), _) => name.clone(),
         (None, [name]) => (*name).clone(),
-        (None, _) => {
-            let names = names.join(", ");
-            return Err(Error::file(path, format!("which array? It has {names}")));
-        }
+        (None, _) => match labels {
+            None => return as_classes(path, &mut npz, options),
+            Some(_) => return Err(which(path, &names)),
+        },
     };
     let array = npz.typed(&name)?;
     let source = format!("{}, array `{name}`", path.display());
@@ -94,6 +94,39 @@ pub(super) fn of_archive(
     };
     let found = labels_of(&column, array.values.iter().copied()).map_err(within)?;
     data.with_labels(found).map_err(within)
+}
+
+fn which(path: &Path, names: &[String]) -> Error {
+    Error::file(path, format!("which array? It has {}", names.join(", ")))
+}
+
+/// Arrays of rows of one width, or of images of one size, one after the other: each is a class of its name, as a subfolder
+/// of pictures is.
+fn as_classes(path: &Path, npz: &mut Npz, options: &OpenOptions) -> Result<Dataset> {
+    let names = npz.names().to_vec();
+    let mut all: Option<Dataset> = None;
+    for (class, name) in (0..).zip(&names) {
+        let array = npz.typed(name)?;
+        // Arrays of numbers, such as labels and moments, are no classes.
+        if array.values.ndim() < 2 {
+            return Err(which(path, &names));
+        }
+        let source = match class {
+            0 => format!("{}, arrays {name}", path.display()),
+            _ => name.clone(),
+        };
+        let data = dataset(array.into(), options, source)
+            .and_then(|data| {
+                let labels = Labels { of: vec![class; data.len()], classes: names.clone() };
+                data.with_labels(labels)
+            })
+            .map_err(|e| Error::file(path, format!("array `{name}`: {e}")))?;
+        all = Some(match all {
+            None => data,
+            Some(before) => before.followed_by(&data).map_err(|_| which(path, &names))?,
+        });
+    }
+    all.ok_or_else(|| which(path, &names))
 }
 
 /// A table from one or two dimensions, images from three or four.

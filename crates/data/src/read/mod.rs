@@ -13,6 +13,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
+use serde::{Deserialize, Serialize};
 
 use crate::{Column, ColumnValues, Dataset, Error, Kind, Labels, Result, Values, npy};
 
@@ -20,7 +21,8 @@ use crate::{Column, ColumnValues, Dataset, Error, Kind, Labels, Result, Values, 
 /// to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
-    /// The array of an `.npz` archive that holds the data. Otherwise the only one beside the labels.
+    /// The array of an `.npz` archive that holds the data. Otherwise the only one beside the labels or, where all are rows of
+    /// one width or images of one size, every one: a class of its name.
     pub array: Option<String>,
     /// The classes: a file of one column or, of pictures, with the columns `file` and `label`; or a column of a table (`last` is
     /// the last one), or an array of an archive. Otherwise those
@@ -45,7 +47,8 @@ pub struct OpenOptions {
 }
 
 /// Where the channels of an array of images are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// `[n, channels, height, width]`.
     ChannelsFirst,
@@ -54,7 +57,8 @@ pub enum Layout {
 }
 
 /// What pictures are turned into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Colour {
     /// One channel: luma by ITU-R BT.709.
     Grey,

@@ -117,7 +117,23 @@ fn an_array_of_an_archive_is_chosen() {
     }
     assert!(open(&archive(&folder, &["moons"])).expect("one array").labels().is_none());
     let two = archive(&folder, &["moons", "circles"]);
-    refused(open(&two), &["a.npz", "circles, moons"]);
+    let both = open(&two).expect("two classes");
+    assert!(both.source().ends_with("a.npz, arrays circles, moons"), "{}", both.source());
+    assert_eq!(both.to_array().expect("rows"), array![[1.0], [2.0], [0.0], [2.0]]);
+    let labels = both.labels().expect("classes");
+    assert_eq!(
+        (&labels.of[..], labels.classes.join(" ")),
+        (&[0, 0, 1, 1][..], "circles moons".into())
+    );
+    refused(
+        open(&archive(&folder, &["moons", "circles", "y"])),
+        &["a.npz", "which array", "circles, moons, y"],
+    );
+    let mut writer = NpzWriter::new(File::create(folder.path("c.npz")).expect("a file"));
+    writer.add_array("mean", &Array1::<f64>::zeros(3)).expect("numbers");
+    writer.add_array("rows", &Array2::<f64>::zeros((3, 3))).expect("rows");
+    writer.finish().expect("an archive");
+    refused(open(&folder.path("c.npz")), &["c.npz", "which array", "mean, rows"]);
     let named = |array: &str| OpenOptions { array: Some(array.into()), ..OpenOptions::default() };
     let data = data::open(&two, &named("circles")).expect("the one");
     assert!(data.source().ends_with("a.npz, array `circles`"));

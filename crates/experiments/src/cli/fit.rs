@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
-use data::{Dataset, Kind, OpenOptions};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use data::{Colour, Dataset, Kind, Layout, OpenOptions};
+use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::Output;
 use super::runs::finish;
@@ -32,13 +35,15 @@ pub(super) struct Args {
     /// Minutes for training, sampling and measuring (default: 5 for quick, 60 for full)
     #[arg(long, value_name = "M")]
     minutes: Option<f64>,
-    /// The classes: a file of labels, or a column of a table
+    /// The classes: a file of labels, or a column of a table; the model is told them
     #[arg(long, value_name = "FILE|COLUMN")]
     labels: Option<String>,
     /// Train a classifier of noised rows as well, in a quarter of the time of training: checkpoints/classifier.safetensors,
     /// which steers `sample --classifier` and makes features for `metric`. The data must have classes
     #[arg(long)]
     classifier: bool,
+    #[command(flatten)]
+    told: Told,
     /// Change one value of the configuration; may be repeated
     #[arg(long, value_name = "A.B=C")]
     set: Vec<String>,
@@ -48,6 +53,82 @@ pub(super) struct Args {
     /// The run's folder (default: runs/fit/<hash of configuration and data>)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+/// What the files do not say about themselves.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "What the files do not say")]
+struct Told {
+    /// The array of an .npz archive (default: the only one, or all that fit together, each a class)
+    #[arg(long, value_name = "NAME")]
+    array: Option<String>,
+    /// A column whose numbers are codes of categories; may be repeated
+    #[arg(long, value_name = "COLUMN")]
+    categorical: Vec<String>,
+    /// Cut pictures about their middle to this shape, and resize them
+    #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = sides)]
+    size: Option<[usize; 2]>,
+    /// Turn pictures into these colours
+    #[arg(long, value_parser = named::<Colour>(["grey", "rgb"]))]
+    colour: Option<Colour>,
+    /// Where the channels of an array of images are
+    #[arg(long, value_parser = named::<Layout>(["channels-first", "channels-last"]))]
+    layout: Option<Layout>,
+    /// Levels of the pixels of an array of whole numbers (default: 256 of bytes, one more than the largest of others)
+    #[arg(long, value_name = "N")]
+    levels: Option<u32>,
+}
+
+/// Words that are read as serde reads them.
+fn named<T: DeserializeOwned + Clone + Send + Sync + 'static>(
+    words: [&'static str; 2],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(words).try_map(|word| serde_json::from_value(word.into()))
+}
+
+/// `28x28`.
+fn sides(text: &str) -> Result<[usize; 2], String> {
+    let side = |text: &str| text.parse().ok().filter(|side| *side > 0);
+    let read = text.split_once('x').and_then(|(h, w)| Some([side(h)?, side(w)?]));
+    read.ok_or_else(|| "expected HEIGHTxWIDTH, such as 32x32".into())
+}
+
+impl Told {
+    /// As keys of a configuration.
+    fn settings(&self) -> Result<Vec<String>> {
+        let mut set = Vec::new();
+        let mut put = |key: &str, value: Option<serde_json::Value>| -> Result<()> {
+            let value = value.map(toml::Value::try_from).transpose()?;
+            set.extend(value.map(|value| format!("data.{key}={value}")));
+            Ok(())
+        };
+        put("array", self.array.as_ref().map(|v| json!(v)))?;
+        let categorical = (!self.categorical.is_empty()).then(|| json!(self.categorical));
+        put("categorical", categorical)?;
+        put("size", self.size.map(|v| json!(v)))?;
+        put("colour", self.colour.map(|v| json!(v)))?;
+        put("layout", self.layout.map(|v| json!(v)))?;
+        put("levels", self.levels.map(|v| json!(v)))?;
+        Ok(set)
+    }
+
+    /// The data, with their classes.
+    fn opened(&self, path: &str, labels: Option<String>) -> Result<Dataset> {
+        let options = OpenOptions {
+            labels,
+            array: self.array.clone(),
+            categorical: self.categorical.clone(),
+            size: self.size.map(|[height, width]| (height, width)),
+            colour: self.colour,
+            layout: self.layout,
+            levels: self.levels,
+            ..OpenOptions::default()
+        };
+        Ok(match path {
+            DIGITS => data::digits(),
+            path => data::open(Path::new(path), &options)?,
+        })
+    }
 }
 
 /// Sizes of a fit.
@@ -71,9 +152,10 @@ impl Args {
         });
         let labels = labels.transpose()?;
         set.extend(labels.iter().map(|labels| format!("data.labels={}", quoted(labels))));
+        set.extend(self.told.settings()?);
         let data = match self.preset == Preset::Smoke && !self.classifier {
             true => None,
-            false => Some(opened(&path, labels)?),
+            false => Some(self.told.opened(&path, labels)?),
         };
         let (preset, size) = self.preset(data.as_ref());
         set.extend(size);
@@ -108,7 +190,12 @@ impl Args {
                 ];
                 (preset, sizes.into())
             }
-            _ => (if full { "full" } else { "quick" }, small_table(data.len())),
+            _ => {
+                // Who names the classes wants to draw them one by one.
+                let classes = self.labels.is_some().then(|| "data.conditional=true".to_owned());
+                let size = small_table(data.len()).into_iter().chain(classes).collect();
+                (if full { "full" } else { "quick" }, size)
+            }
         }
     }
 
@@ -131,15 +218,6 @@ impl Args {
         let steps = if self.preset == Preset::Smoke { "steps=10, " } else { "" };
         format!("classifier={{{steps}weights=[1.0, 3.0], network={{{network}, dropout=0.1}}}}")
     }
-}
-
-/// The data, with their classes.
-fn opened(path: &str, labels: Option<String>) -> Result<Dataset> {
-    let options = OpenOptions { labels, ..OpenOptions::default() };
-    Ok(match path {
-        DIGITS => data::digits(),
-        path => data::open(Path::new(path), &options)?,
-    })
 }
 
 /// As many levels as the sides can be halved, three at most, with attention on the smallest images: multipliers of the

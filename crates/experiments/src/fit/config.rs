@@ -15,6 +15,7 @@ use serde_json::json;
 use solvers::ConfiguredMethod;
 
 use super::prepared::Prepared;
+use super::source::Source;
 use crate::checks;
 use crate::named::Named;
 
@@ -35,23 +36,6 @@ pub(crate) struct Config {
     /// A classifier of noised rows beside the model, where there are classes; without it none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) classifier: Option<Classifying>,
-}
-
-/// Where the data are, and what of them is withheld.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Source {
-    /// A file or a folder; `digits` for the digits in the box.
-    pub(super) path: String,
-    /// A file of labels, or the name of a column; empty for what is found beside the data.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(super) labels: String,
-    /// Whether rows belong to classes that the model is told.
-    pub(super) conditional: bool,
-    /// Share of the rows that decides when training ends and which weights are kept.
-    pub(super) validation: f64,
-    /// Share of the rows that the report is about; the digits in the box have a split of their own.
-    pub(super) test: f64,
 }
 
 /// The network.
@@ -263,15 +247,7 @@ impl Config {
     /// Checks every value; hands back about how many evaluations of a network it takes.
     pub(super) fn check(&self) -> Result<f64> {
         let Self { data, training, sampling, measuring, .. } = self;
-        ensure!(!data.path.is_empty(), "data.path: no file is named");
-        for (key, share) in [("data.validation", data.validation), ("data.test", data.test)] {
-            checks::within(key, share, 0.01..=0.8)?;
-        }
-        ensure!(
-            data.validation + data.test <= 0.9,
-            "data.validation + data.test = {}: must be at most 0.9",
-            data.validation + data.test
-        );
+        data.check()?;
         self.network.check("network")?;
         self.classifier.as_ref().map_or(Ok(()), |c| c.check(self))?;
         ensure!(training.steps != Some(0), "training.steps = 0: must be at least 1");

@@ -22,6 +22,7 @@ mod parts;
 mod pictures;
 mod prepared;
 mod sheets;
+mod source;
 mod tables;
 mod train;
 mod trainable;

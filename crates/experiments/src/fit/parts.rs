@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use data::{Dataset, Kind, OpenOptions, Portion};
+use data::{Dataset, Kind, Portion};
 use sde_core::Key;
 
 use super::config::Config;
@@ -35,9 +35,7 @@ impl Config {
         if source.path == DIGITS {
             return Ok(data::digits());
         }
-        let labels = (!source.labels.is_empty()).then(|| source.labels.clone());
-        let options = OpenOptions { labels, ..OpenOptions::default() };
-        Ok(data::open(Path::new(&source.path), &options)?)
+        Ok(data::open(Path::new(&source.path), &source.options())?)
     }
 
     pub(super) fn parts(&self, data: &Dataset) -> Result<Parts> {

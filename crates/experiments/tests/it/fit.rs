@@ -22,7 +22,7 @@ const SMALL: [&str; 10] = [
 ];
 
 /// A table with a real column, a whole one that depends on it, and one of names.
-fn table(path: &Path) {
+pub(crate) fn table(path: &Path) {
     let n = 200;
     let (mut z, mut u) = (vec![0.0; n], vec![0.0; n]);
     Key::root(1).fill_normals(0, &mut z);
@@ -35,13 +35,13 @@ fn table(path: &Path) {
     fs::write(path, text).expect("written");
 }
 
-fn words<'a>(data: &'a Path, out: &'a Path) -> Vec<&'a str> {
+pub(crate) fn words<'a>(data: &'a Path, out: &'a Path) -> Vec<&'a str> {
     let mut words = vec!["fit", text(data), "--preset", "smoke", "--seed", "3", "--out", text(out)];
     words.extend(SMALL);
     words
 }
 
-fn fit(data: &Path, out: &Path) -> serde_json::Value {
+pub(crate) fn fit(data: &Path, out: &Path) -> serde_json::Value {
     json(&words(data, out))
 }
 
@@ -174,4 +174,51 @@ fn what_cannot_be_fitted_is_one_line() {
     fails(dir.path(), &["fit", "nowhere.csv"], &["nowhere.csv"]);
     let words = ["run", "energy", "--preset", "smoke", "--data", "digits"];
     fails(dir.path(), &words, &["energy takes no data"]);
+}
+
+/// What files do not say can be said: which array, which size and colour of pictures.
+#[test]
+fn what_files_do_not_say_is_said() {
+    let dir = folder();
+    let photos = dir.path().join("photos");
+    fs::create_dir(&photos).expect("a folder");
+    for k in 0..40_u8 {
+        let side = if k % 2 == 0 { 16 } else { 24 };
+        let picture = image::RgbImage::from_fn(side, side, |x, y| {
+            image::Rgb([k * 6, (8 * x) as u8, (8 * y) as u8])
+        });
+        picture.save(photos.join(format!("{k}.png"))).expect("a picture");
+    }
+    let out = dir.path().join("run");
+    let words = ["fit", text(&photos), "--preset", "smoke", "--out", text(&out)];
+    fails(dir.path(), &words, &["16", "24"]);
+    fails(dir.path(), &[&words[..], &["--size", "8x"]].concat(), &["8x", "32x32"]);
+    let told = ["--size", "8x8", "--colour", "grey", "--set", "training.steps=30", "--set"];
+    json(&[&words[..], &told, &["sampling.n=20"]].concat());
+    let samples = experiments::npy::read(&out.join("samples/ode.npy")).expect("samples");
+    assert_eq!(samples.shape(), [20, 1, 8, 8]);
+
+    let archive = dir.path().join("two.npz");
+    let mut writer = ndarray_npy::NpzWriter::new(fs::File::create(&archive).expect("a file"));
+    for name in ["moons", "circles"] {
+        let rows = ndarray::Array2::from_shape_fn((40, 2), |(i, j)| ((3 * i + j) as f64).sin());
+        writer.add_array(name, &rows).expect("rows");
+    }
+    writer.finish().expect("an archive");
+    let fitted = |out: &str, more: &[&str]| -> serde_json::Value {
+        let out = dir.path().join(out);
+        let words = ["fit", text(&archive), "--preset", "smoke", "--out", text(&out)];
+        json(&[&words[..], &SMALL, more].concat());
+        let results = fs::read(out.join("results.json")).expect("results");
+        serde_json::from_slice(&results).expect("JSON")
+    };
+    let about = &fitted("both", &[])["about"];
+    assert_eq!(about["classes"], serde_json::json!(["circles", "moons"]));
+    let about = &fitted("moons", &["--array", "moons"])["about"];
+    assert_eq!(
+        (about["classes"].as_array().map(Vec::len), &about["rows"]),
+        (Some(0), &serde_json::json!([29, 3, 8]))
+    );
+    let words = ["fit", text(&archive), "--array", "spirals"];
+    fails(dir.path(), &words, &["spirals", "circles, moons"]);
 }

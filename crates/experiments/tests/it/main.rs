@@ -9,6 +9,7 @@ mod density;
 mod devices;
 mod files;
 mod fit;
+mod fit_faults;
 mod fitted;
 mod fuzz;
 mod fuzz_flags;

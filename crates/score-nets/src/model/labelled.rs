@@ -57,6 +57,18 @@ impl<'a> LabelledModel<'a> {
         Ok(Self { model: self.model, labels: Some(labels.index_select(&rows, 0)?) })
     }
 
+    /// The score, and its derivative along each direction, in one pass.
+    fn along(&self, x: &Tensor, t: f64, directions: &[Tensor]) -> Result<(Tensor, Vec<Tensor>)> {
+        if let Some(v) = directions.iter().find(|v| v.dims() != x.dims()) {
+            let (expected, found) = (x.dims().to_vec(), v.dims().to_vec());
+            return Err(Error::Shape { what: "direction v".into(), expected, found });
+        }
+        let jet =
+            self.model.along(Quantity::Score, x, t, directions.to_vec(), &self.condition())?;
+        let along = (0..directions.len()).map(|a| jet.first_or_zero(a)).collect::<Result<_>>()?;
+        Ok((jet.value, along))
+    }
+
     fn exact_divergence(&self, x: &Tensor, t: f64) -> Result<Vec<f64>> {
         let (rows, d) = (x.dims().first().copied().unwrap_or(0), self.model.dim());
         if self.model.is_potential() {
@@ -96,13 +108,23 @@ impl Score<Tensor> for LabelledModel<'_> {
 
 impl ScoreJvp<Tensor> for LabelledModel<'_> {
     fn score_jvp(&self, x: &Tensor, t: f64, v: &Tensor) -> sde_core::Result<(Tensor, Tensor)> {
-        if v.dims() != x.dims() {
-            let (expected, found) = (x.dims().to_vec(), v.dims().to_vec());
-            return Err(Error::Shape { what: "direction v".into(), expected, found }.into());
+        let (score, mut along) = self.along(x, t, std::slice::from_ref(v))?;
+        Ok((score, along.swap_remove(0)))
+    }
+
+    fn score_jvps(
+        &self,
+        x: &Tensor,
+        t: f64,
+        directions: &[Tensor],
+    ) -> sde_core::Result<(Tensor, Vec<Tensor>)> {
+        let mut chunks = directions.chunks(DIRECTIONS);
+        let Some(first) = chunks.next() else { return Ok((self.score(x, t)?, Vec::new())) };
+        let (score, mut along) = self.along(x, t, first)?;
+        for more in chunks {
+            along.extend(self.along(x, t, more)?.1);
         }
-        let jet = self.model.along(Quantity::Score, x, t, vec![v.clone()], &self.condition())?;
-        let along = jet.first_or_zero(0)?;
-        Ok((jet.value, along))
+        Ok((score, along))
     }
 
     fn divergence(&self, x: &Tensor, t: f64) -> sde_core::Result<Vec<f64>> {
@@ -143,6 +165,15 @@ impl Score<Tensor> for ScoreModel {
 impl ScoreJvp<Tensor> for ScoreModel {
     fn score_jvp(&self, x: &Tensor, t: f64, v: &Tensor) -> sde_core::Result<(Tensor, Tensor)> {
         self.with_labels(None)?.score_jvp(x, t, v)
+    }
+
+    fn score_jvps(
+        &self,
+        x: &Tensor,
+        t: f64,
+        directions: &[Tensor],
+    ) -> sde_core::Result<(Tensor, Vec<Tensor>)> {
+        self.with_labels(None)?.score_jvps(x, t, directions)
     }
 
     fn divergence(&self, x: &Tensor, t: f64) -> sde_core::Result<Vec<f64>> {

@@ -69,10 +69,12 @@ impl<S: State> Dynamics<Augmented<S>> for FlowWithDensity<'_, S> {
             rates.push(divergence.into_iter().map(|d| trace + c * d).collect());
         }
         let mut score = None;
-        for v in &self.probes {
-            let (s, jv) = self.score.score_jvp(x, t, v)?;
-            let (squares, along) = (v.row_dot(v)?, v.row_dot(&jv)?);
-            rates.push(squares.iter().zip(&along).map(|(vv, vjv)| a * vv + c * vjv).collect());
+        if !self.probes.is_empty() {
+            let (s, along) = self.score.score_jvps(x, t, &self.probes)?;
+            for (v, jv) in self.probes.iter().zip(&along) {
+                let (squares, along) = (v.row_dot(v)?, v.row_dot(jv)?);
+                rates.push(squares.iter().zip(&along).map(|(vv, vjv)| a * vv + c * vjv).collect());
+            }
             score = Some(s);
         }
         if infinite {
