@@ -115,7 +115,7 @@ fn features_of_images(dir: &Path, classifier: &Path, samples: &Path) {
     assert!(found["dimension"].as_u64() >= Some(32), "{found}");
     let same = of(samples)["value"].as_f64().expect("a number");
     assert!(same.abs() < 1e-6 && found["value"].as_f64() > Some(10.0 * same.abs()), "{found}");
-    let all = ["metric", "images", text(samples), "digits", "--features", &named];
+    let all = ["metric", "images", text(samples), "digits", "--k", "2", "--features", &named];
     assert!(json(&all)["values"]["kid"]["value"].is_number());
     save(&dir.join("wide.npy"), &Array4::<u8>::zeros((5, 1, 8, 6)).into_dyn());
     save(&dir.join("deep.npy"), &Array4::<u8>::from_elem((5, 1, 8, 8), 200).into_dyn());
