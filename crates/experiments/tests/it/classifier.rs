@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use ndarray::{Array4, ArrayD};
+use score_nets::{Backend, Classifier, ClassifierConfig};
+use sde_core::Key;
 
 use crate::fitted::table;
 use crate::support::{fails, folder, json, save, text};
@@ -98,6 +100,16 @@ fn steering_refused(dir: &Path, model: &Path, classifier: &Path) {
         ["sample", "--model", "mixture.json", "--sde", "vp", "--method", "heun", "--steps", "3"];
     let other = ["--n", "2", "--out", "o.npy", "--classifier", text(classifier)];
     fails(dir, &[&sample[..], &other].concat(), &["--classifier", "fitted to data"]);
+    let own = Classifier::open(classifier).expect("a classifier").config().clone();
+    let save = |name: &str, config: ClassifierConfig| {
+        let made = Classifier::new(config, Key::root(1), &Backend::cpu()).expect("a classifier");
+        made.save(dir.join(name)).expect("written");
+    };
+    save("vp.safetensors", ClassifierConfig { sde: "vp".into(), ..own.clone() });
+    save("bare.safetensors", ClassifierConfig { data: None, ..own });
+    let vp = ["--class", "3", "--classifier", "vp.safetensors"];
+    refused(&vp, &["vp.safetensors: trained for the sde vp", "the model for edm"]);
+    refused(&["--class", "3", "--classifier", "bare.safetensors"], &["not fitted by"]);
     let itself = ["sample", "--model", text(classifier), "--n", "2", "--out", "o.npy"];
     fails(dir, &itself, &["`noise-classifier` file"]);
 }
