@@ -215,7 +215,7 @@ impl Args {
                 format!("kind=\"residual-mlp\", width={width}, blocks=2")
             }
         };
-        let steps = if self.preset == Preset::Smoke { "steps=10, " } else { "" };
+        let steps = if self.preset == Preset::Smoke { "steps=6, " } else { "" };
         format!("classifier={{{steps}weights=[1.0, 3.0], network={{{network}, dropout=0.1}}}}")
     }
 }

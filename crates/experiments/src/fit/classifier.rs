@@ -11,6 +11,7 @@ use report::{Cell, Sheet, Table, digits, grouped, html};
 use score_nets::{Classifier, ScoreModel};
 use sde_core::Sde;
 use serde::{Deserialize, Serialize};
+use solvers::SolveError;
 
 use super::config::{Classifying, Config};
 use super::curve::AVERAGES;
@@ -22,7 +23,7 @@ use super::prepared::{Batches, Prepared};
 use super::purpose;
 use super::train::{Job, Trained, kept_path};
 use crate::distance::{self, above, floor_cell};
-use crate::runs::{Interrupted, Workspace};
+use crate::runs::Workspace;
 
 /// Noise levels, in units of the deviation of the data; before them comes that which samplers end with.
 const NOISES: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
@@ -206,12 +207,12 @@ impl Classification<'_> {
             let drawn = sampled_by(&score, of, &config.sampling, Equation::Ode, (n, key), go_on);
             let rows = match drawn {
                 Ok((rows, _)) => ruler.put(rows.view())?,
-                Err(error) if error.is::<Interrupted>() => return Err(error),
                 // A weight that is too much for a sampler is no reason to have no report.
-                Err(error) => {
+                Err(error) if left_the_numbers(&error) => {
                     workspace.say(&format!("no samples guided with weight {weight}: {error:#}"));
                     continue;
                 }
+                Err(error) => return Err(error),
             };
             let accuracy = judge.accuracy(rows.view(), &labels);
             let sides = [rows.view(), first(&compared.test, n)];
@@ -221,6 +222,14 @@ impl Classification<'_> {
         }
         Ok(guided)
     }
+}
+
+/// Whether an error is that samples are not finite, on the way or as rows of data.
+fn left_the_numbers(error: &anyhow::Error) -> bool {
+    let on_the_way = |e: &(dyn std::error::Error + 'static)| {
+        matches!(e.downcast_ref(), Some(SolveError::NonFinite { .. }))
+    };
+    error.chain().any(on_the_way) || error.is::<data::Error>()
 }
 
 impl AtLevel {
@@ -241,7 +250,7 @@ impl AtLevel {
 }
 
 /// The section on it.
-pub(super) fn section(sheet: &mut Sheet, found: &Classified) {
+pub(super) fn section(sheet: &mut Sheet, own: &Classifying, found: &Classified) {
     let (t, named) = (&found.trained, &found.named);
     let kept = match t.best_average {
         0 => "the weights as they were".to_owned(),
@@ -260,11 +269,14 @@ pub(super) fn section(sheet: &mut Sheet, found: &Classified) {
     let last = row("frequencies alone".into(), &named.frequencies);
     let head = ["noise \u{3c3} / \u{3b1}", "accuracy", "cross-entropy, nats"];
     sheet.table(Table::new("classifier", 1, &head).rows(levels.chain([last])));
-    if found.guided.is_empty() {
+    if own.weights.is_empty() {
         return;
     }
     sheet.push(html! { p {
         "Samples by the ODE of the model without classes, its score plus w times the gradient of log p(c | x_t), with the classes of the withheld rows. Accuracy is by another classifier, of the training rows as they are."
+        @for w in own.weights.iter().filter(|w| found.guided.iter().all(|g| g.weight != **w)) {
+            " With w = " (digits(*w)) " the sampler found no finite samples."
+        }
     } });
     let rows = found.guided.iter().map(|g| {
         let d = &g.distance;
@@ -284,6 +296,15 @@ pub(super) fn section(sheet: &mut Sheet, found: &Classified) {
 mod tests {
     use super::*;
     use ndarray::array;
+
+    /// What is wrong with a model is not taken for a weight that is too large.
+    #[test]
+    fn other_errors_are_errors() {
+        let far = anyhow::Error::new(SolveError::NonFinite { t: 1.0, h: -0.5 });
+        assert!(left_the_numbers(&far.context("sampling by the ODE")));
+        let shape = sde_core::Error::Shape { expected: vec![2], found: vec![3] };
+        assert!(!left_the_numbers(&anyhow::Error::new(SolveError::Setup(shape))));
+    }
 
     #[test]
     fn figures_are_of_the_class_that_a_row_has() {

@@ -31,8 +31,8 @@ pub(super) fn page(config: &Config, results: &Results, folder: &Path) -> Result<
     }
     neighbours(&mut sheet, results);
     likelihood(&mut sheet, config, results);
-    if let Some(found) = &results.classified {
-        classifier::section(&mut sheet, found);
+    if let (Some(own), Some(found)) = (&config.classifier, &results.classified) {
+        classifier::section(&mut sheet, own, found);
     }
     columns(&mut sheet, results, folder)?;
     training(&mut sheet, config, results, folder)?;

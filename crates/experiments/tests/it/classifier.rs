@@ -34,7 +34,7 @@ fn digits_are_steered_and_measured() {
     assert_eq!(json(&[&fit[..], &small].concat())["status"], "finished");
     let found = &results(&run)["classified"];
     assert_eq!(found["named"]["levels"].as_array().map(Vec::len), Some(6));
-    assert_eq!(found["trained"]["planned"], 10);
+    assert_eq!(found["trained"]["planned"], 6);
     let number = |value: &serde_json::Value| value.as_f64().unwrap_or_else(|| panic!("{value}"));
     for level in found["named"]["levels"].as_array().expect("levels") {
         assert!(number(&level["cross-entropy"]["value"]) > 0.0, "{level}");

@@ -8,7 +8,8 @@ use super::Classifier;
 use crate::{Condition, Error, Result, net::to_host};
 
 /// A [`Classifier`] and the classes of particles: row `b` of what it is evaluated on has the label of particle `b`, or of the
-/// particle that [`LogLikelihood::likelihood_for_rows`] says; a single label is that of all.
+/// particle that [`LogLikelihood::likelihood_for_rows`] says; a single label is that of all. Tensors may have rows of any shape
+/// with as many numbers.
 ///
 /// The gradient takes one pass forward and one backward.
 #[derive(Clone, Debug)]
@@ -41,7 +42,14 @@ impl<'a> LabelledClassifier<'a> {
                 return Err(Error::Shape { what, expected: vec![n], found: vec![rows] });
             }
         };
-        let (model, x) = (self.model, Var::from_tensor(&x.detach())?);
+        let (model, shape) = (self.model, x.shape());
+        let row: Vec<usize> = [rows].into_iter().chain(model.row_shape()).collect();
+        // A score of the same numbers may have them in rows of another shape.
+        let x = match x.elem_count() == rows * model.dim() {
+            true => x.detach().reshape(row)?,
+            false => x.detach(),
+        };
+        let x = Var::from_tensor(&x)?;
         let times = vec![t; rows];
         let log =
             model.log_softmax(&*model.detached, x.as_tensor(), &times, &Condition::default())?;
@@ -51,7 +59,7 @@ impl<'a> LabelledClassifier<'a> {
             Some(gradient) => gradient.detach(),
             None => x.as_detached_tensor().zeros_like()?,
         };
-        Ok((to_host(&log)?, gradient))
+        Ok((to_host(&log)?, gradient.reshape(shape)?))
     }
 
     fn of(&self, rows: &[u64]) -> Result<Self> {

@@ -61,14 +61,19 @@ fn gradients_are_those_of_differences() -> Outcome {
         let sums: Vec<f64> = table.outer_iter().map(|r| r.mapv(f64::exp).sum()).collect();
         check("probabilities", &sums, &[1.0; 3], 1e-13);
         let at = |h: f64| some.log_likelihood(&(&x + &(&u * h)), t).map(|found| found.0);
-        let slopes =
-            at(h)?.iter().zip(at(-h)?).map(|(a, b)| (a - b) / (2.0 * h)).collect::<Vec<_>>();
+        let [a, b, c, d] = [at(-2.0 * h)?, at(-h)?, at(h)?, at(2.0 * h)?];
+        let slope = |i: usize| (a[i] - 8.0 * b[i] + 8.0 * c[i] - d[i]) / (12.0 * h);
+        let slopes: Vec<f64> = (0..3).map(slope).collect();
         check("gradient", &gradient.row_dot(&u)?, &slopes, 1e-6);
         // One class for all is a class for each.
         let (same, _) =
             LogLikelihood::<Array2<f64>>::log_likelihood(&model.with_labels(vec![1])?, &x, t)?;
         check("one class", &same, &table.column(1).to_vec(), 1e-13);
         assert_eq!(model.features(&x, t)?.nrows(), 3);
+        // Rows of a tensor may be flat.
+        let flat = Backend::cpu_f64().tensor(x.iter().copied().collect(), &[3, model.dim()])?;
+        let (same, slope) = all.likelihood_for_rows(&[3, 0, 4])?.log_likelihood(&flat, t)?;
+        assert_eq!((same, slope.dims()), (log, &[3, model.dim()][..]));
     }
     Ok(())
 }
