@@ -100,7 +100,7 @@ pub struct Table {
     pub caption: Markup,
     /// Names above several columns and how many each spans; empty for none.
     pub groups: Vec<(String, usize)>,
-    /// Names of the columns, with subscripts written `_{..}`.
+    /// Names of the columns, with subscripts written `_{..}` and superscripts `^{..}`.
     pub head: Vec<String>,
     /// Rows.
     pub rows: Vec<Row>,
@@ -195,11 +195,11 @@ impl Table {
                 thead {
                     @if !self.groups.is_empty() {
                         tr { @for (name, span) in &self.groups {
-                            th class="group" colspan=(span) { (subscripts(name)) }
+                            th class="group" colspan=(span) { (scripts(name)) }
                         } }
                     }
                     tr { @for (k, name) in self.head.iter().enumerate() {
-                        th class=[self.class(k, "")] { (subscripts(name)) }
+                        th class=[self.class(k, "")] { (scripts(name)) }
                     } }
                 }
                 "\n"
@@ -225,8 +225,8 @@ impl Table {
                 @for (k, cell) in row.cells.iter().enumerate() {
                     @let spans = k + 1 == row.cells.len() && left_over > 1;
                     td class=[self.class(k, &cell.text)] colspan=[spans.then_some(left_over)] {
-                        @if cell.best { b { (subscripts(&cell.text)) } }
-                        @else { (subscripts(&cell.text)) }
+                        @if cell.best { b { (scripts(&cell.text)) } }
+                        @else { (scripts(&cell.text)) }
                         @if !cell.error.is_empty() { span class="se" { " \u{b1} " (cell.error) } }
                         @if !cell.beside.is_empty() { span class="pub" { (cell.beside) } }
                     }
@@ -273,16 +273,15 @@ impl Table {
     }
 }
 
-/// Subscripts written `_{..}` as elements.
-fn subscripts(text: &str) -> Markup {
-    let mut parts = text.split("_{");
-    let first = parts.next().unwrap_or_default();
+/// Subscripts written `_{..}` and superscripts `^{..}` as elements.
+fn scripts(text: &str) -> Markup {
+    let at = text.find("_{").into_iter().chain(text.find("^{")).min();
+    let found = at.and_then(|at| Some((at, text[at + 2..].split_once('}')?)));
+    let Some((at, (inner, rest))) = found else { return html! { (text) } };
     html! {
-        (first)
-        @for part in parts {
-            @let (inner, rest) = part.split_once('}').unwrap_or((part, ""));
-            sub { (inner) } (rest)
-        }
+        (text[..at])
+        @if text[at..].starts_with('_') { sub { (inner) } } @else { sup { (inner) } }
+        (scripts(rest))
     }
 }
 

@@ -65,8 +65,9 @@ pub(super) fn draw(
         let start = Instant::now();
         let n = labels.map_or(sampling.n, <[u32]>::len);
         crate::checks::memory(&[("sampling.n", n)], 24)?;
+        let each = sampling.sample_cost(equation);
         let mut bar =
-            workspace.progress.part(&format!("sample {name}"), "sample", (n as u64, 0), 1.0);
+            workspace.progress.part(&format!("sample {name}"), "sample", (n as u64, 0), each);
         let (data, nfe) =
             sampled((model, prepared), sampling, equation, labels, key, &mut |rows| {
                 workspace.go_on()?;

@@ -119,6 +119,8 @@ impl Filling<'_> {
         let variance = model.config().sigma_data.unwrap_or(1.0).powi(2);
         let mut drawn = Array2::zeros(z.dim());
         let mut effective = 0.0;
+        let (n, each) = (z.nrows() as u64, self.fill.image_cost());
+        let mut bar = workspace.progress.part("fill in", "fill", (n, 0), each);
         for first in (0..z.nrows()).step_by(BLOCK) {
             workspace.go_on()?;
             let rows = z.slice(s![first..(first + BLOCK).min(z.nrows()), ..]);
@@ -130,6 +132,7 @@ impl Filling<'_> {
             let found = run.samples(&known, rows.nrows())?;
             drawn.slice_mut(s![first..first + rows.nrows(), ..]).assign(&found.rows);
             let last = |system: &ParticleSystem| system.effective.last().copied();
+            bar.advance(rows.nrows() as u64);
             effective += found.systems.iter().filter_map(last).sum::<f64>();
         }
         Ok((drawn, effective / z.nrows() as f64))

@@ -19,6 +19,11 @@ use crate::runs::Workspace;
 /// Rows of a block of the flow.
 const BLOCK: u64 = 64;
 
+/// Of so many rows, those whose log-density is computed with twice the steps as well.
+pub(super) fn doubled(rows: usize) -> usize {
+    rows.min(64)
+}
+
 /// Components of the mixture beside the Gaussian.
 const COMPONENTS: usize = 10;
 
@@ -105,14 +110,19 @@ impl Flow<'_> {
             .transpose()?;
         let given = self.model.with_labels(classes.as_ref())?;
         let (mut found, mut errors) = (Vec::new(), Vec::new());
-        // As many rows as a few blocks at a time, so that ctrl-c is heard.
-        for (piece, first) in x.axis_chunks_iter(ndarray::Axis(0), 256).zip((0..).step_by(256)) {
+        // Some blocks at a time, so that ctrl-c is heard.
+        let some = BLOCK as usize * rayon::current_num_threads().max(2);
+        let each = self.measuring.density_cost(steps, self.model.dim());
+        let rows = x.nrows() as u64;
+        let mut bar = workspace.progress.part("likelihood", "likelihood", (rows, 0), each);
+        for (piece, first) in x.axis_chunks_iter(ndarray::Axis(0), some).zip((0..).step_by(some)) {
             workspace.go_on()?;
             let x = to_batch(&piece.to_owned(), self.model)?;
             let prior = |x: &candle_core::Tensor| standard_log_prior(sde, x);
             let done = flow_log_density(&flow, sde, &given, &x, &prior, self.key, first)?;
             found.extend(done.log_density);
             errors.extend(done.std_error.unwrap_or_default());
+            bar.advance(piece.nrows() as u64);
         }
         Ok((found, (!errors.is_empty()).then_some(errors)))
     }
@@ -130,7 +140,7 @@ impl Flow<'_> {
         let data = |values: &[f64]| values.iter().map(|v| v + log_abs_det).collect::<Vec<_>>();
         let steps = self.measuring.likelihood_steps;
         let (plain, errors) = self.of(&x, None, steps, workspace)?;
-        let few = n.min(100);
+        let few = doubled(n);
         let (doubled, _) =
             self.of(&x.slice(s![..few, ..]).to_owned(), None, 2 * steps, workspace)?;
         let change: Vec<f64> = doubled.iter().zip(&plain).map(|(d, p)| d - p).collect();

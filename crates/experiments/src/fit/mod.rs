@@ -8,6 +8,7 @@
 
 mod classifier;
 mod config;
+mod cost;
 mod course;
 mod curve;
 mod draw;
@@ -57,7 +58,6 @@ use parts::Parts;
 use prepared::Batches;
 use sheets::Sheets;
 use train::{Job, Trained, kept_path};
-use trainable::Trainable as _;
 
 /// Purposes of the seed.
 mod purpose {
@@ -148,6 +148,7 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     let batches = Batches::new(parts.training.clone(), &prepared, false, config.data.conditional)?;
     let sigma_data = sigma_data(&batches, config.key(purpose::PREPARE).fold(1))?;
     let about = about(&data, &parts, &prepared, sigma_data);
+    cost::plan(config, &parts, workspace);
     let (trained, model) = trained(config, &parts, &prepared, batches, sigma_data, workspace)?;
     let beside =
         Classification { config, parts: &parts, prepared: &prepared, sigma_data, workspace };
@@ -221,7 +222,6 @@ fn trained(
     sigma_data: f64,
     workspace: &Workspace,
 ) -> Result<(Trained, ScoreModel)> {
-    plan(config, workspace);
     let (withheld, conditional) = (parts.validation.clone(), config.data.conditional);
     let classes = batches.n_classes();
     let trained = Job::<ScoreModel> {
@@ -255,18 +255,6 @@ fn keep_test(parts: &Parts, workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     Ok(crate::npy::write(&workspace.path("samples/test.npy"), parts.test.rows(0, MOST)?.view())?)
-}
-
-fn plan(config: &Config, workspace: &Workspace) {
-    if let Some(steps) = config.training.steps {
-        workspace.progress.plan("train", steps as f64, 0.0);
-    }
-    if let Some(own) = &config.classifier
-        && let Some(steps) = own.steps.or(config.training.steps)
-    {
-        workspace.progress.plan(Classifier::WORK, steps as f64, 0.0);
-    }
-    workspace.progress.plan("sample", 2.0 * config.sampling.n as f64, 0.0);
 }
 
 fn sigma_data(batches: &Batches, key: Key) -> Result<f64> {

@@ -200,9 +200,10 @@ impl<'a, M: Trainable> Session<'a, M> {
         curve.retain(|p| p.step <= trainer.step());
         let (course, before) = Course::open(workspace, (M::NAME, M::PREFIX), trainer.step())?;
         let images = job.sheets.as_ref().and_then(|_| sheets::images(job.training, planned));
-        let progress = &workspace.progress;
-        progress.resumed(M::WORK, trainer.step() as f64);
-        let bar = progress.part(M::WORK, M::WORK, (planned, trainer.step()), 1.0);
+        let (progress, each) = (&workspace.progress, job.training.step_cost());
+        progress.plan(M::WORK, planned as f64 * each, 0.0);
+        progress.resumed(M::WORK, trainer.step() as f64 * each);
+        let bar = progress.part(M::WORK, M::WORK, (planned, trainer.step()), each);
         let now = Instant::now();
         Ok(Self {
             job,

@@ -65,16 +65,19 @@ fn names_of_lines_are_pushed_apart() {
 
 #[test]
 fn tables_are_values_for_other_programs() {
-    let mut table = Table::new("t", 1, &["who", "W_{2}"]);
+    let mut table = Table::new("t", 1, &["who", "W_{2}^{2}"]);
     table.rows.push(Row::new(vec!["a, \"b\"".into(), Cell::with_error(-0.5, Some(0.011))]));
     let floor = vec!["floor".into(), Cell::number(1e-5)];
     table.rows.push(Row { cells: floor, kind: Kind::Floor });
     assert_eq!(
         table.csv(),
-        "who,W_{2},standard error\n\"a, \"\"b\"\"\",-0.500,0.011\nfloor,1.0e-5,\n"
+        "who,W_{2}^{2},standard error\n\"a, \"\"b\"\"\",-0.500,0.011\nfloor,1.0e-5,\n"
     );
     let html = table.html().into_string();
-    assert!(html.contains("W<sub>2</sub>") && html.contains("class=\"floor last\""), "{html}");
+    assert!(
+        html.contains("W<sub>2</sub><sup>2</sup>") && html.contains("class=\"floor last\""),
+        "{html}"
+    );
     assert!(html.contains("\u{2212}0.500<span class=\"se\"> \u{b1} 0.011</span>"), "{html}");
 }
 

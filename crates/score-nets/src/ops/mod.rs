@@ -50,6 +50,7 @@ pub use conv::{Conv, conv2d};
 pub use fir::{Fir, fir};
 pub use linear::linear;
 pub use mul::mul;
+pub(crate) use norm::NormAt;
 pub use norm::group_norm;
 pub use silu::silu;
 

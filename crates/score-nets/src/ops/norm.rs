@@ -4,8 +4,8 @@ use super::host::{self, Values};
 use super::record::{Backward, Found, record};
 use super::{check_kind, check_shape, setting, silu};
 use crate::Result;
-use crate::fused::Isa;
 use crate::fused::norm::{Moments, Norm as Sizes};
+use crate::fused::{Isa, maps};
 use candle_core::Tensor;
 
 /// Group normalisation over the channels, which come last, with SiLU after it where `silu` says so:
@@ -73,6 +73,51 @@ pub fn group_norm(
         args.iter().map(|arg| arg.detach().contiguous()).collect::<Result<_, _>>()?;
     let y = norm.forward(&detached)?;
     record(y, &args, norm)
+}
+
+/// The derivative of [`group_norm`] without SiLU at a point: a linear map of directions in `x`,
+///
+/// $$ d \mapsto \frac{w}{\sqrt{\sigma^2+eps}}\Bigl(d - \overline{d} - z\,\overline{z d}\Bigr),\qquad
+/// z = \frac{x-\mu}{\sqrt{\sigma^2+eps}} $$
+///
+/// with means over the pixels and channels of a group: but for the place of `w` what the kernels of the gradient do.
+pub(crate) struct NormAt {
+    sizes: Sizes,
+    isa: Isa,
+    x: Tensor,
+    w: Tensor,
+    moments: Moments,
+}
+
+impl NormAt {
+    /// At `x`; none where there are no kernels or gradients are asked of the arguments.
+    pub(crate) fn of(x: &Tensor, w: &Tensor, groups: usize, eps: f64) -> Result<Option<Self>> {
+        let &[batch, .., channels] = x.dims() else { return Ok(None) };
+        let Some(isa) = host::kernels(x).filter(|_| !x.track_op() && !w.track_op()) else {
+            return Ok(None);
+        };
+        if x.elem_count() == 0 || w.dims() != [channels] {
+            return Ok(None);
+        }
+        let pixels = x.elem_count() / (batch * channels);
+        let sizes = Sizes { batch, pixels, channels, groups, eps, silu: false };
+        let (x, w) = (x.contiguous()?, w.contiguous()?);
+        let (_, moments) = sizes.forward(isa, &Values::of(&x)?, None, None);
+        Ok(Some(Self { sizes, isa, x, w, moments }))
+    }
+
+    /// Along a direction in the shape of `x`, or one that broadcasts to it.
+    ///
+    /// # Errors
+    /// Whatever candle fails with where the shapes do not fit.
+    pub(crate) fn along(&self, direction: &Tensor) -> Result<Tensor> {
+        let d = direction.broadcast_as(self.x.shape())?.contiguous()?;
+        let x = Values::of(&self.x)?;
+        let found =
+            self.sizes.backward(self.isa, (&x, None, None), &self.moments, &Values::of(&d)?, true);
+        let dz = found.dx.unwrap_or_default();
+        host::tensor(maps::mul(self.isa, &dz, &Values::of(&self.w)?), self.x.dims())
+    }
 }
 
 struct Norm {
