@@ -36,7 +36,7 @@ use data::{Dataset, Kind};
 use metrics::Estimate;
 use ndarray::Array2;
 use report::Sheet;
-use score_nets::{Classifier, DataSource as _, ScoreModel};
+use score_nets::{DataSource as _, ScoreModel};
 use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
