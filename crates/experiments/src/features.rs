@@ -1,7 +1,7 @@
 //! Features of images, which distances between sets of images are computed from, and what they were made by.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -15,12 +15,14 @@ use serde::{Deserialize, Serialize};
 pub(crate) const NEAR: f64 = 0.05;
 
 /// What makes features.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Extractor {
     /// A convolution network with the random weights of a seed.
     RandomConv { seed: u64 },
     /// The pixels themselves.
     Pixels,
+    /// The classifier of noised data in a file, which `fit` made.
+    Classifier(PathBuf),
     /// Nothing: the files hold features, or their mean and covariance.
     File,
 }
@@ -38,8 +40,12 @@ impl FromStr for Extractor {
         match name {
             "random-conv" => Ok(Self::RandomConv { seed: seed()? }),
             "pixels" if rest.is_empty() => Ok(Self::Pixels),
+            "classifier" if !rest.is_empty() => Ok(Self::Classifier(rest.into())),
             "file" if rest.is_empty() => Ok(Self::File),
-            _ => Err("expected `random-conv`, `random-conv:seed=N`, `pixels` or `file`".into()),
+            _ => Err(
+                "expected `random-conv`, `random-conv:seed=N`, `classifier:FILE`, `pixels` or `file`"
+                    .into(),
+            ),
         }
     }
 }
@@ -49,6 +55,7 @@ impl fmt::Display for Extractor {
         match self {
             Self::RandomConv { seed } => write!(f, "random-conv:seed={seed}"),
             Self::Pixels => f.write_str("pixels"),
+            Self::Classifier(path) => write!(f, "classifier:{}", path.display()),
             Self::File => f.write_str("file"),
         }
     }
@@ -84,15 +91,10 @@ impl Extractor {
         let (features, weights) = match self {
             Self::RandomConv { seed } => {
                 let net = RandomConvolution::new(Key::root(*seed), size)?;
-                let mut hasher = blake3::Hasher::new();
-                net.parameters().for_each(|w| {
-                    hasher.update(&w.to_le_bytes());
-                });
-                let hash = hasher.finalize().to_hex().to_string();
-                (net.features(images)?, Some(hash))
+                (net.features(images)?, Some(hash_of(net.parameters())))
             }
             Self::Pixels => (images.to_owned(), None),
-            Self::File => bail!("features of a file are made of no images"),
+            Self::Classifier(_) | Self::File => bail!("{self} makes no features of bare pixels"),
         };
         let (extractor, dimension) = (self.to_string(), features.ncols());
         let resizing = "none".into();
@@ -106,9 +108,18 @@ impl Extractor {
                 RandomConvolution::new(Key::root(0), [channels, height, width]).is_ok()
             }
             Self::Pixels => true,
-            Self::File => false,
+            Self::Classifier(_) | Self::File => false,
         }
     }
+}
+
+/// BLAKE3 of weights: doubles of the lowest byte first.
+pub(crate) fn hash_of(weights: impl Iterator<Item = f64>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    weights.for_each(|w| {
+        hasher.update(&w.to_le_bytes());
+    });
+    hasher.finalize().to_hex().to_string()
 }
 
 /// Features of two sets and, where it is named, of the training rows.
@@ -173,7 +184,7 @@ fn images(path: &Path) -> Result<Dataset> {
     Ok(data)
 }
 
-fn size(kind: &Kind, path: &Path) -> Result<[usize; 3]> {
+pub(crate) fn size(kind: &Kind, path: &Path) -> Result<[usize; 3]> {
     match *kind {
         Kind::Images { channels, height, width, .. } => Ok([channels, height, width]),
         _ => bail!(

@@ -242,6 +242,11 @@ fn shaped(rows: &Array2<f64>, row: &[usize], to: (DType, &Device)) -> Result<Ten
     Ok(host.to_device(to.1)?)
 }
 
+/// The numbers of a tensor.
+pub(crate) fn to_numbers(tensor: &Tensor) -> Result<Vec<f64>> {
+    Ok(tensor.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+}
+
 /// A tensor as rows.
 ///
 /// # Shapes
@@ -251,7 +256,7 @@ fn shaped(rows: &Array2<f64>, row: &[usize], to: (DType, &Device)) -> Result<Ten
 /// When it has no dimension; whatever candle fails with.
 pub fn to_rows(tensor: &Tensor) -> Result<Array2<f64>> {
     let n = tensor.dim(0)?;
-    let flat = tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    let flat = to_numbers(tensor)?;
     Ok(Array2::from_shape_vec((n, flat.len() / n.max(1)), flat)?)
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use control::{
-    Covariance, Measurement, ParticleSystem, Proposal, ReconstructionGuidance, TwistedSmc,
+    Covariance, Measurement, ParticleSystem, Proposal, ReconstructionGuidance, Twist, TwistedSmc,
 };
 use ndarray::Array2;
 use sde_core::{Key, ScoreVjp, Sde};
@@ -37,12 +37,22 @@ impl Run<'_> {
         if noisy && self.times.last().is_some_and(|t| *t > 0.0) {
             self.times.push(0.0);
         }
-        let last = self.times.last().copied().unwrap_or(0.0);
         let seen = measurement.clone().particles_each(k as u64)?;
         let covariance = Covariance::Isotropic { data_variance: self.variance };
         let twist = ReconstructionGuidance::new(self.sde, self.score, seen, covariance);
-        let smc = TwistedSmc::new(k, self.times.clone())?;
-        let proposal = Proposal::Gradient(&twist);
+        self.twisted(&twist, (n, dim))
+    }
+
+    /// `n` samples of `dim` numbers, each from a system of particles of its own with this twist; steps that end before time 0
+    /// are followed by the predicted data.
+    pub(crate) fn twisted(
+        &self,
+        twist: &dyn Twist<Array2<f64>>,
+        (n, dim): (usize, usize),
+    ) -> Result<Found> {
+        let last = self.times.last().copied().unwrap_or(0.0);
+        let smc = TwistedSmc::new(self.particles, self.times.clone())?;
+        let proposal = Proposal::Gradient(twist);
         let systems = smc
             .run(self.sde, proposal, n as u64, dim, self.key.fold(0))
             .context("twisted sequential Monte Carlo")?;

@@ -134,6 +134,16 @@ pub trait Network: Send + Sync {
     /// Whatever does not fit: shapes, labels.
     fn forward(&self, x: &Jet, c: &Jet, condition: &Condition) -> Result<Jet>;
 
+    /// What the last linear map of a classifier is applied to, `[B, F]`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a network that has none; as [`Network::forward`].
+    fn features(&self, x: &Jet, c: &Jet, condition: &Condition) -> Result<Jet> {
+        let _ = (x, c, condition);
+        let needs = "a classifier, or a residual network of rows".into();
+        Err(Error::Unsupported { what: "a last layer of features", needs })
+    }
+
     /// The names of the tensors that are part of the network and not trained.
     fn buffers(&self) -> Vec<String> {
         Vec::new()

@@ -32,6 +32,9 @@ pub struct ResidualMlpConfig {
     /// Number of classes; 0 for none.
     #[serde(default)]
     pub classes: usize,
+    /// Numbers of the output; those of a row where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<usize>,
     /// Probability of dropout.
     #[serde(default)]
     pub dropout: f64,
@@ -58,6 +61,7 @@ impl ResidualMlpConfig {
             embedding: default_embedding(),
             fourier_scale: default_scale(),
             classes: 0,
+            outputs: None,
             dropout: 0.0,
             label_dropout: 0.0,
         }
@@ -69,7 +73,13 @@ impl ResidualMlpConfig {
     /// [`Error::Setting`] for sizes of 0 and an odd or small embedding; whatever the source of the tensors
     /// fails with.
     pub fn build(&self, vb: VarBuilder<'static>) -> Result<ResidualMlp> {
-        for (name, n) in [("dim", self.dim), ("width", self.width), ("blocks", self.blocks)] {
+        let outputs = self.outputs.unwrap_or(self.dim);
+        for (name, n) in [
+            ("dim", self.dim),
+            ("width", self.width),
+            ("blocks", self.blocks),
+            ("outputs", outputs),
+        ] {
             if n == 0 {
                 return Err(Error::setting(name, n, "must be positive"));
             }
@@ -99,7 +109,7 @@ impl ResidualMlpConfig {
             input: Linear::new(&vb.pp("input"), self.dim, w, 1.0)?,
             blocks: (0..self.blocks).map(block).collect::<Result<_>>()?,
             norm: GroupNorm::new(&vb.pp("norm"), w, 1, 1e-5)?,
-            output: Linear::new(&vb.pp("output"), w, self.dim, 1e-5)?,
+            output: Linear::new(&vb.pp("output"), w, outputs, 1e-5)?,
             frequencies: time.pp("frequencies").prefix(),
             config: self.clone(),
         })
@@ -171,11 +181,19 @@ impl Network for ResidualMlp {
         vec![self.config.dim]
     }
 
+    fn out_shape(&self) -> Vec<usize> {
+        vec![self.config.outputs.unwrap_or(self.config.dim)]
+    }
+
     fn n_classes(&self) -> usize {
         self.config.classes
     }
 
     fn forward(&self, x: &Jet, c: &Jet, condition: &Condition) -> Result<Jet> {
+        self.output.forward(&self.features(x, c, condition)?)
+    }
+
+    fn features(&self, x: &Jet, c: &Jet, condition: &Condition) -> Result<Jet> {
         let rows = check_inputs(self, &x.value, &c.value, condition)?;
         let mut e = self.features.forward(&c.map(|t| Ok(t.flatten_all()?))?)?;
         e = self.time[1].forward(&silu(&self.time[0].forward(&e)?)?)?;
@@ -195,7 +213,7 @@ impl Network for ResidualMlp {
         for block in &self.blocks {
             h = block.forward(&h, &e, condition)?;
         }
-        self.output.forward(&self.norm.forward_silu(&h)?)
+        self.norm.forward_silu(&h)
     }
 
     fn buffers(&self) -> Vec<String> {

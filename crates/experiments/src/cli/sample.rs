@@ -30,7 +30,8 @@ use crate::npy::RowWriter;
 ///
 /// Of a model that `experiment fit` made the samples are rows or images in the units of the data, in the format that the name of
 /// --out says; --method, --steps, --grid, --t-end and --end need not be given then. --class and --guidance choose a class;
-/// --given (tables) or --condition with --values say what is known of the samples, and --by how that is used.
+/// with --classifier a classifier of noised rows guides the model without classes to it. --given (tables) or --condition with
+/// --values say what is known of the samples, and --by how that is used.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     experiment sample --model mixture.json --sde vp --method euler-maruyama --steps 1000 \
@@ -40,6 +41,7 @@ use crate::npy::RowWriter;
     experiment sample --model mixture.json --sde vp --method dopri5 --rtol 1e-10 --t-end 0 \
     --x0 noise.npy --out data.npy\n  \
     experiment sample --model fitted.safetensors --n 100 --class 3 --guidance 2 --out threes.png\n  \
+    experiment sample --model fitted.safetensors --n 100 --class 3 --classifier classifier.safetensors --out threes.png\n  \
     experiment sample --model fitted.safetensors --n 100 --given alcohol=13.5 --out new.csv\n  \
     experiment sample --model fitted.safetensors --n 64 --condition mask.png --values y.png --out filled/")]
 #[command(group = clap::ArgGroup::new("start").required(true).args(["n", "x0"]))]
@@ -215,7 +217,7 @@ impl Args {
         fitted.check_sde(self.model.sde.as_deref())?;
         let Self { seed, class, control, out, .. } = self;
         control.check(self.method.is_some() || self.eta.is_some())?;
-        let unsaid = fitted.unsaid(control.conditions());
+        let unsaid = fitted.unsaid(control.conditions() || control.weighs_classes());
         let sampler = self.sampler(fitted.sde(), backend, Some(unsaid))?;
         fitted.sample(&sampler, &Draw { n, seed: *seed, class, control, out }, output)
     }

@@ -6,11 +6,12 @@ use anyhow::{Context as _, Result, ensure};
 use data::Kind;
 use score_nets::unet::{EdmConfig, EdmModel, ImageSize};
 use score_nets::{
-    Architecture, DataSource, Denoising, ModelConfig, Optimiser, ResidualMlpConfig, Schedule,
-    TimeDistribution, TrainConfig, Weighting,
+    Architecture, ClassifierConfig, DataSource, Denoising, ModelConfig, Noising, Optimiser,
+    ResidualMlpConfig, Schedule, TimeDistribution, TrainConfig, Weighting,
 };
 use sde_core::{Parametrisation, Preconditioning, Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use solvers::ConfiguredMethod;
 
 use super::prepared::Prepared;
@@ -32,6 +33,9 @@ pub(crate) struct Config {
     pub(super) training: Training,
     pub(super) sampling: Sampling,
     pub(super) measuring: Measuring,
+    /// A classifier of noised rows beside the model, where there are classes; without it none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) classifier: Option<Classifying>,
 }
 
 /// The network.
@@ -134,15 +138,29 @@ pub(super) struct Fill {
     pub(super) steps: usize,
 }
 
+/// A classifier of noised rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Classifying {
+    /// Steps; without it those of the model, or as many as fit into its part of the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) steps: Option<u64>,
+    /// Weights with which the report guides the model without classes.
+    pub(super) weights: Vec<f64>,
+    /// The network: a residual network of rows, or the descending half of a U-Net.
+    pub(super) network: Network,
+}
+
 /// Share of the minutes that goes to training.
 const SHARE: f64 = 0.7;
 
-impl Training {
-    /// Seconds of training.
-    pub(super) fn seconds(&self) -> f64 {
-        SHARE * 60.0 * self.minutes
-    }
+/// Share of that which goes to a classifier.
+const OF_CLASSIFIER: f64 = 0.25;
 
+/// Channels of guided-diffusion's classifier come in groups of so many.
+const GROUPS: usize = 32;
+
+impl Training {
     /// Steps between two losses on withheld rows.
     pub(super) fn validate_every(&self, planned: u64) -> u64 {
         (planned / 40).max(1)
@@ -169,6 +187,12 @@ impl Training {
             clip: Some(1.0),
             ..TrainConfig::new(steps, schedule)
         }
+    }
+
+    /// Noised rows of a source.
+    pub(super) fn noising(&self, source: Arc<dyn DataSource>, batch: usize) -> Noising {
+        let (time, t_min) = (self.time_distribution, self.t_min);
+        Noising { time, t_min, ..Noising::new(source, batch) }
     }
 
     /// The loss on batches of a source.
@@ -201,11 +225,31 @@ impl Config {
         })
     }
 
+    /// The classifier of prepared rows with this deviation of a coordinate.
+    pub(super) fn classifier(
+        &self,
+        network: &Network,
+        prepared: &Prepared,
+        sigma_data: f64,
+    ) -> Result<ClassifierConfig> {
+        let network = network.classifier(prepared)?;
+        let config = ClassifierConfig::edm(network, sigma_data, &self.sde.to_string());
+        Ok(ClassifierConfig { data: Some(serde_json::to_value(prepared)?), ..config })
+    }
+
+    /// Seconds of training of the model, and of a classifier.
+    pub(super) fn seconds(&self) -> [f64; 2] {
+        let all = SHARE * 60.0 * self.training.minutes;
+        let share = if self.classifier.is_some() { OF_CLASSIFIER } else { 0.0 };
+        [(1.0 - share) * all, share * all]
+    }
+
     /// Checks every value; hands back about how many evaluations of a network it takes.
     pub(super) fn check(&self) -> Result<f64> {
         let Self { data, training, sampling, measuring, .. } = self;
         data.check()?;
-        self.network.check()?;
+        self.network.check("network")?;
+        self.classifier.as_ref().map_or(Ok(()), |c| c.check(self))?;
         ensure!(training.steps != Some(0), "training.steps = 0: must be at least 1");
         checks::within("training.minutes", training.minutes, 0.01..=1e5)?;
         checks::within("training.lr", training.lr, 1e-12..=1.0)?;
@@ -260,23 +304,39 @@ impl Fill {
     }
 }
 
+impl Classifying {
+    fn check(&self, config: &Config) -> Result<()> {
+        ensure!(self.steps != Some(0), "classifier.steps = 0: must be at least 1");
+        checks::all_within("classifier.weights", &self.weights, -1000.0..=1000.0)?;
+        let samples = ("sampling.n", config.sampling.n);
+        checks::time(&[("classifier.weights", self.weights.len().max(1)), samples])?;
+        self.network.check("classifier.network")?;
+        if let Network::Unet { channels, .. } = self.network {
+            ensure!(
+                channels.is_multiple_of(GROUPS),
+                "classifier.network.channels = {channels}: must be a multiple of {GROUPS}"
+            );
+        }
+        Ok(())
+    }
+}
+
 impl Network {
-    fn check(&self) -> Result<()> {
+    /// Checks every value, under the key of the network.
+    fn check(&self, key: &str) -> Result<()> {
         let (sizes, dropout) = match self {
             Self::ResidualMlp { width, blocks, dropout } => {
-                (vec![("network.width", *width), ("network.blocks", *blocks)], *dropout)
+                ([("width", *width), ("blocks", *blocks)], *dropout)
             }
             Self::Unet { channels, multipliers, blocks, dropout, .. } => {
-                ensure!(!multipliers.is_empty(), "network.multipliers: none given");
-                let sizes = vec![("network.channels", *channels), ("network.blocks", *blocks)];
-                (sizes, *dropout)
+                ensure!(!multipliers.is_empty(), "{key}.multipliers: none given");
+                ([("channels", *channels), ("blocks", *blocks)], *dropout)
             }
         };
-        for (key, value) in sizes {
-            checks::at_least(key, value, 1)?;
+        for (name, value) in sizes {
+            checks::at_least(&format!("{key}.{name}"), value, 1)?;
         }
-        checks::within("network.dropout", dropout, 0.0..=0.9)?;
-        Ok(())
+        checks::within(&format!("{key}.dropout"), dropout, 0.0..=0.9)
     }
 
     fn architecture(&self, prepared: &Prepared, classes: usize) -> Result<Architecture> {
@@ -304,12 +364,43 @@ impl Network {
                 label_dim: classes,
                 ..EdmConfig::new(EdmModel::SongUNet, *colours, ImageSize::from([*height, *width]))
             })),
-            (Self::Unet { .. }, kind) => {
-                anyhow::bail!(
-                    "network.kind = \"unet\": the data are no images but a table of {} columns",
-                    kind.dim()
-                )
-            }
+            (Self::Unet { .. }, kind) => no_images("network", kind),
         }
     }
+
+    /// A network whose outputs are the classes.
+    fn classifier(&self, prepared: &Prepared) -> Result<Architecture> {
+        let classes = prepared.transform.classes().len();
+        match (self, prepared.transform.kind()) {
+            (Self::ResidualMlp { .. }, _) => Ok(match self.architecture(prepared, 0)? {
+                Architecture::ResidualMlp(config) => {
+                    let outputs = Some(classes);
+                    Architecture::ResidualMlp(ResidualMlpConfig { outputs, ..config })
+                }
+                other => other,
+            }),
+            (
+                Self::Unet { channels, multipliers, blocks, attention, dropout },
+                Kind::Images { channels: colours, height, width, .. },
+            ) => {
+                let levels = attention.iter().filter(|h| **h > 0).map(|h| height / h);
+                let json = json!({"architecture": "guided-diffusion-encoder", "args": {
+                    "image_size": [height, width], "in_channels": colours, "out_channels": classes,
+                    "model_channels": channels, "channel_mult": multipliers, "num_res_blocks": blocks,
+                    "attention_resolutions": levels.collect::<Vec<_>>(), "dropout": dropout,
+                    "num_head_channels": GROUPS, "use_scale_shift_norm": true, "resblock_updown": true,
+                    "pool": "attention",
+                }});
+                Ok(Architecture::from_json(&json)?)
+            }
+            (Self::Unet { .. }, kind) => no_images("classifier.network", kind),
+        }
+    }
+}
+
+fn no_images(key: &str, kind: &Kind) -> Result<Architecture> {
+    anyhow::bail!(
+        "{key}.kind = \"unet\": the data are no images but a table of {} columns",
+        kind.dim()
+    )
 }

@@ -22,12 +22,18 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// Opens the files of a training that goes on from `step`; hands back the seconds it has taken so far.
-    pub(super) fn open(workspace: &Workspace, step: u64) -> Result<(Self, f64)> {
-        let lines = workspace.path("metrics.jsonl");
-        let (log, seconds) = Log::open(&lines, "model", step)?;
-        let events = Events::open(&workspace.path("tensorboard"), step)?;
-        let table = workspace.path("metrics.csv");
+    /// Opens the files of the training of a network that goes on from `step`, whose names have a prefix; hands back the seconds
+    /// it has taken so far.
+    pub(super) fn open(
+        workspace: &Workspace,
+        (network, prefix): (&str, &str),
+        step: u64,
+    ) -> Result<(Self, f64)> {
+        let path = |name: &str| workspace.path(&format!("{prefix}{name}"));
+        let lines = path("metrics.jsonl");
+        let (log, seconds) = Log::open(&lines, network, step)?;
+        let events = Events::open(&path("tensorboard"), step)?;
+        let table = path("metrics.csv");
         Ok((Self { lines, table, log, events }, seconds))
     }
 

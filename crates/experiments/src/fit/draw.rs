@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use candle_core::{Device, Tensor};
 use ndarray::Array2;
 use score_nets::ScoreModel;
-use sde_core::Key;
+use sde_core::{Key, Score};
 use serde::{Deserialize, Serialize};
 use solvers::{ConfiguredMethod, Control, End, Sampler};
 
@@ -99,15 +99,27 @@ pub(super) fn sampled(
     key: Key,
     go_on: &mut (dyn FnMut(u64) -> Result<()> + Send),
 ) -> Result<(Array2<f64>, u64)> {
-    let name = equation.name().to_uppercase();
     let n = labels.map_or(sampling.n, <[u32]>::len);
     let classes =
         labels.map(|labels| Tensor::from_vec(labels.to_vec(), n, &Device::Cpu)).transpose()?;
     let given = model.with_labels(classes.as_ref())?;
+    sampled_by(&given, (model, prepared), sampling, equation, (n, key), go_on)
+}
+
+/// `n` samples of a score made from a model, in the units of the data, and the evaluations for one of them.
+pub(super) fn sampled_by(
+    score: &dyn Score<Tensor>,
+    (model, prepared): (&ScoreModel, &Prepared),
+    sampling: &Sampling,
+    equation: Equation,
+    (n, key): (usize, Key),
+    go_on: &mut (dyn FnMut(u64) -> Result<()> + Send),
+) -> Result<(Array2<f64>, u64)> {
+    let name = equation.name().to_uppercase();
     let sampler = sampler(model, sampling, equation)?;
     let columns = prepared.transform.model_dim();
     crate::checks::memory(&[("sampling.n", n), ("columns", columns)], 24)?;
-    let drawn = drawn_rows(&sampler, model, &given, (n, key), go_on);
+    let drawn = drawn_rows(&sampler, model, score, (n, key), go_on);
     let (rows, nfe) = drawn.with_context(|| format!("sampling by the {name}"))?;
     let data = prepared.to_data(rows.view()).with_context(|| format!("a sample of the {name}"))?;
     Ok((data, nfe))

@@ -5,6 +5,7 @@ use metrics::Change;
 use report::digits;
 
 use super::Results;
+use super::classifier::Guided;
 use super::measure::{Distance, Marginal, Pair};
 use crate::distance::{self, above, said};
 
@@ -22,6 +23,7 @@ pub(super) fn findings(results: &Results) -> String {
         gap(results),
         classes(results),
         filled(results),
+        guided(results),
         likely(results),
         copies(results),
         agree(results),
@@ -104,6 +106,27 @@ fn filled(results: &Results) -> Option<String> {
         percent(f.mean),
         gaussians.unwrap_or_default()
     ))
+}
+
+/// Classes of samples of the model without classes, as the classifier of noised rows guides them; the larger of two weights
+/// beside the smaller.
+fn guided(results: &Results) -> Option<String> {
+    let all = &results.classified.as_ref()?.guided;
+    let (first, last) = (all.first()?, all.last()?);
+    let one = |g: &Guided| format!("{} at weight {}", percent(g.accuracy), digits(g.weight));
+    let own = format!(
+        "Guided by the classifier of noised rows, samples of the model without classes are of the class that was asked for in {}",
+        one(first)
+    );
+    if all.len() == 1 {
+        return Some(format!("{own}."));
+    }
+    let word = match distance::change(first.accuracy, last.accuracy, 1) {
+        Change::Rises => "more often",
+        Change::Falls => "less often",
+        Change::Holds => "not told apart from it",
+    };
+    Some(format!("{own}, and {word} in {}.", one(last)))
 }
 
 fn likely(results: &Results) -> Option<String> {
@@ -207,6 +230,7 @@ mod tests {
     use data::{Column, Pixels};
     use metrics::{Estimate, NoiseFloor};
 
+    use super::super::classifier::{Classified, Named};
     use super::super::fill::Filled;
     use super::super::likelihood::Fitted;
     use super::super::measure::Neighbours;
@@ -266,6 +290,7 @@ mod tests {
             marginals: vec![marginal("height"), marginal("rings")],
             accuracy: None,
             filled: None,
+            classified: None,
             likelihood: Likelihood {
                 rows: 10,
                 exact: true,
@@ -369,5 +394,37 @@ mod tests {
         says(&results, &["fewer than with the mean"]);
         results.filled = Some(filled(at(0.61, 0.02)));
         says(&results, &["not told apart from the mean"]);
+    }
+
+    /// What the classifier makes of the model is said of the first and the last weight.
+    #[test]
+    fn weights_of_guidance_are_held_against_each_other() {
+        let mut results = table();
+        assert!(!findings(&results).contains("Guided"));
+        let guided = |weight, share| Guided {
+            weight,
+            accuracy: at(share, 0.01),
+            distance: distance(Pair::OdeTest, at(1.0, 0.1)),
+        };
+        let mut set = |guided: Vec<Guided>| {
+            let (trained, named) = (Trained::default(), Named::default());
+            results.classified = Some(Classified { trained, named, guided });
+            findings(&results)
+        };
+        let said = set(vec![guided(1.0, 0.6), guided(3.0, 0.9)]);
+        assert!(
+            said.contains("60.0 \u{b1} 1.0 % at weight 1.00, and more often in 90.0"),
+            "{said}"
+        );
+        let said = set(vec![guided(1.0, 0.9), guided(2.0, 0.6), guided(3.0, 0.3)]);
+        assert!(
+            said.contains("90.0 \u{b1} 1.0 % at weight 1.00, and less often in 30.0"),
+            "{said}"
+        );
+        let said = set(vec![guided(1.0, 0.9), guided(3.0, 0.91)]);
+        assert!(said.contains("not told apart from it in 91.0"), "{said}");
+        let said = set(vec![guided(1.0, 0.9)]);
+        assert!(said.contains("asked for in 90.0 \u{b1} 1.0 % at weight 1.00."), "{said}");
+        assert!(!set(vec![]).contains("Guided"));
     }
 }

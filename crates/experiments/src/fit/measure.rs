@@ -123,7 +123,7 @@ pub(super) struct Compared {
     pub(super) test: Array2<f64>,
 }
 
-fn first(rows: &Array2<f64>, n: usize) -> ArrayView2<'_, f64> {
+pub(super) fn first(rows: &Array2<f64>, n: usize) -> ArrayView2<'_, f64> {
     rows.slice(s![..n.min(rows.nrows()), ..])
 }
 
@@ -209,7 +209,18 @@ pub(super) fn between(
 ) -> Result<Vec<Distance>> {
     let n = compared.rows(measuring);
     let (x, y) = compared.of(pair);
-    let (x, y) = (first(x, n).to_owned(), first(y, n).to_owned());
+    of_rows(metrics, [first(x, n), first(y, n)], pair, (measuring.floors, key))
+}
+
+/// Distances of two equally large sets of rows, which stand for a pair.
+pub(super) fn of_rows(
+    metrics: &[Metric],
+    [x, y]: [ArrayView2<'_, f64>; 2],
+    pair: Pair,
+    (floors, key): (usize, Key),
+) -> Result<Vec<Distance>> {
+    let n = x.nrows();
+    let (x, y) = (x.to_owned(), y.to_owned());
     let pool = ndarray::concatenate(ndarray::Axis(0), &[x.view(), y.view()])?;
     let [x, y, pool] = [x, y, pool].map(Sample::cloud);
     let options = Options { key: key.fold(0), ..Options::default() };
@@ -217,8 +228,7 @@ pub(super) fn between(
         .iter()
         .map(|metric| {
             let found = metric.evaluate(&x, &y, &options)?;
-            let floor =
-                metric.noise_floor_of(&pool, [n, n], &options, key.fold(1), measuring.floors)?;
+            let floor = metric.noise_floor_of(&pool, [n, n], &options, key.fold(1), floors)?;
             let standard_error = found.standard_error.unwrap_or(f64::NAN);
             let found = Estimate { value: found.value, standard_error };
             let (found, floor) = match metric {

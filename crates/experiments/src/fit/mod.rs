@@ -1,11 +1,12 @@
 //! A model of the user's data: training, samples by both equations, likelihood, and a report.
 //!
 //! - `config`: everything but the data; `prepared`: from rows of data to rows of a model and back;
-//! - `train`: training with losses on withheld rows; `course`: what is written of it on the way; `sheets`: samples on the way;
+//! - `train`: training with losses on withheld rows, of what is `trainable`; `classifier`: one of noised rows beside the model; `course`: what is written of it on the way; `sheets`: samples on the way;
 //!   `draw`: samples; `measure`, `features`, `judge`, `likelihood`: what they are
 //!   worth;
 //! - `findings`, `pictures`, `page`: the report.
 
+mod classifier;
 mod config;
 mod cost;
 mod course;
@@ -25,6 +26,7 @@ mod sheets;
 mod source;
 mod tables;
 mod train;
+mod trainable;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,6 +47,7 @@ use crate::checks::DIGITS;
 use crate::citations;
 use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
+use classifier::{Classification, Classified};
 use draw::{Drawn, Equation, draw, drawn};
 use features::Featured;
 use fill::{Filled, Filling};
@@ -54,7 +57,7 @@ use measure::{Compared, Distance, Marginal, Neighbours, Pair, Ruler};
 use parts::Parts;
 use prepared::Batches;
 use sheets::Sheets;
-use train::{Job, Trained, model_path};
+use train::{Job, Trained, kept_path};
 
 /// Purposes of the seed.
 mod purpose {
@@ -70,6 +73,8 @@ mod purpose {
     pub(super) const FEATURES: u64 = 109;
     pub(super) const FILL: u64 = 110;
     pub(super) const NEIGHBOURS: u64 = 111;
+    pub(super) const CLASSIFIER: u64 = 112;
+    pub(super) const GUIDED: u64 = 113;
 }
 
 /// What the data are.
@@ -118,6 +123,9 @@ pub(crate) struct Results {
     /// Lower halves filled in, where that was asked for.
     #[serde(default)]
     filled: Option<Filled>,
+    /// A classifier of noised rows, where that was asked for.
+    #[serde(default)]
+    classified: Option<Classified>,
     likelihood: Likelihood,
     /// Seconds of all work.
     #[serde(with = "crate::number")]
@@ -142,6 +150,9 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     let about = about(&data, &parts, &prepared, sigma_data);
     cost::plan(config, &parts, workspace);
     let (trained, model) = trained(config, &parts, &prepared, batches, sigma_data, workspace)?;
+    let beside =
+        Classification { config, parts: &parts, prepared: &prepared, sigma_data, workspace };
+    let classifier = beside.train()?;
     let drawn = both(config, &model, &prepared, &parts, workspace)?;
     pictures::draw(&parts.training, &parts.test, workspace)?;
     keep_test(&parts, workspace)?;
@@ -157,7 +168,9 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     let neighbours = workspace.part("neighbours", || compared.neighbours(measuring, key))?;
     let key = config.key(purpose::FEATURES);
     let features = features::featured(data.kind(), &compared, (measuring, key), workspace)?;
-    let accuracy = accuracy(config, &parts, &compared, workspace)?;
+    let judge = judge(config, &parts, &compared)?;
+    let accuracy = accuracy(config, &parts, &compared, judge.as_ref(), workspace)?;
+    let classified = beside.measure(classifier, &model, &compared, judge.as_ref())?;
     let flow = Flow {
         model: &model,
         prepared: &prepared,
@@ -180,6 +193,7 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         marginals,
         accuracy,
         filled,
+        classified,
         likelihood,
         seconds,
     })
@@ -210,22 +224,25 @@ fn trained(
 ) -> Result<(Trained, ScoreModel)> {
     let (withheld, conditional) = (parts.validation.clone(), config.data.conditional);
     let classes = batches.n_classes();
-    let trained = Job {
+    let trained = Job::<ScoreModel> {
         training: &config.training,
         model: config.model(prepared, classes, sigma_data)?,
-        seed: config.seed,
+        steps: config.training.steps,
+        seconds: config.seconds()[0],
+        key: Key::root(config.seed),
         train: Arc::new(batches),
         // Few withheld rows count several times, each time with other noise.
         n_validation: withheld.len().clamp(1024, 4096),
         validation: Arc::new(Batches::new(withheld, prepared, true, conditional)?),
-        sheets: matches!(parts.training.kind(), Kind::Images { .. }).then(|| Sheets {
-            prepared,
-            sampling: &config.sampling,
-            key: config.key(purpose::SHEETS),
+        sheets: matches!(parts.training.kind(), Kind::Images { .. }).then(|| {
+            let key = config.key(purpose::SHEETS);
+            let sheets = Sheets { prepared, sampling: &config.sampling, key };
+            Box::new(move |model: &ScoreModel, at| sheets.draw(model, at, workspace))
+                as train::Sheet<'_, _>
         }),
     }
     .run(workspace)?;
-    let path = model_path(workspace);
+    let path = kept_path::<ScoreModel>(workspace);
     let model = ScoreModel::open(&path).with_context(|| {
         format!("{}: delete samples/training.json to train again", path.display())
     })?;
@@ -303,28 +320,37 @@ fn order(n: usize, key: Key) -> Vec<usize> {
 /// Rows of the data that are compared with, at most.
 const MOST: usize = 20_000;
 
+/// A classifier of training rows as they are, in the units of distances.
+fn judge(config: &Config, parts: &Parts, compared: &Compared) -> Result<Option<Judge>> {
+    let Some(labels) = parts.training.labels() else { return Ok(None) };
+    if !config.data.conditional && config.classifier.is_none() {
+        return Ok(None);
+    }
+    let learned = shuffled_labels(&labels.of, config.key(purpose::ORDER));
+    Judge::fit(compared.training.view(), &learned, labels.classes.len()).map(Some)
+}
+
+/// The classes of [`shuffled`] rows.
+fn shuffled_labels(labels: &[u32], key: Key) -> Vec<u32> {
+    order(labels.len(), key).into_iter().take(MOST).map(|i| labels[i]).collect()
+}
+
 fn accuracy(
     config: &Config,
     parts: &Parts,
     compared: &Compared,
+    judge: Option<&Judge>,
     workspace: &Workspace,
 ) -> Result<Option<Accuracy>> {
-    let (Some(training), Some(test)) = (parts.training.labels(), parts.test.labels()) else {
-        return Ok(None);
-    };
+    let (Some(judge), Some(test)) = (judge, parts.test.labels()) else { return Ok(None) };
     if !config.data.conditional {
         return Ok(None);
     }
     let Some(sampled) = sampled_labels(config, parts) else { return Ok(None) };
     workspace.part("accuracy", || {
-        let of = |labels: &[u32], key: Key| -> Vec<u32> {
-            order(labels.len(), key).into_iter().take(MOST).map(|i| labels[i]).collect()
-        };
-        let key = config.key(purpose::ORDER);
-        let learned = of(&training.of, key);
-        let judge = Judge::fit(compared.training.view(), &learned, training.classes.len())?;
+        let withheld = shuffled_labels(&test.of, config.key(purpose::ORDER).fold(1));
         Ok(Some(Accuracy {
-            test: judge.accuracy(compared.test.view(), &of(&test.of, key.fold(1))),
+            test: judge.accuracy(compared.test.view(), &withheld),
             ode: judge.accuracy(compared.ode.view(), &sampled),
             sde: judge.accuracy(compared.sde.view(), &sampled),
         }))
@@ -370,7 +396,9 @@ macro_rules! fitting {
             fn check(config: &Config) -> Result<f64> {
                 let evaluations = config.check()?;
                 // What is wrong with the data is said before there is a folder.
-                config.parts(&config.open()?)?;
+                let data = config.open()?;
+                config.check_classes(&data)?;
+                config.parts(&data)?;
                 Ok(evaluations)
             }
 
@@ -405,7 +433,8 @@ fitting! {
 fn references(config: &Config) -> Vec<&'static str> {
     let more = ["karras2022", "naeem2020", "alaa2022", "theis2016", "heusel2017", "binkowski2018"];
     let digits = (config.data.path == DIGITS).then_some("alpaydin1998");
-    more.into_iter().chain([citations::sde(&*config.sde)]).chain(digits).collect()
+    let guided = config.classifier.as_ref().map(|_| "dhariwal2021");
+    more.into_iter().chain([citations::sde(&*config.sde)]).chain(digits).chain(guided).collect()
 }
 
 /// The files of the data: a run is one of their content.

@@ -11,7 +11,7 @@ use super::curve::AVERAGES;
 use super::findings::{LEVEL, bits, findings, mixture};
 use super::tables::distances;
 use super::train::Stop;
-use super::{Results, features, pictures, sheets};
+use super::{Results, classifier, features, pictures, sheets};
 use crate::distance;
 use crate::runs::read_log;
 
@@ -31,6 +31,9 @@ pub(super) fn page(config: &Config, results: &Results, folder: &Path) -> Result<
     }
     neighbours(&mut sheet, results);
     likelihood(&mut sheet, config, results);
+    if let (Some(own), Some(found)) = (&config.classifier, &results.classified) {
+        classifier::section(&mut sheet, own, found);
+    }
     columns(&mut sheet, results, folder)?;
     training(&mut sheet, config, results, folder)?;
     Ok(sheet)

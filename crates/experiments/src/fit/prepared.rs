@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use data::{Dataset, Draws, Kind, Transform, TransformOptions};
 use faer::{Mat, Side};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
-use score_nets::{DataSource, ScoreModel};
+use score_nets::DataSource;
 use sde_core::{Key, Sde, TimeGrid};
 use serde::{Deserialize, Serialize};
 
@@ -147,13 +147,30 @@ impl Prepared {
         Some((rows, coordinates.iter().map(|k| whitening.mean[*k]).collect()))
     }
 
-    /// What a checkpoint says.
+    /// What a checkpoint says of its data.
     ///
     /// # Errors
     /// When that is damaged; `None` for a model that was not fitted to data.
-    pub(crate) fn of_model(model: &ScoreModel) -> Option<Result<Self>> {
-        let data = model.config().data.clone()?;
-        Some(serde_json::from_value(data).context("what the checkpoint says of its data"))
+    pub(crate) fn noted_in(data: Option<&serde_json::Value>) -> Option<Result<Self>> {
+        let read = serde_json::from_value(data?.clone());
+        Some(read.context("what the checkpoint says of its data"))
+    }
+
+    /// In what rows of a model differ from those of another model, where they do.
+    pub(crate) fn differs(&self, other: &Self) -> Option<&'static str> {
+        let (own, of_other) = (&self.transform, &other.transform);
+        if own.kind() != of_other.kind() {
+            return Some("columns, or in the size or the values of images");
+        }
+        if own.classes() != of_other.classes() {
+            return Some("classes");
+        }
+        let places =
+            |t: &Transform| (0..t.data_dim()).map(|i| t.coordinates(i)).collect::<Vec<_>>();
+        let same = places(own) == places(of_other)
+            && own.constants() == of_other.constants()
+            && self.whitening == other.whitening;
+        (!same).then_some("how they are scaled: it was fitted to other rows")
     }
 
     /// Rows of data as the model has them; the noise of whole numbers is that of rows `first ..` of `key`.
@@ -174,6 +191,26 @@ impl Prepared {
             whitening.put(z, out);
         }
         Ok(out)
+    }
+
+    /// Images as the model has them without noise: levels are the middles of their cells.
+    ///
+    /// # Errors
+    /// Rows that are no such images.
+    pub(crate) fn without_noise(&self, images: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+        self.transform.kind().check(images)?;
+        let size =
+            [("rows", images.nrows() as u64), ("columns", self.transform.model_dim() as u64)];
+        sde_core::counts::in_memory(&size, 16)?;
+        let mut z = Array2::zeros((images.nrows(), self.transform.model_dim()));
+        for (j, column) in images.columns().into_iter().enumerate() {
+            let place = self.transform.coordinates(j);
+            let middle = if place.dequantised { 0.5 } else { 0.0 };
+            for k in place.range {
+                z.column_mut(k).assign(&((&column + (middle - place.shift)) / place.scale));
+            }
+        }
+        Ok(z)
     }
 
     /// Rows of the model as the transform of the columns has them: standardised, not whitened.

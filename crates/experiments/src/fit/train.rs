@@ -5,17 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use score_nets::{
-    Backend, DataSource, Denoising, EmaProfile, ModelConfig, Outcome, ScoreModel, TrainConfig,
-    Trainer,
-};
+use score_nets::{DataSource, EmaProfile, Outcome, TrainConfig, Trainer};
 use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
 use super::config::Training;
 use super::course::Course;
 use super::curve::{AVERAGES, Point, best};
-use super::sheets::{self, Sheets};
+use super::sheets;
+use super::trainable::Trainable;
 use crate::runs::{Interrupted, Line, Workspace, read_json};
 use crate::{atomic, signals};
 
@@ -26,18 +24,24 @@ const CHECKPOINT: Duration = Duration::from_secs(120);
 const TRIAL: f64 = 6.0;
 
 /// What is trained, and on what.
-pub(super) struct Job<'a> {
+pub(super) struct Job<'a, M: Trainable> {
     pub(super) training: &'a Training,
-    pub(super) model: ModelConfig,
-    pub(super) seed: u64,
+    pub(super) model: M::Config,
+    /// Steps; without it as many as fit into the seconds.
+    pub(super) steps: Option<u64>,
+    pub(super) seconds: f64,
+    pub(super) key: Key,
     pub(super) train: Arc<dyn DataSource>,
     /// Withheld rows in their order, over and over.
     pub(super) validation: Arc<dyn DataSource>,
     /// Rows of a validation.
     pub(super) n_validation: usize,
-    /// Of images: sheets of samples on the way.
-    pub(super) sheets: Option<Sheets<'a>>,
+    /// Of images: draws sheets of samples on the way.
+    pub(super) sheets: Option<Sheet<'a, M>>,
 }
+
+/// Draws a sheet of so many samples after a step, and hands back its file.
+pub(super) type Sheet<'a, M> = Box<dyn Fn(&M, (usize, u64)) -> Result<PathBuf> + 'a>;
 
 /// What a training came to.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -75,42 +79,42 @@ impl Trained {
     }
 }
 
-impl Job<'_> {
+impl<M: Trainable> Job<'_, M> {
     fn config(&self, steps: u64) -> TrainConfig {
         let averages = AVERAGES.map(|sigma_rel| EmaProfile::Power { sigma_rel }).to_vec();
         TrainConfig { seed: self.key(0), averages, log_every: 1, ..self.training.recipe(steps) }
     }
 
     fn key(&self, purpose: u64) -> Key {
-        Key::root(self.seed).fold(purpose)
+        self.key.fold(purpose)
     }
 
-    fn loss(&self) -> Denoising {
-        self.training.loss(self.train.clone(), self.training.batch)
+    fn loss(&self) -> M::Loss {
+        M::loss(self.training, self.train.clone(), self.training.batch)
     }
 
-    fn start(&self, steps: u64) -> Result<Trainer<ScoreModel>> {
-        let model = ScoreModel::new(self.model.clone(), self.key(1), &Backend::cpu())?;
+    fn start(&self, steps: u64) -> Result<Trainer<M>> {
+        let model = M::begin(self.model.clone(), self.key(1))?;
         Ok(Trainer::new(model, self.config(steps))?.term(1.0, Box::new(self.loss())))
     }
 
     /// The number of steps: as configured, or what fits into the time, measured once and kept.
     fn steps(&self, workspace: &Workspace) -> Result<u64> {
-        if let Some(steps) = self.training.steps {
+        if let Some(steps) = self.steps {
             return Ok(steps);
         }
-        workspace.part("steps", || {
+        workspace.part(&named::<M>("steps"), || {
             let mut trial = self.start(u64::MAX / 2)?;
             let stop = workspace.stop;
             // The first step pays for what is made once.
             trial.run_to(2, stop, &mut |_| Ok(()))?;
             let start = Instant::now();
-            while start.elapsed().as_secs_f64() < TRIAL.min(self.training.seconds() / 20.0) {
+            while start.elapsed().as_secs_f64() < TRIAL.min(self.seconds / 20.0) {
                 workspace.go_on()?;
                 trial.run_to(trial.step() + 2, stop, &mut |_| Ok(()))?;
             }
             let each = start.elapsed().as_secs_f64() / (trial.step() - 2).max(1) as f64;
-            Ok(((self.training.seconds() / each) as u64).max(20))
+            Ok(((self.seconds / each) as u64).max(20))
         })
     }
 
@@ -120,7 +124,7 @@ impl Job<'_> {
     /// A loss that is not finite, with the step; a full device; [`Interrupted`] after ctrl-c, with a checkpoint to go on
     /// from.
     pub(super) fn run(&self, workspace: &Workspace) -> Result<Trained> {
-        workspace.part("training", || self.train(workspace))
+        workspace.part(&named::<M>("training"), || self.train(workspace))
     }
 
     fn train(&self, workspace: &Workspace) -> Result<Trained> {
@@ -152,15 +156,20 @@ impl Job<'_> {
 }
 
 /// The file of the weights that were kept.
-pub(super) fn model_path(workspace: &Workspace) -> PathBuf {
-    workspace.path("checkpoints/model.safetensors")
+pub(super) fn kept_path<M: Trainable>(workspace: &Workspace) -> PathBuf {
+    workspace.path(&format!("checkpoints/{}.safetensors", M::NAME))
+}
+
+/// The name of a part or a file of a training.
+fn named<M: Trainable>(what: &str) -> String {
+    format!("{}{what}", M::PREFIX)
 }
 
 /// A training under way.
-struct Session<'a> {
-    job: &'a Job<'a>,
+struct Session<'a, M: Trainable> {
+    job: &'a Job<'a, M>,
     workspace: &'a Workspace,
-    trainer: Trainer<ScoreModel>,
+    trainer: Trainer<M>,
     planned: u64,
     state: PathBuf,
     points: PathBuf,
@@ -174,9 +183,9 @@ struct Session<'a> {
     saved: Instant,
 }
 
-impl<'a> Session<'a> {
-    fn open(job: &'a Job<'a>, workspace: &'a Workspace, planned: u64) -> Result<Self> {
-        let state = workspace.path("checkpoints/model.training.safetensors");
+impl<'a, M: Trainable> Session<'a, M> {
+    fn open(job: &'a Job<'a, M>, workspace: &'a Workspace, planned: u64) -> Result<Self> {
+        let state = workspace.path(&format!("checkpoints/{}.training.safetensors", M::NAME));
         let trainer = if state.is_file() {
             let resumed =
                 Trainer::resume_on(&state, job.config(planned), &candle_core::Device::Cpu)
@@ -186,15 +195,15 @@ impl<'a> Session<'a> {
             job.start(planned)?
         };
         let trainer = trainer.checkpoint_to(&state);
-        let points = workspace.path("validation.json");
+        let points = workspace.path(&named::<M>("validation.json"));
         let mut curve: Vec<Point> = if points.is_file() { read_json(&points)? } else { Vec::new() };
         curve.retain(|p| p.step <= trainer.step());
-        let (course, before) = Course::open(workspace, trainer.step())?;
+        let (course, before) = Course::open(workspace, (M::NAME, M::PREFIX), trainer.step())?;
         let images = job.sheets.as_ref().and_then(|_| sheets::images(job.training, planned));
         let (progress, each) = (&workspace.progress, job.training.step_cost());
-        progress.plan("train", planned as f64 * each, 0.0);
-        progress.resumed("train", trainer.step() as f64 * each);
-        let bar = progress.part("train", "train", (planned, trainer.step()), each);
+        progress.plan(M::WORK, planned as f64 * each, 0.0);
+        progress.resumed(M::WORK, trainer.step() as f64 * each);
+        let bar = progress.part(M::WORK, M::WORK, (planned, trainer.step()), each);
         let now = Instant::now();
         Ok(Self {
             job,
@@ -241,7 +250,7 @@ impl<'a> Session<'a> {
         let outcome = outcome.with_context(|| self.kept())?;
         if let Some((step, loss, lr, grad_norm)) = last {
             let seconds = self.seconds();
-            let network = "model".into();
+            let network = M::NAME.into();
             let line =
                 Line { network, step, loss, dsm: loss, residual: None, lr, grad_norm, seconds };
             self.course.line(&line)?;
@@ -260,7 +269,7 @@ impl<'a> Session<'a> {
         match best(&self.curve) {
             Some((step, ..)) => format!(
                 "training (the weights of step {step} are in {})",
-                model_path(self.workspace).display()
+                kept_path::<M>(self.workspace).display()
             ),
             None => "training (no weights had been kept yet)".into(),
         }
@@ -277,13 +286,13 @@ impl<'a> Session<'a> {
         let job = self.job;
         let every = job.training.validate_every(self.planned);
         let rows = job.n_validation.min(job.training.validation_rows(every, AVERAGES.len() + 1));
-        let loss = job.training.loss(job.validation.clone(), rows);
+        let loss = M::loss(job.training, job.validation.clone(), rows);
         // The same noise every time: differences are of the weights alone.
         let key = job.key(2);
-        let mut validation = vec![loss.loss(self.trainer.net(), key)?];
+        let mut validation = vec![self.trainer.net().value(&loss, key)?];
         for k in 0..AVERAGES.len() {
             let average = self.trainer.average_net(k)?.context("an average is missing")?;
-            validation.push(loss.loss(&average, key)?);
+            validation.push(average.value(&loss, key)?);
         }
         let before = best(&self.curve);
         let step = self.trainer.step();
@@ -295,13 +304,14 @@ impl<'a> Session<'a> {
             debug_assert_eq!(at, step);
             // First the weights, then what says that they are kept: a process killed in between writes them again.
             match place.checked_sub(1) {
-                None => self.trainer.net().save(model_path(self.workspace))?,
+                None => self.trainer.net().keep(&kept_path::<M>(self.workspace))?,
                 Some(k) => {
                     let average = self.trainer.average_net(k)?.context("an average is missing")?;
-                    average.save(model_path(self.workspace))?;
+                    average.keep(&kept_path::<M>(self.workspace))?;
                 }
             }
-            self.workspace.say(&format!("step {step}: validation loss {loss:.4}"));
+            let of = M::PREFIX.replace('-', ", ");
+            self.workspace.say(&format!("{of}step {step}: validation loss {loss:.4}"));
         }
         atomic::write(&self.points, &serde_json::to_vec(&self.curve)?)?;
         self.course.withheld(&self.curve)?;
@@ -311,7 +321,7 @@ impl<'a> Session<'a> {
 
     /// Draws a sheet of samples, where one is due, from the average of the weights with the smallest loss now.
     fn sheet(&mut self) -> Result<()> {
-        let (Some(sheets), Some(images)) = (&self.job.sheets, self.images) else { return Ok(()) };
+        let (Some(draw), Some(images)) = (&self.job.sheets, self.images) else { return Ok(()) };
         let Some(point) = self.curve.last() else { return Ok(()) };
         if !sheets::due_at(&self.curve, self.planned) {
             return Ok(());
@@ -321,7 +331,7 @@ impl<'a> Session<'a> {
         let average = self.trainer.average_net(k)?.context("an average is missing")?;
         let step = point.step;
         // A model that has learned too little to be sampled goes on learning.
-        match sheets.draw(&average, (images, step), self.workspace) {
+        match draw(&average, (images, step)) {
             Ok(path) => {
                 let png = std::fs::read(&path)
                     .with_context(|| format!("cannot read {}", path.display()))?;
@@ -341,14 +351,13 @@ impl<'a> Session<'a> {
         if step >= planned {
             return None;
         }
-        let training = self.job.training;
-        let patience = (training.patience * planned as f64) as u64;
+        let patience = (self.job.training.patience * planned as f64) as u64;
         let since = best(&self.curve).map_or(step, |(at, ..)| step - at);
         if since > patience.max(3 * every) {
             return Some(Stop::Validation);
         }
         // Where the steps were measured to fit, a little more lets the learning rate fall to its end.
-        let late = self.seconds() > 1.1 * training.seconds();
+        let late = self.seconds() > 1.1 * self.job.seconds;
         late.then_some(Stop::Time)
     }
 }

@@ -9,7 +9,7 @@ use sde_core::Key;
 use crate::support::{fails, folder, json, text};
 
 /// A table of a real column, a whole one that depends on it, one of names, and a class.
-fn table(path: &Path) {
+pub(crate) fn table(path: &Path) {
     let n = 200;
     let (mut z, mut u) = (vec![0.0; n], vec![0.0; n]);
     Key::root(1).fill_normals(0, &mut z);

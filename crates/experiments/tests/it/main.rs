@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_rows;
+mod classifier;
 mod commands;
 mod damage;
 mod density;

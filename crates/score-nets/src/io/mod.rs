@@ -31,8 +31,11 @@ impl Described for NetConfig {
 /// The entry of files of [`crate::ScoreModel`].
 pub(crate) const MODEL: &str = "score-model";
 
+/// The entry of files of [`crate::Classifier`].
+pub(crate) const CLASSIFIER: &str = "noise-classifier";
+
 /// The entries of all kinds of files.
-const ENTRIES: [&str; 2] = [NetConfig::ENTRY, MODEL];
+const ENTRIES: [&str; 3] = [NetConfig::ENTRY, MODEL, CLASSIFIER];
 
 /// What a file says about its tensors; `T` is what training says about itself, which is read only where it goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

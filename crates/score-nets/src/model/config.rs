@@ -85,27 +85,32 @@ impl ModelConfig {
     /// Checks that a file can hold the configuration: that every part is read back as it is. A process or a network
     /// of one's own is not; [`ScoreModel::open_like`](super::ScoreModel::open_like) reads it then.
     pub(crate) fn check_text(&self) -> Result<()> {
-        let written = self.preconditioning.to_string();
-        if written.parse::<Preconditioning>().is_ok_and(|read| read == self.preconditioning) {
-            return Ok(());
-        }
-        let reason = "has no name that a file could hold";
-        Err(Error::setting("preconditioning", written, reason))
+        check_text(&self.preconditioning)
     }
 }
 
+/// Checks that a preconditioning is read back from its text as it is.
+pub(crate) fn check_text(preconditioning: &Preconditioning) -> Result<()> {
+    let written = preconditioning.to_string();
+    if written.parse::<Preconditioning>().is_ok_and(|read| read == *preconditioning) {
+        return Ok(());
+    }
+    let reason = "has no name that a file could hold";
+    Err(Error::setting("preconditioning", written, reason))
+}
+
 /// Values that are written as they are shown.
-mod text {
+pub(crate) mod text {
     use super::*;
 
-    pub(super) fn serialize<T: Display, S: Serializer>(
+    pub(crate) fn serialize<T: Display, S: Serializer>(
         value: &T,
         to: S,
     ) -> Result<S::Ok, S::Error> {
         to.collect_str(value)
     }
 
-    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    pub(crate) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
     where
         T: FromStr<Err: Display>,
         D: Deserializer<'de>,

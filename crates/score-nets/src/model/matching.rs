@@ -162,8 +162,7 @@ impl Denoising {
             return Ok(Vec::new());
         }
         let n = rows.end.saturating_sub(rows.start) as usize;
-        let (mut labels, mut u) = (vec![0; n], vec![0.0; n]);
-        self.noising.source.fill_labels(key.fold(0), rows.start, &mut labels)?;
+        let (labels, mut u) = (self.noising.labels(key, rows.clone())?, vec![0.0; n]);
         key.fold(4).fill_uniforms(rows.start, &mut u);
         let kept = |(label, u): (u32, f64)| (u >= self.label_dropout).then_some(label);
         Ok(labels.into_iter().zip(u).map(kept).collect())

@@ -16,6 +16,7 @@ use candle_nn::VarBuilder;
 use sde_core::{Key, Parametrisation, Preconditioning, Sde};
 
 pub use config::ModelConfig;
+pub(crate) use config::{check_text, text};
 pub use evaluate::Quantity;
 pub use labelled::LabelledModel;
 pub use matching::{Denoising, Samples};

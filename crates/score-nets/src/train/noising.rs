@@ -160,6 +160,18 @@ impl Noising {
         Ok(all)
     }
 
+    /// The classes of rows `rows` of the batch under `key`: those of the data that [`Noising::rows`] draws.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for data without labels; whatever the data fail with.
+    pub fn labels(&self, key: Key, rows: Range<u64>) -> Result<Vec<u32>> {
+        let (group, n) = (self.group(), rows.end.saturating_sub(rows.start) as usize);
+        let mut labels = vec![0; n.div_ceil(group)];
+        self.source.fill_labels(key.fold(0), rows.start / group as u64, &mut labels)?;
+        let each = labels.into_iter().flat_map(|label| std::iter::repeat_n(label, group));
+        Ok(each.take(n).collect())
+    }
+
     /// Rows that share data and a time, with opposite noise.
     fn group(&self) -> usize {
         if self.antithetic && self.draws == Draws::QuasiMonteCarlo { 2 } else { 1 }

@@ -64,8 +64,8 @@ impl Head {
         Ok(Self::Spatial { first, norm, second: Linear::new(&vb.pp(last), HIDDEN, outputs, 1.0)? })
     }
 
-    /// The steps, then the head: `[B, K]`.
-    pub(super) fn run(
+    /// The steps, then the head up to its last linear map: `[B, F]`.
+    pub(super) fn features(
         &self,
         steps: &[Step],
         x: Jet,
@@ -81,20 +81,27 @@ impl Head {
             Ok(())
         })?;
         match self {
-            Self::Mean { norm, map } => map.forward(&mean(&norm.forward_silu(&h)?)?),
-            Self::Attention { norm, places, qkv, output, heads } => {
-                let a = pooled(&norm.forward_silu(&h)?, places, qkv, *heads)?;
-                output.forward(&a)
+            Self::Mean { norm, .. } => mean(&norm.forward_silu(&h)?),
+            Self::Attention { norm, places, qkv, heads, .. } => {
+                pooled(&norm.forward_silu(&h)?, places, qkv, *heads)
             }
-            Self::Spatial { first, norm, second } => {
+            Self::Spatial { first, norm, .. } => {
                 means.push(mean(&h)?);
                 let all = first.forward(&Jet::cat(&means.iter().collect::<Vec<_>>(), 1)?)?;
-                let active = match norm {
-                    Some(norm) => silu(&norm.forward(&all)?)?,
-                    None => relu(&all)?,
-                };
-                second.forward(&active)
+                match norm {
+                    Some(norm) => silu(&norm.forward(&all)?),
+                    None => relu(&all),
+                }
             }
+        }
+    }
+
+    /// The scores of the classes from [`Head::features`]: `[B, K]`.
+    pub(super) fn output(&self, features: &Jet) -> Result<Jet> {
+        match self {
+            Self::Mean { map, .. } => map.forward(features),
+            Self::Attention { output, .. } => output.forward(features),
+            Self::Spatial { second, .. } => second.forward(features),
         }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) use size::{WIDEST, at_most};
 
 use candle_core::Tensor;
 
-use crate::{Condition, Jet, Network, Result, layers::reciprocal, network::check_inputs};
+use crate::{Condition, Error, Jet, Network, Result, layers::reciprocal, network::check_inputs};
 use embed::Embedding;
 use head::Head;
 use steps::{Step, run};
@@ -93,6 +93,19 @@ impl UNet {
         &self.constants
     }
 
+    /// The image channels last, the noise level, and the embedding.
+    fn begin(&self, x: &Jet, c: &Jet, condition: &Condition) -> Result<(Jet, Jet, Option<Jet>)> {
+        check_inputs(self, &x.value, &c.value, condition)?;
+        let row = self.row_shape();
+        let mut h = x.map(|t| channels_last(t, &row))?;
+        let c = c.map(|t| Ok(t.flatten_all()?))?;
+        if self.centre {
+            h = h.affine(h.value.affine(2.0, -1.0)?, |t| Ok((t * 2.0)?))?;
+        }
+        let emb = self.embedding.as_ref().map(|e| e.forward(&c, condition)).transpose()?;
+        Ok((h, c, emb))
+    }
+
     /// The output's factor, as a jet that multiplies `[B, H, W, C]`.
     fn scaled(&self, y: Jet, c: &Jet) -> Result<Jet> {
         let as_image = |t: &Tensor| Ok(t.reshape((t.dim(0)?, 1, 1, 1))?);
@@ -108,7 +121,7 @@ impl UNet {
                         return Ok(i as u32);
                     }
                     let reason = format!("must be the number of one of the {n} noise levels");
-                    Err(crate::Error::setting("noise level", c, reason))
+                    Err(Error::setting("noise level", c, reason))
                 };
                 let rows: Vec<u32> = rows.iter().map(place).collect::<Result<_>>()?;
                 let rows = Tensor::new(rows, table.device())?;
@@ -136,20 +149,22 @@ impl Network for UNet {
     }
 
     fn forward(&self, x: &Jet, c: &Jet, condition: &Condition) -> Result<Jet> {
-        check_inputs(self, &x.value, &c.value, condition)?;
-        let row = self.row_shape();
-        let mut h = x.map(|t| channels_last(t, &row))?;
-        let c = c.map(|t| Ok(t.flatten_all()?))?;
-        if self.centre {
-            h = h.affine(h.value.affine(2.0, -1.0)?, |t| Ok((t * 2.0)?))?;
-        }
-        let emb = self.embedding.as_ref().map(|e| e.forward(&c, condition)).transpose()?;
+        let (h, c, emb) = self.begin(x, c, condition)?;
         if let Some(head) = &self.head {
-            return head.run(&self.steps, h, emb.as_ref(), condition);
+            return head.output(&head.features(&self.steps, h, emb.as_ref(), condition)?);
         }
         let y = run(&self.steps, h, emb.as_ref(), condition, |_, _| Ok(()))?;
         let y = self.scaled(y, &c)?;
         y.map(|t| Ok(t.permute((0, 3, 1, 2))?.contiguous()?))
+    }
+
+    fn features(&self, x: &Jet, c: &Jet, condition: &Condition) -> Result<Jet> {
+        let Some(head) = &self.head else {
+            let needs = "a classifier, which this network of images is not".into();
+            return Err(Error::Unsupported { what: "a last layer of features", needs });
+        };
+        let (h, _, emb) = self.begin(x, c, condition)?;
+        head.features(&self.steps, h, emb.as_ref(), condition)
     }
 
     fn buffers(&self) -> Vec<String> {

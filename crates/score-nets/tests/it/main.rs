@@ -1,5 +1,6 @@
 //! Integration tests of the networks, their files and their training.
 
+mod classifier;
 mod common;
 mod derivatives;
 mod devices;

@@ -67,6 +67,8 @@ pub fn cases() -> Vec<Case> {
     cases.extend(guided());
     let table = json!({"dim": 3, "width": 5, "blocks": 2, "embedding": 6, "classes": 2});
     cases.push(case("residual MLP", "residual-mlp", 0.4, table));
+    let classes = json!({"dim": 3, "width": 5, "blocks": 1, "embedding": 6, "outputs": 4});
+    cases.push(case("residual MLP with its own outputs", "residual-mlp", 0.4, classes));
     for name in Architecture::NAMES {
         if cases.iter().all(|case| case.architecture.name() != *name) {
             let architecture =

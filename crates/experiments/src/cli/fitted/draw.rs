@@ -9,6 +9,7 @@ use candle_core::Tensor;
 use control::steppers::{Ddnm, Ddrm, DpsStep, Replacement, TimeTravel};
 use control::{Covariance, Guidance, ReconstructionGuidance, Strength};
 use ndarray::{Array2, s};
+use score_nets::Classifier;
 use sde_core::counts::in_memory;
 use sde_core::sde::brief;
 use sde_core::{Key, Score, ScoreVjp, TimeGrid};
@@ -49,10 +50,10 @@ pub(in crate::cli) struct Unsaid {
 type Model<'a> = Box<dyn ScoreVjp<Tensor> + 'a>;
 
 /// Rows of the model with how they were found.
-struct Drawn {
-    rows: Array2<f64>,
-    nfe: Option<u64>,
-    said: Option<Said>,
+pub(super) struct Drawn {
+    pub(super) rows: Array2<f64>,
+    pub(super) nfe: Option<u64>,
+    pub(super) said: Option<Said>,
 }
 
 /// Passes of RePaint over its steps.
@@ -79,12 +80,18 @@ impl Fitted {
         // The rows of the model, those of the data, and what is written.
         in_memory(&[("samples", args.n), ("columns", columns)], 24)?;
         let n = usize::try_from(args.n)?;
-        let labels = self.classes(args.class, n)?;
+        let classifier = args.control.classifier.as_deref().map(|path| self.classifier(path));
+        let classifier = classifier.transpose()?;
+        let all = classifier.as_ref().map_or(self.model.n_classes(), Classifier::n_classes);
+        let labels = self.classes_of(args.class, n, all)?;
         let known = self.known(args.control)?;
         let key = Key::root(args.seed);
-        let (drawn, missed) = match &known {
-            None => (self.plain(sampler, args, labels.as_ref(), key)?, None),
-            Some(known) => {
+        let (drawn, missed) = match (&known, &classifier) {
+            (None, None) => (self.plain(sampler, args, labels.as_ref(), key)?, None),
+            (None, Some(classifier)) => {
+                (self.steered(sampler, args, (classifier, labels.as_ref()), key)?, None)
+            }
+            (Some(known), _) => {
                 let rows = known.values.nrows();
                 ensure!(
                     n.is_multiple_of(rows),
@@ -162,7 +169,7 @@ impl Fitted {
             let times = times.clone();
             let run = Run { sde, score, variance, times, particles, key };
             let found = run.samples(&measured.measurement, usize::try_from(args.n)?)?;
-            let said = Said::of(&found.systems, known, measured.log_abs_det, particles);
+            let said = Said::of_values(&found.systems, known, measured.log_abs_det, particles);
             return Ok(Drawn { rows: found.rows, nfe: None, said: Some(said) });
         }
         let (method, seen) = (plan.method.clone(), measured.measurement.clone());
@@ -223,13 +230,13 @@ impl Fitted {
         output: &Output,
     ) -> Result<()> {
         let (sde, by, seconds) = (self.sde(), args.control.by(), start.elapsed().as_secs_f64());
-        let own = known.is_some() && by.has_own_steps();
-        let method = if own { by.name() } else { sampler.method.name() };
         let said = drawn.said.as_ref();
-        let control = known.map(|(known, missed)| {
+        let own = (known.is_some() || said.is_some()) && by.has_own_steps();
+        let method = if own { by.name() } else { sampler.method.name() };
+        let control = (known.is_some() || said.is_some()).then(|| {
             json!({
-                "by": by.name(), "columns": known.columns.len(), "rows": known.values.nrows(), "noise": known.noise,
-                "missed": missed,
+                "by": by.name(), "columns": known.map(|k| k.0.columns.len()), "rows": known.map(|k| k.0.values.nrows()),
+                "noise": known.map(|k| k.0.noise), "missed": known.map(|k| k.1),
                 "particles": said.map(|s| s.particles), "effective": said.map(|s| s.effective),
                 "least_effective": said.map(|s| s.least), "resampled": said.map(|s| s.resampled),
                 "log_evidence": said.map(|s| s.log_evidence.iter().map(|e| e.0).collect::<Vec<_>>()),
@@ -240,6 +247,7 @@ impl Fitted {
         let report = json!({
             "out": args.out, "n": args.n, "dim": self.prepared.transform.data_dim(), "sde": sde.name(),
             "class": args.class.class, "class_of": args.class.class_of, "guidance": args.control.guidance,
+            "classifier": args.control.classifier,
             "method": method, "eta": sampler.eta, "end": sampler.end.name(), "nfe": drawn.nfe,
             "control": control, "seed": args.seed, "seconds": seconds,
         });

@@ -15,9 +15,14 @@ use crate::npy;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Control, of a model that was fitted to data")]
 pub(in crate::cli) struct ControlOptions {
-    /// Classifier-free guidance of --class: 1 is the model of the class, more is further from the model without (default: 1)
+    /// Guidance to --class, classifier-free or by --classifier: 1 is the model of the class, more is further from the model without
+    /// (default: 1)
     #[arg(long, value_name = "W", allow_negative_numbers = true)]
     pub(super) guidance: Option<f64>,
+    /// Guide the model without classes to --class by a classifier of noised rows (`fit --classifier`); with --by smc by weighted
+    /// particles
+    #[arg(long, value_name = "FILE")]
+    pub(super) classifier: Option<PathBuf>,
     /// What is known of a column, in the units of the data; a category by its name. May be repeated
     #[arg(long, value_name = "COLUMN=VALUE")]
     given: Vec<String>,
@@ -92,29 +97,42 @@ impl ControlOptions {
         !self.given.is_empty() || self.condition.is_some()
     }
 
+    /// Whether weighted particles are steered by a classifier.
+    pub(in crate::cli) fn weighs_classes(&self) -> bool {
+        self.classifier.is_some() && self.by == Some(By::Smc)
+    }
+
     /// Refuses what only goes with a model that was fitted to data.
     pub(in crate::cli) fn refuse(&self) -> Result<()> {
         let any = self.conditions() || self.guidance.is_some() || self.noise.is_some();
         ensure!(
-            !any && self.by.is_none() && self.particles.is_none(),
-            "--guidance, --given, --condition, --noise, --by and --particles are for models that were fitted to data"
+            !any && self.by.is_none() && self.particles.is_none() && self.classifier.is_none(),
+            "--guidance, --classifier, --given, --condition, --noise, --by and --particles are for models that were fitted to data"
         );
         Ok(())
     }
 
     /// Refuses options that do not go together; `stepped` is whether a method or its eta was named.
     pub(in crate::cli) fn check(&self, stepped: bool) -> Result<()> {
-        let known = self.conditions();
+        let (known, weighs) = (self.conditions(), self.weighs_classes());
+        ensure!(
+            !known || self.classifier.is_none(),
+            "--classifier does not go with --given or --condition"
+        );
         for (flag, given) in [
             ("--noise", self.noise.is_some()),
-            ("--by", self.by.is_some()),
-            ("--particles", self.particles.is_some()),
+            ("--by", self.by.is_some() && !weighs),
+            ("--particles", self.particles.is_some() && !weighs),
         ] {
             ensure!(
                 known || !given,
                 "{flag} needs --given or --condition: nothing is known of the samples"
             );
         }
+        ensure!(
+            !weighs || self.guidance.is_none(),
+            "--guidance does not go with --classifier and --by smc, which weighs particles for the class itself"
+        );
         let by = self.by();
         ensure!(
             by == By::Smc || self.particles.is_none(),
@@ -122,7 +140,7 @@ impl ControlOptions {
             by.name()
         );
         ensure!(
-            !(known && stepped && by.has_own_steps()),
+            !((known || weighs) && stepped && by.has_own_steps()),
             "--method and --eta do not go with --by {}, which has steps of its own (with replacement, repaint, pigdm and tmpd they do)",
             by.name()
         );

@@ -6,6 +6,7 @@ mod given;
 mod latents;
 mod measured;
 mod said;
+mod steered;
 
 use std::path::{Path, PathBuf};
 
@@ -63,7 +64,7 @@ impl Fitted {
         }
         let model = ScoreModel::open_on(path, Some(backend))?;
         let shown = || path.display().to_string();
-        let prepared = Prepared::of_model(&model).with_context(|| {
+        let prepared = Prepared::noted_in(model.config().data.as_ref()).with_context(|| {
             format!(
                 "{}: a model that was not fitted by `experiment fit` has no rows to draw",
                 shown()
@@ -118,9 +119,8 @@ impl Fitted {
         Ok(data::open_as(path, kind, &columns)?)
     }
 
-    /// The number of a class.
-    fn class(&self, name: &str) -> Result<u32> {
-        let n = self.model.n_classes();
+    /// The number of one of `n` classes.
+    fn class(&self, name: &str, n: usize) -> Result<u32> {
         ensure!(n > 0, "--class {name}: the model has no classes");
         let classes = self.prepared.transform.classes();
         let named = classes.iter().position(|c| c == name);
@@ -132,14 +132,19 @@ impl Fitted {
 
     /// The classes of `n` rows, where they are said.
     fn classes(&self, options: &ClassOptions, n: usize) -> Result<Option<Labels>> {
+        self.classes_of(options, n, self.model.n_classes())
+    }
+
+    /// The classes of `n` rows, where they are said and a model has so many.
+    fn classes_of(&self, options: &ClassOptions, n: usize, all: usize) -> Result<Option<Labels>> {
         let classes = self.prepared.transform.classes();
         if let Some(name) = &options.class {
-            let of = vec![self.class(name)?; n];
+            let of = vec![self.class(name, all)?; n];
             return Ok(Some(Labels { of, classes: classes.to_vec() }));
         }
         let Some(path) = &options.class_of else { return Ok(None) };
         let shown = path.display();
-        ensure!(self.model.n_classes() > 0, "--class-of {shown}: the model has no classes");
+        ensure!(all > 0, "--class-of {shown}: the model has no classes");
         let data = self.rows(path)?;
         let labels = data.labels().with_context(|| {
             format!(

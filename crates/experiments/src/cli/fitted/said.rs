@@ -1,5 +1,7 @@
 //! What the particles of conditional samples say.
 
+use std::collections::BTreeSet;
+
 use control::ParticleSystem;
 use metrics::Estimate;
 
@@ -15,22 +17,48 @@ pub(super) struct Said {
     /// How often a system was resampled in the mean.
     pub(super) resampled: f64,
     /// The logarithm of the density of the known values in the units of the data, of each row of them; with a standard error
-    /// from two samples on.
+    /// from two samples on; or that of the probability of each class.
     pub(super) log_evidence: Vec<(f64, Option<f64>)>,
+    /// What is known, and several of it.
+    pub(super) of: [&'static str; 2],
 }
 
 impl Said {
-    pub(super) fn of(
+    /// Of systems for known values.
+    pub(super) fn of_values(
         systems: &[ParticleSystem],
         known: &Known,
         log_abs_det: f64,
         particles: usize,
     ) -> Self {
         let n = systems.len();
+        let rows: Vec<usize> = (0..n).map(|i| known.row(i, n)).collect();
+        let of = ["the known values", "rows of them"];
+        Self::new(systems, &rows, log_abs_det, particles, of)
+    }
+
+    /// Of systems for a class each.
+    pub(super) fn of_classes(systems: &[ParticleSystem], labels: &[u32], particles: usize) -> Self {
+        let classes: Vec<u32> =
+            labels.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let place = |label: &u32| classes.binary_search(label).unwrap_or(0);
+        let rows: Vec<usize> = labels.iter().map(place).collect();
+        Self::new(systems, &rows, 0.0, particles, ["the class", "classes"])
+    }
+
+    /// Of systems of which each is for one of several things.
+    fn new(
+        systems: &[ParticleSystem],
+        rows: &[usize],
+        log_abs_det: f64,
+        particles: usize,
+        of: [&'static str; 2],
+    ) -> Self {
+        let n = systems.len();
         let mean =
             |f: &dyn Fn(&ParticleSystem) -> f64| systems.iter().map(f).sum::<f64>() / n as f64;
         let logs = |r: usize| -> Vec<f64> {
-            let of = (0..n).filter(|i| known.row(*i, n) == r);
+            let of = (0..n).filter(|i| rows[*i] == r);
             of.map(|i| systems[i].log_evidence + log_abs_det).collect()
         };
         Self {
@@ -38,7 +66,10 @@ impl Said {
             effective: mean(&|s| s.effective.last().copied().unwrap_or(f64::NAN)),
             least: mean(&|s| s.effective.iter().copied().fold(f64::INFINITY, f64::min)),
             resampled: mean(&|s| s.resampled as f64),
-            log_evidence: (0..known.values.nrows()).map(|r| log_mean(&logs(r))).collect(),
+            log_evidence: (0..=rows.iter().copied().max().unwrap_or(0))
+                .map(|r| log_mean(&logs(r)))
+                .collect(),
+            of,
         }
     }
 
@@ -50,16 +81,17 @@ impl Said {
             [(value, None)] => number(*value),
             many => {
                 let mean = many.iter().map(|e| e.0).sum::<f64>() / many.len() as f64;
-                format!("{} in the mean over {} rows of them", number(mean), many.len())
+                format!("{} in the mean over {} {}", number(mean), many.len(), self.of[1])
             }
         };
         format!(
             "{} particles a sample, effectively {} at the end and {} at the least (in the mean over samples), resampled {} times; \
-             log p of the known values {evidence} nats",
+             log p of {} {evidence} nats",
             self.particles,
             short(self.effective),
             short(self.least),
-            short(self.resampled)
+            short(self.resampled),
+            self.of[0]
         )
     }
 }
@@ -98,9 +130,13 @@ mod tests {
             least: 2.1,
             resampled: 3.0,
             log_evidence,
+            of: ["the class", "rows of them"],
         };
         let one = said(vec![(-3.5, Some(0.04))]).sentence();
-        assert!(one.contains("8 particles") && one.ends_with("-3.5 +- 0.04 nats"), "{one}");
+        assert!(
+            one.contains("8 particles") && one.ends_with("log p of the class -3.5 +- 0.04 nats"),
+            "{one}"
+        );
         let two = said(vec![(-3.0, Some(0.1)), (-5.0, None)]).sentence();
         assert!(two.ends_with("-4 in the mean over 2 rows of them nats"), "{two}");
     }

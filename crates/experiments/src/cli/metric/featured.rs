@@ -8,7 +8,7 @@ use data::{Features, Moments};
 use metrics::{Kind, Metric, Sample};
 use serde_json::{Map, Value, json};
 
-use super::Args;
+use super::{Args, classified};
 use crate::cli::Output;
 use crate::cli::output::{number, short, table};
 use crate::features::{self, Described, Extractor, Loaded};
@@ -16,7 +16,7 @@ use crate::features::{self, Described, Extractor, Loaded};
 /// Features of both sides, where they were asked for or a file names its arrays as features.
 pub(super) fn load(args: &Args) -> Result<Option<Loaded>> {
     let archives = Features::are_in(&args.a) || args.b.as_deref().is_some_and(Features::are_in);
-    let Some(extractor) = args.features.or(archives.then_some(Extractor::File)) else {
+    let Some(extractor) = args.features.clone().or(archives.then_some(Extractor::File)) else {
         return Ok(None);
     };
     let (name, info) = (args.metric.name(), args.metric.info());
@@ -33,7 +33,19 @@ pub(super) fn load(args: &Args) -> Result<Option<Loaded>> {
         ensure!(!given, "{flag} does not go with features");
     }
     let b = args.b.as_ref().with_context(|| format!("{name} compares two arrays: B is missing"))?;
-    features::load(&extractor, [&args.a, b], None).map(Some)
+    of(&extractor, [&args.a, b], None).map(Some)
+}
+
+/// Features of two sets, and of training rows where they are named.
+pub(super) fn of(
+    extractor: &Extractor,
+    sets: [&Path; 2],
+    training: Option<&Path>,
+) -> Result<Loaded> {
+    match extractor {
+        Extractor::Classifier(path) => classified::load(path, sets, training),
+        other => features::load(other, sets, training),
+    }
 }
 
 /// What can be done with two sides.

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{featured, page};
 use crate::cli::Output;
 use crate::cli::output::{number, short, table};
-use crate::features::{self, Described, Extractor, NEAR};
+use crate::features::{Described, Extractor, NEAR};
 
 /// Frechet distance, KID, precision, recall, density, coverage and authenticity of images
 ///
@@ -33,7 +33,8 @@ pub(in crate::cli) struct Args {
     /// The real images
     #[arg(value_name = "B")]
     b: PathBuf,
-    /// Where features come from: random-conv:seed=N, a convolution network with random weights, pixels, or file
+    /// Where features come from: random-conv:seed=N, a convolution network with random weights; classifier:FILE, what the last
+    /// layer of a classifier is given that `fit --classifier` made of such images; pixels; or file
     #[arg(long, value_name = "F", default_value = "random-conv:seed=0", value_parser = parse)]
     features: Extractor,
     /// The images that the model was trained on: for authenticity, and the share of A near to them (B is withheld then)
@@ -76,7 +77,7 @@ impl Args {
         let start = Instant::now();
         ensure!(self.resamples >= 2, "--resamples {}: expected at least 2", self.resamples);
         let paths = [self.a.as_path(), self.b.as_path()];
-        let loaded = features::load(&self.features, paths, self.training.as_deref())?;
+        let loaded = featured::of(&self.features, paths, self.training.as_deref())?;
         let sizes = loaded.sides.each_ref().map(Features::n);
         let training = match &loaded.training {
             None => None,

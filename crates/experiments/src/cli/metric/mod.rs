@@ -1,5 +1,6 @@
 //! `metric`: distances between two arrays on disk, with their error bars.
 
+mod classified;
 mod compare;
 mod featured;
 mod files;
@@ -105,8 +106,8 @@ pub(super) struct Args {
     /// The second array, or data file: the truth, where there is one
     #[arg(value_name = "B.npy")]
     b: Option<PathBuf>,
-    /// What makes features of images: random-conv:seed=N, a convolution network with random weights, or pixels; file: A and B
-    /// hold features
+    /// What makes features of images: random-conv:seed=N, a convolution network with random weights, classifier:FILE, a classifier
+    /// that `fit --classifier` made of such images, or pixels; file: A and B hold features
     #[arg(long, value_name = "F", value_parser = images::parse)]
     features: Option<Extractor>,
     /// Weights [n] of the samples in A (default: equal)
