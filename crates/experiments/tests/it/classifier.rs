@@ -67,7 +67,7 @@ fn digits_are_steered_and_measured() {
     let (_, five) = draw(&[&steer[..], &["--guidance", "20"]].concat());
     let (_, none) = draw(&[&steer[..], &["--guidance", "0"]].concat());
     assert!(apart(&none) == 0.0 && apart(&five) > apart(&one), "{} {}", apart(&one), apart(&five));
-    let sde = ["--method", "dpm-solver++-2m", "--eta", "1", "--block-rows", "3"];
+    let sde = ["--method", "dpm-solver++-2m-sde", "--eta", "1", "--block-rows", "3"];
     let by_blocks = draw(&[&steer[..], &sde].concat()).1;
     assert_eq!(by_blocks, draw(&[&steer[..], &sde[..4]].concat()).1);
     let (report, _) = draw(&[&steer[..], &["--by", "smc", "--particles", "3"]].concat());

@@ -11,17 +11,19 @@ use assert_cmd::cargo::cargo_bin;
 use crate::fit::{fit, table, words};
 use crate::support::{folder, json, text};
 
-/// Starts a fit, and hands back the process when there is a checkpoint.
+/// Starts a fit, and hands back the process when it has written a checkpoint.
 fn started(words: &[&str], out: &Path) -> Child {
+    let checkpoint = out.join("checkpoints/model.training.safetensors");
+    let written = || fs::metadata(&checkpoint).and_then(|m| m.modified()).ok();
+    let before = written();
     let mut child = Command::new(cargo_bin!("experiment"))
         .args(words)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary starts");
-    let checkpoint = out.join("checkpoints/model.training.safetensors");
     let begin = Instant::now();
-    while !checkpoint.is_file() {
+    while written() == before {
         assert!(child.try_wait().expect("a child").is_none(), "it ended before a checkpoint");
         assert!(begin.elapsed() < Duration::from_secs(120), "nothing happened");
         std::thread::sleep(Duration::from_millis(2));
