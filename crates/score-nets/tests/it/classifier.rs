@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use ndarray::{Array2, array};
 use score_nets::{
     Architecture, Backend, Classifier, ClassifierConfig, CrossEntropy, DataSource, Draws,
@@ -72,7 +72,8 @@ fn gradients_are_those_of_differences() -> Outcome {
         assert_eq!(model.features(&x, t)?.nrows(), 3);
         // Rows of a tensor may be flat.
         let flat = Backend::cpu_f64().tensor(x.iter().copied().collect(), &[3, model.dim()])?;
-        let (same, slope) = all.likelihood_for_rows(&[3, 0, 4])?.log_likelihood(&flat, t)?;
+        let of_flat: Box<dyn LogLikelihood<Tensor> + '_> = all.likelihood_for_rows(&[3, 0, 4])?;
+        let (same, slope) = of_flat.log_likelihood(&flat, t)?;
         assert_eq!((same, slope.dims()), (log, &[3, model.dim()][..]));
     }
     Ok(())
