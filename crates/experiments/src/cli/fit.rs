@@ -184,11 +184,12 @@ impl Args {
             Kind::Images { height, width, .. } => {
                 let preset = if full { "images-full" } else { "images-quick" };
                 let [multipliers, attention] = levels(height, width);
-                let sizes = [
+                let mut sizes = vec![
                     format!("network.multipliers={multipliers}"),
                     format!("network.attention={attention}"),
                 ];
-                (preset, sizes.into())
+                sizes.extend(self.small_network(height, width));
+                (preset, sizes)
             }
             _ => {
                 // Who names the classes wants to draw them one by one.
@@ -197,6 +198,14 @@ impl Args {
                 (if full { "full" } else { "quick" }, size)
             }
         }
+    }
+
+    /// Minutes are too short for many steps of a wide network on large images.
+    fn small_network(&self, height: usize, width: usize) -> Vec<String> {
+        if self.preset == Preset::Full || height * width <= 256 {
+            return Vec::new();
+        }
+        ["network.channels=16", "network.blocks=1", "training.batch=64"].map(Into::into).into()
     }
 
     /// The configuration of a classifier beside the model.

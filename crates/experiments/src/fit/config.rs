@@ -161,6 +161,11 @@ const OF_CLASSIFIER: f64 = 0.25;
 const GROUPS: usize = 32;
 
 impl Training {
+    /// Seconds of samples and likelihoods; the rest is for distances and the page.
+    pub(super) fn seconds_after(&self) -> f64 {
+        0.8 * (1.0 - SHARE) * 60.0 * self.minutes
+    }
+
     /// Steps between two losses on withheld rows.
     pub(super) fn validate_every(&self, planned: u64) -> u64 {
         (planned / 40).max(1)

@@ -3,6 +3,7 @@
 use super::config::{Config, Fill, Measuring, Sampling, Training};
 use super::draw::Equation;
 use super::parts::Parts;
+use super::train::Trained;
 use crate::runs::Workspace;
 
 /// Of a value and its gradient, beside that of a value.
@@ -43,18 +44,47 @@ impl Fill {
     }
 }
 
-/// Announces everything that follows the training.
-pub(super) fn plan(config: &Config, parts: &Parts, workspace: &Workspace) {
+/// What follows the training: samples, likelihoods, filling in.
+fn after_training(config: &Config, parts: &Parts) -> [(&'static str, f64); 3] {
     let (sampling, measuring) = (&config.sampling, &config.measuring);
     let sampled: f64 = [Equation::Ode, Equation::Sde].map(|e| sampling.sample_cost(e)).iter().sum();
-    workspace.progress.plan("sample", sampling.n as f64 * sampled, 0.0);
-    let told = config.data.conditional && parts.test.labels().is_some();
+    let classes = parts.test.labels().is_some();
     let rows = parts.test.len().min(measuring.likelihood);
-    let passes = if told { 2 * rows } else { rows } + 2 * super::likelihood::doubled(rows);
+    let told = if config.data.conditional && classes { 2 * rows } else { rows };
+    let passes = told + 2 * super::likelihood::doubled(rows);
     let each = measuring.density_cost(measuring.likelihood_steps, parts.test.dim());
-    workspace.progress.plan("likelihood", passes as f64 * each, 0.0);
-    if let (Some(fill), true) = (&measuring.fill, parts.test.labels().is_some()) {
-        let images = parts.test.len().min(fill.rows) as f64;
-        workspace.progress.plan("fill", images * fill.image_cost(), 0.0);
+    let filled = |fill: &Fill| parts.test.len().min(fill.rows) as f64 * fill.image_cost();
+    let fill = measuring.fill.as_ref().filter(|_| classes).map_or(0.0, filled);
+    [("sample", sampling.n as f64 * sampled), ("likelihood", passes as f64 * each), ("fill", fill)]
+}
+
+/// Announces everything that follows the training.
+pub(super) fn plan(config: &Config, parts: &Parts, workspace: &Workspace) {
+    for (kind, evaluations) in after_training(config, parts) {
+        workspace.progress.plan(kind, evaluations, 0.0);
+    }
+}
+
+/// Fewest samples, and rows whose likelihood is computed.
+const FEWEST: [usize; 2] = [64, 16];
+
+impl Config {
+    /// The same with as many samples and likelihoods as the minutes leave time for, at the speed of the training, where its
+    /// steps are a matter of time as well.
+    pub(super) fn in_time(&self, trained: &Trained, parts: &Parts) -> Self {
+        let mut config = self.clone();
+        if self.training.steps.is_some() || trained.steps == 0 {
+            return config;
+        }
+        let evaluations: f64 = after_training(self, parts).iter().map(|(_, cost)| cost).sum();
+        let trained = trained.seconds / (trained.steps as f64 * self.training.step_cost());
+        let share = self.training.seconds_after() / (evaluations * trained);
+        let some = |n: usize, fewest: usize| n.min(fewest.max((share * n as f64) as usize));
+        config.sampling.n = some(self.sampling.n, FEWEST[0]);
+        config.measuring.likelihood = some(self.measuring.likelihood, FEWEST[1]);
+        if let Some(fill) = &mut config.measuring.fill {
+            fill.rows = some(fill.rows, FEWEST[1]);
+        }
+        config
     }
 }

@@ -84,7 +84,7 @@ impl Filling<'_> {
             Ok(judge.accuracy(ruler.put(filled.view())?.view(), &labels.of[..n]))
         };
         let z = self.prepared.to_model(known.view(), self.key.fold(0), 0)?;
-        let (drawn, effective) = self.twisted(&z, &seen, workspace)?;
+        let (drawn, effective) = self.twisted(&known, &seen, workspace)?;
         let drawn = whole(self.prepared.to_data(drawn.view())?);
         pictures::filled(test.kind(), known.view(), drawn.view(), workspace)?;
         crate::npy::write(&workspace.path("samples/filled.npy"), drawn.view())?;
@@ -105,10 +105,23 @@ impl Filling<'_> {
         }))
     }
 
-    /// A draw for each row, from particles of its own, and their effective number in the mean.
+    /// Known numbers as coordinates of the model, levels by the middles of their cells, and their standard deviation: that of
+    /// the uniform noise on a cell, by which particles tell a poor guess from a good one.
+    fn known(&self, rows: &Array2<f64>, seen: &[usize]) -> (Array2<f64>, f64) {
+        let places: Vec<_> = seen.iter().map(|k| self.prepared.transform.coordinates(*k)).collect();
+        let y = Array2::from_shape_fn((rows.nrows(), seen.len()), |(i, k)| {
+            let middle = if places[k].dequantised { 0.5 } else { 0.0 };
+            (rows[[i, seen[k]]] + middle - places[k].shift) / places[k].scale
+        });
+        let cell =
+            places.iter().filter(|p| p.dequantised).map(|p| 1.0 / (12.0_f64.sqrt() * p.scale));
+        (y, cell.fold(0.0, f64::max))
+    }
+
+    /// A draw for each row of the data, from particles of its own, and their effective number in the mean.
     fn twisted(
         &self,
-        z: &Array2<f64>,
+        rows: &Array2<f64>,
         seen: &[usize],
         workspace: &Workspace,
     ) -> Result<(Array2<f64>, f64)> {
@@ -117,25 +130,27 @@ impl Filling<'_> {
         let times = self.sampling.grid.times(sde, self.fill.steps, sde.horizon(), end)?;
         let score = OnRows { inner: model.with_labels(None)?, model };
         let variance = model.config().sigma_data.unwrap_or(1.0).powi(2);
-        let mut drawn = Array2::zeros(z.dim());
+        let (all, noise) = self.known(rows, seen);
+        let dim = rows.ncols();
+        let mut drawn = Array2::zeros(rows.dim());
         let mut effective = 0.0;
-        let (n, each) = (z.nrows() as u64, self.fill.image_cost());
+        let (n, each) = (rows.nrows() as u64, self.fill.image_cost());
         let mut bar = workspace.progress.part("fill in", "fill", (n, 0), each);
-        for first in (0..z.nrows()).step_by(BLOCK) {
+        for first in (0..rows.nrows()).step_by(BLOCK) {
             workspace.go_on()?;
-            let rows = z.slice(s![first..(first + BLOCK).min(z.nrows()), ..]);
-            let y = rows.select(Axis(1), seen);
-            let known = Measurement::new(Groups::columns(z.ncols(), seen)?, y, 0.0)?;
+            let y = all.slice(s![first..(first + BLOCK).min(rows.nrows()), ..]).to_owned();
+            let n = y.nrows();
+            let known = Measurement::new(Groups::columns(dim, seen)?, y, noise)?;
             let key = self.key.fold(1).fold(first as u64);
             let times = times.clone();
             let run = Run { sde, score: &score, variance, times, particles, key };
-            let found = run.samples(&known, rows.nrows())?;
-            drawn.slice_mut(s![first..first + rows.nrows(), ..]).assign(&found.rows);
+            let found = run.samples(&known, n)?;
+            drawn.slice_mut(s![first..first + n, ..]).assign(&found.rows);
             let last = |system: &ParticleSystem| system.effective.last().copied();
-            bar.advance(rows.nrows() as u64);
+            bar.advance(n as u64);
             effective += found.systems.iter().filter_map(last).sum::<f64>();
         }
-        Ok((drawn, effective / z.nrows() as f64))
+        Ok((drawn, effective / rows.nrows() as f64))
     }
 
     /// A draw for each row given its upper half, of the mixture of one Gaussian for each class.

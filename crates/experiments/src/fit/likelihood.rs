@@ -21,7 +21,7 @@ const BLOCK: u64 = 64;
 
 /// Of so many rows, those whose log-density is computed with twice the steps as well.
 pub(super) fn doubled(rows: usize) -> usize {
-    rows.min(64)
+    (rows / 4).clamp(16, 64).min(rows)
 }
 
 /// Components of the mixture beside the Gaussian.

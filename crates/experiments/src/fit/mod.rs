@@ -150,6 +150,7 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
     let about = about(&data, &parts, &prepared, sigma_data);
     cost::plan(config, &parts, workspace);
     let (trained, model) = trained(config, &parts, &prepared, batches, sigma_data, workspace)?;
+    let config = &config.in_time(&trained, &parts);
     let beside =
         Classification { config, parts: &parts, prepared: &prepared, sigma_data, workspace };
     let classifier = beside.train()?;
