@@ -79,6 +79,31 @@ pub struct Coordinates {
     pub one_hot: bool,
 }
 
+impl Coordinates {
+    /// A number of the column as a coordinate, `(v - shift) / scale`; a whole number `v` by the middle of its cell, `v + 1/2`.
+    pub fn middle(&self, value: f64) -> f64 {
+        let half = if self.dequantised { 0.5 } else { 0.0 };
+        (value + half - self.shift) / self.scale
+    }
+
+    /// The standard deviation of a coordinate about [`Coordinates::middle`] whose number has noise of deviation `noise`,
+    /// `sqrt(noise^2 + 1/12) / scale` with the uniform noise of a cell, `noise / scale` without.
+    ///
+    /// ```
+    /// use data::{Transform, TransformOptions};
+    /// let digits = data::digits();
+    /// let pixel = Transform::fit(&digits, &TransformOptions::default())?.coordinates(20);
+    /// // 17 levels from -1 to 1: those next to each other are a cell apart.
+    /// let cell = pixel.middle(4.0) - pixel.middle(3.0);
+    /// assert!((pixel.deviation(0.0) - cell / 12.0_f64.sqrt()).abs() < 1e-15);
+    /// # Ok::<(), data::Error>(())
+    /// ```
+    pub fn deviation(&self, noise: f64) -> f64 {
+        let cell = if self.dequantised { 1.0 / 12.0 } else { 0.0 };
+        (noise * noise + cell).sqrt() / self.scale
+    }
+}
+
 impl Transform {
     /// What a row of data is.
     pub fn kind(&self) -> &Kind {

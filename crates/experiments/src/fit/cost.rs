@@ -88,3 +88,33 @@ impl Config {
         config
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What follows the training takes at most what the minutes leave, at the speed of the training; where the steps are given
+    /// nothing depends on time.
+    #[test]
+    fn counts_follow_the_time_that_is_left() {
+        let config = include_str!("../../configs/fit/images-quick.toml");
+        let config: Config = toml::from_str(config).expect("a configuration");
+        let parts = config.parts(&data::digits()).expect("parts");
+        let trained = |seconds| Trained { steps: 100, seconds, ..Trained::default() };
+        let takes = |config: &Config, seconds: f64| -> f64 {
+            let each = seconds / (100.0 * config.training.step_cost());
+            after_training(config, &parts).iter().map(|(_, cost)| each * cost).sum()
+        };
+        let quick = config.in_time(&trained(1.0), &parts);
+        assert_eq!((quick.sampling.n, quick.measuring.likelihood), (500, 32));
+        let slow = config.in_time(&trained(100.0), &parts);
+        assert!(takes(&config, 100.0) > config.training.seconds_after());
+        assert!((64..500).contains(&slow.sampling.n) && slow.measuring.likelihood < 32);
+        assert!(takes(&slow, 100.0) < 1.1 * config.training.seconds_after());
+        let fewest = config.in_time(&trained(1e6), &parts);
+        assert_eq!((fewest.sampling.n, fewest.measuring.likelihood), (64, 16));
+        let mut given = config;
+        given.training.steps = Some(100);
+        assert_eq!(given.in_time(&trained(1e6), &parts).sampling.n, 500);
+    }
+}

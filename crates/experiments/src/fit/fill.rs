@@ -110,12 +110,10 @@ impl Filling<'_> {
     fn known(&self, rows: &Array2<f64>, seen: &[usize]) -> (Array2<f64>, f64) {
         let places: Vec<_> = seen.iter().map(|k| self.prepared.transform.coordinates(*k)).collect();
         let y = Array2::from_shape_fn((rows.nrows(), seen.len()), |(i, k)| {
-            let middle = if places[k].dequantised { 0.5 } else { 0.0 };
-            (rows[[i, seen[k]]] + middle - places[k].shift) / places[k].scale
+            places[k].middle(rows[[i, seen[k]]])
         });
-        let cell =
-            places.iter().filter(|p| p.dequantised).map(|p| 1.0 / (12.0_f64.sqrt() * p.scale));
-        (y, cell.fold(0.0, f64::max))
+        // That of all pixels is one.
+        (y, places.first().map_or(0.0, |place| place.deviation(0.0)))
     }
 
     /// A draw for each row of the data, from particles of its own, and their effective number in the mean.

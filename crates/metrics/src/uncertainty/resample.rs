@@ -205,7 +205,7 @@ fn to_full_size(values: &mut [f64], n: usize) {
 /// use sde_core::Key;
 /// let normals = |key: u64| {
 ///     let mut x = Array2::zeros((80, 2));
-///     Key::root(key).fill_normals(0, x.as_slice_mut().unwrap());
+///     Key::root(key).fill_normals(0, x.as_slice_mut().expect("rows in one piece"));
 ///     x
 /// };
 /// let (real, generated) = (normals(1), normals(2));

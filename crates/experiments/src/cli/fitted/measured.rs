@@ -9,9 +9,6 @@ use sde_core::Key;
 use super::given::{Known, filled};
 use crate::fit::Prepared;
 
-/// Variance of the uniform noise on whole numbers, in units of one.
-const CELL: f64 = 1.0 / 12.0;
-
 /// A measurement of rows of the model, a row of values for each sample.
 pub(super) struct Measured {
     pub(super) measurement: Measurement,
@@ -61,11 +58,7 @@ impl Known {
         };
         // Standard deviations in the units of the model's coordinates.
         let each = places.iter().flat_map(|p| p.range.clone().map(move |_| p));
-        let std = |p: &Coordinates| {
-            let cell = if p.dequantised { CELL } else { 0.0 };
-            (self.noise * self.noise + cell).sqrt() / p.scale
-        };
-        let stds: Vec<f64> = each.clone().map(std).collect();
+        let stds: Vec<f64> = each.clone().map(|p| p.deviation(self.noise)).collect();
         let alike = stds.iter().all(|s| (s / stds[0] - 1.0).abs() < 1e-12);
         let (weights, noise) = match (noiseless, alike) {
             (true, _) => (vec![1.0; stds.len()], 0.0),
@@ -111,9 +104,7 @@ impl Known {
         let varying: Vec<usize> =
             (0..places.len()).filter(|k| !places[*k].range.is_empty()).collect();
         Ok(Array2::from_shape_fn((values.nrows(), varying.len()), |(i, k)| {
-            let place = &places[varying[k]];
-            let middle = if place.dequantised { 0.5 } else { 0.0 };
-            (values[[i, varying[k]]] + middle - place.shift) / place.scale
+            places[varying[k]].middle(values[[i, varying[k]]])
         }))
     }
 }
