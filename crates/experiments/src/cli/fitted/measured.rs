@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(both.measurement.noise(), 1.0);
         let off = both.measurement.residual(&w).expect("rows");
         assert!(off.column(0).iter().all(|r| (r - 0.7 / s).abs() < 1e-10));
-        let wide = (s * s + CELL).sqrt();
+        let wide = (s * s + (1.0 / 12.0)).sqrt();
         // A whole number is somewhere in its cell.
         assert!(off.column(1).iter().all(|r| (r - 0.7 / wide).abs() <= 0.5 / wide + 1e-10));
         assert!((both.log_abs_det + s.ln() + wide.ln()).abs() < 1e-12);
