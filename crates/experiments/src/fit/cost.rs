@@ -107,10 +107,10 @@ mod tests {
         };
         let quick = config.in_time(&trained(1.0), &parts);
         assert_eq!((quick.sampling.n, quick.measuring.likelihood), (500, 32));
-        let slow = config.in_time(&trained(100.0), &parts);
-        assert!(takes(&config, 100.0) > config.training.seconds_after());
+        let slow = config.in_time(&trained(50.0), &parts);
+        assert!(takes(&config, 50.0) > config.training.seconds_after());
         assert!((64..500).contains(&slow.sampling.n) && slow.measuring.likelihood < 32);
-        assert!(takes(&slow, 100.0) < 1.1 * config.training.seconds_after());
+        assert!(takes(&slow, 50.0) < 1.1 * config.training.seconds_after());
         let fewest = config.in_time(&trained(1e6), &parts);
         assert_eq!((fewest.sampling.n, fewest.measuring.likelihood), (64, 16));
         let mut given = config;
