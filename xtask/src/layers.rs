@@ -43,7 +43,12 @@ const TABLE: &[Layer] = &[
     Layer { name: "report", level: 1, uses: &[], candle: Candle::Never },
     Layer { name: "solvers", level: 1, uses: &["sde-core"], candle: Candle::Never },
     Layer { name: "score-nets", level: 1, uses: &["atomic-file", "sde-core"], candle: Candle::Yes },
-    Layer { name: "fp-residual", level: 2, uses: &["sde-core", "score-nets"], candle: Candle::Yes },
+    Layer {
+        name: "fp-residual",
+        level: 2,
+        uses: &["sde-core", "solvers", "score-nets"],
+        candle: Candle::BehindFeature,
+    },
     Layer { name: "control", level: 2, uses: &["sde-core", "solvers"], candle: Candle::Never },
     Layer { name: "references", level: 3, uses: LIBRARIES, candle: Candle::Yes },
     Layer { name: "experiments", level: 3, uses: ALL, candle: Candle::Yes },
@@ -93,6 +98,10 @@ fn judge(layer: &Layer, dependency: &Value) -> Option<String> {
         let features = dependency["features"].as_array().map_or(&[][..], Vec::as_slice);
         if layer.candle != Candle::Yes && !test_only && features.iter().any(|f| f == "candle") {
             return Some(format!("turns on {name}/candle, and must not know candle"));
+        }
+        let brings = other.candle == Candle::Yes && dependency["optional"] != true;
+        if layer.candle == Candle::BehindFeature && brings && !test_only {
+            return Some(format!("depends on {name}, which brings candle, without a feature"));
         }
         return None;
     }
@@ -148,12 +157,13 @@ mod tests {
             json!({ "name": "sde-core", "kind": null, "optional": false, "features": ["candle"] });
         let candle =
             json!({ "name": "candle-core", "kind": null, "optional": true, "features": [] });
+        let nets = json!({ "name": "score-nets", "kind": null, "optional": true, "features": [] });
         let found = check(&[
             package("sde-core", &[normal("ndarray"), candle]),
             package("metrics", &[normal("sde-core"), dev("rand")]),
             package("solvers", &[normal("sde-core"), dev("candle-core")]),
-            package("score-nets", &[with_candle.clone(), normal("candle-core")]),
-            package("fp-residual", &[with_candle, normal("score-nets"), dev("solvers")]),
+            package("score-nets", &[with_candle, normal("candle-core")]),
+            package("fp-residual", &[normal("sde-core"), nets, normal("solvers")]),
             package("control", &[normal("sde-core"), normal("solvers"), dev("metrics")]),
             package("experiments", &[normal("metrics"), normal("fp-residual"), normal("control")]),
             package("benches", &[normal("solvers"), dev("criterion")]),
@@ -173,6 +183,10 @@ mod tests {
             (package("sde-core", &[dev("solvers")]), "sde-core: depends on solvers (L0 on L1)"),
             (package("solvers", &[turned_on]), "solvers: turns on sde-core/candle"),
             (package("sde-core", &[normal("candle-core")]), "sde-core: depends on candle-core wit"),
+            (
+                package("fp-residual", &[normal("score-nets")]),
+                "fp-residual: depends on score-nets, which brings candle, without a feature",
+            ),
             (package("metrics", &[normal("candle-nn")]), "metrics: depends on candle-nn, and must"),
             (package("solvers", &[normal("rand")]), "solvers: depends on rand; randomness is"),
             (package("xtask", &[normal("clap")]), "xtask: depends on clap; it may link only"),

@@ -7,8 +7,9 @@
 //!
 //! Where it vanishes, the reverse SDE and the probability-flow ODE of the model have the same
 //! marginals; the gap between the two is a functional of `R`. Use [`log_density_residual`] to measure
-//! it on anything that has [`sde_core::Derivatives`], [`FokkerPlanckPenalty`] to train against it, and
-//! [`score_form_residual`] for its gradient, which also exists for scores that are no gradient.
+//! it on anything that has [`sde_core::Derivatives`]. With the feature `networks`, which brings candle, there are
+//! `FokkerPlanckPenalty` to train against it, and `score_form_residual` for its gradient, which also exists for scores
+//! that are no gradient.
 //!
 //! `R` is not gauge invariant: adding `c(t)` to `phi` adds `c'(t)` to `R` and changes no sampler.
 //!
@@ -25,14 +26,22 @@
 //! ```
 
 mod hutchinson;
+#[cfg(feature = "networks")]
 mod penalty;
+#[cfg(feature = "networks")]
 mod probed;
+#[cfg(feature = "networks")]
 mod residual;
+#[cfg(feature = "networks")]
 mod score_form;
 
 pub use hutchinson::{Estimate, hutchinson_divergence};
+#[cfg(feature = "networks")]
 pub use penalty::{Collocation, CollocationPoints, FokkerPlanckPenalty, residual_loss_and_grad};
+#[cfg(feature = "networks")]
 pub use probed::{ProbedPenalty, residual_along};
+#[cfg(feature = "networks")]
 pub use residual::{network_residual, residual_graph};
+#[cfg(feature = "networks")]
 pub use score_form::{ScoreFormPenalty, score_form_residual, score_residual_graph};
 pub use sde_core::{Probe, log_density_residual, potential_residual};

@@ -16,7 +16,7 @@ use fp_residual::potential_residual;
 use ndarray::{Array2, array};
 use sde_core::{Derivatives, Ou, Potential, Result, Score};
 
-use crate::common::Outcome;
+type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 const A: f64 = 0.8;
 const V_T: f64 = 0.5;

@@ -1,8 +1,13 @@
 //! Integration tests of residuals, estimators and the penalty.
 
+#[cfg(feature = "networks")]
 mod common;
+#[cfg(feature = "networks")]
 mod estimators;
 mod identities;
+#[cfg(feature = "networks")]
 mod penalties;
+#[cfg(feature = "networks")]
 mod probed;
+#[cfg(feature = "networks")]
 mod residuals;
