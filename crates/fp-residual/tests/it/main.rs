@@ -4,6 +4,7 @@
 mod common;
 #[cfg(feature = "networks")]
 mod estimators;
+mod fokker_planck;
 mod identities;
 #[cfg(feature = "networks")]
 mod penalties;
