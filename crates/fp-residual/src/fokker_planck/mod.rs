@@ -18,6 +18,8 @@ mod grid;
 mod lattice;
 mod lines;
 mod model;
+#[cfg(feature = "networks")]
+mod network;
 mod own;
 mod richardson;
 mod volumes;
@@ -28,4 +30,6 @@ pub use density::{Density, Evolution};
 pub use grid::Grid;
 pub use lattice::PriorLattice;
 pub use model::Model;
+#[cfg(feature = "networks")]
+pub use network::OnRows;
 pub use volumes::FiniteVolumes;
