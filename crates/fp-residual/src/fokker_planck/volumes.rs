@@ -318,3 +318,46 @@ impl Run<'_> {
         Ok(sum * mesh.volume())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+    use sde_core::Ou;
+    use sde_core::analytic::GaussianMixture;
+
+    use super::*;
+
+    /// Without extrapolation the error falls with the square of the side and of the step, on a line and in a plane: least squares
+    /// over four dyadic levels.
+    #[test]
+    fn one_resolution_is_of_order_two() -> Result<()> {
+        let sde = Ou::new(8.0)?;
+        for dim in [1, 2] {
+            let means = array![[-0.8, 0.3], [0.7, -0.2]];
+            let means = means.slice(ndarray::s![.., ..dim]).to_owned();
+            let data = GaussianMixture::isotropic(&[0.4, 0.6], &means, &[0.6, 0.5])?;
+            let exact = data.under(&sde);
+            let model = Model::of_values(|x, t| exact.log_density(x, t));
+            let grid = Grid::new(dim, -1.5, 1.5, 6)?.with_margin(2.4)?;
+            let truth = Density::known(&grid, 0.0, 8, |x| exact.log_density(x, 0.0))?;
+            let how = FiniteVolumes { steps: 24, ..FiniteVolumes::new(grid, 1.0) };
+            let run = Run { how: &how, sde: &sde, model: &model, times: &[0.0] };
+            let points: Result<Vec<(f64, f64)>> = [1, 2, 4, 8]
+                .into_iter()
+                .map(|multiple| {
+                    let level = run.level(multiple)?;
+                    let cells = &level.snapshots[0].values[..truth.cells.len()];
+                    let off = cells.iter().zip(&truth.cells).map(|(a, b)| (a - b).abs());
+                    Ok((f64::from(multiple as u32).ln(), off.sum::<f64>().ln()))
+                })
+                .collect();
+            let points = points?;
+            let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / 4.0;
+            let (mx, my) = (mean(|p| p.0), mean(|p| p.1));
+            let along: f64 = points.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum();
+            let order = -along / points.iter().map(|p| (p.0 - mx).powi(2)).sum::<f64>();
+            assert!((order - 2.0).abs() < 0.15, "{dim}: {order} {points:?}");
+        }
+        Ok(())
+    }
+}

@@ -102,10 +102,10 @@ fn the_path_integral_gives_the_same_density() -> Outcome {
     let by_paths = sampler_log_density(&paths, &sde, &wrong, &x, &prior, Key::root(1), 0)?;
     let errors = by_paths.std_error.expect("many paths");
     // 5.3 standard errors at 9 points are a false alarm in 1e6; the steps are wrong by less than 2e-3.
-    for i in 0..x.nrows() {
+    for (i, error) in errors.iter().enumerate() {
         let off = found.last().log_density[i] - by_paths.log_density[i];
-        assert!(off.abs() < 5.3 * errors[i] + 2e-3, "node {i}: {off:e} {:e}", errors[i]);
-        assert!(errors[i] < 0.02, "node {i}: {:e}", errors[i]);
+        assert!(off.abs() < 5.3 * error + 2e-3, "node {i}: {off:e} {error:e}");
+        assert!(*error < 0.02, "node {i}: {error:e}");
     }
     Ok(())
 }
