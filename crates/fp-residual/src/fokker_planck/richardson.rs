@@ -52,9 +52,20 @@ pub(super) fn density(grid: &Grid, t: f64, three: Three<'_>) -> (Density, Vec<f6
         cells,
         cells_error: spread(grid, &cells_error),
         log_density: values[n..2 * n].to_vec(),
-        log_density_error: spread(grid, &errors[n..2 * n]),
+        log_density_error: log_errors(grid, &values[n..2 * n], &errors[n..2 * n]),
     };
     (density, values[2 * n..].to_vec(), errors[2 * n..].to_vec())
+}
+
+/// Errors of log-densities, spread as such or as errors of densities, whichever is less: what is wrong in a tail says nothing of where
+/// the mass is, and the other way round.
+fn log_errors(grid: &Grid, log_density: &[f64], errors: &[f64]) -> Vec<f64> {
+    let top = log_density.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let density: Vec<f64> = log_density.iter().map(|l| (l - top).exp()).collect();
+    let absolute: Vec<f64> = errors.iter().zip(&density).map(|(e, p)| e * p).collect();
+    let (relative, absolute) = (spread(grid, errors), spread(grid, &absolute));
+    let least = |((r, a), p): ((&f64, &f64), &f64)| r.min(a / p);
+    relative.iter().zip(&absolute).zip(&density).map(least).collect()
 }
 
 /// How much of an error is believed of the next node.

@@ -34,7 +34,7 @@ use super::{Density, Evolution, Grid, Model};
 ///
 /// // An exact potential: the sampler draws the data, whatever eta.
 /// let data = GaussianMixture::isotropic(&[0.4, 0.6], &array![[-1.0], [0.8]], &[0.3, 0.5])?;
-/// let sde = Ou::new(8.0)?;
+/// let sde = Ou::new(16.0)?;
 /// let exact = data.under(&sde);
 /// let grid = Grid::new(1, -3.0, 3.0, 31)?.with_margin(2.0)?;
 /// let found = FiniteVolumes::new(grid, 1.0).solve(&sde, &Model::of_potential(&exact), &[0.0])?;
