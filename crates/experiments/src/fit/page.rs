@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use data::Kind;
+use data::{Column, ColumnValues, Kind};
 use report::{Axis, Cell, Figure, Grid, Key, Line, Panel, Sheet, Table, digits, grouped, html};
 
 use super::config::Config;
@@ -55,6 +55,7 @@ fn title(results: &Results) -> String {
 fn about(sheet: &mut Sheet, config: &Config, results: &Results) {
     let a = &results.about;
     let [training, validation, test] = a.rows.map(|n| grouped(n as u64));
+    let levels = levels(&a.kind);
     sheet.section("Data", html! {
         (a.source) ": " (training) " rows for training, " (validation) " that decide when it ends and which weights are kept, "
         (test) " withheld for this report."
@@ -64,10 +65,23 @@ fn about(sheet: &mut Sheet, config: &Config, results: &Results) {
         @if !a.constants.is_empty() {
             " Constant and put back: " (report::list(&a.constants.iter().map(|c| c.0.clone()).collect::<Vec<_>>())) "."
         }
+        @if !levels.is_empty() {
+            " Real numbers that take few values, drawn as these alone: " (report::list(&levels)) "."
+        }
         @if a.left_out > 0 {
             " " (a.left_out) " withheld rows are left out: they differ from the training rows in a column that is constant there, which this model gives no density."
         }
     });
+}
+
+/// Columns of levels with their number.
+fn levels(kind: &Kind) -> Vec<String> {
+    let Kind::Table { columns } = kind else { return Vec::new() };
+    let of = |column: &Column| match &column.values {
+        ColumnValues::Levels(of) => Some(format!("{} ({})", column.name, of.len())),
+        _ => None,
+    };
+    columns.iter().filter_map(of).collect()
 }
 
 fn samples(sheet: &mut Sheet, results: &Results, folder: &Path) -> Result<()> {
