@@ -96,7 +96,7 @@ fn samples(sheet: &mut Sheet, results: &Results, folder: &Path) -> Result<()> {
             if let Some(figure) = pictures::pairs(results, &withheld(folder)?, folder)? {
                 sheet.figure(
                     figure,
-                    html! { "Pairs of the first columns; at most 800 rows of each." },
+                    html! { "Pairs of columns, the first of those with a hundred values or most of them; at most 800 rows of each." },
                 );
             }
             Ok(())
@@ -151,7 +151,7 @@ fn likelihood(sheet: &mut Sheet, config: &Config, results: &Results) {
         "Log-density of " (grouped(l.rows as u64)) " withheld rows along the probability-flow ODE, "
         @if l.exact { "with the exact divergence" } @else { "with " (config.measuring.probes) " random probes of the divergence" }
         ", from t = " (config.sampling.t_end) " up to the horizon in " (config.measuring.likelihood_steps) " steps"
-        ", plus log |det| = " (digits(l.log_abs_det)) " of the map from rows of the data to rows of the model. Whole numbers have uniform noise on their cells; what is said is then a lower bound of their log-probability. "
+        ", plus log |det| = " (digits(l.log_abs_det)) " of the map from rows of the data to rows of the model. Whole numbers, categories and levels have uniform noise on cells of volume 1; what is said is then a lower bound of their log-probability. "
         "Twice the steps change the mean by " (digits(l.doubled)) " nats (" (l.doubled_rows)
         " rows). The normal that the flow starts from costs at least " (digits(l.prior))
         " nats (a Gaussian with the moments of the data at the horizon)."
