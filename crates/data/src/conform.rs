@@ -212,13 +212,20 @@ impl Labels {
 enum Translation {
     /// Numbers stay.
     Same,
+    /// Numbers that are one of these but for the rounding of a file.
+    Levels(Vec<f64>),
     /// The place of every name among the categories, or what is wrong with it.
     Names(Vec<Result<f64, String>>),
 }
 
 impl Translation {
     fn new(found: &Column, wanted: &Column) -> Self {
-        let ColumnValues::Categories(names) = &found.values else { return Self::Same };
+        let ColumnValues::Categories(names) = &found.values else {
+            return match &wanted.values {
+                ColumnValues::Levels(of) => Self::Levels(of.clone()),
+                _ => Self::Same,
+            };
+        };
         let of = |name: &String| match &wanted.values {
             ColumnValues::Categories(known) => {
                 let place = known.iter().position(|k| k == name);
@@ -234,9 +241,15 @@ impl Translation {
     fn of(&self, value: f64) -> Result<f64, String> {
         match self {
             Self::Same => Ok(value),
+            Self::Levels(of) => Ok(of.iter().copied().find(|v| near(*v, value)).unwrap_or(value)),
             Self::Names(places) => places[value as usize].clone(),
         }
     }
+}
+
+/// Whether a number is another but for the rounding to single precision.
+fn near(level: f64, value: f64) -> bool {
+    (level - value).abs() <= f64::from(f32::EPSILON) * level.abs()
 }
 
 fn size(kind: &Kind) -> Option<[usize; 3]> {

@@ -58,7 +58,7 @@ pub enum Pixels {
 }
 
 /// A column of a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// Its name in the file's header, or `c0`, `c1`, ...
     pub name: String,
@@ -67,12 +67,14 @@ pub struct Column {
 }
 
 /// The values of a column.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ColumnValues {
     /// Real numbers.
     Float,
+    /// Real numbers, each one of these, which ascend: see [`Dataset::with_levels`].
+    Levels(Vec<f64>),
     /// Whole numbers of at most 2^53 in size.
     Integer,
     /// Names; a row holds the index of its.
@@ -106,6 +108,11 @@ impl Column {
         Self { name: name.into(), values: ColumnValues::Float }
     }
 
+    /// A column of real numbers that are each one of these, which ascend.
+    pub fn levels(name: impl Into<String>, of: Vec<f64>) -> Self {
+        Self { name: name.into(), values: ColumnValues::Levels(of) }
+    }
+
     /// A column of whole numbers.
     pub fn integer(name: impl Into<String>) -> Self {
         Self { name: name.into(), values: ColumnValues::Integer }
@@ -122,6 +129,18 @@ impl Column {
         match &self.values {
             _ if !value.is_finite() => Some(format!("{value} is no finite number")),
             ColumnValues::Float => None,
+            ColumnValues::Levels(of) => {
+                let (k, n) = (of.partition_point(|v| *v < value), of.len());
+                let between = match (k.checked_sub(1).map(|k| of[k]), of.get(k)) {
+                    (_, Some(level)) if *level == value => return None,
+                    (Some(low), Some(high)) => format!("; the nearest are {low} and {high}"),
+                    (Some(nearest), None) | (None, Some(&nearest)) => {
+                        format!("; the nearest is {nearest}")
+                    }
+                    (None, None) => String::new(),
+                };
+                Some(format!("{value} is none of the column's {n} values{between}"))
+            }
             ColumnValues::Integer if whole => None,
             ColumnValues::Integer => Some(format!("{value} is no whole number below 2^53")),
             ColumnValues::Categories(of) if whole && value >= 0.0 && value < of.len() as f64 => {

@@ -28,6 +28,7 @@ mod dataset;
 mod digits;
 mod error;
 mod features;
+mod levels;
 pub mod npy;
 mod read;
 mod split;

@@ -212,7 +212,7 @@ fn labels_of_file(path: &Path) -> Result<Labels> {
 /// The classes that a column of whole numbers or names stands for.
 fn labels_of(column: &Column, values: impl Iterator<Item = f64>) -> Result<Labels> {
     let values: Vec<i64> = match &column.values {
-        ColumnValues::Float => {
+        ColumnValues::Float | ColumnValues::Levels(_) => {
             let name = &column.name;
             return Err(Error::data(format!("column `{name}` of real numbers cannot be labels")));
         }

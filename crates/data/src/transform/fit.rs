@@ -1,6 +1,6 @@
 //! Shifts and scales from data.
 
-use super::map::{Affine, Cell, ColumnMap};
+use super::map::{Affine, Cell, ColumnMap, place};
 use super::{FittedTo, Transform};
 use crate::{Column, ColumnValues, Dataset, Error, Kind, Pixels, Result};
 
@@ -111,7 +111,11 @@ impl Transform {
     pub fn fit(data: &Dataset, options: &TransformOptions) -> Result<Self> {
         let maps = match data.kind() {
             Kind::Table { columns } => {
-                let statistics = statistics(data, columns.len(), 1)?;
+                let placed = |i: usize, v: f64| match &columns[i].values {
+                    ColumnValues::Levels(of) if options.dequantise => place(of, v),
+                    _ => v,
+                };
+                let statistics = statistics(data, columns.len(), 1, &placed)?;
                 let maps = columns.iter().zip(&statistics);
                 maps.map(|(c, s)| of_column(c, s, options)).collect::<Result<Vec<_>>>()?
             }
@@ -119,7 +123,7 @@ impl Transform {
                 let scale = options.images;
                 let needed = scale == ImageScale::Standardised;
                 let statistics = match needed {
-                    true => statistics(data, *channels, height * width)?,
+                    true => statistics(data, *channels, height * width, &|_, v| v)?,
                     false => Vec::new(),
                 };
                 let map = |c: usize| of_channel(c, *pixels, statistics.get(c), options);
@@ -143,8 +147,13 @@ impl Transform {
     }
 }
 
-/// Statistics of `n` groups of `size` adjacent coordinates.
-fn statistics(data: &Dataset, n: usize, size: usize) -> Result<Vec<Statistics>> {
+/// Statistics of `n` groups of `size` adjacent coordinates, `placed` the number of a value of a group.
+fn statistics(
+    data: &Dataset,
+    n: usize,
+    size: usize,
+    placed: &dyn Fn(usize, f64) -> f64,
+) -> Result<Vec<Statistics>> {
     let count = data.len() as f64 * size as f64;
     let start = Statistics {
         low: f64::INFINITY,
@@ -156,9 +165,9 @@ fn statistics(data: &Dataset, n: usize, size: usize) -> Result<Vec<Statistics>> 
     let mut row = vec![0.0; data.dim()];
     for k in 0..data.len() {
         data.row(k, &mut row);
-        for (values, s) in row.chunks(size).zip(&mut all) {
-            for v in values {
-                (s.low, s.high) = (s.low.min(*v), s.high.max(*v));
+        for (i, (values, s)) in row.chunks(size).zip(&mut all).enumerate() {
+            for v in values.iter().map(|v| placed(i, *v)) {
+                (s.low, s.high) = (s.low.min(v), s.high.max(v));
                 s.mean += v / count;
             }
         }
@@ -174,8 +183,11 @@ fn statistics(data: &Dataset, n: usize, size: usize) -> Result<Vec<Statistics>> 
     }
     for k in 0..data.len() {
         data.row(k, &mut row);
-        for (values, s) in row.chunks(size).zip(&mut all).filter(|(_, s)| !s.constant()) {
-            for v in values {
+        for (i, (values, s)) in row.chunks(size).zip(&mut all).enumerate() {
+            if s.constant() {
+                continue;
+            }
+            for v in values.iter().map(|v| placed(i, *v)) {
                 s.relative_variance += ((v - s.mean) / (s.high - s.low)).powi(2) / count;
             }
         }
@@ -184,12 +196,18 @@ fn statistics(data: &Dataset, n: usize, size: usize) -> Result<Vec<Statistics>> 
 }
 
 fn of_column(column: &Column, s: &Statistics, options: &TransformOptions) -> Result<ColumnMap> {
-    if s.constant() {
-        return Ok(ColumnMap::Constant(s.low));
-    }
     let noise = options.dequantise;
+    let levels = match &column.values {
+        ColumnValues::Levels(of) if noise => Some(of),
+        _ => None,
+    };
+    if s.constant() {
+        return Ok(ColumnMap::Constant(levels.map_or(s.low, |of| of[s.low as usize])));
+    }
     let (cell, ends) = match &column.values {
         ColumnValues::Float => (Cell::Point, None),
+        ColumnValues::Levels(of) if noise => (whole(noise), Some((0.0, of.len() as f64 - 1.0))),
+        ColumnValues::Levels(_) => (Cell::Point, None),
         ColumnValues::Integer => (whole(noise), None),
         ColumnValues::Categories(of) if options.categories == Categories::Ordinal => {
             (whole(noise), Some((0.0, of.len() as f64 - 1.0)))
@@ -210,7 +228,11 @@ fn of_column(column: &Column, s: &Statistics, options: &TransformOptions) -> Res
             column.name
         )));
     }
-    affine(&column.name, map)
+    let map = affine(&column.name, map)?;
+    Ok(match levels {
+        Some(of) => ColumnMap::Levels { of: of.clone(), affine: map },
+        None => ColumnMap::Affine(map),
+    })
 }
 
 /// A one-hot code keeps its scale: the noise on (0, 1) has a deviation of 0.29, a category of one row in a thousand 0.03.
@@ -251,15 +273,16 @@ fn of_channel(
         }
         _ => (low + (high - low) / 2.0, (high - low) / 2.0),
     };
-    affine(&format!("channel {channel}"), Affine { shift, scale, cell, ends })
+    let map = affine(&format!("channel {channel}"), Affine { shift, scale, cell, ends })?;
+    Ok(ColumnMap::Affine(map))
 }
 
-fn affine(name: &str, map: Affine) -> Result<ColumnMap> {
+fn affine(name: &str, map: Affine) -> Result<Affine> {
     if !(map.scale.is_normal() && map.scale > 0.0 && map.shift.is_finite()) {
         let scale = map.scale;
         return Err(Error::data(format!(
             "column {name}: a deviation of {scale:e}: the column is constant, or too close to it"
         )));
     }
-    Ok(ColumnMap::Affine(map))
+    Ok(map)
 }

@@ -10,6 +10,8 @@ pub(super) enum ColumnMap {
     Constant(f64),
     /// One.
     Affine(Affine),
+    /// One: that of the place of its value among these, which ascend.
+    Levels { of: Vec<f64>, affine: Affine },
     /// One for each category.
     OneHot {
         /// Whether noise is added.
@@ -41,6 +43,15 @@ pub(super) enum Cell {
     Rounded,
     /// The cell from it to the next whole number.
     Dequantised,
+}
+
+/// The place of a number among those that ascend: a whole one for each of them, and linear between.
+pub(super) fn place(of: &[f64], x: f64) -> f64 {
+    let at = of.partition_point(|v| *v < x).clamp(1, of.len().max(2) - 1);
+    match of.get(at - 1..=at) {
+        Some([low, high]) => (at - 1) as f64 + (x - low) / (high - low),
+        _ => 0.0,
+    }
 }
 
 impl Affine {
@@ -75,7 +86,7 @@ impl ColumnMap {
     pub(super) fn width(&self) -> usize {
         match self {
             Self::Constant(_) => 0,
-            Self::Affine(_) => 1,
+            Self::Affine(_) | Self::Levels { .. } => 1,
             Self::OneHot { n, .. } => *n,
         }
     }
@@ -90,6 +101,7 @@ impl ColumnMap {
                 ));
             }
             Self::Affine(affine) => z[0] = affine.put(x, z[0])?,
+            Self::Levels { of, affine } => z[0] = affine.put(place(of, x), z[0])?,
             Self::OneHot { dequantised, shift, scale, .. } => {
                 let u = z.to_vec();
                 let fill = |z: &mut [f64], u: &dyn Fn(usize) -> f64| {
@@ -112,6 +124,11 @@ impl ColumnMap {
         match self {
             Self::Constant(value) => *value,
             Self::Affine(affine) => affine.take(z[0]),
+            // The place lies between the ends; of no number it is none.
+            Self::Levels { of, affine } => match affine.take(z[0]) {
+                place if place.is_finite() => of[place as usize],
+                none => none,
+            },
             Self::OneHot { shift, scale, .. } => {
                 let (mut best, mut most) = (0, f64::NEG_INFINITY);
                 for (j, z) in z.iter().enumerate() {
@@ -129,7 +146,7 @@ impl ColumnMap {
     pub(super) fn affine(&self) -> (f64, f64) {
         match self {
             Self::Constant(_) => (0.0, 1.0),
-            Self::Affine(affine) => (affine.shift, affine.scale),
+            Self::Affine(affine) | Self::Levels { affine, .. } => (affine.shift, affine.scale),
             Self::OneHot { shift, scale, .. } => (*shift, *scale),
         }
     }
@@ -138,7 +155,7 @@ impl ColumnMap {
     pub(super) fn dequantised(&self) -> bool {
         match self {
             Self::Constant(_) => false,
-            Self::Affine(affine) => affine.cell == Cell::Dequantised,
+            Self::Affine(affine) | Self::Levels { affine, .. } => affine.cell == Cell::Dequantised,
             Self::OneHot { dequantised, .. } => *dequantised,
         }
     }
@@ -147,7 +164,7 @@ impl ColumnMap {
     pub(super) fn log_abs_det(&self) -> f64 {
         match self {
             Self::Constant(_) => 0.0,
-            Self::Affine(affine) => -affine.scale.ln(),
+            Self::Affine(affine) | Self::Levels { affine, .. } => -affine.scale.ln(),
             Self::OneHot { n, scale, .. } => -scale.ln() * *n as f64,
         }
     }

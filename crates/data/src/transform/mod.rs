@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Kind, Result};
 pub use fit::{Categories, ImageScale, TransformOptions};
-use map::ColumnMap;
+use map::{ColumnMap, place};
 
 /// An invertible map from rows in the units of their file to what a model is trained on.
 ///
 /// Every coordinate is mapped by `z = (x + u - shift) / scale`. `u` is 0 for real numbers; for whole ones it is uniform on
 /// (0, 1), so that the model has a density to learn, and the way back is `floor`: the values come back exactly. A column of
 /// `k` categories becomes `k` coordinates, `1 + u` for the one that it is and `u` for the others (or its index, as whole
-/// numbers are), and the way back is the largest. A constant column is kept aside and put back.
+/// numbers are), and the way back is the largest. A real number of a column of levels is its place among them, whole, with noise
+/// as whole numbers have it. A constant column is kept aside and put back.
 ///
 /// With noise on the cells, which have volume 1, the log-density of the data is
 /// `log p(x) = log p_model(z) + log_abs_det`; its mean over `u` is at most the log-probability of the whole numbers.
@@ -77,17 +78,22 @@ pub struct Coordinates {
     pub dequantised: bool,
     /// Whether they stand for categories.
     pub one_hot: bool,
+    /// The levels whose places `x` counts; none where `x` is the number itself.
+    pub levels: Option<Vec<f64>>,
 }
 
 impl Coordinates {
-    /// A number of the column as a coordinate, `(v - shift) / scale`; a whole number `v` by the middle of its cell, `v + 1/2`.
+    /// A number of the column as a coordinate, `(v - shift) / scale`; a whole number `v` by the middle of its cell, `v + 1/2`, and
+    /// one of levels by that of its place, linear between them.
     pub fn middle(&self, value: f64) -> f64 {
+        let value = self.levels.as_ref().map_or(value, |of| place(of, value));
         let half = if self.dequantised { 0.5 } else { 0.0 };
         (value + half - self.shift) / self.scale
     }
 
     /// The standard deviation of a coordinate about [`Coordinates::middle`] whose number has noise of deviation `noise`,
-    /// `sqrt(noise^2 + 1/12) / scale` with the uniform noise of a cell, `noise / scale` without.
+    /// `sqrt(noise^2 + 1/12) / scale` with the uniform noise of a cell, `noise / scale` without. Of levels `noise` is in units of
+    /// their mean distance.
     ///
     /// ```
     /// use data::{Transform, TransformOptions};
@@ -99,6 +105,10 @@ impl Coordinates {
     /// # Ok::<(), data::Error>(())
     /// ```
     pub fn deviation(&self, noise: f64) -> f64 {
+        let noise = match self.levels.as_deref() {
+            Some(of @ [first, .., last]) => noise * (of.len() - 1) as f64 / (last - first),
+            _ => noise,
+        };
         let cell = if self.dequantised { 1.0 / 12.0 } else { 0.0 };
         (noise * noise + cell).sqrt() / self.scale
     }
@@ -157,6 +167,10 @@ impl Transform {
             scale,
             dequantised: map.dequantised(),
             one_hot: matches!(map, ColumnMap::OneHot { .. }),
+            levels: match map {
+                ColumnMap::Levels { of, .. } => Some(of.clone()),
+                _ => None,
+            },
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use ndarray::ArrayView2;
 
 use crate::npy::{Element, RowWriter};
-use crate::{ColumnValues, Error, Kind, Labels, Pixels, Result};
+use crate::{Column, ColumnValues, Error, Kind, Labels, Pixels, Result};
 
 /// Writes rows of a kind, whole or not at all; the name says how.
 ///
@@ -81,7 +81,9 @@ fn csv(path: &Path, kind: &Kind, rows: ArrayView2<'_, f64>, labels: Option<&Labe
                     ColumnValues::Categories(of) => writer.write_field(&of[*v as usize]),
                     ColumnValues::Integer => writer.write_field(v.to_string()),
                     // With a point or an exponent also where it is whole: it is read as real again.
-                    ColumnValues::Float => writer.write_field(format!("{v:?}")),
+                    ColumnValues::Float | ColumnValues::Levels(_) => {
+                        writer.write_field(format!("{v:?}"))
+                    }
                 },
                 Kind::Images { pixels: Pixels::Levels(_), .. } => writer.write_field(v.to_string()),
                 Kind::Images { .. } => writer.write_field(format!("{v:?}")),
@@ -109,7 +111,9 @@ fn array(path: &Path, kind: &Kind, rows: ArrayView2<'_, f64>) -> Result<()> {
             (vec![*channels, *height, *width], element)
         }
         Kind::Table { columns } => {
-            let real = columns.iter().any(|c| c.values == ColumnValues::Float);
+            let real =
+                |c: &Column| matches!(c.values, ColumnValues::Float | ColumnValues::Levels(_));
+            let real = columns.iter().any(real);
             (vec![columns.len()], if real { Element::F64 } else { Element::I64 })
         }
     };

@@ -4,7 +4,7 @@ use data::{Column, Dataset, Kind, Labels, Pixels, Transform, TransformOptions, o
 use ndarray::{Array2, array};
 use sde_core::Key;
 
-use crate::support::{Folder, refused};
+use crate::support::{Folder, open, refused};
 
 fn trees() -> Kind {
     let names = ["ash", "oak"].map(String::from).to_vec();
@@ -131,4 +131,45 @@ fn coordinates_are_those_of_the_transform() {
     let digits =
         Transform::fit(&data::digits(), &TransformOptions::default()).expect("a transform");
     assert_eq!(digits.coordinates(37).range, 37..38);
+}
+
+/// The levels are those of the file that was fitted: what came through single precision is one again, others are refused.
+#[test]
+fn levels_of_another_file_are_those_of_the_first() {
+    let folder = Folder::new();
+    let text = |values: &[f64]| {
+        let rows: String = values.iter().map(|v| format!("{v},{v}\n")).collect();
+        format!("speed,gust\n{rows}")
+    };
+    let values: Vec<f64> = (0..300).map(|k| [-0.1901, 0.0, 0.6457][k % 3]).collect();
+    let path = folder.file("rows.csv", text(&values));
+    let data = open(&path).expect("rows").with_levels(&["gust".into()]).expect("levels");
+    refused(open(&path).expect("rows").with_levels(&["wind".into()]), &["no column `wind`"]);
+    let Kind::Table { columns } = data.kind().clone() else { panic!("a table") };
+    let expected = [Column::levels("speed", vec![-0.1901, 0.0, 0.6457]), Column::float("gust")];
+    assert_eq!(columns, expected);
+    assert_eq!(open_as(&path, data.kind(), &[]).expect("rows").kind(), data.kind());
+    let saved = folder.path("saved.csv");
+    save(&saved, data.kind(), data.to_array().expect("rows").view(), None).expect("written");
+    let back = open_as(&saved, data.kind(), &[]).expect("rows");
+    assert_eq!(back.to_array().expect("rows"), data.to_array().expect("rows"));
+    let single = folder.file("single.csv", text(&[f64::from(0.6457_f32), f64::from(-0.1901_f32)]));
+    let rows = open_as(&single, data.kind(), &[]).expect("rows").to_array().expect("rows");
+    assert_eq!(rows.column(0), array![0.6457, -0.1901]);
+    let other = folder.file("other.csv", text(&[0.0, 0.25]));
+    let words = ["other.csv", "row 1, column speed", "0.25 is none", "nearest are 0 and 0.6457"];
+    refused(open_as(&other, data.kind(), &[]), &words);
+}
+
+/// Few rows for each value, or many values, are real numbers.
+#[test]
+fn columns_of_many_values_stay_as_they_are() {
+    for (n, different) in [(99, 2), (49 * 60, 60), (129 * 60, 129), (50, 1)] {
+        let rows = Array2::from_shape_fn((n, 1), |(k, _)| (k % different) as f64 / 8.0);
+        let data = Dataset::table(vec![Column::float("x")], rows, "made up").expect("rows");
+        assert_eq!(data.clone().with_levels(&[]).expect("rows"), data, "{n} rows, {different}");
+    }
+    let rows = Array2::from_shape_fn((100, 1), |(k, _)| (k % 2) as f64 / 8.0);
+    let data = Dataset::table(vec![Column::float("x")], rows, "made up").expect("rows");
+    assert_ne!(data.clone().with_levels(&[]).expect("rows"), data);
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use data::{
-    Categories, Column, Dataset, Draws, ImageScale, Kind, Pixels, Transform, TransformOptions,
-    Values,
+    Categories, Column, ColumnValues, Dataset, Draws, ImageScale, Kind, Pixels, Transform,
+    TransformOptions, Values,
 };
 use ndarray::{Array2, ArrayView2, Axis, array};
 use proptest::prelude::*;
@@ -16,6 +16,8 @@ fn letters() -> Vec<String> {
     ["a", "b", "c"].map(String::from).to_vec()
 }
 
+const LEVELS: [f64; 4] = [-0.75, 0.1, 0.3, 12.0];
+
 fn mixed(n: usize, key: Key) -> Dataset {
     let columns = vec![
         Column::float("x"),
@@ -23,27 +25,33 @@ fn mixed(n: usize, key: Key) -> Dataset {
         Column::categories("letter", letters()),
         Column::float("same"),
         Column::integer("large"),
+        Column::levels("level", LEVELS.to_vec()),
     ];
-    let mut u = vec![0.0; n * 4];
+    let mut u = vec![0.0; n * 5];
     key.fill_uniforms(0, &mut u);
-    let rows = Array2::from_shape_fn((n, 5), |(i, j)| match j {
-        0 => 1e3 + u[4 * i],
-        1 => (u[4 * i + 1] * 9.0).floor() - 4.0,
-        2 => (u[4 * i + 2] * 3.0).floor(),
+    let rows = Array2::from_shape_fn((n, 6), |(i, j)| match j {
+        0 => 1e3 + u[5 * i],
+        1 => (u[5 * i + 1] * 9.0).floor() - 4.0,
+        2 => (u[5 * i + 2] * 3.0).floor(),
         3 => -2.5,
-        _ => (u[4 * i + 3] * 1e12).floor(),
+        4 => (u[5 * i + 3] * 1e12).floor(),
+        _ => LEVELS[(u[5 * i + 4] * 4.0) as usize],
     });
     Dataset::table(columns, rows, "mixed").expect("rows")
 }
 
-/// Whole numbers and categories come back bit for bit, real ones to rounding.
+/// Whole numbers, categories and levels with noise come back bit for bit, real ones to rounding.
 fn assert_round_trip(data: &Dataset, transform: &Transform, key: Key) {
     let x = data.to_array().expect("rows");
     let z = transform.to_model(x.view(), key, 0).expect("maps");
     let back = transform.from_model(z.view()).expect("back");
     for ((i, j), v) in x.indexed_iter() {
         let exact = match data.kind() {
-            Kind::Table { columns } => columns[j].values != data::ColumnValues::Float,
+            Kind::Table { columns } => match columns[j].values {
+                ColumnValues::Float => false,
+                ColumnValues::Levels(_) => transform.coordinates(j).dequantised,
+                _ => true,
+            },
             Kind::Images { pixels, .. } => matches!(pixels, Pixels::Levels(_)),
             _ => false,
         };
@@ -62,7 +70,7 @@ fn tables_come_back() {
                     TransformOptions { dequantise, standardise, categories, ..Default::default() };
                 let transform = Transform::fit(&data, &options).expect("fits");
                 let letters = if categories == Categories::OneHot { 3 } else { 1 };
-                assert_eq!((transform.data_dim(), transform.model_dim()), (5, 3 + letters));
+                assert_eq!((transform.data_dim(), transform.model_dim()), (6, 4 + letters));
                 assert_eq!(transform.constants(), [("same".to_owned(), -2.5)]);
                 assert_round_trip(&data, &transform, Key::root(2));
                 let text = serde_json::to_string(&transform).expect("JSON");
@@ -79,7 +87,7 @@ fn standardised_columns_have_mean_0_and_variance_1() {
     let transform = Transform::fit(&data, &TransformOptions::default()).expect("fits");
     let x = data.to_array().expect("rows");
     let z = transform.to_model(x.view(), Key::root(4), 0).expect("maps");
-    for j in [0, 1, 5] {
+    for j in [0, 1, 5, 6] {
         let column = z.column(j);
         // The noise on whole numbers is drawn: five standard errors of 20 000 rows.
         assert!(column.mean().expect("rows").abs() < 5.0 / 20_000_f64.sqrt(), "column {j}");
@@ -106,6 +114,41 @@ fn the_determinant_is_that_of_the_map() {
         assert!(difference.iter().filter(|d| **d != 0.0).count() == 1);
     }
     assert!((transform.log_abs_det() - sum).abs() < 1e-12, "{sum}");
+}
+
+/// A level is where its place among the levels is, and what is drawn beyond the ends is an end.
+#[test]
+fn levels_are_at_their_places() {
+    let rows = Array2::from_shape_fn((40, 1), |(i, _)| LEVELS[i % 4]);
+    let columns = vec![Column::levels("level", LEVELS.to_vec())];
+    let data = Dataset::table(columns, rows.clone(), "levels").expect("rows");
+    let transform = Transform::fit(&data, &TransformOptions::default()).expect("fits");
+    let place = transform.coordinates(0);
+    // Places 0 to 3, each as often as the others, with noise: mean 2 and variance 5/4 + 1/12 = 16/12.
+    assert!(
+        (place.shift - 2.0).abs() < 1e-14 && (place.scale - (4.0_f64 / 3.0).sqrt()).abs() < 1e-14
+    );
+    for (k, level) in LEVELS.iter().enumerate() {
+        let middle = (k as f64 + 0.5 - place.shift) / place.scale;
+        assert!((place.middle(*level) - middle).abs() < 1e-14);
+        let back = transform.from_model(array![[middle]].view()).expect("back");
+        assert_eq!(back[[0, 0]], *level);
+    }
+    // Halfway between two levels is halfway between their places; three places in 12.75.
+    assert!((place.middle(0.2) - 0.5 * (place.middle(0.1) + place.middle(0.3))).abs() < 1e-14);
+    let wide = ((0.5_f64 * 3.0 / 12.75).powi(2) + 1.0 / 12.0).sqrt() / place.scale;
+    assert!((place.deviation(0.5) - wide).abs() < 1e-14);
+    let ends = transform.from_model(array![[-9.0], [9.0]].view()).expect("back");
+    assert_eq!(ends, array![[-0.75], [12.0]]);
+    // Uniform on four cells of volume 1: two bits.
+    assert!((transform.bits_per_dim(-4.0_f64.ln() - transform.log_abs_det()) - 2.0).abs() < 1e-14);
+    // Without noise they are the numbers that they are.
+    let plain = TransformOptions { dequantise: false, standardise: false, ..Default::default() };
+    let plain = Transform::fit(&data, &plain).expect("fits");
+    assert_eq!(plain.to_model(rows.view(), Key::root(0), 0).expect("maps"), rows);
+    // Of one level alone the column is constant.
+    let same = data.select(&[1, 5]).expect("rows");
+    refused(Transform::fit(&same, &TransformOptions::default()), &["every column", "level is 0.1"]);
 }
 
 /// A categorical column of two equally likely values has one bit, however it is coded: the model's density is known.
@@ -177,15 +220,31 @@ fn what_a_transform_cannot_take_is_named() {
         (1, 0.5, ["row 7, column count", "0.5 is no whole number"]),
         (2, 3.0, ["row 7, column letter", "3 is no index of 3 categories"]),
         (3, -2.0, ["row 7, column same", "-2, where the data that were fitted have -2.5"]),
+        (
+            5,
+            0.2,
+            [
+                "row 7, column level",
+                "0.2 is none of the column's 4 values; the nearest are 0.1 and 0.3",
+            ],
+        ),
+        (
+            5,
+            13.0,
+            ["row 7, column level", "13 is none of the column's 4 values; the nearest is 12"],
+        ),
     ] {
         let old = std::mem::replace(&mut x[[7, column]], value);
         refused(to(&x), &needles);
         x[[7, column]] = old;
     }
-    refused(to(&x.select(Axis(1), &[0, 1])), &["rows of 2 numbers, expected 5"]);
+    refused(to(&x.select(Axis(1), &[0, 1])), &["rows of 2 numbers, expected 6"]);
     let z = Array2::zeros((2, 3));
-    refused(transform.from_model(z.view()), &["rows of 3 numbers", "6"]);
-    let mut z = Array2::zeros((2, 6));
+    refused(transform.from_model(z.view()), &["rows of 3 numbers", "7"]);
+    let mut z = Array2::zeros((2, 7));
+    z[[1, 6]] = f64::NAN;
+    refused(transform.from_model(z.view()), &["row 1, column level", "NaN"]);
+    z[[1, 6]] = 0.0;
     z[[1, 3]] = f64::INFINITY;
     refused(transform.from_model(z.view()), &["row 1, column letter", "inf"]);
     let same =

@@ -65,6 +65,9 @@ struct Told {
     /// A column whose numbers are codes of categories; may be repeated
     #[arg(long, value_name = "COLUMN")]
     categorical: Vec<String>,
+    /// A column of real numbers that take few values, of which the model shall draw others between them; may be repeated
+    #[arg(long, value_name = "COLUMN")]
+    real: Vec<String>,
     /// Cut pictures about their middle to this shape, and resize them
     #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = sides)]
     size: Option<[usize; 2]>,
@@ -105,6 +108,8 @@ impl Told {
         put("array", self.array.as_ref().map(|v| json!(v)))?;
         let categorical = (!self.categorical.is_empty()).then(|| json!(self.categorical));
         put("categorical", categorical)?;
+        let real = (!self.real.is_empty()).then(|| json!(self.real));
+        put("real", real)?;
         put("size", self.size.map(|v| json!(v)))?;
         put("colour", self.colour.map(|v| json!(v)))?;
         put("layout", self.layout.map(|v| json!(v)))?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use data::Kind;
+use data::{Column, ColumnValues, Kind};
 use report::{Axis, Cell, Figure, Grid, Key, Line, Panel, Sheet, Table, digits, grouped, html};
 
 use super::config::Config;
@@ -55,6 +55,7 @@ fn title(results: &Results) -> String {
 fn about(sheet: &mut Sheet, config: &Config, results: &Results) {
     let a = &results.about;
     let [training, validation, test] = a.rows.map(|n| grouped(n as u64));
+    let levels = levels(&a.kind);
     sheet.section("Data", html! {
         (a.source) ": " (training) " rows for training, " (validation) " that decide when it ends and which weights are kept, "
         (test) " withheld for this report."
@@ -64,10 +65,23 @@ fn about(sheet: &mut Sheet, config: &Config, results: &Results) {
         @if !a.constants.is_empty() {
             " Constant and put back: " (report::list(&a.constants.iter().map(|c| c.0.clone()).collect::<Vec<_>>())) "."
         }
+        @if !levels.is_empty() {
+            " Real numbers that take few values, drawn as these alone: " (report::list(&levels)) "."
+        }
         @if a.left_out > 0 {
             " " (a.left_out) " withheld rows are left out: they differ from the training rows in a column that is constant there, which this model gives no density."
         }
     });
+}
+
+/// Columns of levels with their number.
+fn levels(kind: &Kind) -> Vec<String> {
+    let Kind::Table { columns } = kind else { return Vec::new() };
+    let of = |column: &Column| match &column.values {
+        ColumnValues::Levels(of) => Some(format!("{} ({})", column.name, of.len())),
+        _ => None,
+    };
+    columns.iter().filter_map(of).collect()
 }
 
 fn samples(sheet: &mut Sheet, results: &Results, folder: &Path) -> Result<()> {
@@ -82,7 +96,7 @@ fn samples(sheet: &mut Sheet, results: &Results, folder: &Path) -> Result<()> {
             if let Some(figure) = pictures::pairs(results, &withheld(folder)?, folder)? {
                 sheet.figure(
                     figure,
-                    html! { "Pairs of the first columns; at most 800 rows of each." },
+                    html! { "Pairs of columns, the first of those with a hundred values or most of them; at most 800 rows of each." },
                 );
             }
             Ok(())
@@ -137,7 +151,7 @@ fn likelihood(sheet: &mut Sheet, config: &Config, results: &Results) {
         "Log-density of " (grouped(l.rows as u64)) " withheld rows along the probability-flow ODE, "
         @if l.exact { "with the exact divergence" } @else { "with " (config.measuring.probes) " random probes of the divergence" }
         ", from t = " (config.sampling.t_end) " up to the horizon in " (config.measuring.likelihood_steps) " steps"
-        ", plus log |det| = " (digits(l.log_abs_det)) " of the map from rows of the data to rows of the model. Whole numbers have uniform noise on their cells; what is said is then a lower bound of their log-probability. "
+        ", plus log |det| = " (digits(l.log_abs_det)) " of the map from rows of the data to rows of the model. Whole numbers, categories and levels have uniform noise on cells of volume 1; what is said is then a lower bound of their log-probability. "
         "Twice the steps change the mean by " (digits(l.doubled)) " nats (" (l.doubled_rows)
         " rows). The normal that the flow starts from costs at least " (digits(l.prior))
         " nats (a Gaussian with the moments of the data at the horizon)."

@@ -35,7 +35,8 @@ impl Config {
         if source.path == DIGITS {
             return Ok(data::digits());
         }
-        Ok(data::open(Path::new(&source.path), &source.options())?)
+        let data = data::open(Path::new(&source.path), &source.options())?;
+        Ok(data.with_levels(&source.real)?)
     }
 
     pub(super) fn parts(&self, data: &Dataset) -> Result<Parts> {

@@ -157,7 +157,14 @@ fn quantiles(mut values: Vec<f64>) -> Vec<f64> {
     (0..=100).map(|k| values[((0.005 + 0.0099 * f64::from(k)) * last).round() as usize]).collect()
 }
 
-/// Scatter plots of the first columns, pair by pair: withheld rows, samples of the ODE, samples of the SDE.
+/// How many of these numbers differ, up to a hundred.
+fn different(values: impl Iterator<Item = f64>) -> usize {
+    let mut found = std::collections::BTreeSet::new();
+    values.map(f64::to_bits).find(|bits| found.insert(*bits) && found.len() == 100);
+    found.len()
+}
+
+/// Scatter plots of columns, pair by pair, those of many values before those of few: withheld rows, samples of the ODE, samples of the SDE.
 pub(super) fn pairs(
     results: &Results,
     test: &Array2<f64>,
@@ -170,8 +177,13 @@ pub(super) fn pairs(
     let samples = [drawn(folder, Equation::Ode)?, drawn(folder, Equation::Sde)?];
     let sides: [(&str, &Array2<f64>, &str); 3] =
         [("withheld", test, "#374151"), ("ODE", &samples[0], ODE), ("SDE", &samples[1], SDE)];
-    let couples: Vec<(usize, usize)> =
-        (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).take(3).collect();
+    let mut order: Vec<usize> = (0..results.marginals.len()).collect();
+    order.sort_by_cached_key(|k| std::cmp::Reverse(different(test.column(*k).iter().copied())));
+    let couples: Vec<(usize, usize)> = (0..n)
+        .flat_map(|i| (i + 1..n).map(move |j| (i, j)))
+        .take(3)
+        .map(|(i, j)| (order[i], order[j]))
+        .collect();
     let mut panels = Vec::new();
     for (i, j) in couples {
         let ends = |k: usize| {

@@ -21,6 +21,9 @@ pub(super) struct Source {
     /// Columns whose numbers are codes of categories.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     categorical: Vec<String>,
+    /// Columns that are real numbers although they take few values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) real: Vec<String>,
     /// Height and width that pictures are cut to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     size: Option<[usize; 2]>,
