@@ -2,6 +2,7 @@
 //! in about a minute, `full` for figures with less noise.
 
 mod control;
+mod densities;
 mod encode;
 mod energy;
 mod eta_sweep;
@@ -26,6 +27,7 @@ use crate::runs::Entry;
 pub const EXPERIMENTS: &[Entry] = &[
     Entry::of::<OdeSdeGap>(),
     Entry::of::<sde_vs_ode::SdeVsOde>(),
+    Entry::of::<densities::Densities>(),
     Entry::of::<eta_sweep::EtaSweep>(),
     Entry::of::<self::solvers::Solvers>(),
     Entry::of::<energy::Energy>(),

@@ -93,6 +93,7 @@ fn studies_are_in_the_registry() {
         "time-sampling",
         "control",
         "guidance",
+        "densities",
     ] {
         assert!(names.contains(name), "{name}");
     }
@@ -127,6 +128,32 @@ fn sde_vs_ode_shows_one_law_by_two_ways() {
         number(&last["ode"]) / number(&first["ode"]),
     );
     assert!((1.5..2.5).contains(&zigzag) && (0.95..1.05).contains(&smooth), "{zigzag} {smooth}");
+}
+
+/// Of an exact potential the two laws are one; of a blurred one both are wider, and they differ.
+#[test]
+fn densities_of_a_wrong_potential_differ() {
+    let figures = ["densities-exact", "densities-blurred", "profile"];
+    let (_dir, results) = smoke("densities", &figures, &["laws", "distances"]);
+    let rows = results["rows"].as_array().expect("rows");
+    let [exact, blurred] = rows.as_slice() else { panic!("two models: {rows:?}") };
+    let gap = |row: &Value, of: [&str; 2]| {
+        let pairs = row["pairs"].as_array().expect("pairs").clone();
+        let pair = pairs.into_iter().find(|p| p["of"][0] == of[0] && p["of"][1] == of[1]);
+        pair.expect("a pair")
+    };
+    let tv = |row: &Value, of: [&str; 2]| number(&gap(row, of)["total-variation"]["value"]);
+    let pair = gap(exact, ["ode", "sde"]);
+    let (value, error) = (&pair["total-variation"]["value"], &pair["total-variation"]["error"]);
+    assert!(number(value) <= number(error), "{pair}");
+    assert!(tv(blurred, ["ode", "sde"]) > 3.0 * tv(exact, ["ode", "sde"]), "{blurred}");
+    assert!(tv(blurred, ["sde", "truth"]) > tv(blurred, ["ode", "sde"]), "{blurred}");
+    for row in rows {
+        for pair in row["pairs"].as_array().expect("pairs") {
+            let [low, high] = ["lower", "upper"].map(|end| number(&pair["bracket"][end]));
+            assert!(0.0 <= low && low <= high, "{pair}");
+        }
+    }
 }
 
 #[test]

@@ -187,7 +187,7 @@ impl Model {
 }
 
 /// The networks of a folder, by name; not the states of trainings that lie beside them.
-fn checkpoints(dir: &str) -> Result<Vec<PathBuf>> {
+pub(super) fn checkpoints(dir: &str) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read {dir}"))?;
     let paths = entries.filter_map(|e| Some(e.ok()?.path()));
     let is_network = |p: &PathBuf| {

@@ -1,0 +1,109 @@
+//! What is said of the laws.
+
+use metrics::W2Bracket;
+use report::digits;
+
+use super::{Law, Pair, Row};
+
+impl Row {
+    pub(super) fn pair(&self, of: [Law; 2]) -> Option<&Pair> {
+        self.pairs.iter().find(|p| p.of == of)
+    }
+}
+
+/// A bracket in words: roots of both ends.
+pub(super) fn between(found: &W2Bracket) -> String {
+    let [low, high] = [found.lower, found.upper].map(|w| digits(w.max(0.0).sqrt()));
+    if low == high { low } else { format!("{low} to {high}") }
+}
+
+/// How two brackets lie.
+fn compare(a: &W2Bracket, b: &W2Bracket) -> Option<std::cmp::Ordering> {
+    if a.upper < b.lower {
+        Some(std::cmp::Ordering::Less)
+    } else if a.lower > b.upper {
+        Some(std::cmp::Ordering::Greater)
+    } else {
+        None
+    }
+}
+
+/// The sentences of a model: whether the laws of ODE and SDE differ by more than they are known, which is closer to the truth, and
+/// how much of the distance on the nodes is the nodes.
+pub(super) fn finding(row: &Row) -> String {
+    let Some(gap) = row.pair([Law::Ode, Law::Sde]) else { return String::new() };
+    let tv = gap.total_variation;
+    let mut text = format!("{}: ", row.name);
+    if tv.value <= tv.error {
+        text += &format!(
+            "the laws of ODE and SDE are one within what is known of them (total variation {} with an error of {})",
+            digits(tv.value.max(0.0)),
+            digits(tv.error)
+        );
+    } else {
+        text += &format!(
+            "W\u{2082} of ODE and SDE is {}, total variation {} \u{b1} {}",
+            between(&gap.bracket),
+            digits(tv.value),
+            digits(tv.error)
+        );
+        if gap.on_nodes > gap.bracket.upper {
+            text += &format!(
+                "; counted on the nodes its square would be {}, {} times as much at least",
+                digits(gap.on_nodes),
+                digits(gap.on_nodes / gap.bracket.upper)
+            );
+        }
+    }
+    let truths = [Law::Sde, Law::Ode].map(|law| row.pair([law, Law::Truth]));
+    if let [Some(sde), Some(ode)] = truths {
+        let (s, o) = (between(&sde.bracket), between(&ode.bracket));
+        text += &match compare(&sde.bracket, &ode.bracket) {
+            Some(std::cmp::Ordering::Less) => {
+                format!(". The SDE is closer to the truth: {s} against {o}")
+            }
+            Some(_) => format!(". The ODE is closer to the truth: {o} against {s}"),
+            None => format!(". Which is closer to the truth is not told: SDE {s}, ODE {o}"),
+        };
+    }
+    text + "."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Found;
+    use super::*;
+
+    fn pair(of: [Law; 2], lower: f64, upper: f64, error: f64) -> Pair {
+        let found = |value: f64| Found { value, error };
+        let json = serde_json::json!({
+            "lower": lower, "upper": upper, "mass": [1.0, 1.0], "segments": 1, "loss": 0.0
+        });
+        let bracket = serde_json::from_value(json).expect("a bracket");
+        let (total_variation, kl) = (found(lower.sqrt()), found(lower));
+        Pair { of, total_variation, kl, reverse_kl: kl, on_nodes: 4.0 * upper, bracket }
+    }
+
+    #[test]
+    fn sentences_follow_the_numbers() {
+        let said = |gap: f64, sde: [f64; 2], ode: [f64; 2]| {
+            let pairs = vec![
+                pair([Law::Ode, Law::Sde], gap, 1.1 * gap, 0.01),
+                pair([Law::Sde, Law::Truth], sde[0], sde[1], 0.01),
+                pair([Law::Ode, Law::Truth], ode[0], ode[1], 0.01),
+            ];
+            let energy = Found { value: 1.0, error: 0.1 };
+            let (solved, times, gap) = (Vec::new(), Vec::new(), Vec::new());
+            finding(&Row { name: "net".into(), solved, pairs, times, gap, energy, seconds: 1.0 })
+        };
+        let text = said(0.04, [0.01, 0.02], [0.03, 0.04]);
+        assert!(text.contains("W\u{2082} of ODE and SDE is 0.200 to 0.210"), "{text}");
+        assert!(text.contains("4.00 times as much"), "{text}");
+        assert!(text.contains("The SDE is closer to the truth"), "{text}");
+        let text = said(1e-6, [0.03, 0.04], [0.01, 0.02]);
+        assert!(text.contains("one within what is known"), "{text}");
+        assert!(text.contains("The ODE is closer to the truth"), "{text}");
+        let text = said(0.04, [0.01, 0.03], [0.02, 0.04]);
+        assert!(text.contains("is not told"), "{text}");
+    }
+}

@@ -1,0 +1,357 @@
+//! The four laws of a model, and what lies between them.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use candle_core::{DType, Device};
+use fp_residual::fokker_planck::{
+    Characteristics, Density, Evolution, FiniteVolumes, Model as Potential, OnRows, PriorLattice,
+};
+use metrics::{BracketOptions, CellMasses, OnCells};
+use ndarray::{Array2, s};
+use score_nets::ScoreNet;
+use sde_core::analytic::{AnalyticScore, DataSet, GaussianMixture};
+use sde_core::{Score, ScoreJvp, Sde};
+
+use super::super::eta_sweep::checkpoints;
+use super::{Config, Found, Law, Pair, Row, Solved};
+use crate::runs::Workspace;
+
+/// Sub-cells along the side of a tile, for laws whose density is known.
+const SUB_CELLS: usize = 4;
+
+/// Resolutions that a density is refined through at most.
+const RESOLUTIONS: usize = 6;
+
+/// A model, whose potential and score are those of one.
+pub(super) struct Model<'a> {
+    pub(super) name: String,
+    kind: Kind<'a>,
+}
+
+enum Kind<'a> {
+    /// A mixture, or its `p_t` blurred by the same standard deviation at every time.
+    Closed {
+        config: &'a Config,
+        width: f64,
+    },
+    Network {
+        net: Box<ScoreNet>,
+        set: DataSet,
+    },
+}
+
+/// The exact potential and a wrong one, or the networks of a folder.
+pub(super) fn models(config: &Config) -> Result<Vec<Model<'_>>> {
+    let Some(dir) = &config.models else {
+        let of =
+            |name: &str, width| Model { name: name.into(), kind: Kind::Closed { config, width } };
+        return Ok(vec![of("exact", 0.0), of("blurred", config.smoothing)]);
+    };
+    let open = |path: &Path| -> Result<Model<'_>> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let set = name.split("_w").next().unwrap_or_default();
+        let set = DataSet::parse(set).with_context(|| path.display().to_string())?;
+        let net = ScoreNet::open_published(path, DType::F32, &Device::Cpu)
+            .with_context(|| path.display().to_string())?;
+        anyhow::ensure!(net.dim() == 2, "{name}: a network in the plane is needed");
+        Ok(Model { name, kind: Kind::Network { net: Box::new(net), set } })
+    };
+    checkpoints(dir)?.iter().map(|p| open(p)).collect()
+}
+
+/// The log-density of `p_t * N(0, width^2 I)`, as of a network too smooth: no forward process has these laws.
+struct Blurred<'a> {
+    mixture: GaussianMixture,
+    width: f64,
+    sde: &'a dyn Sde,
+}
+
+impl Blurred<'_> {
+    fn at<T>(
+        &self,
+        t: f64,
+        of: impl FnOnce(&AnalyticScore<'_>) -> sde_core::Result<T>,
+    ) -> sde_core::Result<T> {
+        if self.width == 0.0 {
+            return of(&self.mixture.under(self.sde));
+        }
+        // Blurring p_t by `width` is noising data that were blurred by `width / alpha`.
+        let before = (self.width / self.sde.marginal(t).alpha).min(1e150);
+        let d = self.mixture.dim();
+        let covs: Vec<Array2<f64>> = (0..self.mixture.weights().len())
+            .map(|k| self.mixture.covariance(k) + Array2::<f64>::eye(d) * before * before)
+            .collect();
+        let blurred = GaussianMixture::new(self.mixture.weights(), &self.mixture.means(), &covs)?;
+        of(&blurred.under(self.sde))
+    }
+}
+
+impl Score<Array2<f64>> for Blurred<'_> {
+    fn score(&self, x: &Array2<f64>, t: f64) -> sde_core::Result<Array2<f64>> {
+        self.at(t, |score| score.score(x, t))
+    }
+}
+
+impl ScoreJvp<Array2<f64>> for Blurred<'_> {
+    fn score_jvp(
+        &self,
+        x: &Array2<f64>,
+        t: f64,
+        v: &Array2<f64>,
+    ) -> sde_core::Result<(Array2<f64>, Array2<f64>)> {
+        self.at(t, |score| score.score_jvp(x, t, v))
+    }
+
+    fn divergence(&self, x: &Array2<f64>, t: f64) -> sde_core::Result<Vec<f64>> {
+        self.at(t, |score| score.divergence(x, t))
+    }
+}
+
+/// A law and how it was found.
+struct Laid {
+    solved: Solved,
+    masses: CellMasses,
+    on_nodes: CellMasses,
+}
+
+impl Model<'_> {
+    /// All of it.
+    pub(super) fn row(&self, config: &Config, workspace: &Workspace) -> Result<Row> {
+        let begin = Instant::now();
+        let found = match &self.kind {
+            Kind::Closed { width, .. } => {
+                let mixture = config.target.mixture()?;
+                let truth = mixture.under(&*config.sde);
+                let model =
+                    Blurred { mixture: config.target.mixture()?, width: *width, sde: &*config.sde };
+                let values = |x: &Array2<f64>, t: f64| model.at(t, |p| p.log_density(x, t));
+                let potential = Potential::of_values(values);
+                self.solve(
+                    config,
+                    workspace,
+                    &Given { sde: &*config.sde, potential, score: &model, truth: &truth },
+                )
+            }
+            Kind::Network { net, set } => {
+                let sde = sde_core::sde::parse(&net.sde().name())?;
+                let truth =
+                    set.under(&*sde).context("the data set has no density in closed form")?;
+                let rows = OnRows(net);
+                let potential = rows.model();
+                self.solve(
+                    config,
+                    workspace,
+                    &Given { sde: &*sde, potential, score: &rows, truth: &truth },
+                )
+            }
+        };
+        let row = found.with_context(|| self.name.clone())?;
+        Ok(Row { seconds: begin.elapsed().as_secs_f64(), ..row })
+    }
+
+    fn solve(&self, config: &Config, workspace: &Workspace, given: &Given<'_>) -> Result<Row> {
+        let mut laid = Vec::new();
+        let (evolution, seconds) = timed(|| given.evolution(config))?;
+        for law in Law::ALL {
+            workspace.go_on()?;
+            let ((density, carried), own) = timed(|| given.density(config, law, &evolution))?;
+            let seconds = if law == Law::Sde { seconds } else { own };
+            laid.push(config.laid(law, &density, carried, seconds)?);
+            workspace.say(&format!("{}, {}: {own:.1} s", self.name, law.name()));
+        }
+        self.keep(config, workspace, &laid)?;
+        let mut pairs = Vec::new();
+        for (a, b) in [(3, 2), (2, 0), (3, 0), (2, 1), (3, 1)] {
+            workspace.go_on()?;
+            pairs.push(pair(config, &laid[a], &laid[b])?);
+        }
+        let times: Vec<f64> = evolution.densities.iter().map(|d| d.t).collect();
+        let gap: Vec<Found> = (evolution.score_gap.iter().zip(&evolution.score_gap_error))
+            .map(|(value, error)| Found { value: *value, error: *error })
+            .collect();
+        let energy = energy(given.sde, &times, &gap);
+        let solved = laid.iter().map(|l| l.solved).collect();
+        Ok(Row { name: self.name.clone(), solved, pairs, times, gap, energy, seconds: 0.0 })
+    }
+
+    /// Densities on the tiles, one law after another, as `densities/NAME.npy`.
+    fn keep(&self, config: &Config, workspace: &Workspace, laid: &[Laid]) -> Result<()> {
+        let n = config.tiles();
+        let mut rows = Array2::zeros((laid.len() * n, n));
+        for (k, law) in laid.iter().enumerate() {
+            let inside = 1.0 - law.solved.outside.value;
+            let area = (2.0 * config.window.half_width / n as f64).powi(2);
+            rows.slice_mut(s![k * n..(k + 1) * n, ..])
+                .assign(&law.masses.shares().mapv(|share| share * inside / area));
+        }
+        Ok(crate::npy::write(
+            &workspace.path(&format!("densities/{}.npy", self.name)),
+            rows.view(),
+        )?)
+    }
+}
+
+fn timed<T>(of: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
+    let begin = Instant::now();
+    Ok((of()?, begin.elapsed().as_secs_f64()))
+}
+
+/// What is solved.
+struct Given<'a> {
+    sde: &'a dyn Sde,
+    potential: Potential<'a>,
+    score: &'a dyn ScoreJvp<Array2<f64>>,
+    truth: &'a AnalyticScore<'a>,
+}
+
+impl Given<'_> {
+    /// The SDE's law from the horizon to the data.
+    fn evolution(&self, config: &Config) -> Result<Evolution> {
+        let how = FiniteVolumes::new(config.grid()?, 1.0).with_tolerance(config.tolerance);
+        let horizon = self.sde.horizon();
+        let last = (config.profile - 1) as f64;
+        // Even in log(t + T / 100), as the steps are; the horizon itself is where the prior is.
+        let clock = |u: f64| (0.01 * horizon) * (101.0_f64.powf(u) - 1.0);
+        let times: Vec<f64> =
+            (0..config.profile).map(|k| clock(1.0 - k as f64 / last).min(horizon)).collect();
+        Ok(how.solve(self.sde, &self.potential, &times)?)
+    }
+
+    /// A law at the time of the data, and whether the prior was carried forward.
+    fn density(&self, config: &Config, law: Law, evolution: &Evolution) -> Result<(Density, bool)> {
+        let grid = config.grid()?;
+        Ok(match law {
+            Law::Truth => {
+                (Density::known(&grid, 0.0, SUB_CELLS, |x| self.truth.log_density(x, 0.0))?, false)
+            }
+            Law::Own => (Density::of_potential(&grid, 0.0, SUB_CELLS, &self.potential)?, false),
+            Law::Sde => (evolution.last().clone(), false),
+            Law::Ode => {
+                let paths = Characteristics::new(0.1 * config.tolerance);
+                let smooth =
+                    paths.cells(self.sde, self.score, &grid, 0.0, (config.tolerance, RESOLUTIONS));
+                match smooth {
+                    Ok(density) => (density, false),
+                    Err(sde_core::Error::Parameter { .. }) => {
+                        let lattice = PriorLattice::default();
+                        (lattice.cells(self.sde, self.score, &grid, 0.0, &paths)?, true)
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        })
+    }
+}
+
+impl Config {
+    /// A law on the tiles, and on the nodes of the window.
+    fn laid(&self, law: Law, density: &Density, carried: bool, seconds: f64) -> Result<Laid> {
+        let (n, reach) = (self.tiles(), self.window.half_width);
+        let all = Array2::from_shape_vec((n + 2, n + 2), density.cells.clone())?;
+        // Rounding and extrapolation leave a hair below zero where there is nothing.
+        let tiles = all.slice(s![1..=n, 1..=n]).mapv(|mass| mass.max(0.0));
+        let side = 2.0 * reach / n as f64;
+        let masses = CellMasses::plane([-reach; 2], [side; 2], tiles.view())?;
+        let nodes = self.window.nodes;
+        let mut counted = Array2::zeros((nodes, nodes));
+        for ((i, j), mass) in tiles.indexed_iter() {
+            counted[[i.div_ceil(2), j.div_ceil(2)]] += mass;
+        }
+        let first = -reach - side;
+        let on_nodes = CellMasses::plane([first; 2], [2.0 * side; 2], counted.view())?;
+        let outside = Found { value: 1.0 - tiles.sum(), error: density.total_variation_error };
+        let error = density.total_variation_error;
+        Ok(Laid { solved: Solved { law, outside, error, seconds, carried }, masses, on_nodes })
+    }
+}
+
+/// What lies between two laws.
+fn pair(config: &Config, a: &Laid, b: &Laid) -> Result<Pair> {
+    let found = a.masses.divergences(&b.masses)?;
+    let of = |cells: OnCells| Found { value: cells.extrapolated(), error: cells.error() };
+    let options = BracketOptions { width: config.width, ..BracketOptions::default() };
+    let inside = [a, b].map(|l| l.solved.error / (1.0 - l.solved.outside.value));
+    let tv = of(found.total_variation);
+    Ok(Pair {
+        of: [a.solved.law, b.solved.law],
+        // What the solutions are wrong by is added to what the cells leave out.
+        total_variation: Found { error: tv.error + inside.iter().sum::<f64>(), ..tv },
+        kl: of(found.kl),
+        reverse_kl: of(found.reverse_kl),
+        on_nodes: a.on_nodes.w2_nodes(&b.on_nodes)?.squared,
+        bracket: a.masses.w2_bracket(&b.masses, options)?,
+    })
+}
+
+/// `1/2 int g^2 E |grad r|^2 dt` by the trapezoidal rule in `log(t + T / 100)`: the error is that of the gaps, and how far the
+/// rule over every other time is.
+fn energy(sde: &dyn Sde, times: &[f64], gap: &[Found]) -> Found {
+    let shift = 0.01 * sde.horizon();
+    let rule = |of: fn(&Found) -> f64, step: usize| -> f64 {
+        let at =
+            |k: usize| 0.5 * sde.diffusion_squared(times[k]) * of(&gap[k]) * (times[k] + shift);
+        let places: Vec<usize> = (0..times.len()).step_by(step).collect();
+        let part = |w: &[usize]| {
+            let length = ((times[w[0]] + shift) / (times[w[1]] + shift)).ln();
+            0.5 * length * (at(w[0]) + at(w[1]))
+        };
+        places.windows(2).map(part).sum()
+    };
+    let value = rule(|g| g.value, 1);
+    Found { value, error: (value - rule(|g| g.value, 2)).abs() + rule(|g| g.error, 1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use sde_core::Ou;
+
+    use super::*;
+
+    /// `int_0^T e^(-t) dt` under `g = 1`, from values on the grid of a run.
+    #[test]
+    fn the_energy_is_an_integral_with_an_error() -> Result<()> {
+        let sde = Ou::new(10.0)?;
+        let times: Vec<f64> =
+            (0..65).map(|k| 0.1 * (101.0_f64.powf(1.0 - f64::from(k) / 64.0) - 1.0)).collect();
+        let gap: Vec<Found> =
+            times.iter().map(|t| Found { value: 2.0 * (-t).exp(), error: 1e-6 }).collect();
+        let found = energy(&sde, &times, &gap);
+        let truth = 1.0 - (-10.0_f64).exp();
+        assert!((found.value - truth).abs() < found.error && found.error < 0.01, "{found:?}");
+        Ok(())
+    }
+
+    /// Blurred by nothing it is the density itself; its derivatives are those of its log-density.
+    #[test]
+    fn a_blurred_potential_has_its_own_derivatives() -> Result<()> {
+        let sde = Ou::new(10.0)?;
+        let means = ndarray::array![[-1.0, 0.2], [0.7, -0.4]];
+        let mixture = GaussianMixture::isotropic(&[0.4, 0.6], &means, &[0.3, 0.5])?;
+        let x = ndarray::array![[0.1, -0.3], [1.2, 0.4]];
+        for width in [0.0, 0.2] {
+            let model = Blurred { mixture: mixture.clone(), width, sde: &sde };
+            for t in [0.0, 0.4, 9.0] {
+                let at = |d: [f64; 2]| {
+                    let moved = &x + &ndarray::aview1(&d);
+                    model.at(t, |p| p.log_density(&moved, t))
+                };
+                let (h, score) = (1e-4, model.score(&x, t)?);
+                let (up, down, middle) = (at([h, 0.0])?, at([-h, 0.0])?, at([0.0, 0.0])?);
+                let (left, right) = (at([0.0, -h])?, at([0.0, h])?);
+                let divergence = model.divergence(&x, t)?;
+                for k in 0..2 {
+                    let slope = (up[k] - down[k]) / (2.0 * h);
+                    assert!((score[[k, 0]] - slope).abs() < 1e-5, "{width} {t} {k}");
+                    let second = (up[k] + down[k] + left[k] + right[k] - 4.0 * middle[k]) / (h * h);
+                    assert!(
+                        (divergence[k] - second).abs() < 1e-5 * (1.0 + second.abs()),
+                        "{width} {t} {k}"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! `densities`: the laws of ODE and SDE without a sample: how far they are from each other, from the truth and from what the
+//! network itself says, with what is known of the error.
+
+mod findings;
+mod laws;
+mod page;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use fp_residual::fokker_planck::Grid;
+use metrics::W2Bracket;
+use report::Sheet;
+use sde_core::Sde;
+use serde::{Deserialize, Serialize};
+
+use super::eta_sweep::checkpoints;
+use super::target::Target;
+use crate::distance::Window;
+use crate::named::Named;
+use crate::presets::presets;
+use crate::runs::{Experiment, Workspace};
+use crate::{checks, citations};
+
+/// The experiment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Densities;
+
+/// Its configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Config {
+    experiment: String,
+    preset: String,
+    seed: u64,
+    sde: Named<dyn Sde>,
+    target: Named<Target>,
+    smoothing: f64,
+    /// Largest estimated error in total variation of a density.
+    tolerance: f64,
+    /// Times at which the gap of the scores is looked at.
+    profile: usize,
+    /// Width of the brackets of W2, relative to their upper end, below which nothing more is tried.
+    width: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    models: Option<String>,
+    window: Window,
+}
+
+/// The laws that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Law {
+    /// Of the data.
+    Truth,
+    /// What the potential says itself.
+    Own,
+    /// Of the reverse SDE.
+    Sde,
+    /// Of the probability-flow ODE.
+    Ode,
+}
+
+impl Law {
+    const ALL: [Self; 4] = [Self::Truth, Self::Own, Self::Sde, Self::Ode];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Truth => "truth",
+            Self::Own => "own",
+            Self::Sde => "SDE",
+            Self::Ode => "ODE",
+        }
+    }
+}
+
+/// A value and its estimated error.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Found {
+    #[serde(with = "crate::number")]
+    value: f64,
+    #[serde(with = "crate::number")]
+    error: f64,
+}
+
+/// A law.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Solved {
+    law: Law,
+    /// Its probability outside the window.
+    outside: Found,
+    /// Its estimated error in total variation.
+    #[serde(with = "crate::number")]
+    error: f64,
+    #[serde(with = "crate::number")]
+    seconds: f64,
+    /// Whether the prior was carried forward, since the density is rough within cells.
+    carried: bool,
+}
+
+/// Two laws, both conditioned on the window.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Pair {
+    of: [Law; 2],
+    total_variation: Found,
+    /// `KL(first | second)` in nats.
+    kl: Found,
+    /// `KL(second | first)`.
+    reverse_kl: Found,
+    /// Squared W2 of what is counted on the nodes.
+    #[serde(with = "crate::number")]
+    on_nodes: f64,
+    /// Squared W2, from below and from above.
+    bracket: W2Bracket,
+}
+
+/// One model.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Row {
+    name: String,
+    solved: Vec<Solved>,
+    pairs: Vec<Pair>,
+    /// Times, and at each `E |grad r|^2` under the SDE with its error.
+    #[serde(with = "crate::number")]
+    times: Vec<f64>,
+    gap: Vec<Found>,
+    /// `1/2 int g^2 E |grad r|^2 dt`, the relative entropy of the paths.
+    energy: Found,
+    #[serde(with = "crate::number")]
+    seconds: f64,
+}
+
+/// Everything that was computed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Results {
+    rows: Vec<Row>,
+}
+
+impl Experiment for Densities {
+    const NAME: &'static str = "densities";
+    const ABOUT: &'static str = "the laws of ODE and SDE without a sample: Fokker-Planck equations solved, distances with their errors";
+    const PRESETS: &'static [(&'static str, &'static str)] = presets!("densities");
+    type Config = Config;
+    type Results = Results;
+
+    fn check(config: &Config) -> Result<f64> {
+        config.window.check()?;
+        config.target.in_dimensions("target", 2)?;
+        checks::within("smoothing", config.smoothing, 0.0..=1e3)?;
+        checks::within("tolerance", config.tolerance, 1e-8..=0.5)?;
+        checks::within("width", config.width, 1e-6..=1.0)?;
+        checks::at_least("profile", config.profile, 3)?;
+        ensure!(config.profile % 2 == 1, "profile = {}: must be odd", config.profile);
+        checks::at_least("window.nodes", config.window.nodes, 3)?;
+        let tiles = ("window.nodes", 2 * config.window.nodes);
+        // The finest of the first three resolutions, whose margin is two sevenths.
+        let cells = checks::memory(&[tiles, tiles, ("cells", 100)], 24)?;
+        checks::memory(&[("profile", config.profile), tiles, tiles], 48)?;
+        config.grid()?;
+        Ok(cells as f64 * 40.0)
+    }
+
+    fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
+        let mut rows = Vec::new();
+        for model in laws::models(config)? {
+            rows.push(workspace.part(&model.name, || model.row(config, workspace))?);
+        }
+        Ok(Results { rows })
+    }
+
+    fn given(config: &Config) -> Result<Vec<(String, PathBuf)>> {
+        let paths = config.models.as_deref().map_or(Ok(Vec::new()), checkpoints)?;
+        let named =
+            |p: PathBuf| (p.file_name().unwrap_or_default().to_string_lossy().into_owned(), p);
+        Ok(paths.into_iter().map(named).collect())
+    }
+
+    fn references(config: &Config) -> Vec<&'static str> {
+        vec!["Deveney et al. 2025, arXiv 2311.15996", citations::sde(&*config.sde)]
+    }
+
+    fn page(config: &Config, results: &Results, folder: &Path) -> Result<Sheet> {
+        page::page(config, results, folder)
+    }
+}
+
+impl Config {
+    /// Square tiles of half the distance of the window's nodes: each cell around a node is a union of them. A ring more than
+    /// the window has, since the outermost cells of a grid are halves.
+    fn grid(&self) -> Result<Grid> {
+        let (reach, tiles) = (self.window.half_width, self.tiles());
+        let half = reach / tiles as f64;
+        ensure!(tiles >= 4, "window.nodes = {}: must be at least 3", self.window.nodes);
+        Ok(Grid::new(2, -reach - half, reach + half, tiles + 2)?)
+    }
+
+    /// Tiles along an axis.
+    fn tiles(&self) -> usize {
+        2 * (self.window.nodes - 1)
+    }
+}
