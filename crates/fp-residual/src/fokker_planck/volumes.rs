@@ -147,7 +147,7 @@ impl FiniteVolumes {
         for i in 0..n {
             let of = |l: usize| (levels[l].multiple, &levels[l].snapshots[i].values[..]);
             let t = levels[0].snapshots[i].t;
-            let (density, values, errors) = density(&self.grid, t, [of(0), of(1), of(2)]);
+            let (density, values, errors) = density(&self.grid, t, &[of(0), of(1), of(2)]);
             densities.push(density);
             gaps.push([values[0], errors[0], values[1], errors[1]]);
         }
