@@ -7,14 +7,14 @@ use solvers::Control;
 use solvers::density::{Divergence, FlowDensity, flow_log_density, standard_log_prior};
 
 use super::grid::{geometric, outer, refuse};
-use super::richardson::{FEWEST, MULTIPLES, density};
+use super::richardson::{MULTIPLES, density};
 use super::{Density, Grid};
 
 /// Points that are followed together.
 const BLOCK: u64 = 512;
 
 /// Steps of the coarsest solve; each point doubles them until two solves agree.
-const STEPS: usize = 60;
+const STEPS: usize = 16;
 
 /// The density of the probability-flow ODE (`eta = 0`) without a sample, by the divergence along its paths, from
 /// `N(0, prior_std^2 I)` at the horizon:
@@ -47,15 +47,15 @@ const STEPS: usize = 60;
 pub struct Characteristics {
     /// The largest estimated error of a log-density.
     pub tolerance: f64,
-    /// How often steps are halved at most, from 60 of them; a point that has not converged then has an error
+    /// How often steps are halved at most, from 16 of them; a point that has not converged then has an error
     /// above the tolerance.
     pub halvings: u32,
 }
 
 impl Characteristics {
-    /// With this tolerance, and eight halvings at most.
+    /// With this tolerance, and ten halvings at most.
     pub fn new(tolerance: f64) -> Self {
-        Self { tolerance, halvings: 8 }
+        Self { tolerance, halvings: 10 }
     }
 
     /// Log-densities at rows `x` at time `t`, and their estimated errors: the differences between the last two solves of
@@ -120,13 +120,13 @@ impl Characteristics {
         Ok((found.log_density, found.latent))
     }
 
-    /// Log-densities at the nodes of a grid, and the probabilities of its cells by the midpoint rule over sub-cells, 2, 4 and 6
-    /// a spacing at first and extrapolated, then finer ones until the estimated error in total variation is below
-    /// `tolerance` of the cells.
+    /// Log-densities at the nodes of a grid, and the probabilities of its cells by the midpoint rule over sub-cells, 2 and 4 a
+    /// spacing at first and extrapolated, then 6, 8, 12 and so on, until the estimated error in total variation is below
+    /// `tolerance`.
     ///
     /// # Errors
     /// As [`Characteristics::log_density`]; [`sde_core::Error::Parameter`] where `most_resolutions` do not reach the
-    /// tolerance: the density is rough within cells.
+    /// tolerance, or the error does not halve from one to the next: the density is rough within cells.
     pub fn cells(
         &self,
         sde: &dyn Sde,
@@ -138,26 +138,33 @@ impl Characteristics {
         let (log_density, log_density_error) = self.log_density(sde, score, &grid.points(), t)?;
         let mut levels: Vec<(usize, Vec<f64>)> = vec![];
         let mut best = f64::INFINITY;
-        for multiple in MULTIPLES.into_iter().take(most_resolutions.max(FEWEST)) {
+        for multiple in MULTIPLES.into_iter().take(most_resolutions.max(2)) {
             let mesh = grid.inner_mesh(2 * multiple)?;
             let (log_q, errors) = self.log_density(sde, score, &mesh.centres(), t)?;
             let mass = |cell: usize| mesh.volume() * log_q[cell].exp();
             let mut values = mesh.node_sums(mass);
             values.extend(&log_density);
+            levels.push((multiple, values));
+            if levels.len() < 2 {
+                continue;
+            }
             // What the paths are wrong by, in total variation.
             let along: f64 = (0..mesh.len()).map(|c| mass(c) * errors[c].exp_m1().min(1.0)).sum();
-            levels.push((multiple, values));
-            let Some([a, b, c]) = levels.last_chunk::<FEWEST>() else { continue };
-            let (mut found, ..) = density(grid, t, [(a.0, &a.1), (b.0, &b.1), (c.0, &c.1)]);
+            let all: Vec<_> = levels.iter().map(|(m, values)| (*m, &values[..])).collect();
+            let (mut found, ..) = density(grid, t, &all);
             found.total_variation_error += 0.5 * along;
-            best = found.total_variation_error;
+            let before = std::mem::replace(&mut best, found.total_variation_error);
             if best <= tolerance {
                 return Ok(Density { log_density, log_density_error, ..found });
             }
+            if best > 0.5 * before {
+                break;
+            }
         }
         let reason = format!(
-            "the estimated error in total variation is {best:.1e} with {most_resolutions} resolutions: the density of the \
-             flow is rough within cells; carry the prior forward instead, or give a larger one"
+            "the estimated error in total variation is {best:.1e} with {} resolutions: the density of the flow is rough \
+             within cells; carry the prior forward instead, or give a larger one",
+            levels.len()
         );
         refuse("tolerance", tolerance, &reason)
     }

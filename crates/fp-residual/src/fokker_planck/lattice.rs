@@ -53,7 +53,7 @@ pub struct PriorLattice {
 
 impl Default for PriorLattice {
     fn default() -> Self {
-        Self { points: 901, pieces: 4, reach: 5.5, steps: 120 }
+        Self { points: 901, pieces: 4, reach: 5.5, steps: 60 }
     }
 }
 

@@ -21,7 +21,7 @@ impl Density {
         log_density: impl Fn(&Array2<f64>) -> Result<Vec<f64>> + Sync,
     ) -> Result<Self> {
         let nodes = in_blocks(&grid.points(), &log_density)?;
-        let mut levels = vec![];
+        let mut levels: Vec<(usize, Vec<f64>)> = vec![];
         for multiple in 1..=3 {
             let mesh = grid.inner_mesh(cells * multiple)?;
             let log_p = in_blocks(&mesh.centres(), &log_density)?;
@@ -29,8 +29,8 @@ impl Density {
             values.extend(&nodes);
             levels.push((multiple, values));
         }
-        let [a, b, c] = [0, 1, 2].map(|i: usize| (levels[i].0, &levels[i].1[..]));
-        Ok(density(grid, t, [a, b, c]).0)
+        let levels: Vec<_> = levels.iter().map(|(m, values)| (*m, &values[..])).collect();
+        Ok(density(grid, t, &levels).0)
     }
 
     /// The density `e^phi / Z` that a potential stands for at `t`, normalised over the box and its margin.
@@ -39,7 +39,7 @@ impl Density {
     /// As [`Density::known`]; [`sde_core::Error::Parameter`] for a model that is a score.
     pub fn of_potential(grid: &Grid, t: f64, cells: usize, model: &Model<'_>) -> Result<Self> {
         let nodes = model.values(&grid.points(), t)?;
-        let mut levels = vec![];
+        let mut levels: Vec<(usize, Vec<f64>)> = vec![];
         for multiple in 1..=3 {
             let mesh = grid.mesh(cells * multiple)?;
             let phi = model.at_centres(&mesh, t)?;
@@ -50,7 +50,7 @@ impl Density {
             values.extend(nodes.iter().map(|phi| phi - log_z));
             levels.push((multiple, values));
         }
-        let [a, b, c] = [0, 1, 2].map(|i: usize| (levels[i].0, &levels[i].1[..]));
-        Ok(density(grid, t, [a, b, c]).0)
+        let levels: Vec<_> = levels.iter().map(|(m, values)| (*m, &values[..])).collect();
+        Ok(density(grid, t, &levels).0)
     }
 }

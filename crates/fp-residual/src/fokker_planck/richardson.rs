@@ -8,36 +8,45 @@ pub(super) const MULTIPLES: [usize; 9] = [1, 2, 3, 4, 6, 8, 12, 16, 24];
 /// Fewest resolutions that an error can be estimated from.
 pub(super) const FEWEST: usize = 3;
 
-/// Values at three resolutions, `m` times as fine as the coarsest each.
-pub(super) type Three<'a> = [(usize, &'a [f64]); FEWEST];
+/// Values at resolutions that are `m` times as fine as the coarsest, ascending.
+pub(super) type Level<'a> = (usize, &'a [f64]);
 
 /// The limit of values whose errors are those of a method of order two, and the estimated error.
 ///
 /// With `T_ab` the value from resolutions `a` and `b` without their term in `1/m^2`, it is `T_abc`, without that in
 /// `1/m^4` too, and the estimate is `|T_bc - T_ab|`. For `m` of 1, 2, 3 the error of `T_abc` is an eighth of that where
 /// `1/m^3` leads (implicit steps have such a term), and less where `1/m^4` does; where the two cancel in the estimate they need not
-/// in the value, so that it is also believed of what is around ([`spread`]).
+/// in the value, so that it is also believed of what is around ([`spread`]). Of two resolutions it is `T_ab`, and the estimate its
+/// difference from `b`. Of more the three finest count.
 ///
 /// # Reference
 /// Richardson 1911, "The approximate arithmetical solution by finite differences"; the tableau of Neville.
-pub(super) fn limit([a, b, c]: Three<'_>) -> (Vec<f64>, Vec<f64>) {
-    let [x, y, z] = [a.0, b.0, c.0].map(|m| (m as f64).powi(2));
-    let at = |i: usize| {
-        let (a, b, c) = (a.1[i], b.1[i], c.1[i]);
-        let ab = b + (b - a) * x / (y - x);
-        let bc = c + (c - b) * y / (z - y);
-        let all = bc + (bc - ab) * x / (z - x);
-        (all, (bc - ab).abs())
+pub(super) fn limit(levels: &[Level<'_>]) -> (Vec<f64>, Vec<f64>) {
+    let square = |m: usize| (m as f64).powi(2);
+    // Of a value at resolution `q` and one that is finer, `r`, without the term that falls as their ratio.
+    let without = |coarse: f64, fine: f64, q: usize, r: usize| {
+        fine + (fine - coarse) * square(q) / (square(r) - square(q))
     };
-    (0..c.1.len()).map(at).unzip()
+    let at = |i: usize| match *levels {
+        [.., (l, a), (m, b), (n, c)] => {
+            let (ab, bc) = (without(a[i], b[i], l, m), without(b[i], c[i], m, n));
+            (without(ab, bc, l, n), (bc - ab).abs())
+        }
+        [(l, a), (m, b)] => {
+            let ab = without(a[i], b[i], l, m);
+            (ab, (ab - b[i]).abs())
+        }
+        ref few => (few[0].1[i], f64::INFINITY),
+    };
+    (0..levels[0].1.len()).map(at).unzip()
 }
 
-/// What one resolution gives at one time, behind one another: probabilities of cells, log-densities at nodes, and
-/// `extra` numbers.
-pub(super) fn density(grid: &Grid, t: f64, three: Three<'_>) -> (Density, Vec<f64>, Vec<f64>) {
+/// The density at one time from what resolutions gave, behind one another: probabilities of cells, log-densities at nodes, and
+/// other numbers, whose limits and errors come behind it.
+pub(super) fn density(grid: &Grid, t: f64, levels: &[Level<'_>]) -> (Density, Vec<f64>, Vec<f64>) {
     let n = grid.n_nodes();
-    let (values, errors) = limit(three);
-    let finest = three[FEWEST - 1].1;
+    let (values, errors) = limit(levels);
+    let finest = levels[levels.len() - 1].1;
     // A probability that extrapolation takes below zero is that of the finest resolution, and as uncertain.
     let (mut cells, mut cells_error) = (values[..n].to_vec(), errors[..n].to_vec());
     for (i, (cell, error)) in cells.iter_mut().zip(&mut cells_error).enumerate() {

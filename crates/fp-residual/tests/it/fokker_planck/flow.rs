@@ -44,10 +44,10 @@ fn the_prior_carried_forward_gives_the_same_cells() -> Outcome {
     let grid = Grid::new(2, -2.0, 2.0, 9)?;
     let paths = Characteristics::new(1e-6);
     let smooth = paths.cells(&sde, &wrong, &grid, 0.0, (1e-3, 5))?;
-    let lattice = PriorLattice { points: 201, steps: 60, ..PriorLattice::default() };
+    let lattice = PriorLattice { points: 121, ..PriorLattice::default() };
     let carried = lattice.cells(&sde, &wrong, &grid, 0.0, &paths)?;
     let off = smooth.total_variation(&carried);
-    assert!(carried.total_variation_error < 0.01, "{:e}", carried.total_variation_error);
+    assert!(carried.total_variation_error < 0.02, "{:e}", carried.total_variation_error);
     assert!(off < carried.total_variation_error + smooth.total_variation_error, "{off:e}");
     assert!((smooth.mass() - carried.mass()).abs() < 2e-3);
     assert!(carried.cells.iter().all(|p| *p >= 0.0));
