@@ -25,6 +25,7 @@
 //! # Ok::<(), sde_core::Error>(())
 //! ```
 
+pub mod bounds;
 pub mod fokker_planck;
 mod hutchinson;
 #[cfg(feature = "networks")]

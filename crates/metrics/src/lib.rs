@@ -17,6 +17,7 @@
 //! | does a model copy what it was trained on | [`authenticity`], [`near_training`] | O(n^2 D) |
 //! | features of images without a trained network | [`RandomConvolution`] | some million operations an image |
 //! | how far apart are two densities, bin by bin | [`HistogramDivergence`]: TV, KL, JS, Hellinger | O(bins) |
+//! | two laws given on a grid, without samples | [`CellMasses`]: TV, KL, Fisher; a bracket of $W_2^2$ | O(cells); some seconds for 64 x 64 cells |
 //! | two Gaussians | [`gaussian_w2`], [`gaussian_kl`] | O(D^3) |
 //! | how likely is what was held out | [`log_likelihood`]: mean, quantiles, bits | O(n log n) |
 //! | what would no difference look like | [`Metric::noise_floor`], [`Metric::noise_floor_of`] | that of the metric |
@@ -55,6 +56,7 @@ mod entropic;
 mod error;
 mod estimate;
 mod gaussian;
+mod gridded;
 mod histogram;
 mod input;
 mod kernel;
@@ -79,6 +81,7 @@ pub use estimate::Estimate;
 pub use gaussian::{
     frechet_distance, gaussian_entropy, gaussian_fisher_divergence, gaussian_kl, gaussian_w2,
 };
+pub use gridded::{BracketOptions, CellDivergences, CellMasses, OnCells, W2Bracket};
 pub use histogram::{
     GridTransport, Histogram2d, HistogramBuilder, HistogramDivergence, histogram_w2,
 };

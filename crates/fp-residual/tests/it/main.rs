@@ -1,5 +1,7 @@
 //! Integration tests of residuals, estimators and the penalty.
 
+mod bounds;
+mod bounds_of_paths;
 #[cfg(feature = "networks")]
 mod common;
 #[cfg(feature = "networks")]

@@ -7,6 +7,7 @@ mod entropic;
 mod errors;
 mod gaussians;
 mod grid;
+mod gridded;
 mod histogram_divergences;
 mod kernel_estimates;
 mod kernels;

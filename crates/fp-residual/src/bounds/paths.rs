@@ -1,0 +1,333 @@
+//! Bounds from paths of any model: means with their standard errors.
+
+use ndarray::{Array2, Axis, concatenate, s};
+use sde_core::{
+    Dynamics, Error, Key, Potential, Result, Reverse, Score, ScoreJvp, Sde, State,
+    log_density_residual,
+};
+use solvers::density::{Augmented, standard_log_prior};
+use solvers::steppers::{Heun, RungeKutta};
+use solvers::tableau::RK4;
+use solvers::{Grid, IndependentIncrements, SolveError, Trajectory, solve};
+
+use super::rule::TimeRule;
+
+/// A mean over independent paths.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PathMean {
+    /// The mean.
+    pub value: f64,
+    /// Its standard error; NaN from a single path.
+    pub standard_error: f64,
+}
+
+impl PathMean {
+    fn of(values: &[f64]) -> Self {
+        let n = values.len() as f64;
+        let value = values.iter().sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|v| (v - value) * (v - value)).sum();
+        Self { value, standard_error: (squares / (n * (n - 1.0))).sqrt() }
+    }
+}
+
+/// $E |X^S_0 - X^O_0|^2$ of the two flows from the same points of the prior: an upper bound of $W_2^2$ between the samples of the SDE and
+/// those of the ODE, by construction.
+///
+/// The flow of the SDE's law moves with $v_S = v_O + \frac{g^2}{2} \nabla r = f - g^2 s + \frac{g^2}{2} \nabla \log p^S$. No constant of the
+/// model enters. Both are solved by Runge and Kutta's method of order 4 from time to time of the rule: its error comes on top of the standard error.
+///
+/// # Shapes
+/// `start`: rows at the horizon, distributed like the prior.
+///
+/// # Errors
+/// No rows; a rule with another horizon than the process; what the scores fail with, or paths that are not finite.
+///
+/// # Reference
+/// V. M. Alekseev, *An estimate for the perturbations of the solutions of ordinary differential equations*, 1961; W. Groebner, *Die
+/// Lie-Reihen und ihre Anwendungen*, 1960 (the displacement as an integral along paths).
+///
+/// ```
+/// use fp_residual::bounds::{TimeRule, flow_coupling};
+/// use ndarray::{Array2, array};
+/// use sde_core::{FnScore, Ou};
+/// // A model of a variance of 0.8 at all times; its SDE then has the variance 2 - 1.5 e^{-(1 - t) / 2}.
+/// let sde = Ou::new(1.0)?;
+/// let model = FnScore::new(|x: &Array2<f64>, _| Ok(x / -0.8));
+/// let law = FnScore::new(|x: &Array2<f64>, t: f64| Ok(x / -(2.0 - 1.5 * (0.5 * (t - 1.0)).exp())));
+/// let rule = TimeRule::gauss(1.0, 4)?;
+/// let start = array![[0.5_f64.sqrt()], [-0.5_f64.sqrt()]]; // of the prior's variance
+/// let found = flow_coupling(&sde, &model, &law, &start, &rule)?;
+/// assert!((found.value - 2.3390808e-4).abs() < 1e-10);
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+pub fn flow_coupling(
+    sde: &dyn Sde,
+    score: &dyn Score<Array2<f64>>,
+    law: &dyn Score<Array2<f64>>,
+    start: &Array2<f64>,
+    rule: &TimeRule,
+) -> Result<PathMean> {
+    let times = downward(sde, start, rule)?;
+    let (ode, flow) = (Reverse::ode(sde, score), LawFlow { sde, score, law });
+    let x = along(&ode, start.clone(), &times)?.pop();
+    let y = along(&flow, start.clone(), &times)?.pop();
+    let (Some(x), Some(y)) = (x, y) else { return Err(no_rows()) };
+    Ok(PathMean::of(&squares(&(x - y))))
+}
+
+/// $E |D\Phi_{0 \leftarrow t}(X^S_t) \nabla r(X^S_t, t)|^2$ at the times of a rule, whose roots [`along_paths`](super::along_paths) takes.
+///
+/// From points of the flow of the SDE's law at every time the ODE is followed down to 0 with its variational equation $w' = (Dv_O) w$
+/// from $\nabla r$. So many solves as times, each with a directional derivative of the score a stage: choose few times.
+///
+/// # Shapes
+/// As [`flow_coupling`]; a mean a time.
+///
+/// # Errors
+/// As [`flow_coupling`].
+///
+/// ```
+/// use fp_residual::bounds::{TimeRule, along_paths, flow_coupling, transported};
+/// use ndarray::{Array2, array};
+/// use sde_core::{Ou, analytic::GaussianMixture};
+/// // An exact model: nothing but the prior, which is not the law at the horizon.
+/// let sde = Ou::new(3.0)?;
+/// let model = GaussianMixture::isotropic(&[1.0], &array![[0.0]], &[1.0])?.under(&sde);
+/// let rule = TimeRule::gauss(3.0, 1)?;
+/// let start = array![[0.6], [-0.6]];
+/// let found = transported(&sde, &model, &model, &start, &rule)?;
+/// // Here the law of the SDE is taken to be the model's: there is no gap.
+/// assert!(found.iter().all(|mean| mean.value < 1e-20));
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+pub fn transported(
+    sde: &dyn Sde,
+    score: &dyn ScoreJvp<Array2<f64>>,
+    law: &dyn Score<Array2<f64>>,
+    start: &Array2<f64>,
+    rule: &TimeRule,
+) -> Result<Vec<PathMean>> {
+    let times = downward(sde, start, rule)?;
+    let points = along(&LawFlow { sde, score: &score, law }, start.clone(), &times)?;
+    let mut means = Vec::with_capacity(rule.times().len());
+    for (k, (x, &t)) in points.iter().zip(&times).enumerate() {
+        // The ends of the interval are no times of a Gauss rule.
+        if !rule.times().contains(&t) {
+            continue;
+        }
+        let gradient = law.score(x, t)? - score.score(x, t)?;
+        let joined = concatenate(Axis(1), &[x.view(), gradient.view()]).map_err(joined_rows)?;
+        let ends = along(&Variation { sde, score }, joined, &times[k..])?;
+        let Some(end) = ends.last() else { return Err(no_rows()) };
+        means.push(PathMean::of(&squares(&end.slice(s![.., x.ncols()..]).to_owned())));
+    }
+    means.reverse();
+    Ok(means)
+}
+
+/// $E_Q F - E_P F$ with $F = h(X_T) + \int_0^T R(X_t, t) dt$: the residual that accumulates along the paths $Q$ of the SDE, less that along
+/// the paths $P$ of the forward process from its samples.
+///
+/// It is $\mathrm{KL}(Q \Vert P) + \mathrm{KL}(P \Vert Q)$, where $Q$ is forward in time the process with the drift $f + g^2 \nabla r$, so
+/// at least the entropy of the paths [`path_entropy`](super::path_entropy), $\frac12 \int g^2 E_{p^S} |\nabla r|^2$: the residual
+/// alone bounds it, in any dimension, whatever is added to the potential in time.
+///
+/// Paths are solved by Heun's stochastic method (weak order 2 in the steps of the rule); particle `j` is a function of `key` and `j`. The
+/// standard error is that of the differences particle by particle, without the error of the steps.
+///
+/// # Errors
+/// Fewer than two particles; a rule with another horizon than the process; what the model fails with, or paths that are not finite.
+///
+/// # Reference
+/// I. V. Girsanov, *On transforming a certain class of stochastic processes by absolutely continuous substitution of measures*, 1960.
+///
+/// ```
+/// use fp_residual::bounds::{TimeRule, residual_excess};
+/// use ndarray::array;
+/// use sde_core::{Key, Ou, analytic::GaussianMixture};
+/// // An exact model has no residual; what is left is the prior, e^-20 from the law at the horizon.
+/// let sde = Ou::new(10.0)?;
+/// let model = GaussianMixture::isotropic(&[0.5, 0.5], &array![[-1.0], [1.0]], &[0.5, 0.5])?.under(&sde);
+/// let rule = TimeRule::gauss(10.0, 4)?;
+/// let found = residual_excess(&sde, &model, 1, 100, &rule, Key::root(1))?;
+/// assert!(found.value.abs() < 1e-3);
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+pub fn residual_excess(
+    sde: &dyn Sde,
+    model: &dyn Potential<Array2<f64>>,
+    dimension: usize,
+    n_particles: usize,
+    rule: &TimeRule,
+    key: Key,
+) -> Result<PathMean> {
+    if n_particles < 2 {
+        return Err(Error::Parameter {
+            name: "particles".into(),
+            value: n_particles.to_string(),
+            reason: "must be at least 2".into(),
+        });
+    }
+    let unit = Array2::zeros((n_particles, dimension)).normals_like(key.fold(0), 0)?;
+    let start = unit * sde.prior_std();
+    let mut times = downward(sde, &start, rule)?;
+    let down = Residuals { sde, model, back: true };
+    let first = log_ratio(sde, model, &start)?;
+    let sampled = integrate(&down, start, &times, key.fold(1))?;
+    times.reverse();
+    let up = Residuals { sde, model, back: false };
+    let noised = integrate(&up, sampled.x, &times, key.fold(2))?;
+    let last = log_ratio(sde, model, &noised.x)?;
+    // Downward in time the integral of R has the other sign.
+    let differences: Vec<f64> = (0..n_particles)
+        .map(|b| first[b] - sampled.integrals[0][b] - last[b] - noised.integrals[0][b])
+        .collect();
+    Ok(PathMean::of(&differences))
+}
+
+/// $\log \text{prior} - \varphi_T$.
+fn log_ratio(
+    sde: &dyn Sde,
+    model: &dyn Potential<Array2<f64>>,
+    x: &Array2<f64>,
+) -> Result<Vec<f64>> {
+    let potential = model.derivatives(x, &vec![sde.horizon(); x.nrows()])?.potential;
+    let prior = standard_log_prior(sde, x)?;
+    Ok(prior.iter().zip(&potential).map(|(prior, phi)| prior - phi).collect())
+}
+
+/// The flow of the law of the SDE, whose score is known apart from the model's.
+struct LawFlow<'a> {
+    sde: &'a dyn Sde,
+    score: &'a dyn Score<Array2<f64>>,
+    law: &'a dyn Score<Array2<f64>>,
+}
+
+impl Dynamics<Array2<f64>> for LawFlow<'_> {
+    fn drift(&self, x: &Array2<f64>, t: f64) -> Result<Array2<f64>> {
+        let (a, g_squared) = (self.sde.drift_coef(t), self.sde.diffusion_squared(t));
+        let (score, law) = (self.score.score(x, t)?, self.law.score(x, t)?);
+        Ok(a * x - g_squared * score + 0.5 * g_squared * law)
+    }
+
+    fn diffusion(&self, _: f64) -> f64 {
+        0.0
+    }
+}
+
+/// The ODE with its variational equation: the second half of the columns is a direction.
+struct Variation<'a> {
+    sde: &'a dyn Sde,
+    score: &'a dyn ScoreJvp<Array2<f64>>,
+}
+
+impl Dynamics<Array2<f64>> for Variation<'_> {
+    fn drift(&self, joined: &Array2<f64>, t: f64) -> Result<Array2<f64>> {
+        let d = joined.ncols() / 2;
+        let [x, w] = [s![.., ..d], s![.., d..]].map(|part| joined.slice(part).to_owned());
+        let (score, along) = self.score.score_jvp(&x, t, &w)?;
+        let (a, half) = (self.sde.drift_coef(t), 0.5 * self.sde.diffusion_squared(t));
+        let (x, w) = (a * x - half * score, a * w - half * along);
+        concatenate(Axis(1), &[x.view(), w.view()]).map_err(joined_rows)
+    }
+
+    fn diffusion(&self, _: f64) -> f64 {
+        0.0
+    }
+}
+
+/// The reverse SDE, or the forward process, with the integral of the residual.
+struct Residuals<'a> {
+    sde: &'a dyn Sde,
+    model: &'a dyn Potential<Array2<f64>>,
+    back: bool,
+}
+
+impl Dynamics<Augmented<Array2<f64>>> for Residuals<'_> {
+    fn drift(&self, state: &Augmented<Array2<f64>>, t: f64) -> Result<Augmented<Array2<f64>>> {
+        let times = vec![t; state.x.nrows()];
+        let phi = self.model.derivatives(&state.x, &times)?;
+        let residual = log_density_residual(&phi, &state.x, &times, self.sde)?;
+        let weight = if self.back { -self.sde.diffusion_squared(t) } else { 0.0 };
+        let drift = self.sde.drift_coef(t) * &state.x + weight * phi.score;
+        Augmented::new(drift, vec![residual])
+    }
+
+    fn diffusion(&self, t: f64) -> f64 {
+        self.sde.diffusion(t)
+    }
+}
+
+/// The times of a rule and both ends, from the horizon down to 0.
+fn downward(sde: &dyn Sde, start: &Array2<f64>, rule: &TimeRule) -> Result<Vec<f64>> {
+    if start.is_empty() {
+        return Err(no_rows());
+    }
+    let horizon = sde.horizon();
+    if (rule.horizon() - horizon).abs() > 1e-12 * horizon {
+        return Err(Error::Parameter {
+            name: "rule".into(),
+            value: rule.horizon().to_string(),
+            reason: format!("must have the horizon {horizon} of the process"),
+        });
+    }
+    let mut times = rule.times().to_vec();
+    if times.first() != Some(&0.0) {
+        times.insert(0, 0.0);
+    }
+    if times.last() != Some(&rule.horizon()) {
+        times.push(rule.horizon());
+    }
+    times.reverse();
+    Ok(times)
+}
+
+fn no_rows() -> Error {
+    Error::Parameter {
+        name: "start".into(),
+        value: "no rows".into(),
+        reason: "asks for some".into(),
+    }
+}
+
+/// States at all of the times, the first one included.
+fn along(
+    problem: &dyn Dynamics<Array2<f64>>,
+    start: Array2<f64>,
+    times: &[f64],
+) -> Result<Vec<Array2<f64>>> {
+    let mut path = Trajectory::default();
+    path.states.push(start.clone());
+    if let [first, _, ..] = times {
+        let mut grid = Grid::new(times.to_vec()).map_err(outer)?;
+        let none = IndependentIncrements::new(Key::root(0), 0);
+        solve(&RungeKutta(&RK4), problem, start, *first, &mut grid, &none, &mut path)
+            .map_err(outer)?;
+    }
+    Ok(path.states)
+}
+
+fn integrate(
+    problem: &Residuals,
+    start: Array2<f64>,
+    times: &[f64],
+    key: Key,
+) -> Result<Augmented<Array2<f64>>> {
+    let mut grid = Grid::new(times.to_vec()).map_err(outer)?;
+    let noise = IndependentIncrements::new(key, 0);
+    let start = Augmented::start(start, 1);
+    let found = solve(&Heun, problem, start, times[0], &mut grid, &noise, &mut ());
+    Ok(found.map_err(outer)?.x)
+}
+
+fn joined_rows(error: ndarray::ShapeError) -> Error {
+    Error::Model(Box::new(error))
+}
+
+fn outer(error: SolveError) -> Error {
+    Error::Model(Box::new(error))
+}
+
+fn squares(rows: &Array2<f64>) -> Vec<f64> {
+    rows.outer_iter().map(|row| row.dot(&row)).collect()
+}
