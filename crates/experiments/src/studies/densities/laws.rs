@@ -25,15 +25,14 @@ const SUB_CELLS: usize = 4;
 const RESOLUTIONS: usize = 6;
 
 /// A model, whose potential and score are those of one.
-pub(super) struct Model<'a> {
+pub(super) struct Model {
     pub(super) name: String,
-    kind: Kind<'a>,
+    kind: Kind,
 }
 
-enum Kind<'a> {
+enum Kind {
     /// A mixture, or its `p_t` blurred by the same standard deviation at every time.
     Closed {
-        config: &'a Config,
         width: f64,
     },
     Network {
@@ -43,13 +42,12 @@ enum Kind<'a> {
 }
 
 /// The exact potential and a wrong one, or the networks of a folder.
-pub(super) fn models(config: &Config) -> Result<Vec<Model<'_>>> {
+pub(super) fn models(config: &Config) -> Result<Vec<Model>> {
     let Some(dir) = &config.models else {
-        let of =
-            |name: &str, width| Model { name: name.into(), kind: Kind::Closed { config, width } };
+        let of = |name: &str, width| Model { name: name.into(), kind: Kind::Closed { width } };
         return Ok(vec![of("exact", 0.0), of("blurred", config.smoothing)]);
     };
-    let open = |path: &Path| -> Result<Model<'_>> {
+    let open = |path: &Path| -> Result<Model> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let set = name.split("_w").next().unwrap_or_default();
         let set = DataSet::parse(set).with_context(|| path.display().to_string())?;
@@ -116,12 +114,12 @@ struct Laid {
     on_nodes: CellMasses,
 }
 
-impl Model<'_> {
+impl Model {
     /// All of it.
     pub(super) fn row(&self, config: &Config, workspace: &Workspace) -> Result<Row> {
         let begin = Instant::now();
         let found = match &self.kind {
-            Kind::Closed { width, .. } => {
+            Kind::Closed { width } => {
                 let mixture = config.target.mixture()?;
                 let truth = mixture.under(&*config.sde);
                 let model =
