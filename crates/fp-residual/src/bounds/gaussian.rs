@@ -99,6 +99,11 @@ impl<'a, F: Fn(f64) -> (Array2<f64>, Array2<f64>)> GaussianModel<'a, F> {
         Self { sde, slope }
     }
 
+    /// $A(t)$.
+    pub fn slope_at(&self, t: f64) -> Array2<f64> {
+        (self.slope)(t).0
+    }
+
     /// Covariances of the sampler of noise `eta` at the times of a rule, to rounding where its panels are short enough.
     ///
     /// # Errors

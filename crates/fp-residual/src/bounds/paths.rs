@@ -57,7 +57,7 @@ impl PathMean {
 /// let rule = TimeRule::gauss(1.0, 4)?;
 /// let start = array![[0.5_f64.sqrt()], [-0.5_f64.sqrt()]]; // of the prior's variance
 /// let found = flow_coupling(&sde, &model, &law, &start, &rule)?;
-/// assert!((found.value - 2.3390808e-4).abs() < 1e-10);
+/// assert!((found.value - 2.3390808e-4).abs() < 1e-9);
 /// # Ok::<(), sde_core::Error>(())
 /// ```
 pub fn flow_coupling(

@@ -44,7 +44,7 @@ pub fn coupling(rule: &TimeRule, g_squared: &[f64], rate: &[f64], grad_r: &[f64]
 /// ```
 /// use fp_residual::bounds::{TimeRule, along_paths};
 /// let rule = TimeRule::trapezoid(&[0.0, 1.0])?;
-/// assert_eq!(along_paths(&rule, &[1.0, 1.0], &[0.4, 0.2]), 0.15);
+/// assert_eq!(along_paths(&rule, &[1.0, 1.0], &[0.5, 0.25]), 0.1875);
 /// # Ok::<(), sde_core::Error>(())
 /// ```
 #[must_use]

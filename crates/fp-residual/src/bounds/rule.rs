@@ -33,12 +33,27 @@ enum Kind {
 
 impl TimeRule {
     /// Gauss and Legendre's rule of 16 nodes on each of `panels` panels of `[0, T]`, whose lengths grow towards `T` like those of a
-    /// geometric grid of `t + T / 100`. Exact to rounding for what is smooth on short panels; norms have kinks where what they are of
-    /// passes through zero, which cost an error of second order in the length of a panel.
+    /// geometric grid of `t + T / 100`. Exact to rounding for what is smooth on short panels; see [`TimeRule::gauss_with_kinks`].
     ///
     /// # Errors
     /// A horizon that is not finite and positive; no panel, or more than a million.
     pub fn gauss(horizon: f64, panels: usize) -> Result<Self> {
+        Self::gauss_with_kinks(horizon, panels, &[])
+    }
+
+    /// As [`TimeRule::gauss`], with panels that also end at given times: norms have kinks where what they are of passes through zero, and
+    /// a kink within a panel costs an error of second order in its length.
+    ///
+    /// # Errors
+    /// As [`TimeRule::gauss`]; a kink outside of the interval.
+    ///
+    /// ```
+    /// use fp_residual::bounds::TimeRule;
+    /// let rule = TimeRule::gauss_with_kinks(1.0, 2, &[0.3])?;
+    /// assert!((rule.integral(&rule.sample(|t| (t - 0.3).abs())) - 0.29).abs() < 1e-15);
+    /// # Ok::<(), sde_core::Error>(())
+    /// ```
+    pub fn gauss_with_kinks(horizon: f64, panels: usize, kinks: &[f64]) -> Result<Self> {
         check_horizon(horizon)?;
         if panels == 0 || panels > 1_000_000 {
             return Err(Error::Parameter {
@@ -47,17 +62,24 @@ impl TimeRule {
                 reason: "must be from 1 to 1000000".into(),
             });
         }
+        if let Some(kink) = kinks.iter().find(|kink| !(0.0..=horizon).contains(*kink)) {
+            return Err(Error::Parameter {
+                name: "kinks".into(),
+                value: kink.to_string(),
+                reason: format!("must be from 0 to {horizon}"),
+            });
+        }
         let offset = 0.01 * horizon;
         let ratio = ((horizon + offset) / offset).ln() / panels as f64;
-        let border = |k: usize| match k {
-            0 => 0.0,
-            k if k == panels => horizon,
-            k => offset * (ratio * k as f64).exp_m1(),
-        };
+        let graded = (1..panels).map(|k| offset * (ratio * k as f64).exp_m1());
+        let mut borders: Vec<f64> = graded.chain(kinks.iter().copied()).collect();
+        borders.extend([0.0, horizon]);
+        borders.sort_unstable_by(f64::total_cmp);
+        borders.dedup();
         let reference = gauss_legendre(NODES);
         let (mut times, mut weights) = (vec![], vec![]);
-        for k in 0..panels {
-            let (from, length) = (border(k), border(k + 1) - border(k));
+        for pair in borders.windows(2) {
+            let (from, length) = (pair[0], pair[1] - pair[0]);
             for &(x, w) in &reference {
                 times.push(from + length * 0.5 * (1.0 + x));
                 weights.push(0.5 * length * w);

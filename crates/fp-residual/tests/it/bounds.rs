@@ -82,6 +82,27 @@ fn slope([w, k, c]: [f64; 3]) -> impl Fn(f64) -> (Array2<f64>, Array2<f64>) {
     }
 }
 
+/// Where the gradient of r passes through zero.
+fn sign_changes(
+    model: &GaussianModel<impl Fn(f64) -> (Array2<f64>, Array2<f64>)>,
+    horizon: f64,
+) -> Vec<f64> {
+    let fine = TimeRule::gauss(horizon, 300).unwrap();
+    let (times, laws) = (fine.times(), model.covariances(1.0, &fine).unwrap().at);
+    let signed: Vec<f64> = times
+        .iter()
+        .zip(&laws)
+        .map(|(&t, law)| model.slope_at(t)[[0, 0]] - 1.0 / law[[0, 0]])
+        .collect();
+    (1..times.len())
+        .filter(|&k| signed[k - 1] * signed[k] < 0.0)
+        .map(|k| {
+            let share = signed[k - 1] / (signed[k - 1] - signed[k]);
+            times[k - 1] + share * (times[k] - times[k - 1])
+        })
+        .collect()
+}
+
 fn entropies(rule: &TimeRule, found: &GaussianProfiles) -> [f64; 2] {
     [&found.under_ode, &found.under_sde]
         .map(|[products, squares]| relative_entropy(rule, &found.g_squared, products, squares))
@@ -92,8 +113,8 @@ fn bounds_on_a_line_are_those_of_other_software() {
     for case in &CASES {
         let sde = Ou::new(case.horizon).unwrap();
         let model = GaussianModel::new(&sde, slope(case.model));
-        // So many panels for the kinks of norms, where a gradient changes its sign.
-        let rule = TimeRule::gauss(case.horizon, 600).unwrap();
+        let kinks = sign_changes(&model, case.horizon);
+        let rule = TimeRule::gauss_with_kinks(case.horizon, 24, &kinks).unwrap();
         for (eta, expected) in [0.0, 0.5, 1.0, 1.5].into_iter().zip(case.variances) {
             let found = model.covariances(eta, &rule).unwrap().start[[0, 0]];
             check(&format!("variance of noise {eta}"), found, expected, 1e-10);

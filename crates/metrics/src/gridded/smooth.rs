@@ -183,12 +183,10 @@ impl Net<'_> {
         let (j, wy) = basis(x[1] / hy);
         // Value, first and second derivative along y of the three rows.
         let mut rows = [[0.0; 3]; 3];
-        for (a, row) in rows.iter_mut().enumerate() {
-            for b in 0..3 {
-                let c = self.at(i + a as isize - 1, j + b as isize - 1);
-                for (order, value) in row.iter_mut().enumerate() {
-                    *value += wy[order][b] * c;
-                }
+        for (a, row) in (-1..=1).zip(&mut rows) {
+            let near = [-1, 0, 1].map(|b| self.at(i + a, j + b));
+            for (value, weights) in row.iter_mut().zip(&wy) {
+                *value = weights.iter().zip(&near).map(|(w, c)| w * c).sum();
             }
         }
         let mix = |x_order: usize, y_order: usize| -> f64 {

@@ -175,7 +175,7 @@ fn brackets_scale_and_vanish() {
 fn divergences_approach_those_of_gaussians_as_they_say() {
     let half = 7.0;
     let (mean, deviation): (f64, f64) = (0.4, 0.8);
-    let kl = deviation.recip().ln() * -1.0 + (1.0 + mean * mean) / (2.0 * 0.64) - 0.5;
+    let kl = deviation.ln() + (1.0 + mean * mean) / (2.0 * 0.64) - 0.5;
     let reverse = -deviation.ln() + (0.64 + mean * mean) / 2.0 - 0.5;
     // E |-x + (x - mean) / 0.64|^2 of a standard Gaussian.
     let fisher = (1.0 / 0.64 - 1.0_f64).powi(2) + (mean / 0.64).powi(2);
