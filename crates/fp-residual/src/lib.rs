@@ -25,6 +25,7 @@
 //! # Ok::<(), sde_core::Error>(())
 //! ```
 
+mod correction;
 mod hutchinson;
 #[cfg(feature = "networks")]
 mod penalty;
@@ -35,6 +36,12 @@ mod residual;
 #[cfg(feature = "networks")]
 mod score_form;
 
+pub use correction::{CorrectedFlow, GapGradient, PathStates, gap_paths, prior_mismatch};
+#[cfg(feature = "networks")]
+pub use correction::{
+    CorrectionData, CorrectionMatching, ImplicitCorrection, PathLevel, correction_config,
+    residual_gradient, without_correction,
+};
 pub use hutchinson::{Estimate, hutchinson_divergence};
 #[cfg(feature = "networks")]
 pub use penalty::{Collocation, CollocationPoints, FokkerPlanckPenalty, residual_loss_and_grad};

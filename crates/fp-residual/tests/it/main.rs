@@ -3,6 +3,8 @@
 #[cfg(feature = "networks")]
 mod common;
 #[cfg(feature = "networks")]
+mod correction;
+#[cfg(feature = "networks")]
 mod estimators;
 mod identities;
 #[cfg(feature = "networks")]
