@@ -12,4 +12,6 @@ mod penalties;
 #[cfg(feature = "networks")]
 mod probed;
 #[cfg(feature = "networks")]
+mod regularisers;
+#[cfg(feature = "networks")]
 mod residuals;
