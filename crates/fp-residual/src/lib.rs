@@ -26,6 +26,7 @@
 //! ```
 
 mod correction;
+pub mod fokker_planck;
 mod hutchinson;
 #[cfg(feature = "networks")]
 mod penalty;

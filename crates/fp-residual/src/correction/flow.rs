@@ -100,6 +100,13 @@ impl<S: State + 'static, M: ScoreJvp<S>, C: ScoreJvp<S>> ScoreJvp<S> for Correct
         Ok(s.iter().zip(&r).map(|(s, r)| s - self.share * r).collect())
     }
 
+    fn score_and_divergence(&self, x: &S, t: f64) -> Result<(S, Vec<f64>)> {
+        let (score, divergence) = self.model.score_and_divergence(x, t)?;
+        let (r, of_r) = self.correction.score_and_divergence(x, t)?;
+        let divergence = divergence.iter().zip(&of_r).map(|(s, r)| s - self.share * r).collect();
+        Ok((self.less(&score, &r)?, divergence))
+    }
+
     fn jvp_for_rows(&self, rows: &[u64]) -> Result<Box<dyn ScoreJvp<S> + '_>> {
         let model = self.model.jvp_for_rows(rows)?;
         let correction = self.correction.jvp_for_rows(rows)?;

@@ -6,6 +6,7 @@ mod common;
 mod correction;
 #[cfg(feature = "networks")]
 mod estimators;
+mod fokker_planck;
 mod identities;
 #[cfg(feature = "networks")]
 mod penalties;
