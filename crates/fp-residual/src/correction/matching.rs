@@ -16,6 +16,29 @@ use super::CorrectionData;
 /// # Reference
 /// The gradient of the Feynman-Kac representation of the gap; unlike score matching on the paths
 /// ([`super::ImplicitCorrection`]) its noise vanishes with the residual.
+///
+/// ```
+/// use std::sync::{Arc, atomic::AtomicBool};
+/// use candle_core::{DType, Device};
+/// use fp_residual::{
+///     CorrectedFlow, CorrectionData, CorrectionMatching, correction_config, without_correction,
+/// };
+/// use score_nets::{NetConfig, ScoreNet, TrainConfig, Trainer};
+/// use sde_core::{Key, ScoreJvp, TimeGrid};
+///
+/// let model = ScoreNet::new(NetConfig::published(), Key::root(1), DType::F32, &Device::Cpu)?;
+/// let times = TimeGrid::Quadratic.times(model.sde(), 10, model.sde().horizon(), 0.0)?;
+/// let mut paths = CorrectionData::of_network(&model, &times, 100, Key::root(2))?;
+/// paths.keep_within(5.0); // runaways
+/// let psi = without_correction(correction_config(model.config(), vec![8, 8]), Key::root(3), &model)?;
+/// let matching = CorrectionMatching::new(Arc::new(paths), 200);
+/// let mut trainer = Trainer::new(psi, TrainConfig::soap_cosine(5))?.term(1.0, Box::new(matching));
+/// trainer.run(&AtomicBool::new(false), &mut |_| Ok(()))?;
+/// // A score with derivatives, for samplers and log-densities.
+/// let flow: &dyn ScoreJvp<candle_core::Tensor> = &CorrectedFlow::ode(&model, &trainer.into_net());
+/// # let _ = flow;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct CorrectionMatching {
     data: Arc<CorrectionData>,
