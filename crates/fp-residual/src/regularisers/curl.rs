@@ -12,7 +12,7 @@ use crate::penalty::tensor;
 /// of `J - J^T`, `J = ds/dx`. A score that is no gradient is the score of no density; of a potential the term vanishes.
 ///
 /// # Reference
-/// Lai et al. 2023, arXiv 2210.04296, section 4.3 (scores that are conservative); Hutchinson 1990.
+/// Lai et al. 2023, arXiv 2210.04296 (scores that are conservative); Hutchinson 1990.
 #[derive(Clone)]
 pub struct CurlPenalty(pub Noising);
 

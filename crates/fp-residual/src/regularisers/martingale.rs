@@ -19,7 +19,7 @@ use crate::penalty::tensor;
 /// single batch may come out negative.
 ///
 /// # Reference
-/// Daras et al. 2023, arXiv 2302.09057, equation 8 (there six steps a path); its equivalence to the Fokker-Planck equation:
+/// Daras et al. 2023, arXiv 2302.09057 (there six steps a path); its equivalence to the Fokker-Planck equation:
 /// Lai et al. 2023, arXiv 2306.00367.
 #[derive(Clone)]
 pub struct MartingalePenalty {

@@ -59,8 +59,7 @@ impl WeightSchedule {
 
 /// A term with a weight by the step.
 ///
-/// # Reference
-/// The residual early and the data late: Lai et al. 2023, arXiv 2210.04296, section 5, fine-tune the other way round.
+/// The residual early and the data late: what a penalty costs the fit of the data can be made up for while the learning rate falls.
 pub struct Scheduled<O> {
     /// The term.
     pub term: O,

@@ -17,7 +17,7 @@ use crate::penalty::tensor;
 /// on an equation.
 ///
 /// # Reference
-/// Lu et al. 2022, arXiv 2206.08265, equations 12 and 13 with Hutchinson's probes.
+/// Lu et al. 2022, arXiv 2206.08265 (the losses of second order, with Hutchinson's probes).
 #[derive(Clone)]
 pub struct SecondOrderMatching(pub Noising);
 

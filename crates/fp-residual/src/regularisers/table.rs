@@ -219,7 +219,7 @@ regularisers! {
     /// Consistency of the expected data along the model's own reverse SDE.
     Martingale "martingale": RegulariserInfo {
         formula: "alpha^2 (D(x_1, t-h) - D(x, t)).(D(x_2, t-h) - D(x, t)), D = (x + sigma^2 s)/alpha",
-        reference: "Daras et al. 2023, arXiv 2302.09057, equation 8",
+        reference: "Daras et al. 2023, arXiv 2302.09057",
         cost: "1 row of the score and 2 without gradients, composite",
         output: None,
         make: |s| Box::new(MartingalePenalty::new(s.noising.clone(), s.step)),
@@ -227,7 +227,7 @@ regularisers! {
     /// The Jacobian of the score, matched on data.
     SecondOrder "second-order": RegulariserInfo {
         formula: "(|sigma^2 J v + v - (e.v) e|^2 + (sigma^2 v.Jv + |v|^2 - (e.v)^2)^2)/D^2, e = sigma s + z",
-        reference: "Lu et al. 2022, arXiv 2206.08265, equations 12 and 13",
+        reference: "Lu et al. 2022, arXiv 2206.08265",
         cost: "1 row of the score and a tangent, composite",
         output: None,
         make: |s| Box::new(SecondOrderMatching(s.noising.clone())),
@@ -235,7 +235,7 @@ regularisers! {
     /// The asymmetry of the Jacobian: how far a vector score is from a gradient.
     Curl "curl": RegulariserInfo {
         formula: "|J - J^T|_F^2, by random signs",
-        reference: "Lai et al. 2023, arXiv 2210.04296, section 4.3; Hutchinson 1990",
+        reference: "Lai et al. 2023, arXiv 2210.04296; Hutchinson 1990",
         cost: "2 rows of the score and a tangent, composite",
         output: Some(Output::Score),
         make: |s| Box::new(CurlPenalty(s.noising.clone())),
