@@ -26,6 +26,7 @@
 //! ```
 
 pub mod bounds;
+mod correction;
 pub mod fokker_planck;
 mod hutchinson;
 #[cfg(feature = "networks")]
@@ -33,17 +34,35 @@ mod penalty;
 #[cfg(feature = "networks")]
 mod probed;
 #[cfg(feature = "networks")]
+mod regularisers;
+#[cfg(feature = "networks")]
 mod residual;
 #[cfg(feature = "networks")]
 mod score_form;
+#[cfg(feature = "networks")]
+mod time_weight;
 
+pub use correction::{CorrectedFlow, GapGradient, PathStates, gap_paths, prior_mismatch};
+#[cfg(feature = "networks")]
+pub use correction::{
+    CorrectionData, CorrectionMatching, ImplicitCorrection, PathLevel, correction_config,
+    residual_gradient, without_correction,
+};
 pub use hutchinson::{Estimate, hutchinson_divergence};
 #[cfg(feature = "networks")]
 pub use penalty::{Collocation, CollocationPoints, FokkerPlanckPenalty, residual_loss_and_grad};
 #[cfg(feature = "networks")]
 pub use probed::{ProbedPenalty, residual_along};
 #[cfg(feature = "networks")]
+pub use regularisers::{
+    AdaptivePenalty, CentredPenalty, CurlPenalty, DualScoreMatching, MartingalePenalty,
+    Regulariser, RegulariserInfo, RegulariserSettings, Scheduled, SecondOrderMatching, WeakPenalty,
+    WeightSchedule, time_score,
+};
+#[cfg(feature = "networks")]
 pub use residual::{network_residual, residual_graph};
 #[cfg(feature = "networks")]
 pub use score_form::{ScoreFormPenalty, score_form_residual, score_residual_graph};
 pub use sde_core::{Probe, log_density_residual, potential_residual};
+#[cfg(feature = "networks")]
+pub use time_weight::TimeWeight;

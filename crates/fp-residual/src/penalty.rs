@@ -10,6 +10,8 @@ use score_nets::{
 };
 use sde_core::{Key, KroneckerSequence, Sde};
 
+use crate::time_weight::TimeWeight;
+
 /// Rows that one piece of host work takes at a time; a loss does not depend on it.
 const ROWS_A_TASK: usize = 1024;
 
@@ -44,6 +46,24 @@ pub struct CollocationPoints {
     pub weight: Vec<f64>,
 }
 
+impl CollocationPoints {
+    /// Without the points whose residual counts nothing.
+    fn that_count(self, dim: usize) -> Self {
+        if self.weight.iter().all(|weight| *weight != 0.0) {
+            return self;
+        }
+        let mut kept = Self::default();
+        for ((x, t), weight) in self.x.chunks(dim).zip(self.t).zip(self.weight) {
+            if weight != 0.0 {
+                kept.x.extend_from_slice(x);
+                kept.t.push(t);
+                kept.weight.push(weight);
+            }
+        }
+        kept
+    }
+}
+
 /// The mean of `R^2` over collocation points drawn afresh at every step.
 ///
 /// # Reference
@@ -55,13 +75,15 @@ pub struct FokkerPlanckPenalty {
     collocation: Collocation,
     proposal: Proposal,
     draws: Draws,
+    time_weight: TimeWeight,
 }
 
 impl FokkerPlanckPenalty {
     /// On `points` points, `t` from 1e-4.
     pub fn new(points: usize, collocation: Collocation) -> Self {
         let (proposal, draws) = (Proposal::default(), Draws::default());
-        Self { points, t_min: 1e-4, collocation, proposal, draws }
+        let time_weight = TimeWeight::One;
+        Self { points, t_min: 1e-4, collocation, proposal, draws, time_weight }
     }
 
     /// On the uniform box `[1e-4, T] x [-3.5, 3.5]^D`.
@@ -92,6 +114,12 @@ impl FokkerPlanckPenalty {
         Self { draws, ..self }
     }
 
+    /// With squares that count more at some times than at others.
+    #[must_use]
+    pub fn time_weight(self, time_weight: TimeWeight) -> Self {
+        Self { time_weight, ..self }
+    }
+
     /// The points under `key`.
     ///
     /// # Errors
@@ -115,11 +143,13 @@ impl FokkerPlanckPenalty {
             let (value, reason) = ("0".into(), "must be at least 1".into());
             return Err(Error::Setting { name: "points".into(), value, reason });
         }
-        match &self.collocation {
-            Collocation::UniformBox { half_width } => self.in_box(sde, *half_width, d, key, rows),
+        let mut points = match &self.collocation {
+            Collocation::UniformBox { half_width } => {
+                self.in_box(sde, *half_width, d, key, rows)?
+            }
             Collocation::OnMarginal { source, .. } if source.dim() != d => {
                 let (expected, found) = (vec![n, d], vec![n, source.dim()]);
-                Err(Error::Shape { what: "collocation data".into(), expected, found })
+                return Err(Error::Shape { what: "collocation data".into(), expected, found });
             }
             Collocation::OnMarginal { source, time } => {
                 let noising = Noising {
@@ -131,9 +161,14 @@ impl FokkerPlanckPenalty {
                     ..Noising::new(source.clone(), self.points)
                 };
                 let NoisedRows { x, t, time_weight: share, .. } = noising.rows(sde, key, rows)?;
-                Ok(CollocationPoints { x, t, weight: share })
+                CollocationPoints { x, t, weight: share }
             }
+        };
+        if self.time_weight != TimeWeight::One {
+            let counts = self.time_weight.at(sde, &points.t)?;
+            points.weight.iter_mut().zip(counts).for_each(|(weight, count)| *weight *= count);
         }
+        Ok(points)
     }
 
     /// Points `rows` of those in a box, where time and place are one point of a sequence.
@@ -215,8 +250,13 @@ impl Objective for FokkerPlanckPenalty {
         key: Key,
         rows: Range<u64>,
     ) -> Result<(f64, Gradients)> {
-        let points = self.rows_of_points(net, key, rows.clone())?;
-        as_share(residual_loss_and_grad(net, &points)?, &rows, self.points as u64)
+        let points = self.rows_of_points(net, key, rows.clone())?.that_count(net.dim());
+        if points.t.is_empty() {
+            return Ok((0.0, Gradients::none(net.parameters())));
+        }
+        // The mean over those that count, as what they add to the mean over all.
+        let counted = 0..points.t.len() as u64;
+        as_share(residual_loss_and_grad(net, &points)?, &counted, self.points as u64)
     }
 }
 

@@ -35,6 +35,12 @@ pub enum TimeFeature {
         /// The share of noise below which levels are no longer told apart.
         floor: f64,
     },
+    /// `log(t / T + shift)`, mapped onto [-1, 1]: even resolution over times down to `shift T`, and unlike that of noise levels
+    /// up to the horizon.
+    LogTime {
+        /// The share of the horizon below which times are no longer told apart.
+        shift: f64,
+    },
 }
 
 impl Default for TimeFeature {
@@ -243,6 +249,9 @@ impl NetConfig {
         if let TimeFeature::LogVariance { floor } | TimeFeature::RootVariance { floor } = self.time
         {
             positive("time.floor", floor)?;
+        }
+        if let TimeFeature::LogTime { shift } = self.time {
+            positive("time.shift", shift)?;
         }
         if let TimeEmbedding::Fourier { bands, max_frequency } = self.embedding {
             if bands == 0 {

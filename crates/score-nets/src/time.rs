@@ -85,6 +85,11 @@ impl TimeMap {
                 let tau = (r + floor).sqrt();
                 (tau, 0.5 * dr / tau)
             }
+            TimeFeature::LogTime { shift } => {
+                let (share, span) = (t / sde.horizon(), ((1.0 + shift) / shift).ln());
+                let tau = 1.0 + 2.0 * ((share + shift) / (1.0 + shift)).ln() / span;
+                (tau, 2.0 / (sde.horizon() * (share + shift) * span))
+            }
         }
     }
 

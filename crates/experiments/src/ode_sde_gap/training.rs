@@ -184,7 +184,7 @@ fn trainer(config: &Config, backend: &Backend, cell: &Cell, state: &Path) -> Res
 }
 
 /// The network of a cell, untrained.
-pub(super) fn net_config(config: &Config, cell: &Cell) -> Result<NetConfig> {
+pub(crate) fn net_config(config: &Config, cell: &Cell) -> Result<NetConfig> {
     let n = &config.network;
     Ok(NetConfig {
         dim: 2,

@@ -9,6 +9,7 @@ mod eta_sweep;
 mod guidance;
 mod identifiability;
 mod likelihood;
+mod regularisers;
 mod sampling;
 mod sde_vs_ode;
 mod solvers;
@@ -35,6 +36,7 @@ pub const EXPERIMENTS: &[Entry] = &[
     Entry::of::<identifiability::Identifiability>(),
     Entry::of::<likelihood::Likelihood>(),
     Entry::of::<time_sampling::TimeSampling>(),
+    Entry::of::<regularisers::RegularisersStudy>(),
     Entry::of::<self::control::ControlStudy>(),
     Entry::of::<guidance::GuidanceStudy>(),
     Entry::of::<fit::Digits>(),

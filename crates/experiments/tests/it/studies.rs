@@ -91,6 +91,7 @@ fn studies_are_in_the_registry() {
         "identifiability",
         "likelihood",
         "time-sampling",
+        "regularisers",
         "control",
         "guidance",
         "densities",
@@ -415,6 +416,28 @@ fn identifiability_compares_two_networks_and_the_exact_score() {
         let (rms, unrelated) = (number(&pair["rms"]["value"]), number(&pair["unrelated"]["value"]));
         assert!(rms > 0.0 && rms < 0.5 * unrelated, "{pair}");
         assert!(number(&pair["correlation"][0]["value"]) > 0.9, "{pair}");
+    }
+}
+
+#[test]
+fn regularisers_are_held_against_networks_without() {
+    let (_dir, results) = smoke("regularisers", &["distances-blob"], &["regularisers", "terms"]);
+    let runs = results["runs"].as_array().expect("runs");
+    // Two seeds without a term, with their corrected flows, and with four terms.
+    assert_eq!(runs.len(), 12);
+    for run in runs {
+        for distance in [&run["ode-truth"], &run["sde-truth"], &run["ode-sde"]["found"]] {
+            assert!(number(&distance["value"]) > 0.0, "{run}");
+        }
+    }
+    let of = |term: &str| runs.iter().filter(move |run| run["term"] == term);
+    // A corrected flow leaves the SDE as it is.
+    for (plain, corrected) in of("none").zip(of("corrected-flow")) {
+        assert_eq!(
+            (&plain["sde-truth"], &plain["seed"]),
+            (&corrected["sde-truth"], &corrected["seed"])
+        );
+        assert_ne!(plain["ode-truth"], corrected["ode-truth"]);
     }
 }
 

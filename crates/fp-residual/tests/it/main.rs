@@ -5,6 +5,8 @@ mod bounds_of_paths;
 #[cfg(feature = "networks")]
 mod common;
 #[cfg(feature = "networks")]
+mod correction;
+#[cfg(feature = "networks")]
 mod estimators;
 mod fokker_planck;
 mod identities;
@@ -12,5 +14,7 @@ mod identities;
 mod penalties;
 #[cfg(feature = "networks")]
 mod probed;
+#[cfg(feature = "networks")]
+mod regularisers;
 #[cfg(feature = "networks")]
 mod residuals;

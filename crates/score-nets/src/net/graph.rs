@@ -59,6 +59,14 @@ impl ScoreNet {
         self.score_of(&self.live, x, Times::Each(t))
     }
 
+    /// The score and its derivative along `v`, row by row, differentiable in the parameters (and in `x`).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when `x`, `t` or `v` does not fit.
+    pub fn score_jvp_graph(&self, x: &Tensor, t: &[f64], v: &Tensor) -> Result<(Tensor, Tensor)> {
+        self.score_jvp_of(&self.live, x, Times::Each(t), v)
+    }
+
     /// Potential, score, time derivative and Laplacian, differentiable in the parameters (and in
     /// `x`).
     ///

@@ -56,6 +56,7 @@ pub(crate) fn zoo() -> Vec<NetConfig> {
     let (plain, potential, score) = (TimeEmbedding::Plain, Output::Potential, Output::Score);
     let softplus = Activation::Softplus { beta: 3.0 };
     let log = TimeFeature::LogVariance { floor: 0.01 };
+    let log_time = TimeFeature::LogTime { shift: 0.01 };
     let root = TimeFeature::RootVariance { floor: 0.02 };
     vec![
         net(2, &[9, 7], softplus, TimeFeature::Raw, plain, potential, Base::None, "ou"),
@@ -73,6 +74,7 @@ pub(crate) fn zoo() -> Vec<NetConfig> {
         net(1, &[12], Activation::Sin, TimeFeature::LogSnr, plain, potential, gaussian, "sub-vp"),
         net(2, &[8, 6], Activation::Silu, root, fourier, score, gaussian, "ve"),
         net(3, &[8, 6], Activation::Tanh, TimeFeature::Fraction, plain, score, Base::None, "vp"),
+        net(2, &[7, 5], Activation::Tanh, log_time, plain, potential, Base::None, "vp"),
         net(2, &[10], softplus, log, plain, score, gaussian, "sub-vp"),
     ]
 }
