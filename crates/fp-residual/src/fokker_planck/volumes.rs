@@ -338,7 +338,7 @@ mod tests {
             let data = GaussianMixture::isotropic(&[0.4, 0.6], &means, &[0.6, 0.5])?;
             let exact = data.under(&sde);
             let model = Model::of_values(|x, t| exact.log_density(x, t));
-            let grid = Grid::new(dim, -1.5, 1.5, 6)?.with_margin(2.4)?;
+            let grid = Grid::new(dim, -1.5, 1.5, 5)?.with_margin(2.25)?;
             let truth = Density::known(&grid, 0.0, 8, |x| exact.log_density(x, 0.0))?;
             let how = FiniteVolumes { steps: 24, ..FiniteVolumes::new(grid, 1.0) };
             let run = Run { how: &how, sde: &sde, model: &model, times: &[0.0] };

@@ -36,6 +36,11 @@ impl<'a> Scaled<'a> {
         Self { inner: data.under(sde), c }
     }
 
+    /// The potential.
+    fn values(&self, x: &Array2<f64>, t: f64) -> Result<Vec<f64>> {
+        Ok(self.inner.log_density(x, t)?.iter().map(|l| self.factor(t) * l).collect())
+    }
+
     fn factor(&self, t: f64) -> f64 {
         1.0 - self.c * (-t).exp()
     }
