@@ -26,6 +26,7 @@
 //! ```
 
 pub mod bounds;
+pub mod fokker_planck;
 mod hutchinson;
 #[cfg(feature = "networks")]
 mod penalty;

@@ -11,6 +11,7 @@ mod case;
 mod diffusers;
 mod features;
 mod flow;
+mod fokker_planck;
 mod gaussian;
 mod networks;
 mod objectives;
@@ -45,6 +46,7 @@ const FAMILIES: &[(&str, Recompute)] = &[
     ("solvers", samplers::cases),
     ("recorded", samplers::cases),
     ("pinn", pinn::cases),
+    ("fokker_planck", fokker_planck::cases),
     ("diffusers_tests", diffusers::cases),
     ("networks/unet", networks::cases),
     ("networks/adm", networks::cases),

@@ -48,7 +48,7 @@ pub(crate) fn cases(dir: &Folder, family: &mut Family) -> Result<()> {
 }
 
 /// The file of a network's weights.
-fn weights(dir: &Folder, net: &str) -> Result<PathBuf> {
+pub(crate) fn weights(dir: &Folder, net: &str) -> Result<PathBuf> {
     let path = dir.published().path(&format!("{net}.safetensors"));
     let reason = "its weights are not in odesdegap beside the references (they have no licence)";
     ensure!(path.exists(), Absent(reason.into()));

@@ -173,6 +173,15 @@ pub trait ScoreJvp<S>: Score<S> {
     /// As [`Score::score`].
     fn divergence(&self, x: &S, t: f64) -> Result<Vec<f64>>;
 
+    /// Score and divergence of every row, as [`Score::score`] and [`ScoreJvp::divergence`] say them: what they have in
+    /// common is computed once where the model can.
+    ///
+    /// # Errors
+    /// As [`Score::score`].
+    fn score_and_divergence(&self, x: &S, t: f64) -> Result<(S, Vec<f64>)> {
+        Ok((self.score(x, t)?, self.divergence(x, t)?))
+    }
+
     /// As [`Score::for_rows`], with the derivatives.
     ///
     /// # Errors
@@ -196,6 +205,10 @@ impl<S, T: ScoreJvp<S> + ?Sized> ScoreJvp<S> for &T {
         (**self).divergence(x, t)
     }
 
+    fn score_and_divergence(&self, x: &S, t: f64) -> Result<(S, Vec<f64>)> {
+        (**self).score_and_divergence(x, t)
+    }
+
     fn jvp_for_rows(&self, rows: &[u64]) -> Result<Box<dyn ScoreJvp<S> + '_>> {
         (**self).jvp_for_rows(rows)
     }
@@ -212,6 +225,10 @@ impl<S, T: ScoreJvp<S> + ?Sized> ScoreJvp<S> for Box<T> {
 
     fn divergence(&self, x: &S, t: f64) -> Result<Vec<f64>> {
         (**self).divergence(x, t)
+    }
+
+    fn score_and_divergence(&self, x: &S, t: f64) -> Result<(S, Vec<f64>)> {
+        (**self).score_and_divergence(x, t)
     }
 
     fn jvp_for_rows(&self, rows: &[u64]) -> Result<Box<dyn ScoreJvp<S> + '_>> {

@@ -6,6 +6,7 @@
 //! written as JSON, it is serde's.
 
 mod archive;
+mod bundle;
 mod element;
 mod writer;
 
@@ -19,6 +20,7 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 pub use archive::Npz;
+pub use bundle::{Named, write_archive};
 pub use element::Element;
 pub use writer::{RowWriter, write};
 

@@ -98,7 +98,7 @@ pub fn write(path: &Path, rows: ArrayView2<'_, f64>) -> Result<()> {
 }
 
 /// The header of an array, padded to a multiple of 64 bytes.
-fn header(rows: usize, row: &[usize], element: Element) -> Vec<u8> {
+pub(super) fn header(rows: usize, row: &[usize], element: Element) -> Vec<u8> {
     let order = if element.bytes() == 1 { '|' } else { '<' };
     let code = element.code();
     // A tuple of one has a comma, too.

@@ -14,6 +14,7 @@ mod output;
 mod points;
 mod runs;
 mod sample;
+mod sampler_density;
 mod steps;
 mod summary;
 mod verify;
@@ -91,6 +92,7 @@ enum Command {
     Sample(sample::Args),
     Residual(points::ResidualCommand),
     Logp(points::LogpCommand),
+    Density(sampler_density::DensityCommand),
     Encode(encode::EncodeCommand),
     Decode(encode::DecodeCommand),
     Show(network::ShowCommand),
@@ -152,6 +154,7 @@ fn dispatch(cli: Cli, registry: &Registry) -> Result<u8> {
         Command::Sample(args) => sample::sample(&args, &output).map(|()| 0),
         Command::Residual(args) => args.run(&output).map(|()| 0),
         Command::Logp(args) => args.run(&output).map(|()| 0),
+        Command::Density(args) => args.run(&output).map(|()| 0),
         Command::Encode(args) => args.run(&output).map(|()| 0),
         Command::Decode(args) => args.run(&output).map(|()| 0),
         Command::Show(args) => args.run(&output).map(|()| 0),

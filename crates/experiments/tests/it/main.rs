@@ -25,6 +25,7 @@ mod own_experiment;
 mod points;
 mod published;
 mod report;
+mod sampler_density;
 mod sampling;
 mod signals;
 mod smoke;

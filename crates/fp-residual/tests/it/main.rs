@@ -6,6 +6,7 @@ mod bounds_of_paths;
 mod common;
 #[cfg(feature = "networks")]
 mod estimators;
+mod fokker_planck;
 mod identities;
 #[cfg(feature = "networks")]
 mod penalties;

@@ -28,6 +28,9 @@ fn may_be_blind(family: &str, case: &str) -> bool {
     }
 }
 
+/// Families of which the larger set takes minutes.
+const SLOW: [&str; 1] = ["fokker_planck"];
+
 fn main() {
     let arguments = Arguments::from_args();
     let larger = references::larger_set();
@@ -37,8 +40,12 @@ fn main() {
         trials.push(Trial::test(format!("repository::{name}"), here));
         let there = larger.join(name).is_dir();
         let dir = larger.clone();
-        let trial = Trial::test(format!("larger_set::{name}"), move || holds(&dir, name, false));
-        trials.push(needs(trial, there, "the larger set is not in ../shared/refs"));
+        let slow = SLOW.contains(&name);
+        let title = format!("{}larger_set::{name}", if slow { "slow_" } else { "" });
+        let trial = Trial::test(title, move || holds(&dir, name, false));
+        let trial = needs(trial, there, "the larger set is not in ../shared/refs");
+        let wait = slow && there;
+        trials.push(if wait { trial.with_ignored_flag(true).with_kind("slow") } else { trial });
     }
     trials.extend(changes::trials());
     trials.push(Trial::test("damaged_files_are_failures", damaged));

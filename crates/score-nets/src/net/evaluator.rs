@@ -35,6 +35,11 @@ pub(super) trait Evaluator: Send + Sync {
         net.score_jvp_of(&net.detached, &x.detach(), times, &v.detach())
     }
 
+    /// The potential of rows.
+    fn potential(&self, net: &ScoreNet, x: &Tensor, times: Times<'_>) -> Result<Vec<f64>> {
+        to_host(&net.potential_of(&net.detached, &x.detach(), times)?)
+    }
+
     /// Potential, score, time derivative and Laplacian of rows of a potential.
     fn derivatives(&self, net: &ScoreNet, x: &Tensor, t: &[f64]) -> Result<Derivatives<Tensor>> {
         let d = net.derivatives_of(&net.detached, &x.detach(), t)?;

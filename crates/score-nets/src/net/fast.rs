@@ -90,6 +90,10 @@ impl Evaluator for Fused {
         Ok((score, net.with_base(&inputs, &along, &tangent)?))
     }
 
+    fn potential(&self, net: &ScoreNet, x: &Tensor, times: Times<'_>) -> Result<Vec<f64>> {
+        net.potential_fused(&self.0, x, times)
+    }
+
     fn derivatives(&self, net: &ScoreNet, x: &Tensor, t: &[f64]) -> Result<Derivatives<Tensor>> {
         net.derivatives_fused(&self.0, x, t)
     }

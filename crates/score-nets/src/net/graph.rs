@@ -225,6 +225,18 @@ impl ScoreNet {
         self.with_base_score(y, x, &time)
     }
 
+    /// The potential, `[B]`: the network's part and `-|x|^2 / (2 v) - D/2 log v`.
+    pub(super) fn potential_of(&self, mlp: &Mlp, x: &Tensor, times: Times<'_>) -> Result<Tensor> {
+        let rows = self.check_batch(x, times.each())?;
+        let time = self.time_columns(rows, times)?;
+        let part = mlp.forward(&self.input(x, &time)?)?.squeeze(1)?;
+        if !self.time.has_base() {
+            return Ok(part);
+        }
+        let half_square = ((x.sqr()?.sum(1)? * time.precision.squeeze(1)?)? * 0.5)?;
+        Ok(((part - half_square)? - (time.log_v.squeeze(1)? * (0.5 * self.dim() as f64))?)?)
+    }
+
     /// Score and its derivative along `v`.
     pub(super) fn score_jvp_of(
         &self,

@@ -271,6 +271,15 @@ impl ScoreJvp<Array2<f64>> for AnalyticScore<'_> {
         self.rows(x, &[t], Row::Everything, |row| out.push(row.laplacian))?;
         Ok(out)
     }
+
+    fn score_and_divergence(&self, x: &Array2<f64>, t: f64) -> Result<(Array2<f64>, Vec<f64>)> {
+        let (mut s, mut trace) = (Vec::with_capacity(x.len()), Vec::with_capacity(x.nrows()));
+        self.rows(x, &[t], Row::Everything, |row| {
+            s.extend_from_slice(row.score);
+            trace.push(row.laplacian);
+        })?;
+        Ok((shaped(x, s), trace))
+    }
 }
 
 impl ScoreVjp<Array2<f64>> for AnalyticScore<'_> {

@@ -63,12 +63,18 @@ impl<S: State> Dynamics<Augmented<S>> for FlowWithDensity<'_, S> {
             (a, c) = (0.0, -self.sde.marginal_rate(t).sigma * self.sde.marginal(t).sigma);
         }
         let mut rates = Vec::with_capacity(self.integrals());
+        let mut score = None;
         if self.exact {
             let trace = a * x.row_len() as f64;
-            let divergence = self.score.divergence(x, t)?;
+            let divergence = if infinite || !self.probes.is_empty() {
+                self.score.divergence(x, t)?
+            } else {
+                let (s, divergence) = self.score.score_and_divergence(x, t)?;
+                score = Some(s);
+                divergence
+            };
             rates.push(divergence.into_iter().map(|d| trace + c * d).collect());
         }
-        let mut score = None;
         if !self.probes.is_empty() {
             let (s, along) = self.score.score_jvps(x, t, &self.probes)?;
             for (v, jv) in self.probes.iter().zip(&along) {

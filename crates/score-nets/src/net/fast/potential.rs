@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use sde_core::Derivatives;
 
-use super::in_parallel;
+use super::{in_parallel, vector::values};
 use crate::time::Scales;
 use crate::{
     Gradients, OperatorRow, Result, ScoreNet,
@@ -35,6 +35,25 @@ pub(super) fn hessian_products(net: &FusedMlp, u: &[f32], du: &[f32]) -> (Vec<f3
 }
 
 impl ScoreNet {
+    /// The potential of rows on the kernels.
+    pub(super) fn potential_fused(
+        &self,
+        net: &FusedMlp,
+        x: &Tensor,
+        times: Times<'_>,
+    ) -> Result<Vec<f64>> {
+        self.check_batch(x, times.each())?;
+        times.check(self.sde())?;
+        let (d, points) = (self.dim(), x.flatten_all()?.to_vec1::<f32>()?);
+        let inputs = self.inputs(&points, times, false);
+        let with_base = |(row, part): (usize, f32)| {
+            let (s, x) = (inputs.scales(row), &points[row * d..(row + 1) * d]);
+            let square: f64 = x.iter().map(|&x| f64::from(x).powi(2)).sum();
+            f64::from(part) - 0.5 * square * s.precision - 0.5 * d as f64 * s.log_v
+        };
+        Ok(values(net, &inputs.u).into_iter().enumerate().map(with_base).collect())
+    }
+
     /// Potential, score, time derivative and Laplacian of rows on the kernels.
     pub(super) fn derivatives_fused(
         &self,

@@ -1,0 +1,336 @@
+//! `fokker_planck`: densities of samplers without samples: moments of affine scores, finite volumes and characteristics on
+//! closed forms, and on the published networks, to the errors that the references state.
+
+use candle_core::{DType, Device};
+use fp_residual::fokker_planck::{
+    Characteristics, Density, FiniteVolumes, Grid, Model, OnRows, PriorLattice, gaussian_moments,
+};
+use score_nets::ScoreNet;
+use sde_core::analytic::{AnalyticScore, GaussianMixture};
+use sde_core::{Ou, ScoreJvp};
+
+use crate::pinn::weights;
+use crate::prelude::*;
+
+/// For moments and what follows from them, and for paths.
+const GAUSSIAN: f64 = 1e-8;
+
+pub(crate) fn cases(dir: &Folder, family: &mut Family) -> Result<()> {
+    for (file, compare) in [("gaussian_cases", gaussian as Compare), ("mixture1d_case", mixture)] {
+        if dir.has(&format!("{file}.json")) {
+            let value = dir.json(&format!("{file}.json"));
+            family.group(file, |family| compare(&value?, family));
+        }
+    }
+    dir.archives(family, |stem, npz, family| network(dir, stem, npz, family))
+}
+
+type Compare = fn(&Value, &mut Family) -> Result<()>;
+
+/// Potentials that are Gaussian along axes, of one dimension and of two, rotated. Distances and bounds between the samplers
+/// stand in the same file and are recomputed by others.
+fn gaussian(file: &Value, family: &mut Family) -> Result<()> {
+    for (name, case) in file.member("one_d")?.entries()? {
+        let axis = Axis1::read(case)?;
+        let sde = Ou::new(case.number("T")?)?;
+        for (eta, expected) in case.member("variance_t0")?.entries()? {
+            let stem = format!("gaussian_cases/{name}/{eta}");
+            let moments = variance(&sde, &axis, eta);
+            family.add(format!("{stem}/variance"), || {
+                check_one(moments?, expected.one()?, By::Entry, GAUSSIAN)
+            });
+        }
+        for (eta, at) in case.member("log_density_t0")?.entries()? {
+            let stem = format!("gaussian_cases/{name}/{eta}");
+            line(&stem, (&sde, &axis), eta, at, family);
+        }
+    }
+    for (name, case) in file.member("two_d")?.entries()? {
+        let sde = Ou::new(case.number("T")?)?;
+        for (eta, expected) in case.member("covariance_t0")?.entries()? {
+            family.add(format!("gaussian_cases/{name}/{eta}/covariance"), || {
+                let found = covariance(&sde, case, eta)?;
+                check(&found, expected.list()?, LARGEST, GAUSSIAN)
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The potential `-x^2 / (2 W(t))`.
+#[derive(Clone, Copy)]
+enum Axis1 {
+    /// `W = a`.
+    Constant(f64),
+    /// `W = 1/2 + k e^{-2 c t}`.
+    Decaying { k: f64, c: f64 },
+}
+
+impl Axis1 {
+    fn read(case: &Value) -> Result<Self> {
+        if case.get("a").is_some() {
+            return Ok(Self::Constant(case.number("a")?));
+        }
+        Ok(Self::Decaying { k: case.number("k")?, c: case.number("c")? })
+    }
+
+    fn variance(self, t: f64) -> f64 {
+        match self {
+            Self::Constant(a) => a,
+            Self::Decaying { k, c } => 0.5 + k * (-2.0 * c * t).exp(),
+        }
+    }
+}
+
+impl Score<Rows> for Axis1 {
+    fn score(&self, x: &Rows, t: f64) -> sde_core::Result<Rows> {
+        Ok(x / -self.variance(t))
+    }
+}
+
+impl ScoreJvp<Rows> for Axis1 {
+    fn score_jvp(&self, x: &Rows, t: f64, v: &Rows) -> sde_core::Result<(Rows, Rows)> {
+        Ok((x / -self.variance(t), v / -self.variance(t)))
+    }
+
+    fn divergence(&self, x: &Rows, t: f64) -> sde_core::Result<Vec<f64>> {
+        Ok(vec![-(x.ncols() as f64) / self.variance(t); x.nrows()])
+    }
+}
+
+fn eta_of(name: &str) -> Result<f64> {
+    name.parse().with_context(|| format!("`{name}` is no eta"))
+}
+
+fn variance(sde: &Ou, axis: &Axis1, eta: &str) -> Result<f64> {
+    let score = |t: f64| (Rows::eye(1) / -axis.variance(t), Array1::zeros(1));
+    Ok(gaussian_moments(sde, eta_of(eta)?, 1, &score, 0.0)?.1[[0, 0]])
+}
+
+fn covariance(sde: &Ou, case: &Value, eta: &str) -> Result<Rows> {
+    let (axes, directions) = (case.items("axes")?, case.matrix("axis_directions")?);
+    let axes = axes.iter().map(Axis1::read).collect::<Result<Vec<_>>>()?;
+    let dim = axes.len();
+    ensure!(directions.dim() == (dim, dim), "{dim} axes, directions {:?}", directions.dim());
+    // Every row is a direction.
+    let score = |t: f64| {
+        let precision = axes.iter().map(|a| -1.0 / a.variance(t)).collect();
+        let along = Rows::from_diag(&Array1::from_vec(precision));
+        (directions.t().dot(&along).dot(&directions), Array1::zeros(dim))
+    };
+    Ok(gaussian_moments(sde, eta_of(eta)?, dim, &score, 0.0)?.1)
+}
+
+/// Log-densities at points of a line: by the variance, and along paths or by finite volumes.
+fn line(stem: &str, (sde, axis): (&Ou, &Axis1), eta: &str, at: &Value, family: &mut Family) {
+    family.add(format!("{stem}/log_density"), || {
+        let v = variance(sde, axis, eta)?;
+        let (x, expected) = points(at)?;
+        let log = |x: &f64| -0.5 * (x * x / v + (std::f64::consts::TAU * v).ln());
+        check(x.iter().map(log), expected, By::Mixed, GAUSSIAN)
+    });
+    let by = if eta_of(eta).is_ok_and(|eta| eta == 0.0) { "paths" } else { "finite_volumes" };
+    family.add(format!("{stem}/log_density_by_{by}"), || {
+        let (eta, (x, expected)) = (eta_of(eta)?, points(at)?);
+        if eta == 0.0 {
+            let rows = Rows::from_shape_vec((x.len(), 1), x)?;
+            let found = Characteristics::new(1e-9).log_density(sde, axis, &rows, 0.0)?.0;
+            return check(found, expected, By::Mixed, GAUSSIAN);
+        }
+        let (found, errors) = on_line(sde, axis, eta, &x)?;
+        ensure!(errors.iter().all(|e| *e < 1e-4), "estimated errors {errors:?}");
+        check(found, expected, By::Scales(&errors), 1.0)
+    });
+}
+
+/// Points and the values at them.
+fn points(at: &Value) -> Result<(Vec<f64>, Vec<f64>)> {
+    let entries = at.entries()?;
+    let x: Result<Vec<f64>, _> = entries.iter().map(|(x, _)| x.parse::<f64>()).collect();
+    let values: Result<Vec<f64>> = entries.iter().map(|(_, v)| v.one()).collect();
+    Ok((x?, values?))
+}
+
+/// Log-densities at points that are nodes of a common spacing of 0.7, and their estimated errors.
+fn on_line(sde: &Ou, axis: &Axis1, eta: f64, x: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
+    let (n, spacing) = (6, 0.7);
+    let reach = n as f64 * spacing / 2.0;
+    let grid = Grid::new(1, -reach, reach, n + 1)?.with_margin(12.0)?;
+    let values = |x: &Rows, t| Ok(x.iter().map(|x| -0.5 * x * x / axis.variance(t)).collect());
+    let how = FiniteVolumes { cells: 16, steps: 60, ..FiniteVolumes::new(grid, eta) };
+    let found = how.solve(sde, &Model::of_values(values), &[0.0])?;
+    let (q, nodes) = (found.last(), found.grid.axis());
+    let node = |x: &f64| {
+        let near = nodes.iter().position(|node| (node - x).abs() < 1e-9);
+        near.with_context(|| format!("{x} is no multiple of {spacing} up to {reach}"))
+    };
+    let at = x.iter().map(node).collect::<Result<Vec<_>>>()?;
+    let of = |values: &[f64]| at.iter().map(|i| values[*i]).collect::<Vec<_>>();
+    Ok((of(&q.log_density), of(&q.log_density_error)))
+}
+
+/// `(1 - 0.15 e^-t) log p_t` of two clusters on a line.
+struct Scaled<'a>(AnalyticScore<'a>);
+
+impl Scaled<'_> {
+    fn factor(t: f64) -> f64 {
+        1.0 - 0.15 * (-t).exp()
+    }
+}
+
+impl Score<Rows> for Scaled<'_> {
+    fn score(&self, x: &Rows, t: f64) -> sde_core::Result<Rows> {
+        Ok(self.0.score(x, t)? * Self::factor(t))
+    }
+}
+
+impl ScoreJvp<Rows> for Scaled<'_> {
+    fn score_jvp(&self, x: &Rows, t: f64, v: &Rows) -> sde_core::Result<(Rows, Rows)> {
+        let (s, along) = self.0.score_jvp(x, t, v)?;
+        Ok((s * Self::factor(t), along * Self::factor(t)))
+    }
+
+    fn divergence(&self, x: &Rows, t: f64) -> sde_core::Result<Vec<f64>> {
+        Ok(self.0.divergence(x, t)?.iter().map(|d| d * Self::factor(t)).collect())
+    }
+}
+
+/// Densities at evenly spaced points, to the errors that are stated there and estimated here.
+fn mixture(file: &Value, family: &mut Family) -> Result<()> {
+    let means = ndarray::array![[-1.2], [0.9]];
+    let data = GaussianMixture::isotropic(&[0.35, 0.65], &means, &[0.3, 0.4])?;
+    let sde = Ou::new(file.number("T")?)?;
+    let (exact, x) = (data.under(&sde), file.numbers("x")?);
+    let (first, last) = (x.first().context("no points")?, x.last().context("no points")?);
+    let grid = Grid::new(1, *first, *last, x.len())?.with_margin(3.0)?;
+    family.add("mixture1d_case/x", || check(grid.axis(), &x, By::Mixed, 1e-12));
+    family.add("mixture1d_case/p_true", || {
+        let found = exact.log_density(&grid.points(), 0.0)?;
+        check(found.iter().map(|l| l.exp()), file.numbers("p_true")?, LARGEST, 1e-10)
+    });
+    let model = Scaled(exact);
+    for (name, case) in file.member("eta")?.entries()? {
+        family.add(format!("mixture1d_case/{name}/p0"), || {
+            let (log, error) = mixture_density(&sde, &model, &grid, eta_of(name)?)?;
+            let stated = case.number("max_abs_diff_to_coarser_extrapolation")?;
+            let scale = |(l, e): (&f64, &f64)| stated + l.exp() * e.exp_m1();
+            let scales: Vec<f64> = log.iter().zip(&error).map(scale).collect();
+            ensure!(scales.iter().all(|s| *s < 1e-5), "estimated errors {scales:?}");
+            check(log.iter().map(|l| l.exp()), case.numbers("p0")?, By::Scales(&scales), 1.0)
+        });
+    }
+    Ok(())
+}
+
+/// Log-densities at the nodes, and their estimated errors.
+fn mixture_density(
+    sde: &Ou,
+    model: &Scaled<'_>,
+    grid: &Grid,
+    eta: f64,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    if eta == 0.0 {
+        return Ok(Characteristics::new(1e-9).log_density(sde, model, &grid.points(), 0.0)?);
+    }
+    let values = |x: &Rows, t| {
+        Ok(model.0.log_density(x, t)?.iter().map(|l| l * Scaled::factor(t)).collect())
+    };
+    let how = FiniteVolumes { cells: 4, steps: 60, ..FiniteVolumes::new(grid.clone(), eta) };
+    let found = how.solve(sde, &Model::of_values(values), &[0.0])?;
+    let q = found.last();
+    Ok((q.log_density.clone(), q.log_density_error.clone()))
+}
+
+/// A published network on the nodes of the published histograms: the SDE by finite volumes, the ODE along paths.
+fn network(dir: &Folder, name: &str, npz: Npz, family: &mut Family) -> Result<()> {
+    let (weights, stated) = (weights(dir, name)?, dir.json(&format!("{name}.json"))?);
+    let net = ScoreNet::open_published(&weights, DType::F32, &Device::Cpu)?;
+    let (rows, grid) = (OnRows(&net), Grid::published());
+    let mut archive = Archive::new(npz, &format!("{name}/"), 1.0, family);
+    let found = FiniteVolumes::new(grid.clone(), 1.0).with_tolerance(1e-3).solve(
+        net.sde(),
+        &rows.model(),
+        &[0.0],
+    )?;
+    sde(found.last(), &stated, &mut archive)?;
+    ode(&net, &grid, &stated, &mut archive)
+}
+
+/// Half the sum of absolute differences, as a share of what is allowed: the larger of 1 and that of every value.
+fn in_total_variation(found: &[f64], expected: &[f64], allowed: f64) -> Result<Check> {
+    ensure!(found.len() == expected.len(), "{} for {} values", found.len(), expected.len());
+    let off: f64 = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).sum();
+    check_one(0.5 * off, 0.0, By::Scales(&[allowed]), 1.0)
+}
+
+/// The README states 1e-4 in total variation for cells after extrapolation, 5e-5 of a density at nodes, and for the mass
+/// inside as much as the two finest resolutions differ by.
+fn sde(q: &Density, stated: &Value, archive: &mut Archive<'_>) -> Result<()> {
+    if archive.has("cells_sde") {
+        let expected = archive.flat("cells_sde")?;
+        archive.add("cells_sde", || {
+            in_total_variation(&q.cells, &expected, 1e-4 + q.total_variation_error)
+        });
+    }
+    if archive.has("logp_nodes_sde") {
+        let expected = archive.flat("logp_nodes_sde")?;
+        archive.add("logp_nodes_sde", || {
+            let scale = |(l, e): (&f64, &f64)| 5e-5 + l.exp() * e.exp_m1();
+            let scales: Vec<f64> =
+                q.log_density.iter().zip(&q.log_density_error).map(scale).collect();
+            let density = |log: &[f64]| log.iter().map(|l| l.exp()).collect::<Vec<_>>();
+            check(density(&q.log_density), density(&expected), By::Scales(&scales), 1.0)
+        });
+    }
+    archive.add("inside_mass/sde", || {
+        let inside = stated.member("inside_mass")?;
+        let (expected, k4) = (inside.number("sde")?, inside.number("sde_k4")?);
+        let allowed = (expected - k4).abs() + q.total_variation_error;
+        check_one(q.mass(), expected, By::Scales(&[allowed]), 1.0)
+    });
+    Ok(())
+}
+
+/// Log-densities at nodes along paths, and the probabilities of cells: by paths from their middles where the references are,
+/// and by carrying the prior forward where they did so.
+fn ode(net: &ScoreNet, grid: &Grid, stated: &Value, archive: &mut Archive<'_>) -> Result<()> {
+    let (rows, paths, sde) = (OnRows(net), Characteristics::new(1e-4), net.sde());
+    let method = stated.member("ode_cells_error").and_then(|e| e.text("method")).unwrap_or("");
+    let q = if method.contains("deposit") {
+        PriorLattice { points: 451, ..PriorLattice::default() }
+            .cells(sde, &rows, grid, 0.0, &paths)?
+    } else {
+        paths.cells(sde, &rows, grid, 0.0, (2e-3, 4))?
+    };
+    if archive.has("logp_nodes_ode") {
+        let expected = archive.flat("logp_nodes_ode")?;
+        archive.add("logp_nodes_ode", || {
+            let mut off: Vec<f64> =
+                q.log_density.iter().zip(&expected).map(|(a, b)| (a - b).abs()).collect();
+            off.sort_by(f64::total_cmp);
+            let n = off.len();
+            eprintln!(
+                "median {:e} 90% {:e} 99% {:e} max {:e}",
+                off[n / 2],
+                off[n * 9 / 10],
+                off[n * 99 / 100],
+                off[n - 1]
+            );
+            check(&q.log_density, &expected, By::Mixed, 1e-2)
+        });
+    }
+    if archive.has("cells_ode") {
+        let expected = archive.flat("cells_ode")?;
+        archive.add("cells_ode", || {
+            let error = stated.member("ode_cells_error")?;
+            let key = "TV_to_half_the_trajectories_per_axis";
+            let theirs = error.number(key).unwrap_or(1e-3);
+            in_total_variation(&q.cells, &expected, theirs + q.total_variation_error)
+        });
+    }
+    archive.add("inside_mass/ode", || {
+        let expected = stated.member("inside_mass")?.number("ode")?;
+        check_one(q.mass(), expected, By::Scales(&[5e-5 + q.total_variation_error]), 1.0)
+    });
+    Ok(())
+}
