@@ -54,7 +54,7 @@ impl PathMean {
 /// let sde = Ou::new(1.0)?;
 /// let model = FnScore::new(|x: &Array2<f64>, _| Ok(x / -0.8));
 /// let law = FnScore::new(|x: &Array2<f64>, t: f64| Ok(x / -(2.0 - 1.5 * (0.5 * (t - 1.0)).exp())));
-/// let rule = TimeRule::gauss(1.0, 4)?;
+/// let rule = TimeRule::gauss(1.0, 16)?;
 /// let start = array![[0.5_f64.sqrt()], [-0.5_f64.sqrt()]]; // of the prior's variance
 /// let found = flow_coupling(&sde, &model, &law, &start, &rule)?;
 /// assert!((found.value - 2.3390808e-4).abs() < 1e-9);

@@ -9,11 +9,12 @@ mod envelope;
 mod line;
 mod mixture;
 mod nodes;
+mod outcome;
 mod poisson;
 mod search;
 mod smooth;
 mod spline;
 
-pub use bracket::{BracketOptions, W2Bracket};
 pub use cells::CellMasses;
 pub use divergence::{CellDivergences, OnCells};
+pub use outcome::{BracketOptions, W2Bracket};

@@ -1,10 +1,10 @@
 //! The search for tight bounds of $W_2^2$ in the plane.
 
-use super::bracket::{BracketOptions, W2Bracket};
 use super::displaced::displaced;
 use super::dual::{self, Dual};
 use super::envelope::transform;
 use super::mixture;
+use super::outcome::{BracketOptions, W2Bracket};
 use super::poisson::Conductances;
 use super::smooth::{self, Smooth};
 use super::spline::Refinement;
