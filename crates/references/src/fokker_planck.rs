@@ -9,6 +9,7 @@ use score_nets::ScoreNet;
 use sde_core::analytic::{AnalyticScore, GaussianMixture};
 use sde_core::{Ou, ScoreJvp};
 
+use crate::fokker_planck_bounds;
 use crate::pinn::weights;
 use crate::prelude::*;
 
@@ -28,8 +29,9 @@ pub(crate) fn cases(dir: &Folder, family: &mut Family) -> Result<()> {
 type Compare = fn(&Value, &mut Family) -> Result<()>;
 
 /// Potentials that are Gaussian along axes, of one dimension and of two, rotated. Distances and bounds between the samplers
-/// stand in the same file and are recomputed by others.
+/// stand in the same file.
 fn gaussian(file: &Value, family: &mut Family) -> Result<()> {
+    fokker_planck_bounds::gaussian(file, family)?;
     for (name, case) in file.member("one_d")?.entries()? {
         let axis = Axis1::read(case)?;
         let sde = Ou::new(case.number("T")?)?;
@@ -247,6 +249,7 @@ fn network(dir: &Folder, name: &str, npz: Npz, family: &mut Family) -> Result<()
     let net = ScoreNet::open_published(&weights, DType::F32, &Device::Cpu)?;
     let (rows, grid) = (OnRows(&net), Grid::published());
     let mut archive = Archive::new(npz, &format!("{name}/"), 1.0, family);
+    fokker_planck_bounds::distances(&stated, &mut archive)?;
     let found = FiniteVolumes::new(grid.clone(), 1.0).with_tolerance(1e-3).solve(
         net.sde(),
         &rows.model(),

@@ -12,6 +12,7 @@ mod diffusers;
 mod features;
 mod flow;
 mod fokker_planck;
+mod fokker_planck_bounds;
 mod gaussian;
 mod networks;
 mod objectives;

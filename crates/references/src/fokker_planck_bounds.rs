@@ -1,0 +1,162 @@
+//! Of the family `fokker_planck` what is said of two laws: bounds between the samplers of Gaussian models, and distances of
+//! densities on the grid of the published histograms.
+
+use fp_residual::bounds::{
+    GaussianModel, GaussianProfiles, TimeRule, along_paths, coupling, grad_r_from_residual,
+    mixed_coupling, path_entropy, relative_entropy, relative_entropy_bound,
+};
+use metrics::{BracketOptions, CellMasses};
+use sde_core::Ou;
+
+use crate::prelude::*;
+
+/// Closed forms, whose integrals agree to 2e-12 in the file.
+const CLOSED: f64 = 1e-8;
+/// What was given to four digits.
+const FOUR_DIGITS: f64 = 1e-4;
+/// Transport by whole masses of about 1e-9.
+const ROUNDED_MASSES: f64 = 1e-5;
+const PANELS: usize = 24;
+
+/// Bounds of the cases of a line and of the plane.
+pub(crate) fn gaussian(file: &Value, family: &mut Family) -> Result<()> {
+    for (name, case) in file.member("one_d")?.entries()? {
+        // Without a residual all that is there is the horizon's e^-20, of which rounding leaves few digits.
+        if !name.starts_with("exact") {
+            family.group(&format!("gaussian_cases/{name}/bounds"), |family| {
+                on_a_line(&format!("gaussian_cases/{name}"), case, family)
+            });
+        }
+    }
+    for (name, case) in file.member("two_d")?.entries()? {
+        family.group(&format!("gaussian_cases/{name}/bounds"), |family| {
+            in_the_plane(&format!("gaussian_cases/{name}"), case, family)
+        });
+    }
+    Ok(())
+}
+
+/// $1 / W$ with its derivative, for a variance `W = w + k e^{-2 c t}`.
+fn slope(case: &Value) -> Result<impl Fn(f64) -> (f64, f64)> {
+    let [w, k, c] = match case.get("a") {
+        Some(a) => [a.one()?, 0.0, 0.0],
+        None => [0.5, case.number("k")?, case.number("c")?],
+    };
+    Ok(move |t: f64| {
+        let decay = k * (-2.0 * c * t).exp();
+        let variance = w + decay;
+        (1.0 / variance, 2.0 * c * decay / (variance * variance))
+    })
+}
+
+/// Compares all that the case has, key by key.
+struct Comparison<'a> {
+    stem: &'a str,
+    case: &'a Value,
+    family: &'a mut Family,
+}
+
+impl Comparison<'_> {
+    fn add(&mut self, key: &str, found: f64, tolerance: f64) {
+        self.family.add(format!("{}/{key}", self.stem), || {
+            check_one(found, self.case.number(key)?, By::Entry, tolerance)
+        });
+    }
+
+    /// What both kinds of cases have.
+    fn common(&mut self, rule: &TimeRule, found: &GaussianProfiles) {
+        let g = &found.g_squared;
+        self.add("bound_B1", coupling(rule, g, &found.rate_ode, &found.grad_r), CLOSED);
+        let bound = relative_entropy_bound(rule, g, &found.grad_rho);
+        self.add("bound_KL_ode_sde", bound, CLOSED);
+        let entropy =
+            |[products, squares]: &[Vec<f64>; 2]| relative_entropy(rule, g, products, squares);
+        self.add("KL_ode_sde", entropy(&found.under_ode), CLOSED);
+        self.add("KL_sde_ode", entropy(&found.under_sde), CLOSED);
+    }
+}
+
+fn on_a_line(stem: &str, case: &Value, family: &mut Family) -> Result<()> {
+    let (horizon, slope) = (case.number("T")?, slope(case)?);
+    let sde = Ou::new(horizon)?;
+    let matrices = |t: f64| {
+        let (value, change) = slope(t);
+        (Rows::from_elem((1, 1), value), Rows::from_elem((1, 1), change))
+    };
+    let model = GaussianModel::new(&sde, matrices);
+    // Norms have a kink where the gradient of r changes its sign.
+    let fine = TimeRule::gauss(horizon, 300)?;
+    let laws = model.covariances(1.0, &fine)?.at;
+    let signed: Vec<f64> =
+        fine.times().iter().zip(&laws).map(|(&t, v)| slope(t).0 - 1.0 / v[[0, 0]]).collect();
+    let changes = (1..signed.len()).filter(|&k| signed[k - 1] * signed[k] < 0.0);
+    let kinks: Vec<f64> = changes
+        .map(|k| {
+            let (t, share) = (fine.times(), signed[k - 1] / (signed[k - 1] - signed[k]));
+            t[k - 1] + share * (t[k] - t[k - 1])
+        })
+        .collect();
+    let rule = TimeRule::gauss_with_kinks(horizon, PANELS, &kinks)?;
+    let found = model.profiles(&rule)?;
+    let g = &found.g_squared;
+    let mut cases = Comparison { stem, case, family };
+    cases.common(&rule, &found);
+    cases.add("W2_ode_sde", found.flow_coupling, CLOSED);
+    cases.add("half_int_E_grad_r_sq", path_entropy(&rule, g, &found.grad_r), CLOSED);
+    let bound = grad_r_from_residual(&rule, &found.drift, &found.grad_residual, found.grad_h);
+    cases.add("bound_R_only", coupling(&rule, g, &found.rate_ode, &bound), CLOSED);
+    let mixed = mixed_coupling(&rule, g, found.coupled_ode(), found.coupled_sde());
+    cases.add("bound_mixed(4 digits)", mixed, FOUR_DIGITS);
+    Ok(())
+}
+
+fn in_the_plane(stem: &str, case: &Value, family: &mut Family) -> Result<()> {
+    let (horizon, directions) = (case.number("T")?, case.matrix("axis_directions")?);
+    let slopes = case.items("axes")?.iter().map(slope).collect::<Result<Vec<_>>>()?;
+    let sde = Ou::new(horizon)?;
+    // Every row is a direction.
+    let turned = |values: Vec<f64>| {
+        directions.t().dot(&Rows::from_diag(&Array1::from_vec(values))).dot(&directions)
+    };
+    let model = GaussianModel::new(&sde, |t| {
+        let (values, changes) = slopes.iter().map(|slope| slope(t)).unzip();
+        (turned(values), turned(changes))
+    });
+    let rule = TimeRule::gauss(horizon, PANELS)?;
+    let found = model.profiles(&rule)?;
+    let mut cases = Comparison { stem, case, family };
+    cases.common(&rule, &found);
+    cases.add("bound_flow_jacobian", found.flow_coupling, CLOSED);
+    let along = along_paths(&rule, &found.g_squared, &found.transported);
+    cases.add("bound_flow_jacobian_minkowski", along, CLOSED);
+    Ok(())
+}
+
+/// Distances between the densities of a network's file, on the nodes.
+pub(crate) fn distances(stated: &Value, archive: &mut Archive<'_>) -> Result<()> {
+    let grid = stated.member("grid64")?;
+    let mut cells = |array: &str| -> Result<CellMasses> {
+        let (masses, h) = (archive.rows(array)?, 1.0 / 9.0);
+        Ok(CellMasses::plane([-3.5 - 0.5 * h; 2], [h; 2], masses.view())?)
+    };
+    let (ode, sde) = (cells("cells_ode")?, cells("cells_sde")?);
+    let found = ode.divergences(&sde)?;
+    let exact = ode.w2_nodes(&sde)?;
+    for (key, value, tolerance) in [
+        ("TV", found.total_variation.value, 1e-12),
+        ("KL_ode_sde", found.kl.value, 1e-12),
+        ("W2sq", exact.squared, ROUNDED_MASSES),
+    ] {
+        archive.add(&format!("grid64/{key}"), || {
+            check_one(value, grid.number(key)?, By::Entry, tolerance)
+        });
+    }
+    archive.add("grid64/bracket", || {
+        let found = ode.w2_bracket(&sde, BracketOptions::default())?;
+        // Every cell can move as it is.
+        ensure!(found.lower <= exact.squared, "{found:?} and {} between nodes", exact.squared);
+        ensure!(found.width() < 0.3, "{found:?} is {} wide", found.width());
+        Ok(Check::EXACT)
+    });
+    Ok(())
+}
