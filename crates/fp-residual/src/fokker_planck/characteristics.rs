@@ -53,9 +53,9 @@ pub struct Characteristics {
 }
 
 impl Characteristics {
-    /// With this tolerance, and ten halvings at most.
+    /// With this tolerance, and eight halvings at most.
     pub fn new(tolerance: f64) -> Self {
-        Self { tolerance, halvings: 10 }
+        Self { tolerance, halvings: 8 }
     }
 
     /// Log-densities at rows `x` at time `t`, and their estimated errors: the differences between the last two solves of

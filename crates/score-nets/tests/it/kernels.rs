@@ -105,6 +105,26 @@ fn derivatives_of_potentials_agree() -> Outcome {
     Ok(())
 }
 
+/// Values without derivatives are those with them, on all paths, in blocks and on one thread.
+#[test]
+fn values_of_potentials_agree() -> Outcome {
+    for config in potentials() {
+        let [exact, single, fused] = three(&config);
+        let ScoreBatch { x, t, .. } = batch(&exact, 403);
+        let (wide, narrow) = (rows(&x, config.dim, DType::F64), rows(&x, config.dim, DType::F32));
+        for t in [t[1], t[200], t[399]] {
+            let truth = exact.derivatives(&wide, &[t; 403])?.potential;
+            let what = format!("at {t}, {config:?}");
+            check(&format!("f64 {what}"), &exact.potential(&wide, t)?, &truth, 1e-12);
+            check(&format!("f32 {what}"), &single.potential(&narrow, t)?, &truth, 2e-6);
+            let found = fused.potential(&narrow, t)?;
+            check(&format!("fused {what}"), &found, &truth, 2e-6);
+            assert!(found.starts_with(&fused.potential(&narrow.narrow(0, 0, 1)?, t)?), "{what}");
+        }
+    }
+    Ok(())
+}
+
 /// A network whose output is the score has no potential, on either path.
 #[test]
 fn scores_have_no_potential() -> Outcome {
