@@ -35,7 +35,8 @@ use super::CorrectionData;
 /// let mut trainer = Trainer::new(psi, TrainConfig::soap_cosine(5))?.term(1.0, Box::new(matching));
 /// trainer.run(&AtomicBool::new(false), &mut |_| Ok(()))?;
 /// // A score with derivatives, for samplers and log-densities.
-/// let flow: &dyn ScoreJvp<candle_core::Tensor> = &CorrectedFlow::ode(&model, &trainer.into_net());
+/// let flow = CorrectedFlow::ode(&model, trainer.into_net());
+/// let flow: &dyn ScoreJvp<candle_core::Tensor> = &flow;
 /// # let _ = flow;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
