@@ -403,7 +403,7 @@ fn regularisers_are_held_against_networks_without() {
             assert!(number(&distance["value"]) > 0.0, "{run}");
         }
     }
-    let of = |term: &str| runs.iter().filter(move |run| run["term"] == term);
+    let of = |term: &'static str| runs.iter().filter(move |run| run["term"] == term);
     // A corrected flow leaves the SDE as it is.
     for (plain, corrected) in of("none").zip(of("corrected-flow")) {
         assert_eq!(
