@@ -298,7 +298,7 @@ fn sde(q: &Density, stated: &Value, archive: &mut Archive<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Of the nodes every eleventh is compared along paths of the flow, in double precision: all columns, in every eleventh row.
+/// Every eleventh node is compared, along paths in double precision: some of every row and of every column.
 const NODES_EVERY: usize = 11;
 
 /// Log-densities at nodes along paths, and the probabilities of cells: by paths from their middles where the references are,
