@@ -84,6 +84,11 @@ impl DensityCommand {
             "--eta is {}, expected at least 0",
             self.eta
         );
+        ensure!(
+            self.half_side > 0.0 && self.half_side.is_finite(),
+            "--box is {}, expected above 0",
+            self.half_side
+        );
         let model = self.model.open("f32")?;
         let sde = model.sde(self.model.sde.as_deref())?;
         let dim = model.dim();

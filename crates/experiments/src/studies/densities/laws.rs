@@ -184,10 +184,10 @@ impl Model {
             rows.slice_mut(s![k * n..(k + 1) * n, ..])
                 .assign(&law.masses.shares().mapv(|share| share * inside / area));
         }
-        Ok(crate::npy::write(
-            &workspace.path(&format!("densities/{}.npy", self.name)),
-            rows.view(),
-        )?)
+        let folder = workspace.path("densities");
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(crate::npy::write(&folder.join(format!("{}.npy", self.name)), rows.view())?)
     }
 }
 

@@ -160,10 +160,12 @@ impl Experiment for RegularisersStudy {
         checks::memory(&[("batch", *batch)], 2_000)?;
         checks::memory(&[("correction.batch", correction.batch)], 2_000)?;
         config.recipe(&config.data_sets[0], 0)?;
-        let trained = checks::time(&[
+        let training = [
             ("steps", usize::try_from(config.steps).unwrap_or(usize::MAX)),
             ("batch and points", batch.saturating_add(points.saturating_mul(4))),
-        ])?;
+        ];
+        let trained = checks::time(&training)?;
+        checks::time(&[training[0], training[1], ("seeds", *seeds)])?;
         let drawn =
             checks::time(&[("sampling.n", sampling.n), ("sampling.steps", sampling.steps)])?;
         let corrected = checks::time(&path)?;
