@@ -91,6 +91,7 @@ impl DensityCommand {
         );
         let model = self.model.open("f32")?;
         let sde = model.sde(self.model.sde.as_deref())?;
+        crate::checks::below_horizon("--t-end", sde.as_ref(), self.t_end)?;
         let dim = model.dim();
         let grid = Grid::new(dim, -self.half_side, self.half_side, self.nodes as usize)?;
         let grid = self.margin.map_or(Ok(grid.clone()), |margin| grid.with_margin(margin))?;

@@ -69,5 +69,5 @@ fn what_cannot_be_computed_is_said() {
     fails(dir.path(), &with(&["--eta=-1"]), &["--eta is -1"]);
     fails(dir.path(), &with(&["--tol", "0"]), &["--tol is 0"]);
     fails(dir.path(), &with(&["--box", "0"]), &["--box is 0"]);
-    fails(dir.path(), &with(&["--t-end", "11"]), &["t = 11"]);
+    fails(dir.path(), &with(&["--t-end", "11"]), &["--t-end = 11"]);
 }

@@ -131,7 +131,7 @@ fn sde_vs_ode_shows_one_law_by_two_ways() {
     assert!((1.5..2.5).contains(&zigzag) && (0.95..1.05).contains(&smooth), "{zigzag} {smooth}");
 }
 
-/// Of an exact potential the two laws are one; of a blurred one both are wider, and they differ.
+/// Of an exact potential the two laws are one; of a blurred one they differ, and the SDE's is closer to the truth.
 #[test]
 fn densities_of_a_wrong_potential_differ() {
     let figures = ["densities-exact", "densities-blurred", "profile"];
@@ -148,7 +148,8 @@ fn densities_of_a_wrong_potential_differ() {
     let (value, error) = (&pair["total-variation"]["value"], &pair["total-variation"]["error"]);
     assert!(number(value) <= number(error), "{pair}");
     assert!(tv(blurred, ["ode", "sde"]) > 3.0 * tv(exact, ["ode", "sde"]), "{blurred}");
-    assert!(tv(blurred, ["sde", "truth"]) > tv(blurred, ["ode", "sde"]), "{blurred}");
+    // The noise of the SDE mends part of what the potential is wrong by.
+    assert!(tv(blurred, ["ode", "truth"]) > 2.0 * tv(blurred, ["sde", "truth"]), "{blurred}");
     for row in rows {
         for pair in row["pairs"].as_array().expect("pairs") {
             let [low, high] = ["lower", "upper"].map(|end| number(&pair["bracket"][end]));
