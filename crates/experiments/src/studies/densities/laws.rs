@@ -269,13 +269,17 @@ impl Config {
 fn pair(config: &Config, a: &Laid, b: &Laid) -> Result<Pair> {
     let found = a.masses.divergences(&b.masses)?;
     let of = |cells: OnCells| Found { value: cells.extrapolated(), error: cells.error() };
-    let options = BracketOptions { width: config.width, ..BracketOptions::default() };
     let inside = [a, b].map(|l| l.solved.error / (1.0 - l.solved.outside.value));
-    let tv = of(found.total_variation);
+    let cells = of(found.total_variation);
+    // What the solutions are wrong by is added to what the cells leave out.
+    let total_variation = Found { error: cells.error + inside.iter().sum::<f64>(), ..cells };
+    // Of laws that are one within their errors there is no distance to narrow down.
+    let one = total_variation.value <= total_variation.error;
+    let width = if one { 1.0 } else { config.width };
+    let options = BracketOptions { width, ..BracketOptions::default() };
     Ok(Pair {
         of: [a.solved.law, b.solved.law],
-        // What the solutions are wrong by is added to what the cells leave out.
-        total_variation: Found { error: tv.error + inside.iter().sum::<f64>(), ..tv },
+        total_variation,
         kl: of(found.kl),
         reverse_kl: of(found.reverse_kl),
         on_nodes: a.on_nodes.w2_nodes(&b.on_nodes)?.squared,
