@@ -1,6 +1,7 @@
 //! The table of experiments, and those beside the main one, each with three presets: `smoke` for tests, `quick` for a look
 //! in about a minute, `full` for figures with less noise.
 
+mod blurred;
 mod control;
 mod densities;
 mod encode;
@@ -9,6 +10,7 @@ mod eta_sweep;
 mod guidance;
 mod identifiability;
 mod likelihood;
+mod networks;
 mod regularisers;
 mod sampling;
 mod sde_vs_ode;

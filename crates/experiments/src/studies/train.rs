@@ -1,14 +1,12 @@
 //! Small networks for studies that need some, trained by the main experiment's code.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use ndarray::Array2;
 use score_nets::{Schedule, ScoreNet};
+use sde_core::Sde;
 use sde_core::analytic::DataSet;
-use sde_core::{Score, Sde};
 use serde::{Deserialize, Serialize};
 
 use crate::citations;
-use crate::model::{to_rows, to_tensor};
 use crate::named::Named;
 use crate::ode_sde_gap::config::Config;
 use crate::ode_sde_gap::{Cell, OdeSdeGap, training};
@@ -75,16 +73,5 @@ impl Training {
         let cell = Cell::new(*self.data_set, 0.0);
         let inner = workspace.inner(&format!("networks/seed-{seed}"), &to_toml(&config)?)?;
         Ok(training::network(&config, &config.backend()?, &cell, &inner)?.net)
-    }
-}
-
-/// A network on rows in double precision.
-pub(crate) struct OnRows<'a>(pub(crate) &'a ScoreNet);
-
-impl Score<Array2<f64>> for OnRows<'_> {
-    fn score(&self, x: &Array2<f64>, t: f64) -> sde_core::Result<Array2<f64>> {
-        let ours = |e: anyhow::Error| sde_core::Error::Model(e.into());
-        let x = to_tensor(x, self.0).map_err(ours)?;
-        to_rows(&self.0.score(&x, t)?).map_err(ours)
     }
 }

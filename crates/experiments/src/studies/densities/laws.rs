@@ -1,20 +1,19 @@
 //! The four laws of a model, and what lies between them.
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use candle_core::{DType, Device};
 use fp_residual::fokker_planck::{
     Characteristics, Density, Evolution, FiniteVolumes, Model as Potential, OnRows, PriorLattice,
 };
 use metrics::{BracketOptions, CellMasses, OnCells};
 use ndarray::{Array2, s};
 use score_nets::ScoreNet;
-use sde_core::analytic::{AnalyticScore, DataSet, GaussianMixture};
-use sde_core::{Score, ScoreJvp, Sde};
+use sde_core::analytic::{AnalyticScore, DataSet};
+use sde_core::{ScoreJvp, Sde};
 
-use super::super::eta_sweep::checkpoints;
+use super::super::blurred::Blurred;
+use super::super::networks::{Network, networks};
 use super::{Config, Found, Law, Pair, Row, Solved};
 use crate::runs::Workspace;
 
@@ -47,64 +46,11 @@ pub(super) fn models(config: &Config) -> Result<Vec<Model>> {
         let of = |name: &str, width| Model { name: name.into(), kind: Kind::Closed { width } };
         return Ok(vec![of("exact", 0.0), of("blurred", config.smoothing)]);
     };
-    let open = |path: &Path| -> Result<Model> {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let set = name.split("_w").next().unwrap_or_default();
-        let set = DataSet::parse(set).with_context(|| path.display().to_string())?;
-        let net = ScoreNet::open_published(path, DType::F32, &Device::Cpu)
-            .with_context(|| path.display().to_string())?;
-        anyhow::ensure!(net.dim() == 2, "{name}: a network in the plane is needed");
-        Ok(Model { name, kind: Kind::Network { net: Box::new(net), set } })
+    let model = |Network { name, net, set }| {
+        let kind = Kind::Network { net: Box::new(net), set };
+        Model { name, kind }
     };
-    checkpoints(dir)?.iter().map(|p| open(p)).collect()
-}
-
-/// The log-density of `p_t * N(0, width^2 I)`, as of a network too smooth: no forward process has these laws.
-struct Blurred<'a> {
-    mixture: GaussianMixture,
-    width: f64,
-    sde: &'a dyn Sde,
-}
-
-impl Blurred<'_> {
-    fn at<T>(
-        &self,
-        t: f64,
-        of: impl FnOnce(&AnalyticScore<'_>) -> sde_core::Result<T>,
-    ) -> sde_core::Result<T> {
-        if self.width == 0.0 {
-            return of(&self.mixture.under(self.sde));
-        }
-        // Blurring p_t by `width` is noising data that were blurred by `width / alpha`.
-        let before = (self.width / self.sde.marginal(t).alpha).min(1e150);
-        let d = self.mixture.dim();
-        let covs: Vec<Array2<f64>> = (0..self.mixture.weights().len())
-            .map(|k| self.mixture.covariance(k) + Array2::<f64>::eye(d) * before * before)
-            .collect();
-        let blurred = GaussianMixture::new(self.mixture.weights(), &self.mixture.means(), &covs)?;
-        of(&blurred.under(self.sde))
-    }
-}
-
-impl Score<Array2<f64>> for Blurred<'_> {
-    fn score(&self, x: &Array2<f64>, t: f64) -> sde_core::Result<Array2<f64>> {
-        self.at(t, |score| score.score(x, t))
-    }
-}
-
-impl ScoreJvp<Array2<f64>> for Blurred<'_> {
-    fn score_jvp(
-        &self,
-        x: &Array2<f64>,
-        t: f64,
-        v: &Array2<f64>,
-    ) -> sde_core::Result<(Array2<f64>, Array2<f64>)> {
-        self.at(t, |score| score.score_jvp(x, t, v))
-    }
-
-    fn divergence(&self, x: &Array2<f64>, t: f64) -> sde_core::Result<Vec<f64>> {
-        self.at(t, |score| score.divergence(x, t))
-    }
+    Ok(networks(dir)?.into_iter().map(model).collect())
 }
 
 /// A law and how it was found.
@@ -122,8 +68,8 @@ impl Model {
             Kind::Closed { width } => {
                 let mixture = config.target.mixture()?;
                 let truth = mixture.under(&*config.sde);
-                let model =
-                    Blurred { mixture: config.target.mixture()?, width: *width, sde: &*config.sde };
+                let (target, sde) = (&*config.target, &*config.sde);
+                let model = Blurred { target, width: *width, sde };
                 let values = |x: &Array2<f64>, t: f64| model.at(t, |p| p.log_density(x, t));
                 let potential = Potential::of_values(values);
                 self.solve(
@@ -322,38 +268,6 @@ mod tests {
         let found = energy(&sde, &times, &gap);
         let truth = 1.0 - (-10.0_f64).exp();
         assert!((found.value - truth).abs() < found.error && found.error < 0.01, "{found:?}");
-        Ok(())
-    }
-
-    /// Blurred by nothing it is the density itself; its derivatives are those of its log-density.
-    #[test]
-    fn a_blurred_potential_has_its_own_derivatives() -> Result<()> {
-        let sde = Ou::new(10.0)?;
-        let means = ndarray::array![[-1.0, 0.2], [0.7, -0.4]];
-        let mixture = GaussianMixture::isotropic(&[0.4, 0.6], &means, &[0.3, 0.5])?;
-        let x = ndarray::array![[0.1, -0.3], [1.2, 0.4]];
-        for width in [0.0, 0.2] {
-            let model = Blurred { mixture: mixture.clone(), width, sde: &sde };
-            for t in [0.0, 0.4, 9.0] {
-                let at = |d: [f64; 2]| {
-                    let moved = &x + &ndarray::aview1(&d);
-                    model.at(t, |p| p.log_density(&moved, t))
-                };
-                let (h, score) = (1e-4, model.score(&x, t)?);
-                let (up, down, middle) = (at([h, 0.0])?, at([-h, 0.0])?, at([0.0, 0.0])?);
-                let (left, right) = (at([0.0, -h])?, at([0.0, h])?);
-                let divergence = model.divergence(&x, t)?;
-                for k in 0..2 {
-                    let slope = (up[k] - down[k]) / (2.0 * h);
-                    assert!((score[[k, 0]] - slope).abs() < 1e-5, "{width} {t} {k}");
-                    let second = (up[k] + down[k] + left[k] + right[k] - 4.0 * middle[k]) / (h * h);
-                    assert!(
-                        (divergence[k] - second).abs() < 1e-5 * (1.0 + second.abs()),
-                        "{width} {t} {k}"
-                    );
-                }
-            }
-        }
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use report::Sheet;
 use sde_core::Sde;
 use serde::{Deserialize, Serialize};
 
-use super::eta_sweep::checkpoints;
+use super::networks;
 use super::target::Target;
 use crate::distance::Window;
 use crate::named::Named;
@@ -174,10 +174,7 @@ impl Experiment for Densities {
     }
 
     fn given(config: &Config) -> Result<Vec<(String, PathBuf)>> {
-        let paths = config.models.as_deref().map_or(Ok(Vec::new()), checkpoints)?;
-        let named =
-            |p: PathBuf| (p.file_name().unwrap_or_default().to_string_lossy().into_owned(), p);
-        Ok(paths.into_iter().map(named).collect())
+        networks::given(config.models.as_deref())
     }
 
     fn references(config: &Config) -> Vec<&'static str> {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ::solvers::steppers::EulerMaruyama;
 use anyhow::{Context as _, Result, ensure};
+use fp_residual::fokker_planck::OnRows;
 use metrics::{Estimate, Metric, NoiseFloor};
 use ndarray::Array2;
 use report::Sheet;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sampling::on_the_way;
 use super::target::on_square;
-use super::train::{OnRows, Training};
+use super::train::Training;
 use crate::checks;
 use crate::distance::{Later, Sizes, Truth, Window};
 use crate::model::{rows, to_tensor};

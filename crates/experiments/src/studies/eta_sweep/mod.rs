@@ -17,6 +17,8 @@ use sde_core::analytic::DataSet;
 use sde_core::{Key, Score, Sde, State, TimeGrid};
 use serde::{Deserialize, Serialize};
 
+use super::blurred::Blurred;
+use super::networks::{self, Network};
 use super::sampling;
 use super::target::Target;
 use crate::distance::{Later, Sizes, Truth, Window};
@@ -135,7 +137,6 @@ impl Experiment for EtaSweep {
         // Networks have processes of their own.
         for model in &models {
             if let Model::Network { name, net, .. } = model {
-                ensure!(net.dim() == 2, "{name}: a network in the plane is needed");
                 for steps in &config.steps {
                     config.times(net.sde(), *steps).with_context(|| name.clone())?;
                 }
@@ -152,10 +153,7 @@ impl Experiment for EtaSweep {
     }
 
     fn given(config: &Config) -> Result<Vec<(String, PathBuf)>> {
-        let paths = config.models.as_deref().map_or(Ok(Vec::new()), checkpoints)?;
-        let named =
-            |p: PathBuf| (p.file_name().unwrap_or_default().to_string_lossy().into_owned(), p);
-        Ok(paths.into_iter().map(named).collect())
+        networks::given(config.models.as_deref())
     }
 
     fn references(config: &Config) -> Vec<&'static str> {
@@ -186,32 +184,12 @@ impl Model {
     }
 }
 
-/// The networks of a folder, by name; not the states of trainings that lie beside them.
-pub(super) fn checkpoints(dir: &str) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read {dir}"))?;
-    let paths = entries.filter_map(|e| Some(e.ok()?.path()));
-    let is_network = |p: &PathBuf| {
-        let name = p.file_name().unwrap_or_default().to_string_lossy();
-        name.ends_with(".safetensors") && !name.ends_with(".training.safetensors")
-    };
-    let mut found: Vec<PathBuf> = paths.filter(is_network).collect();
-    found.sort();
-    ensure!(!found.is_empty(), "{dir} has no checkpoint to evaluate");
-    Ok(found)
-}
-
 /// The exact score and two wrong ones, or the networks of a folder.
 fn models(config: &Config) -> Result<Vec<Model>> {
     if let Some(dir) = &config.models {
-        let open = |path: &Path| -> Result<Model> {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let set = name.split("_w").next().unwrap_or_default();
-            let set = DataSet::parse(set).with_context(|| path.display().to_string())?;
-            let net = ScoreNet::open_published(path, DType::F32, &Device::Cpu)
-                .with_context(|| path.display().to_string())?;
-            Ok(Model::Network { name, net: Box::new(net), set })
-        };
-        return checkpoints(dir)?.iter().map(|p| open(p)).collect();
+        let networks = networks::networks(dir)?.into_iter();
+        let model = |Network { name, net, set }| Model::Network { name, net: Box::new(net), set };
+        return Ok(networks.map(model).collect());
     }
     let exact = Target::clone(&config.target);
     let mut smoothed = exact.clone();
@@ -309,24 +287,5 @@ impl Sweep<'_> {
             }
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-/// The score of `p_t * N(0, width^2)`: no forward process has these laws, so samplers differ.
-struct Blurred<'a> {
-    target: &'a Target,
-    width: f64,
-    sde: &'a dyn Sde,
-}
-
-impl Score<Array2<f64>> for Blurred<'_> {
-    fn score(&self, x: &Array2<f64>, t: f64) -> sde_core::Result<Array2<f64>> {
-        // Blurring p_t by `width` is noising data that were blurred by `width / alpha`.
-        let mut target = self.target.clone();
-        // Where nothing is left of the data, their blur may be anything that is finite.
-        let before = (self.width / self.sde.marginal(t).alpha).min(1e150);
-        target.stds.iter_mut().for_each(|s| *s = s.hypot(before));
-        let mixture = target.mixture().map_err(|e| sde_core::Error::Model(e.into()))?;
-        mixture.under(self.sde).score(x, t)
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ::solvers::{Control, Method, flow};
 use anyhow::{Context as _, Result, ensure};
+use fp_residual::fokker_planck::OnRows;
 use metrics::Estimate;
 use ndarray::{Array1, Array2};
 use report::Sheet;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::root_mean_square;
 use super::sampling::BLOCK;
-use super::train::{OnRows, Training};
+use super::train::Training;
 use crate::checks;
 use crate::model::{matrix, rows};
 use crate::presets::presets;
