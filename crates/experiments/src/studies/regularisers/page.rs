@@ -215,8 +215,8 @@ mod tests {
         let kinds = kinds(&results);
         let text = findings(4, &kinds.iter().collect::<Vec<_>>());
         for needle in [
-            "ODE-SDE is lowered by box 1 and corrected-flow; it is raised by weak 1; it is not told to change by dual-score 1.",
-            "SDE-truth is not told to change by box 1, weak 1 and dual-score 1.",
+            "ODE-SDE is lowered by box 1.00 and corrected-flow; it is raised by weak 1.00; it is not told to change by dual-score 1.00.",
+            "SDE-truth is not told to change by box 1.00, weak 1.00 and dual-score 1.00.",
             "ODE-truth has no value without a term",
         ] {
             assert!(text.contains(needle), "{text}");
