@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use fp_residual::fokker_planck::{
-    Characteristics, Density, FiniteVolumes, Grid, Model as Drift, OnRows, PriorLattice,
+    Characteristics, Density, FiniteVolumes, Grid, Model as Drift, OnRows,
 };
 use ndarray::Array2;
 use sde_core::{Error, ScoreJvp, Sde};
@@ -16,14 +16,14 @@ use super::options::ModelOptions;
 use crate::model::Model;
 use crate::npy::write_archive;
 
-/// Resolutions of cells along paths that are tried before the prior is carried forward.
-const RESOLUTIONS_ALONG_PATHS: usize = 5;
+/// Times that sides of cells are halved along paths at most.
+const HALVINGS: usize = 31;
 
 /// Compute the density of what a model's sampler draws, on a grid of nodes, without a sample
 ///
 /// The Fokker-Planck equation of dx = (a x - (1+eta^2)/2 g^2 s) dt + eta g dW, run backward from the standard prior at T to
-/// --t-end, for models on a line or in a plane. eta > 0: finite volumes; eta = 0: along paths, and where the density is rough
-/// within cells the prior is carried forward. Refined until the estimated error is below --tol.
+/// --t-end, for models on a line or in a plane. eta > 0: finite volumes; eta = 0: along paths, cells from where their borders are
+/// carried. Refined until the estimated error is below --tol.
 ///
 /// Writes the arrays nodes [n]; cells, cells_error, logp, logp_error [n] or [n, n], a cell being what is nearest to a node within the box
 /// (halves on its border), so that cells sum to the mass inside; of every time on the way times, mass, left (what has left the box and its
@@ -141,21 +141,15 @@ impl DensityCommand {
             return Ok(Found { density, times, mass, left, score_gap, method: "finite volumes" });
         }
         let paths = Characteristics::new(0.1 * self.tol);
-        let limits = (self.tol, RESOLUTIONS_ALONG_PATHS);
-        let (density, method) = match paths.cells(sde, score, grid, self.t_end, limits) {
-            Err(Error::Parameter { name, .. }) if name == "tolerance" => {
-                let found = PriorLattice::default().cells(sde, score, grid, self.t_end, &paths)?;
-                let error = found.total_variation_error;
-                ensure!(
-                    error <= self.tol,
-                    "the density of the flow is rough within cells; with the prior carried forward the estimated error in total \
-                     variation is {error:.1e}: give a larger --tol than {}",
-                    self.tol
-                );
-                (found, "the prior carried forward")
-            }
-            found => (found?, "characteristics"),
-        };
+        let density = paths.cells(sde, score, grid, self.t_end, (self.tol, HALVINGS))?;
+        let error = density.total_variation_error;
+        ensure!(
+            error <= self.tol,
+            "the estimated error in total variation is {error:.1e}, where the flow parts neighbouring numbers: give a larger \
+             --tol than {}, or --dtype f64",
+            self.tol
+        );
+        let method = "characteristics";
         let (times, mass) = (vec![density.t], vec![density.mass()]);
         Ok(Found { density, times, mass, left: vec![], score_gap: vec![], method })
     }

@@ -99,13 +99,28 @@ impl Grid {
         self.nodes.pow(self.dim as u32)
     }
 
-    /// The number of the cell that a point lies in, `None` outside of the box.
-    pub(super) fn cell_of(&self, x: &[f64]) -> Option<usize> {
-        let spacing = self.spacing();
-        x.iter().try_fold(0, |cell, x| {
-            let inside = *x >= self.lower && *x <= self.upper;
-            let node = || ((x - self.lower) / spacing).round() as usize;
-            inside.then(|| cell * self.nodes + node())
+    /// The volume of the box.
+    pub(super) fn volume(&self) -> f64 {
+        (self.upper - self.lower).powi(self.dim as i32)
+    }
+
+    /// How many nodes there are along an axis.
+    pub(super) fn n_along(&self) -> usize {
+        self.nodes
+    }
+
+    /// The place of a node, or of its cell, along both axes; of a line only the second counts.
+    #[cfg(test)]
+    pub(super) fn place(&self, node: usize) -> [usize; 2] {
+        [node / self.nodes, node % self.nodes]
+    }
+
+    /// Where the cell of a node begins and ends along an axis, by its place there.
+    pub(super) fn ends(&self, place: usize) -> [f64; 2] {
+        let last = (self.nodes - 1) as f64;
+        [place as f64 - 0.5, place as f64 + 0.5].map(|at| {
+            let at = at.clamp(0.0, last);
+            (self.lower * (last - at) + self.upper * at) / last
         })
     }
 

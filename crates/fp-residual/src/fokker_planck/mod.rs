@@ -4,18 +4,17 @@
 //! | sampler | what is solved | by |
 //! |---|---|---|
 //! | `eta > 0` | the equation on cells | [`FiniteVolumes`] |
-//! | `eta = 0` | along paths, point by point | [`Characteristics`] |
-//! | `eta = 0`, rough | the prior carried forward | [`PriorLattice`] |
+//! | `eta = 0` | along paths: densities at points, and cells from their borders | [`Characteristics`] |
 //! | any, with an affine score | two moments | [`gaussian_moments`] |
 //!
 //! Beside them stand the density that a potential itself means, [`Density::of_potential`], and one that is known,
 //! [`Density::known`]. Every result has an estimate of its error.
 
 mod affine;
+mod borders;
 mod characteristics;
 mod density;
 mod grid;
-mod lattice;
 mod lines;
 mod model;
 #[cfg(feature = "networks")]
@@ -28,7 +27,6 @@ pub use affine::{Affine, gaussian_moments};
 pub use characteristics::Characteristics;
 pub use density::{Density, Evolution};
 pub use grid::Grid;
-pub use lattice::PriorLattice;
 pub use model::Model;
 #[cfg(feature = "networks")]
 pub use network::OnRows;

@@ -110,7 +110,7 @@ fn planes_agree_with_the_moments() -> Outcome {
         let truth = Density::known(&grid, 0.0, 4, |x| exact.log_density(x, 0.0))?;
         let q = if eta == 0.0 {
             let flow = Linear(matrix.clone());
-            Characteristics::new(1e-9).cells(&sde, &flow, &grid, 0.0, (1e-6, 8))?
+            Characteristics::new(1e-9).cells(&sde, &flow, &grid, 0.0, (1e-6, 31))?
         } else {
             let how = FiniteVolumes { steps: 20, ..FiniteVolumes::new(grid.clone(), eta) };
             let other = how.solve(&sde, &Model::Score(&vector), &[0.0])?;
