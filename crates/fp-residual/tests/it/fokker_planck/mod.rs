@@ -2,6 +2,7 @@
 
 mod flow;
 mod gaussian;
+mod identity;
 mod volumes;
 
 use ndarray::{Array2, array};
