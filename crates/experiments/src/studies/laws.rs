@@ -127,22 +127,29 @@ pub(super) struct Between {
 }
 
 impl Between {
-    /// What lies between two laws, the bracket as narrow as `options` say; of laws that are one within their errors it is not
-    /// narrowed down.
+    /// What lies between two laws, the bracket as narrow as `options` say.
     pub(super) fn of(a: &Laid, b: &Laid, options: BracketOptions) -> Result<Self> {
+        Self::narrowed(a, b, |_| options)
+    }
+
+    /// The same; of laws that are one within their errors the bracket is not narrowed down.
+    pub(super) fn unless_one(a: &Laid, b: &Laid, options: BracketOptions) -> Result<Self> {
+        let width = |tv: Found| if tv.value <= tv.error { 1.0 } else { options.width };
+        Self::narrowed(a, b, |tv| BracketOptions { width: width(tv), ..options })
+    }
+
+    fn narrowed(a: &Laid, b: &Laid, options: impl Fn(Found) -> BracketOptions) -> Result<Self> {
         let found = a.masses.divergences(&b.masses)?;
         let of = |cells: OnCells| Found { value: cells.extrapolated(), error: cells.error() };
         let cells = of(found.total_variation);
         // What the solutions are wrong by is added to what the cells leave out.
         let total_variation = Found { error: cells.error + a.error() + b.error(), ..cells };
-        let one = total_variation.value <= total_variation.error;
-        let width = if one { 1.0 } else { options.width };
         Ok(Self {
             total_variation,
             kl: of(found.kl),
             reverse_kl: of(found.reverse_kl),
             on_nodes: a.on_nodes.w2_nodes(&b.on_nodes)?.squared,
-            bracket: a.masses.w2_bracket(&b.masses, BracketOptions { width, ..options })?,
+            bracket: a.masses.w2_bracket(&b.masses, options(total_variation))?,
             margin: [a, b].iter().map(|law| law.side * law.error().max(0.0).sqrt()).sum(),
         })
     }
@@ -162,20 +169,22 @@ pub(super) fn truth(grid: &Grid, set: DataSet) -> Result<Density> {
     Ok(Density::known(grid, 0.0, SUB_CELLS, log)?)
 }
 
-/// The law of the flow at the time of the data, along its paths; where its density is rough within cells, by the prior carried
-/// forward on the lattice, and then the second value is true.
+/// The law of the flow at the time of the data, along its paths; where its density is rough within cells, or without a resolution to
+/// begin with, by the prior carried forward on the lattice, and then the second value is true.
 pub(super) fn flow(
     sde: &dyn Sde,
     score: &dyn ScoreJvp<Array2<f64>>,
     grid: &Grid,
+    (paths, lattice): (&Characteristics, &PriorLattice),
     (tolerance, resolutions): (f64, usize),
-    lattice: &PriorLattice,
 ) -> Result<(Density, bool)> {
-    let paths = Characteristics::new(0.1 * tolerance);
+    if resolutions == 0 {
+        return Ok((lattice.cells(sde, score, grid, 0.0, paths)?, true));
+    }
     match paths.cells(sde, score, grid, 0.0, (tolerance, resolutions)) {
         Ok(density) => Ok((density, false)),
         Err(sde_core::Error::Parameter { .. }) => {
-            Ok((lattice.cells(sde, score, grid, 0.0, &paths)?, true))
+            Ok((lattice.cells(sde, score, grid, 0.0, paths)?, true))
         }
         Err(error) => Err(error.into()),
     }

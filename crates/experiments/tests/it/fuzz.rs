@@ -280,6 +280,8 @@ const TINY: &[(&str, &[&str])] = &[
             "laws.times=3",
             "laws.lattice=11",
             "laws.resolutions=2",
+            "laws.pieces=2",
+            "laws.flow-steps=4",
             "window.nodes=6",
         ],
     ),

@@ -196,7 +196,8 @@ fn log_sum(terms: &[f64]) -> f64 {
 
 fn log_checker(x: [f64; 2]) -> f64 {
     let within = |x: f64, edge: f64| x >= edge && x < edge + SIDE;
-    let inside = |[column, row]: [usize; 2]| within(x[0], EDGES[column]) && within(x[1], EDGES[row]);
+    let inside =
+        |[column, row]: [usize; 2]| within(x[0], EDGES[column]) && within(x[1], EDGES[row]);
     if CELLS.into_iter().any(inside) {
         -(CELLS.len() as f64 * SIDE * SIDE).ln()
     } else {

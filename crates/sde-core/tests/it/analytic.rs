@@ -211,7 +211,8 @@ fn samples_have_the_moments() {
 fn data_have_the_densities_stated() {
     let (n, h) = (504, 1.0 / 36.0);
     let at = |k: usize| (k as f64 + 0.5) * h - 7.0;
-    let x = Array2::from_shape_fn((n * n, 2), |(row, i)| at(if i == 0 { row / n } else { row % n }));
+    let x =
+        Array2::from_shape_fn((n * n, 2), |(row, i)| at(if i == 0 { row / n } else { row % n }));
     for set in DataSet::ALL {
         let p: Vec<f64> = set.log_density(&x).unwrap().iter().map(|l| l.exp() * h * h).collect();
         let total: f64 = p.iter().sum();
@@ -226,7 +227,8 @@ fn data_have_the_densities_stated() {
         let ou = Ou::default();
         if let Some(score) = set.under(&ou) {
             let inside = array![[0.4, 0.7], [-0.6, -0.8]];
-            let (own, noised) = (set.log_density(&inside).unwrap(), score.log_density(&inside, 1e-12).unwrap());
+            let (own, noised) =
+                (set.log_density(&inside).unwrap(), score.log_density(&inside, 1e-12).unwrap());
             for (a, b) in own.iter().zip(&noised) {
                 assert!((a - b).abs() < 1e-9, "{}: {a} {b}", set.name());
             }

@@ -83,8 +83,7 @@ mod tests {
         let bracket = serde_json::from_value(json).expect("a bracket");
         let (total_variation, kl) = (found(lower.sqrt()), found(lower));
         let on_nodes = 4.0 * upper;
-        let found =
-            Between { total_variation, kl, reverse_kl: kl, on_nodes, bracket, margin: 0.0 };
+        let found = Between { total_variation, kl, reverse_kl: kl, on_nodes, bracket, margin: 0.0 };
         Pair { of, found }
     }
 

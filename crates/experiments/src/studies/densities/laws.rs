@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use fp_residual::fokker_planck::{
-    Density, Evolution, FiniteVolumes, Model as Potential, OnRows, PriorLattice,
+    Characteristics, Density, Evolution, FiniteVolumes, Model as Potential, OnRows, PriorLattice,
 };
 use metrics::BracketOptions;
 use ndarray::{Array2, s};
@@ -77,11 +77,7 @@ impl Model {
                 let truth = &|| laws::truth(&grid, *set);
                 let rows = OnRows(net);
                 let potential = rows.model();
-                self.solve(
-                    config,
-                    workspace,
-                    &Given { sde: &*sde, potential, score: &rows, truth },
-                )
+                self.solve(config, workspace, &Given { sde: &*sde, potential, score: &rows, truth })
             }
         };
         let row = found.with_context(|| self.name.clone())?;
@@ -106,7 +102,7 @@ impl Model {
         for (a, b) in [(3, 2), (2, 0), (3, 0), (2, 1), (3, 1)] {
             workspace.go_on()?;
             let options = BracketOptions { width: config.width, ..BracketOptions::default() };
-            let found = Between::of(&laid[a], &laid[b], options)?;
+            let found = Between::unless_one(&laid[a], &laid[b], options)?;
             pairs.push(Pair { of: [Law::ALL[a], Law::ALL[b]], found });
         }
         let times: Vec<f64> = evolution.densities.iter().map(|d| d.t).collect();
@@ -168,9 +164,9 @@ impl Given<'_> {
             Law::Own => (Density::of_potential(&grid, 0.0, SUB_CELLS, &self.potential)?, false),
             Law::Sde => (evolution.last().clone(), false),
             Law::Ode => {
-                let lattice = PriorLattice::default();
-                let how = (config.tolerance, RESOLUTIONS);
-                laws::flow(self.sde, self.score, &grid, how, &lattice)?
+                let paths = Characteristics::new(0.1 * config.tolerance);
+                let how = (&paths, &PriorLattice::default());
+                laws::flow(self.sde, self.score, &grid, how, (config.tolerance, RESOLUTIONS))?
             }
         })
     }

@@ -143,7 +143,9 @@ pub(super) fn changes(seeds: usize, kinds: &[&Kind<'_>]) -> String {
     }
     let sentence = |(name, of): (&str, Of)| {
         if plain.mean(of).is_none() {
-            return format!("{name} has no value without a term: too much of a law is outside of the window.");
+            return format!(
+                "{name} has no value without a term: too much of a law is outside of the window."
+            );
         }
         // The SDE is not touched by a corrected flow.
         let touched = |k: &&&&Kind<'_>| !(k.term == CORRECTED && name == "SDE-truth");
@@ -183,7 +185,8 @@ fn meets(kind: &Kind<'_>, published: f64) -> bool {
 /// Whether SDE-truth is not told to rise, without a term as it is.
 fn free(kind: &Kind<'_>, plain: &Kind<'_>) -> bool {
     let unchanged = kind.term == NONE || kind.term == CORRECTED;
-    unchanged || kind.less(plain, DISTANCES[1].1, LEVEL).is_some_and(|d| d.change() != Change::Rises)
+    unchanged
+        || kind.less(plain, DISTANCES[1].1, LEVEL).is_some_and(|d| d.change() != Change::Rises)
 }
 
 fn named<'a>(kinds: impl Iterator<Item = &'a &'a Kind<'a>>) -> String {
@@ -193,7 +196,8 @@ fn named<'a>(kinds: impl Iterator<Item = &'a &'a Kind<'a>>) -> String {
 
 /// Which kinds of a data set are at or below the published figure, and which of them at no price.
 pub(super) fn verdict(window: Window, set: &str, kinds: &[&Kind<'_>]) -> String {
-    let (Some(figure), Some(plain)) = (published(set), kinds.iter().find(|k| k.term == NONE)) else {
+    let (Some(figure), Some(plain)) = (published(set), kinds.iter().find(|k| k.term == NONE))
+    else {
         return String::new();
     };
     let met = || kinds.iter().filter(|k| meets(k, figure));
@@ -203,13 +207,16 @@ pub(super) fn verdict(window: Window, set: &str, kinds: &[&Kind<'_>]) -> String 
         named(met().map(|k| k as _))
     );
     if has_published_nodes(window) {
-        let on_nodes = kinds.iter().filter(|k| {
-            k.on_nodes(DISTANCES[0].1).is_some_and(|mean| mean.high <= figure)
-        });
+        let on_nodes = kinds
+            .iter()
+            .filter(|k| k.on_nodes(DISTANCES[0].1).is_some_and(|mean| mean.high <= figure));
         text += &format!(" Counted on the same nodes: {}.", named(on_nodes.map(|k| k as _)));
     }
     let both = met().filter(|k| free(k, plain));
-    text + &format!(" Of the former with SDE-truth not told to rise: {}.", named(both.map(|k| k as _)))
+    text + &format!(
+        " Of the former with SDE-truth not told to rise: {}.",
+        named(both.map(|k| k as _))
+    )
 }
 
 /// The kinds that meet the published figure at no price on every data set.
@@ -218,9 +225,9 @@ pub(super) fn everywhere(kinds: &[Kind<'_>]) -> String {
     sets.dedup();
     let good = |k: &Kind<'_>| {
         let plain = kinds.iter().find(|p| p.data_set == k.data_set && p.term == NONE);
-        published(k.data_set).zip(plain).is_some_and(|(figure, plain)| {
-            meets(k, figure) && free(k, plain)
-        })
+        published(k.data_set)
+            .zip(plain)
+            .is_some_and(|(figure, plain)| meets(k, figure) && free(k, plain))
     };
     let mut names: Vec<String> = Vec::new();
     for kind in kinds.iter().filter(|k| Some(&k.data_set) == sets.first()) {
@@ -231,7 +238,11 @@ pub(super) fn everywhere(kinds: &[Kind<'_>]) -> String {
         }
     }
     let which = if names.is_empty() { "nothing".into() } else { report::list(&names) };
-    let place = if sets.len() == 1 { sets[0].to_string() } else { format!("all of {}", report::list(&sets)) };
+    let place = if sets.len() == 1 {
+        sets[0].to_string()
+    } else {
+        format!("all of {}", report::list(&sets))
+    };
     format!(
         "At or below the published figure of w_R = 10 in ODE-SDE, with SDE-truth not told to rise, on {place}: {which}."
     )
@@ -249,7 +260,14 @@ mod tests {
         });
         let bracket = serde_json::from_value(json).expect("a bracket");
         let on_nodes = 2.0 * squared;
-        Between { total_variation: found, kl: found, reverse_kl: found, on_nodes, bracket, margin: 0.0 }
+        Between {
+            total_variation: found,
+            kl: found,
+            reverse_kl: found,
+            on_nodes,
+            bracket,
+            margin: 0.0,
+        }
     }
 
     fn runs(term: &str, gaps: [f64; 4], truths: [f64; 4]) -> Vec<Run> {

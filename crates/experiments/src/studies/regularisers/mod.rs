@@ -66,6 +66,8 @@ struct Correction {
     hidden: Vec<usize>,
     steps: u64,
     batch: usize,
+    /// Points of paths count `(t + T / 1000)^power`.
+    power: f64,
 }
 
 /// How the laws of both samplers are computed.
@@ -78,10 +80,14 @@ struct Laws {
     times: usize,
     /// Estimated error in total variation below which the ODE's density is not refined.
     tolerance: f64,
-    /// Resolutions of it at most; where they do not do, the prior is carried forward.
+    /// Resolutions of it at most; where they do not do the prior is carried forward, with 0 of them at once.
     resolutions: usize,
     /// Points of that along an axis, an odd number.
     lattice: usize,
+    /// Pieces of its cells along an axis.
+    pieces: usize,
+    /// Steps that it is carried in.
+    flow_steps: usize,
     /// Width of the brackets of W2, relative to their upper end, below which nothing more is tried.
     width: f64,
 }
@@ -141,7 +147,8 @@ impl Experiment for RegularisersStudy {
     const NAME: &'static str = "regularisers";
     const ABOUT: &'static str =
         "terms that make ODE and SDE of one network agree, and the corrected flow: all distances";
-    const PRESETS: &'static [(&'static str, &'static str)] = presets!("regularisers": "smoke", "quick", "corrected", "full");
+    const PRESETS: &'static [(&'static str, &'static str)] =
+        presets!("regularisers": "smoke", "quick", "corrected", "full");
     type Config = Config;
     type Results = Results;
 
@@ -170,6 +177,7 @@ impl Experiment for RegularisersStudy {
             );
             checks::all_within("terms.weights", &term.weights, 1e-12..=1e12)?;
         }
+        checks::within("correction.power", correction.power, -4.0..=4.0)?;
         let measured = config.laws.check(config.window)?;
         config.tiles().grid()?;
         let path = [("correction.paths", correction.paths), ("correction.grid", correction.grid)];
@@ -216,8 +224,7 @@ impl Experiment for RegularisersStudy {
             let [loss, optimiser] = recipe.training_references();
             [loss, optimiser, citations::sde(&*recipe.sde)]
         });
-        let more =
-            ["deveney2025", "song2021", "Chen et al. 2018, arXiv 1806.07366"];
+        let more = ["deveney2025", "song2021", "Chen et al. 2018, arXiv 1806.07366"];
         terms.chain(sets).chain(trained.into_iter().flatten()).chain(more).collect()
     }
 
@@ -234,8 +241,9 @@ impl Laws {
             ("window.nodes", window.nodes, 4),
             ("laws.steps", self.steps, 1),
             ("laws.times", self.times, 2),
-            ("laws.resolutions", self.resolutions, 2),
             ("laws.lattice", self.lattice, 3),
+            ("laws.pieces", self.pieces, 1),
+            ("laws.flow-steps", self.flow_steps, 1),
         ])?;
         ensure!(self.lattice % 2 == 1, "laws.lattice = {}: must be odd", self.lattice);
         checks::within("laws.tolerance", self.tolerance, 1e-8..=0.5)?;
@@ -246,8 +254,15 @@ impl Laws {
         checks::memory(&[("laws.times", self.times), tiles, tiles], 48)?;
         let lattice = ("laws.lattice", self.lattice);
         checks::memory(&[lattice, lattice], 64)?;
+        checks::time(&[
+            lattice,
+            lattice,
+            ("laws.pieces", self.pieces),
+            ("laws.pieces", self.pieces),
+        ])?;
+        let carried = checks::time(&[lattice, lattice, ("laws.flow-steps", self.flow_steps)])?;
         let steps = checks::time(&[("laws.steps", self.steps), ("window.nodes", cells)])?;
-        Ok(4.0 * steps + cells as f64 * 200.0)
+        Ok(4.0 * steps + cells as f64 * 200.0 + 6.0 * carried)
     }
 
     /// Times from the horizon down, even in `log(t + T / 100)` as the steps are.

@@ -101,7 +101,8 @@ fn fronts(set: &str, kinds: &[&Kind<'_>]) -> Figure {
         for (kind, at) in &found {
             panel = panel.lines(cross(*at, colour(kind)));
         }
-        let places: Vec<(f64, f64)> = found.iter().map(|(_, at)| (at[0].value, at[1].value)).collect();
+        let places: Vec<(f64, f64)> =
+            found.iter().map(|(_, at)| (at[0].value, at[1].value)).collect();
         if place == 0 {
             panel = panel.line(Line::plain("#9ca3af", 1.0, front(&places)).dashed("1 3"));
         }
@@ -112,9 +113,10 @@ fn fronts(set: &str, kinds: &[&Kind<'_>]) -> Figure {
         }
         panel
     });
-    Grid::row(panels.collect())
-        .height(380.0)
-        .figure(format!("distances-{set}"), "Distance of the samplers against that of the SDE to the truth, and against seconds")
+    Grid::row(panels.collect()).height(380.0).figure(
+        format!("distances-{set}"),
+        "Distance of the samplers against that of the SDE to the truth, and against seconds",
+    )
 }
 
 fn colour(kind: &Kind<'_>) -> &'static str {
@@ -148,7 +150,12 @@ fn profile(set: &str, kinds: &[&Kind<'_>]) -> Option<Figure> {
     let across = Axis::log_around(all().map(|p| p.0), "t");
     let up = Axis::log_around(all().map(|p| p.1), "E |\u{2207} log q \u{2212} s|\u{b2}");
     let panel = Panel::new(across, up).title(set).lines(lines.clone());
-    Some(Grid::row(vec![panel]).width(860.0).height(260.0).figure(format!("gap-{set}"), "The gap of the scores over time"))
+    Some(
+        Grid::row(vec![panel])
+            .width(860.0)
+            .height(260.0)
+            .figure(format!("gap-{set}"), "The gap of the scores over time"),
+    )
 }
 
 fn seconds(kind: &Kind<'_>) -> Estimate {
@@ -181,11 +188,9 @@ fn table(kinds: &[Kind<'_>]) -> Table {
     table = table
         .column("SDE-truth, change", |k| {
             let change = plain(k).filter(|p| p.term != k.term);
-            change
-                .and_then(|p| k.less(p, truth, super::findings::LEVEL))
-                .map_or(DASH.into(), |d| {
-                    format!("{} [{}, {}]", digits(d.value), digits(d.low), digits(d.high))
-                })
+            change.and_then(|p| k.less(p, truth, super::findings::LEVEL)).map_or(DASH.into(), |d| {
+                format!("{} [{}, {}]", digits(d.value), digits(d.low), digits(d.high))
+            })
         })
         .column("ODE-SDE on nodes", |k| {
             let figure = published(k.data_set).map(digits);

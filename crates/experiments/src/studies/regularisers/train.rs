@@ -89,7 +89,9 @@ impl Cell<'_> {
         let config = correction_config(net.config(), c.hidden.clone());
         let psi = without_correction(config, self.key(3), net)?;
         let settings = TrainConfig { seed: self.key(4), ..TrainConfig::soap_cosine(c.steps) };
-        let matching = CorrectionMatching::new(Arc::new(paths), c.batch);
+        let shift = 1e-3 * net.sde().horizon();
+        let matching = CorrectionMatching::new(Arc::new(paths), c.batch)
+            .weighting(|t| (t + shift).powf(c.power));
         let trainer = Trainer::new(psi, settings)?.term(1.0, Box::new(matching));
         let Trained { net, .. } = finish(trainer, workspace)?;
         Ok((Trained { net, seconds: start.elapsed().as_secs_f64() }, left_out))
