@@ -160,6 +160,9 @@ pub(super) fn changes(seeds: usize, kinds: &[&Kind<'_>]) -> String {
             (Change::Rises, "is raised by"),
             (Change::Holds, "is not told to change by"),
         ];
+        if items.is_empty() {
+            return format!("{name} has nothing to be compared with.");
+        }
         format!("{name} {}.", distance::by_change(verbs, &items).join("; it "))
     };
     let few = if seeds < 4 { " With so few seeds only large changes are told." } else { "" };
@@ -206,6 +209,15 @@ pub(super) fn verdict(window: Window, set: &str, kinds: &[&Kind<'_>]) -> String 
         digits(figure),
         named(met().map(|k| k as _))
     );
+    let open: Vec<String> = kinds
+        .iter()
+        .filter(|k| k.mean(DISTANCES[0].1).is_some_and(|m| m.low <= figure && m.high > figure))
+        .map(|k| k.name())
+        .collect();
+    if !open.is_empty() {
+        text +=
+            &format!(" Not told, since the interval holds the figure: {}.", report::list(&open));
+    }
     if has_published_nodes(window) {
         let on_nodes = kinds
             .iter()
@@ -317,12 +329,20 @@ mod tests {
         let window = Window { half_width: 3.5, nodes: 64 };
         let text = verdict(window, "blob", &of_set);
         for needle in [
-            "all of its interval: box 1.00 and corrected-flow.",
+            "all of its interval: box 1.00 and corrected-flow. Counted",
             "on the same nodes: corrected-flow.",
             "not told to rise: corrected-flow.",
         ] {
             assert!(text.contains(needle), "{text}");
         }
+        let wide = runs("box", scale([1.0, 2.0, 3.0, 4.0]), truth);
+        let wide = Results { runs: [runs(NONE, scale([5.0; 4]), truth), wide].concat() };
+        let both = Kind::all(&wide);
+        let text = verdict(window, "blob", &both.iter().collect::<Vec<_>>());
+        assert!(
+            text.contains("none of them. Not told, since the interval holds the figure: box 1.00."),
+            "{text}"
+        );
         assert!(!verdict(Window { nodes: 32, ..window }, "blob", &of_set).contains("same nodes"));
         assert!(everywhere(&kinds).ends_with("on blob: corrected-flow."));
     }
