@@ -24,10 +24,10 @@ pub(crate) const FLOOR: &str = "#e5e7eb";
 pub(crate) const PAIR_FLOOR: &str = "#eef0ff";
 
 /// Level of the tests in a report, shared by the comparisons that a sentence sums up.
-const LEVEL: f64 = 0.01;
+pub(crate) const LEVEL: f64 = 0.01;
 
 /// The largest share outside the window with which a distance still means something.
-const LARGEST_OUTSIDE: f64 = 0.05;
+pub(crate) const LARGEST_OUTSIDE: f64 = 0.05;
 
 /// Where and how finely samples are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! A value and how uncertain it is.
 
 use ndarray::aview1;
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::scale::moments;
 
@@ -36,6 +37,22 @@ impl Estimate {
         let (unit, mean, squares) = moments(aview1(values));
         let error = (squares / (n * (n - 1.0))).sqrt();
         Self { value: unit.back(mean, 1.0), standard_error: unit.back(error, 1.0) }
+    }
+
+    /// Half the length of the interval around a mean of so many independent normal values that misses the expectation with
+    /// probability `level`, by Student's t; NaN for a single one.
+    ///
+    /// ```
+    /// let found = metrics::Estimate { value: 1.0, standard_error: 0.1 };
+    /// // The quantile 0.975 of the law with four degrees of freedom is 2.776.
+    /// assert!((found.half_width(5, 0.05) - 0.2776).abs() < 1e-4);
+    /// assert!(found.half_width(1, 0.05).is_nan());
+    /// ```
+    #[must_use]
+    pub fn half_width(self, values: usize, level: f64) -> f64 {
+        let law = StudentsT::new(0.0, 1.0, values.saturating_sub(1) as f64);
+        let quantile = law.map_or(f64::NAN, |law| law.inverse_cdf(1.0 - 0.5 * level));
+        quantile * self.standard_error
     }
 
     /// The root of an estimate, with its standard error to first order (delta method): of a mean square

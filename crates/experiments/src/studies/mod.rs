@@ -9,6 +9,7 @@ mod energy;
 mod eta_sweep;
 mod guidance;
 mod identifiability;
+mod laws;
 mod likelihood;
 mod networks;
 mod regularisers;

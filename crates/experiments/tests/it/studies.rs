@@ -422,14 +422,19 @@ fn identifiability_compares_two_networks_and_the_exact_score() {
 
 #[test]
 fn regularisers_are_held_against_networks_without() {
-    let (_dir, results) = smoke("regularisers", &["distances-blob"], &["regularisers", "terms"]);
+    let figures = ["distances-blob", "gap-blob"];
+    let (_dir, results) = smoke("regularisers", &figures, &["regularisers", "terms", "laws"]);
     let runs = results["runs"].as_array().expect("runs");
     // Two seeds without a term, with their corrected flows, and with four terms.
     assert_eq!(runs.len(), 12);
     for run in runs {
-        for distance in [&run["ode-truth"], &run["sde-truth"], &run["ode-sde"]["found"]] {
-            assert!(number(&distance["value"]) > 0.0, "{run}");
+        for distance in ["ode-truth", "sde-truth", "ode-sde"] {
+            let bracket = &run[distance]["bracket"];
+            let [low, high] = ["lower", "upper"].map(|end| number(&bracket[end]));
+            assert!(0.0 <= low && low <= high && high > 0.0, "{run}");
         }
+        // All of it is in a window that large.
+        assert!(number(&run["outside"][1]["value"]).abs() < 0.01, "{run}");
     }
     let of = |term: &'static str| runs.iter().filter(move |run| run["term"] == term);
     // A corrected flow leaves the SDE as it is.

@@ -1,11 +1,30 @@
 //! The data sets in the plane: one table, and what it draws from.
 
-use ndarray::{Array2, array};
+use ndarray::Array2;
 
 use super::checker::{CELLS, Checker, EDGES, SIDE};
 use super::mixture::GaussianMixture;
 use super::score::{AnalyticScore, Target};
 use crate::{Error, Key, Result, Sde};
+
+/// Radii of the rings, and the standard deviation across.
+const RINGS: [f64; 2] = [1.3, 2.8];
+const RING_STD: f64 = 0.2;
+
+/// Means of the Gaussians in units of [`BLOB_SCALE`], and their variance.
+const BLOB: [[f64; 2]; 9] = [
+    [2.0, 2.0],
+    [2.0, -2.0],
+    [-2.0, 2.0],
+    [-2.0, -2.0],
+    [0.0, 0.0],
+    [4.0, 0.0],
+    [-4.0, 0.0],
+    [0.0, 4.0],
+    [0.0, -4.0],
+];
+const BLOB_SCALE: f64 = 0.65;
+const BLOB_VARIANCE: f64 = 0.0845;
 
 /// What a data set is.
 struct Entry {
@@ -17,6 +36,8 @@ struct Entry {
     sample: fn(Key, u64, usize) -> Array2<f64>,
     /// The density at every time of a process, where it has a closed form.
     density: Option<for<'a> fn(&'a dyn Sde) -> AnalyticScore<'a>>,
+    /// The logarithm of the density of the data themselves at a point.
+    log_density: fn([f64; 2]) -> f64,
 }
 
 macro_rules! data_sets {
@@ -61,6 +82,7 @@ data_sets! {
         reference: "Deveney et al. 2025, arXiv 2311.15996, section 5",
         sample: |key, first_row, n| blob().sample(key, first_row, n),
         density: Some(|sde| blob().under(sde)),
+        log_density: log_blob,
     };
     /// Eight cells of a checkerboard on `[-3, 3]^2`, uniform.
     Checker "checker": Entry {
@@ -68,6 +90,7 @@ data_sets! {
         reference: "Deveney et al. 2025, arXiv 2311.15996, section 5",
         sample: checker,
         density: Some(|sde| AnalyticScore::new(Target::Checker(Checker), sde)),
+        log_density: log_checker,
     };
     /// Two rings of radius 1.3 and 2.8 with a standard deviation of 0.2 across.
     Circles2 "circles2": Entry {
@@ -75,6 +98,7 @@ data_sets! {
         reference: "Deveney et al. 2025, arXiv 2311.15996, section 5",
         sample: circles,
         density: None,
+        log_density: log_circles,
     };
 }
 
@@ -111,6 +135,27 @@ impl DataSet {
     pub fn under(self, sde: &dyn Sde) -> Option<AnalyticScore<'_>> {
         self.entry().density.map(|density| density(sde))
     }
+
+    /// The logarithm of the density of the data themselves at rows `x`, minus infinity outside of their support.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use sde_core::analytic::DataSet;
+    /// // Uniform on eight cells of side 1.5; the one at the lower right of the origin is empty.
+    /// let log_p = DataSet::Checker.log_density(&array![[0.5, 0.5], [0.5, -1.0]])?;
+    /// assert!((log_p[0] + 18_f64.ln()).abs() < 1e-12 && log_p[1] == f64::NEG_INFINITY);
+    /// # Ok::<(), sde_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for rows that are no points in the plane.
+    pub fn log_density(self, x: &Array2<f64>) -> Result<Vec<f64>> {
+        if x.ncols() != 2 {
+            return Err(Error::Shape { expected: vec![x.nrows(), 2], found: x.shape().to_vec() });
+        }
+        let of = self.entry().log_density;
+        Ok(x.rows().into_iter().map(|x| of([x[0], x[1]])).collect())
+    }
 }
 
 /// Points of three uniform numbers each.
@@ -143,18 +188,46 @@ fn circles(key: Key, first_row: u64, n: usize) -> Array2<f64> {
     })
 }
 
+/// The logarithm of the sum of the exponentials.
+fn log_sum(terms: &[f64]) -> f64 {
+    let top = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    top + terms.iter().map(|v| (v - top).exp()).sum::<f64>().ln()
+}
+
+fn log_checker(x: [f64; 2]) -> f64 {
+    let within = |x: f64, edge: f64| x >= edge && x < edge + SIDE;
+    let inside =
+        |[column, row]: [usize; 2]| within(x[0], EDGES[column]) && within(x[1], EDGES[row]);
+    if CELLS.into_iter().any(inside) {
+        -(CELLS.len() as f64 * SIDE * SIDE).ln()
+    } else {
+        f64::NEG_INFINITY
+    }
+}
+
+/// A radius that is normal and may be negative, on a circle: both signs are at one distance.
+fn log_circles([x, y]: [f64; 2]) -> f64 {
+    let r = x.hypot(y).max(f64::MIN_POSITIVE);
+    let normal = |mean: f64| {
+        let z = (r - mean) / RING_STD;
+        -0.5 * z * z - (2.0 * RING_STD * std::f64::consts::TAU.sqrt()).ln()
+    };
+    let [inner, outer] = RINGS;
+    let sum = log_sum(&[normal(inner), normal(outer), normal(-inner), normal(-outer)]);
+    sum - (std::f64::consts::TAU * r).ln()
+}
+
+fn log_blob(x: [f64; 2]) -> f64 {
+    let of = |mean: &[f64; 2]| {
+        let [dx, dy] = [0, 1].map(|i| x[i] - BLOB_SCALE * mean[i]);
+        -0.5 * (dx * dx + dy * dy) / BLOB_VARIANCE
+    };
+    let terms = BLOB.map(|mean| of(&mean));
+    log_sum(&terms) - (BLOB.len() as f64 * std::f64::consts::TAU * BLOB_VARIANCE).ln()
+}
+
 fn blob() -> GaussianMixture {
-    let grid = array![
-        [2.0, 2.0],
-        [2.0, -2.0],
-        [-2.0, 2.0],
-        [-2.0, -2.0],
-        [0.0, 0.0],
-        [4.0, 0.0],
-        [-4.0, 0.0],
-        [0.0, 4.0],
-        [0.0, -4.0]
-    ];
-    let cov = Array2::eye(2) * 0.0845;
-    GaussianMixture::new(&[1.0; 9], &(grid * 0.65), &vec![cov; 9]).expect("valid constants")
+    let means = Array2::from_shape_fn((BLOB.len(), 2), |(k, i)| BLOB_SCALE * BLOB[k][i]);
+    let cov = Array2::eye(2) * BLOB_VARIANCE;
+    GaussianMixture::new(&[1.0; 9], &means, &vec![cov; 9]).expect("valid constants")
 }

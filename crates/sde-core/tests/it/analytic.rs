@@ -205,6 +205,38 @@ fn samples_have_the_moments() {
 }
 
 /// Counts of noisy samples in cells against the density: a chi-square test at 1e-6.
+/// Densities of the data themselves integrate to one and have the variance that is stated, by the midpoint rule on cells that the
+/// edges of the checkerboard are edges of.
+#[test]
+fn data_have_the_densities_stated() {
+    let (n, h) = (504, 1.0 / 36.0);
+    let at = |k: usize| (k as f64 + 0.5) * h - 7.0;
+    let x =
+        Array2::from_shape_fn((n * n, 2), |(row, i)| at(if i == 0 { row / n } else { row % n }));
+    for set in DataSet::ALL {
+        let p: Vec<f64> = set.log_density(&x).unwrap().iter().map(|l| l.exp() * h * h).collect();
+        let total: f64 = p.iter().sum();
+        assert!((total - 1.0).abs() < 1e-8, "{}: {total}", set.name());
+        for axis in 0..2 {
+            let square = |(p, x): (&f64, ndarray::ArrayView1<'_, f64>)| p * x[axis] * x[axis];
+            let found: f64 = p.iter().zip(x.rows()).map(square).sum();
+            // The midpoint rule on a piece of a constant leaves h^2 / 12.
+            let error = (found - set.variance()).abs();
+            assert!(error < h * h / 12.0 + 1e-8, "{}: {found}", set.name());
+        }
+        let ou = Ou::default();
+        if let Some(score) = set.under(&ou) {
+            let inside = array![[0.4, 0.7], [-0.6, -0.8]];
+            let (own, noised) =
+                (set.log_density(&inside).unwrap(), score.log_density(&inside, 1e-12).unwrap());
+            for (a, b) in own.iter().zip(&noised) {
+                assert!((a - b).abs() < 1e-9, "{}: {a} {b}", set.name());
+            }
+        }
+    }
+    assert!(DataSet::Blob.log_density(&Array2::zeros((1, 3))).is_err());
+}
+
 #[test]
 fn samples_follow_the_densities() {
     let ou = Ou::default();

@@ -32,6 +32,7 @@ fn compare(a: &W2Bracket, b: &W2Bracket) -> Option<std::cmp::Ordering> {
 /// how much of the distance on the nodes is the nodes.
 pub(super) fn finding(row: &Row) -> String {
     let Some(gap) = row.pair([Law::Ode, Law::Sde]) else { return String::new() };
+    let gap = &gap.found;
     let tv = gap.total_variation;
     let mut text = format!("{}: ", row.name);
     if tv.value <= tv.error {
@@ -57,8 +58,8 @@ pub(super) fn finding(row: &Row) -> String {
     }
     let truths = [Law::Sde, Law::Ode].map(|law| row.pair([law, Law::Truth]));
     if let [Some(sde), Some(ode)] = truths {
-        let (s, o) = (between(&sde.bracket), between(&ode.bracket));
-        text += &match compare(&sde.bracket, &ode.bracket) {
+        let (s, o) = (between(&sde.found.bracket), between(&ode.found.bracket));
+        text += &match compare(&sde.found.bracket, &ode.found.bracket) {
             Some(std::cmp::Ordering::Less) => {
                 format!(". The SDE is closer to the truth: {s} against {o}")
             }
@@ -71,7 +72,7 @@ pub(super) fn finding(row: &Row) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Found;
+    use super::super::{Between, Found};
     use super::*;
 
     fn pair(of: [Law; 2], lower: f64, upper: f64, error: f64) -> Pair {
@@ -81,7 +82,9 @@ mod tests {
         });
         let bracket = serde_json::from_value(json).expect("a bracket");
         let (total_variation, kl) = (found(lower.sqrt()), found(lower));
-        Pair { of, total_variation, kl, reverse_kl: kl, on_nodes: 4.0 * upper, bracket }
+        let on_nodes = 4.0 * upper;
+        let found = Between { total_variation, kl, reverse_kl: kl, on_nodes, bracket, margin: 0.0 };
+        Pair { of, found }
     }
 
     #[test]

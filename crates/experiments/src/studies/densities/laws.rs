@@ -6,19 +6,17 @@ use anyhow::{Context as _, Result};
 use fp_residual::fokker_planck::{
     Characteristics, Density, Evolution, FiniteVolumes, Model as Potential, OnRows, PriorLattice,
 };
-use metrics::{BracketOptions, CellMasses, OnCells};
+use metrics::BracketOptions;
 use ndarray::{Array2, s};
 use score_nets::ScoreNet;
-use sde_core::analytic::{AnalyticScore, DataSet};
+use sde_core::analytic::DataSet;
 use sde_core::{ScoreJvp, Sde};
 
 use super::super::blurred::Blurred;
+use super::super::laws::{self, Between, Found, Laid, SUB_CELLS};
 use super::super::networks::{Network, networks};
-use super::{Config, Found, Law, Pair, Row, Solved};
+use super::{Config, Law, Pair, Row, Solved};
 use crate::runs::Workspace;
-
-/// Sub-cells along the side of a tile, for laws whose density is known.
-const SUB_CELLS: usize = 4;
 
 /// Resolutions that a density is refined through at most.
 const RESOLUTIONS: usize = 6;
@@ -53,13 +51,6 @@ pub(super) fn models(config: &Config) -> Result<Vec<Model>> {
     Ok(networks(dir)?.into_iter().map(model).collect())
 }
 
-/// A law and how it was found.
-struct Laid {
-    solved: Solved,
-    masses: CellMasses,
-    on_nodes: CellMasses,
-}
-
 impl Model {
     /// All of it.
     pub(super) fn row(&self, config: &Config, workspace: &Workspace) -> Result<Row> {
@@ -67,7 +58,9 @@ impl Model {
         let found = match &self.kind {
             Kind::Closed { width } => {
                 let mixture = config.target.mixture()?;
-                let truth = mixture.under(&*config.sde);
+                let (truth, grid) = (mixture.under(&*config.sde), config.tiles().grid()?);
+                let log = |x: &Array2<f64>| truth.log_density(x, 0.0);
+                let truth = &|| Ok(Density::known(&grid, 0.0, SUB_CELLS, log)?);
                 let (target, sde) = (&*config.target, &*config.sde);
                 let model = Blurred { target, width: *width, sde };
                 let values = |x: &Array2<f64>, t: f64| model.at(t, |p| p.log_density(x, t));
@@ -75,20 +68,16 @@ impl Model {
                 self.solve(
                     config,
                     workspace,
-                    &Given { sde: &*config.sde, potential, score: &model, truth: &truth },
+                    &Given { sde: &*config.sde, potential, score: &model, truth },
                 )
             }
             Kind::Network { net, set } => {
                 let sde = sde_core::sde::parse(&net.sde().name())?;
-                let truth =
-                    set.under(&*sde).context("the data set has no density in closed form")?;
+                let grid = config.tiles().grid()?;
+                let truth = &|| laws::truth(&grid, *set);
                 let rows = OnRows(net);
                 let potential = rows.model();
-                self.solve(
-                    config,
-                    workspace,
-                    &Given { sde: &*sde, potential, score: &rows, truth: &truth },
-                )
+                self.solve(config, workspace, &Given { sde: &*sde, potential, score: &rows, truth })
             }
         };
         let row = found.with_context(|| self.name.clone())?;
@@ -96,37 +85,41 @@ impl Model {
     }
 
     fn solve(&self, config: &Config, workspace: &Workspace, given: &Given<'_>) -> Result<Row> {
-        let mut laid = Vec::new();
+        let (mut laid, mut solved) = (Vec::new(), Vec::new());
         let (evolution, seconds) = timed(|| given.evolution(config))?;
         for law in Law::ALL {
             workspace.go_on()?;
             let ((density, carried), own) = timed(|| given.density(config, law, &evolution))?;
             let seconds = if law == Law::Sde { seconds } else { own };
-            laid.push(config.laid(law, &density, carried, seconds)?);
+            let placed = config.tiles().laid(&density)?;
+            let (outside, error) = (placed.outside, density.total_variation_error);
+            solved.push(Solved { law, outside, error, seconds, carried });
+            laid.push(placed);
             workspace.say(&format!("{}, {}: {own:.1} s", self.name, law.name()));
         }
         self.keep(config, workspace, &laid)?;
         let mut pairs = Vec::new();
         for (a, b) in [(3, 2), (2, 0), (3, 0), (2, 1), (3, 1)] {
             workspace.go_on()?;
-            pairs.push(pair(config, &laid[a], &laid[b])?);
+            let options = BracketOptions { width: config.width, ..BracketOptions::default() };
+            let found = Between::unless_one(&laid[a], &laid[b], options)?;
+            pairs.push(Pair { of: [Law::ALL[a], Law::ALL[b]], found });
         }
         let times: Vec<f64> = evolution.densities.iter().map(|d| d.t).collect();
         let gap: Vec<Found> = (evolution.score_gap.iter().zip(&evolution.score_gap_error))
             .map(|(value, error)| Found { value: *value, error: *error })
             .collect();
         let energy = energy(given.sde, &times, &gap);
-        let solved = laid.iter().map(|l| l.solved).collect();
         Ok(Row { name: self.name.clone(), solved, pairs, times, gap, energy, seconds: 0.0 })
     }
 
     /// Densities on the tiles, one law after another, as `densities/NAME.npy`.
     fn keep(&self, config: &Config, workspace: &Workspace, laid: &[Laid]) -> Result<()> {
-        let n = config.tiles();
+        let n = config.tiles().n();
         let mut rows = Array2::zeros((laid.len() * n, n));
         for (k, law) in laid.iter().enumerate() {
-            let inside = 1.0 - law.solved.outside.value;
-            let area = (2.0 * config.window.half_width / n as f64).powi(2);
+            let inside = 1.0 - law.outside.value;
+            let area = config.tiles().side().powi(2);
             rows.slice_mut(s![k * n..(k + 1) * n, ..])
                 .assign(&law.masses.shares().mapv(|share| share * inside / area));
         }
@@ -147,13 +140,13 @@ struct Given<'a> {
     sde: &'a dyn Sde,
     potential: Potential<'a>,
     score: &'a dyn ScoreJvp<Array2<f64>>,
-    truth: &'a AnalyticScore<'a>,
+    truth: &'a dyn Fn() -> Result<Density>,
 }
 
 impl Given<'_> {
     /// The SDE's law from the horizon to the data.
     fn evolution(&self, config: &Config) -> Result<Evolution> {
-        let how = FiniteVolumes::new(config.grid()?, 1.0).with_tolerance(config.tolerance);
+        let how = FiniteVolumes::new(config.tiles().grid()?, 1.0).with_tolerance(config.tolerance);
         let horizon = self.sde.horizon();
         let last = (config.profile - 1) as f64;
         // Even in log(t + T / 100), as the steps are; the horizon itself is where the prior is.
@@ -165,72 +158,18 @@ impl Given<'_> {
 
     /// A law at the time of the data, and whether the prior was carried forward.
     fn density(&self, config: &Config, law: Law, evolution: &Evolution) -> Result<(Density, bool)> {
-        let grid = config.grid()?;
+        let grid = config.tiles().grid()?;
         Ok(match law {
-            Law::Truth => {
-                (Density::known(&grid, 0.0, SUB_CELLS, |x| self.truth.log_density(x, 0.0))?, false)
-            }
+            Law::Truth => ((self.truth)()?, false),
             Law::Own => (Density::of_potential(&grid, 0.0, SUB_CELLS, &self.potential)?, false),
             Law::Sde => (evolution.last().clone(), false),
             Law::Ode => {
                 let paths = Characteristics::new(0.1 * config.tolerance);
-                let smooth =
-                    paths.cells(self.sde, self.score, &grid, 0.0, (config.tolerance, RESOLUTIONS));
-                match smooth {
-                    Ok(density) => (density, false),
-                    Err(sde_core::Error::Parameter { .. }) => {
-                        let lattice = PriorLattice::default();
-                        (lattice.cells(self.sde, self.score, &grid, 0.0, &paths)?, true)
-                    }
-                    Err(error) => return Err(error.into()),
-                }
+                let how = (&paths, &PriorLattice::default());
+                laws::flow(self.sde, self.score, &grid, how, (config.tolerance, RESOLUTIONS))?
             }
         })
     }
-}
-
-impl Config {
-    /// A law on the tiles, and on the nodes of the window.
-    fn laid(&self, law: Law, density: &Density, carried: bool, seconds: f64) -> Result<Laid> {
-        let (n, reach) = (self.tiles(), self.window.half_width);
-        let all = Array2::from_shape_vec((n + 2, n + 2), density.cells.clone())?;
-        // Rounding and extrapolation leave a hair below zero where there is nothing.
-        let tiles = all.slice(s![1..=n, 1..=n]).mapv(|mass| mass.max(0.0));
-        let side = 2.0 * reach / n as f64;
-        let masses = CellMasses::plane([-reach; 2], [side; 2], tiles.view())?;
-        let nodes = self.window.nodes;
-        let mut counted = Array2::zeros((nodes, nodes));
-        for ((i, j), mass) in tiles.indexed_iter() {
-            counted[[i.div_ceil(2), j.div_ceil(2)]] += mass;
-        }
-        let first = -reach - side;
-        let on_nodes = CellMasses::plane([first; 2], [2.0 * side; 2], counted.view())?;
-        let outside = Found { value: 1.0 - tiles.sum(), error: density.total_variation_error };
-        let error = density.total_variation_error;
-        Ok(Laid { solved: Solved { law, outside, error, seconds, carried }, masses, on_nodes })
-    }
-}
-
-/// What lies between two laws.
-fn pair(config: &Config, a: &Laid, b: &Laid) -> Result<Pair> {
-    let found = a.masses.divergences(&b.masses)?;
-    let of = |cells: OnCells| Found { value: cells.extrapolated(), error: cells.error() };
-    let inside = [a, b].map(|l| l.solved.error / (1.0 - l.solved.outside.value));
-    let cells = of(found.total_variation);
-    // What the solutions are wrong by is added to what the cells leave out.
-    let total_variation = Found { error: cells.error + inside.iter().sum::<f64>(), ..cells };
-    // Of laws that are one within their errors there is no distance to narrow down.
-    let one = total_variation.value <= total_variation.error;
-    let width = if one { 1.0 } else { config.width };
-    let options = BracketOptions { width, ..BracketOptions::default() };
-    Ok(Pair {
-        of: [a.solved.law, b.solved.law],
-        total_variation,
-        kl: of(found.kl),
-        reverse_kl: of(found.reverse_kl),
-        on_nodes: a.on_nodes.w2_nodes(&b.on_nodes)?.squared,
-        bracket: a.masses.w2_bracket(&b.masses, options)?,
-    })
 }
 
 /// `1/2 int g^2 E |grad r|^2 dt` by the trapezoidal rule in `log(t + T / 100)`: the error is that of the gaps, and how far the

@@ -8,12 +8,11 @@ mod page;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use fp_residual::fokker_planck::Grid;
-use metrics::W2Bracket;
 use report::Sheet;
 use sde_core::Sde;
 use serde::{Deserialize, Serialize};
 
+use super::laws::{Between, Found, Tiles};
 use super::networks;
 use super::target::Target;
 use crate::distance::Window;
@@ -74,16 +73,6 @@ impl Law {
     }
 }
 
-/// A value and its estimated error.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Found {
-    #[serde(with = "crate::number")]
-    value: f64,
-    #[serde(with = "crate::number")]
-    error: f64,
-}
-
 /// A law.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -105,16 +94,8 @@ struct Solved {
 #[serde(rename_all = "kebab-case")]
 struct Pair {
     of: [Law; 2],
-    total_variation: Found,
-    /// `KL(first | second)` in nats.
-    kl: Found,
-    /// `KL(second | first)`.
-    reverse_kl: Found,
-    /// Squared W2 of what is counted on the nodes.
-    #[serde(with = "crate::number")]
-    on_nodes: f64,
-    /// Squared W2, from below and from above.
-    bracket: W2Bracket,
+    #[serde(flatten)]
+    found: Between,
 }
 
 /// One model.
@@ -161,7 +142,7 @@ impl Experiment for Densities {
         // The finest of the first three resolutions, whose margin is two sevenths.
         let cells = checks::memory(&[tiles, tiles, ("cells", 100)], 24)?;
         checks::memory(&[("profile", config.profile), tiles, tiles], 48)?;
-        config.grid()?;
+        config.tiles().grid()?;
         Ok(cells as f64 * 40.0)
     }
 
@@ -187,17 +168,8 @@ impl Experiment for Densities {
 }
 
 impl Config {
-    /// Square tiles of half the distance of the window's nodes: each cell around a node is a union of them. A ring more than
-    /// the window has, since the outermost cells of a grid are halves.
-    fn grid(&self) -> Result<Grid> {
-        let (reach, tiles) = (self.window.half_width, self.tiles());
-        let half = reach / tiles as f64;
-        ensure!(tiles >= 4, "window.nodes = {}: must be at least 3", self.window.nodes);
-        Ok(Grid::new(2, -reach - half, reach + half, tiles + 2)?)
-    }
-
-    /// Tiles along an axis.
-    fn tiles(&self) -> usize {
-        2 * (self.window.nodes - 1)
+    /// Square tiles of half the distance of the window's nodes.
+    fn tiles(&self) -> Tiles {
+        Tiles::halves(self.window)
     }
 }

@@ -86,13 +86,13 @@ fn distances(results: &Results) -> Table {
             vec![
                 row.name.as_str().into(),
                 format!("{} and {}", pair.of[0].name(), pair.of[1].name()).into(),
-                between(&pair.bracket).into(),
-                Cell::number(pair.bracket.lower),
-                Cell::number(pair.bracket.upper),
-                Cell::number(pair.on_nodes),
-                with_error(pair.total_variation),
-                with_error(pair.kl),
-                with_error(pair.reverse_kl),
+                between(&pair.found.bracket).into(),
+                Cell::number(pair.found.bracket.lower),
+                Cell::number(pair.found.bracket.upper),
+                Cell::number(pair.found.on_nodes),
+                with_error(pair.found.total_variation),
+                with_error(pair.found.kl),
+                with_error(pair.found.reverse_kl),
             ]
         })
     });
@@ -101,7 +101,7 @@ fn distances(results: &Results) -> Table {
 
 /// Densities of a model beside each other.
 fn heat(config: &Config, row: &Row, folder: &Path) -> Result<Figure> {
-    let n = config.tiles();
+    let n = config.tiles().n();
     let all: Array2<f64> =
         crate::npy::read_rows(&folder.join(format!("densities/{}.npy", row.name)))?;
     // The first index is x; a picture's first is y.

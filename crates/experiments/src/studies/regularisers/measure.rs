@@ -1,80 +1,172 @@
-//! The three distances of a network: from samples, by exact transport between histograms.
+//! The three distances of a network, without a sample: the laws of both samplers and of the data on the tiles of a window.
 
-use ::solvers::{Method, Sampler};
+use std::time::Instant;
+
 use anyhow::Result;
-use candle_core::Tensor;
 use fp_residual::CorrectedFlow;
+use fp_residual::fokker_planck::{Characteristics, Evolution, FiniteVolumes, OnRows, PriorLattice};
+use metrics::BracketOptions;
 use ndarray::Array2;
 use score_nets::ScoreNet;
 use sde_core::analytic::DataSet;
-use sde_core::{Key, Score};
+use sde_core::{Potential as _, Score as _, ScoreJvp};
 
+use super::super::laws::{self, Between, Found, Laid, Tiles};
 use super::train::Trained;
-use super::{CORRECTED, Cell, Config, NONE, Run};
-use crate::distance::{Later, Truth, between};
-use crate::model::to_rows;
-use crate::named::Named;
+use super::{CORRECTED, Cell, Config, Moment, NONE, Run};
+use crate::distance::LARGEST_OUTSIDE;
 use crate::runs::Workspace;
 
-/// The truth of a data set, drawn when a distance is first asked for.
-pub(super) fn later<'a>(config: &'a Config, set: &'a Named<DataSet>) -> Later<'a> {
-    Later::new(move || {
-        let (s, key) = (&config.sampling, Key::root(config.seed).fold(0x7E));
-        let truth = set.sample(key.fold(0), 0, s.truth);
-        Truth::new(config.window, truth.view(), s.n, (s.floors, key.fold(1)))
-    })
+impl Config {
+    /// The tiles that laws are compared on.
+    pub(super) fn tiles(&self) -> Tiles {
+        Tiles::whole(self.window)
+    }
+
+    /// The law of a data set.
+    pub(super) fn truth(&self, set: DataSet) -> Result<Laid> {
+        self.tiles().laid(&laws::truth(&self.tiles().grid()?, set)?)
+    }
+
+    fn between(&self, a: &Laid, b: &Laid) -> Result<Option<Between>> {
+        let options = BracketOptions { width: self.laws.width, nodes: NODES, segments: SEGMENTS };
+        let inside = [a, b].iter().all(|law| law.outside.value <= LARGEST_OUTSIDE);
+        inside.then(|| Between::of(a, b, options)).transpose()
+    }
+}
+
+/// Nodes of the potentials that bound W2 from below, and pieces of the paths that bound it from above: what narrow brackets take is
+/// more than the laws themselves.
+const NODES: usize = 1 << 16;
+const SEGMENTS: usize = 4;
+
+/// A network with the law of its SDE.
+struct Solved<'a> {
+    net: &'a ScoreNet,
+    evolution: Evolution,
+    sde: Laid,
+    sde_truth: Option<Between>,
+    seconds: f64,
 }
 
 impl Cell<'_> {
     /// The network's distances, and where it has no term those of its corrected flow.
-    pub(super) fn runs(&self, truth: &Truth, workspace: &Workspace) -> Result<Vec<Run>> {
+    pub(super) fn runs(&self, truth: &Laid, workspace: &Workspace) -> Result<Vec<Run>> {
         let Trained { net, seconds } = self.train(workspace)?;
-        let sde = self.draw(&net, &net, 1.0, 10)?;
-        let ode = self.draw(&net, &net, 0.0, 11)?;
-        let mut runs = vec![self.run(self.term, seconds, truth, &ode, &sde)?];
+        workspace.go_on()?;
+        let solved = self.solve(&net, truth)?;
+        let rows = OnRows(&net);
+        let run = self.run(self.term, (&solved, &rows), truth)?;
+        let mut runs = vec![Run { seconds, moments: moments(&solved.evolution), ..run }];
         if self.term == NONE {
-            let correction = self.correct(&net, workspace)?;
-            let flow = CorrectedFlow::ode(&net, &correction.net);
-            let ode = self.draw(&net, &flow, 0.0, 11)?;
-            let seconds = seconds + correction.seconds;
-            runs.push(self.run(CORRECTED, seconds, truth, &ode, &sde)?);
+            workspace.go_on()?;
+            let (correction, left_out) = self.correct(&net, workspace)?;
+            workspace.go_on()?;
+            let psi = OnRows(&correction.net);
+            let flow = CorrectedFlow::ode(rows, psi);
+            let run = self.run(CORRECTED, (&solved, &flow), truth)?;
+            let (seconds, moments) = (seconds + correction.seconds, solved.left(psi)?);
+            runs.push(Run { seconds, left_out, moments, ..run });
         }
         Ok(runs)
     }
 
-    /// Particles of a sampler of a network, by Heun's method.
-    fn draw(
-        &self,
-        net: &ScoreNet,
-        score: &dyn Score<Tensor>,
-        eta: f64,
-        purpose: u64,
-    ) -> Result<Array2<f64>> {
-        let like = Tensor::zeros((1, net.dim()), net.dtype(), net.device())?;
-        let (steps, n) = (self.config.sampling.steps, self.config.sampling.n as u64);
-        let sampler = Sampler::builder(Method::Heun, eta, steps);
-        to_rows(&sampler.draw(net.sde(), score, n, &like, self.key(purpose))?)
+    /// The law of the SDE and how far it is from the truth.
+    fn solve<'a>(&self, net: &'a ScoreNet, truth: &Laid) -> Result<Solved<'a>> {
+        let (config, start) = (self.config, Instant::now());
+        let how = &config.laws;
+        let volumes =
+            FiniteVolumes { steps: how.steps, ..FiniteVolumes::new(config.tiles().grid()?, 1.0) };
+        let evolution =
+            volumes.solve(net.sde(), &OnRows(net).model(), &how.times(net.sde().horizon()))?;
+        let sde = config.tiles().laid(evolution.last())?;
+        let sde_truth = config.between(&sde, truth)?;
+        Ok(Solved { net, evolution, sde, sde_truth, seconds: start.elapsed().as_secs_f64() })
     }
 
-    /// All distances of two samples; the place where densities without samples would come in.
+    /// All distances of an ODE and the SDE of a network.
     fn run(
         &self,
         term: &str,
-        seconds: f64,
-        truth: &Truth,
-        ode: &Array2<f64>,
-        sde: &Array2<f64>,
+        (solved, score): (&Solved<'_>, &dyn ScoreJvp<Array2<f64>>),
+        truth: &Laid,
     ) -> Result<Run> {
-        let draws = (self.config.sampling.floors, self.key(12));
+        let (config, start, how) = (self.config, Instant::now(), &self.config.laws);
+        let lattice = PriorLattice {
+            points: how.lattice,
+            pieces: how.pieces,
+            steps: how.flow_steps,
+            ..PriorLattice::default()
+        };
+        // What paths are wrong by counts half: it leaves as much to the cells.
+        let mut paths = Characteristics::new(how.tolerance);
+        if how.resolutions == 0 {
+            // Densities at nodes, which are not looked at, are all that is left for them.
+            paths.halvings = 1;
+        }
+        let (density, carried) = laws::flow(
+            solved.net.sde(),
+            score,
+            &config.tiles().grid()?,
+            (&paths, &lattice),
+            (how.tolerance, how.resolutions),
+        )?;
+        let ode = config.tiles().laid(&density)?;
+        let (ode_truth, ode_sde) =
+            (config.between(&ode, truth)?, config.between(&ode, &solved.sde)?);
         Ok(Run {
             data_set: self.set.given().into(),
             term: term.into(),
             weight: self.weight,
             seed: self.seed,
-            seconds,
-            ode_truth: truth.distance(ode.view())?,
-            sde_truth: truth.distance(sde.view())?,
-            ode_sde: between(self.config.window, ode.view(), sde.view(), draws)?,
+            seconds: 0.0,
+            measuring: solved.seconds + start.elapsed().as_secs_f64(),
+            carried,
+            left_out: 0.0,
+            outside: [ode.outside, solved.sde.outside],
+            ode_truth,
+            sde_truth: solved.sde_truth,
+            ode_sde,
+            moments: Vec::new(),
         })
+    }
+}
+
+/// `E |grad r|^2` under the SDE over time.
+fn moments(evolution: &Evolution) -> Vec<Moment> {
+    let each = evolution.densities.iter().zip(&evolution.score_gap).zip(&evolution.score_gap_error);
+    each.map(|((density, value), error)| Moment {
+        t: density.t,
+        gap: Found { value: *value, error: *error },
+    })
+    .collect()
+}
+
+impl Solved<'_> {
+    /// What a correction leaves of it, `E |grad r - grad psi|^2`: less by what it explains, `E [2 grad r . grad psi - |grad psi|^2]`,
+    /// which by parts is `-E [2 Lap psi + 2 s . grad psi + |grad psi|^2]` and asks for the density alone.
+    fn left(&self, psi: OnRows<'_>) -> Result<Vec<Moment>> {
+        let (points, n) = (self.evolution.grid.points(), self.evolution.grid.axis().len());
+        let volume = self.evolution.grid.spacing().powi(2);
+        let mut all = moments(&self.evolution);
+        for (moment, density) in all.iter_mut().zip(&self.evolution.densities) {
+            let s = OnRows(self.net).score(&points, moment.t)?;
+            let of_psi = psi.derivatives(&points, &vec![moment.t; points.nrows()])?;
+            let (mut explained, mut coarse, mut error) = (0.0, 0.0, 0.0);
+            for k in 0..points.nrows() {
+                let (g, s) = (of_psi.score.row(k), s.row(k));
+                let q = volume * density.log_density[k].exp();
+                let value = -q * (2.0 * (of_psi.laplacian[k] + s.dot(&g)) + g.dot(&g));
+                explained += value;
+                error += value.abs() * density.log_density_error[k].exp_m1().min(1.0);
+                // Every other node along both axes: four times the volume.
+                coarse += if (k / n) % 2 == 1 && (k % n) % 2 == 1 { 4.0 * value } else { 0.0 };
+            }
+            // As of an order of four: sums over nodes of what is smooth and vanishes at the border gain more than that.
+            error += (explained - coarse).abs() / 15.0;
+            let Found { value, error: before } = moment.gap;
+            moment.gap = Found { value: value - explained, error: before + error };
+        }
+        Ok(all)
     }
 }

@@ -1,23 +1,23 @@
 //! `regularisers`: what each term that makes the samplers of one network agree does to all three distances, and the corrected
-//! flow beside them.
+//! flow beside them. Distances are those of the laws, without a sample.
 
+mod findings;
 mod measure;
 mod page;
 mod train;
 
 use std::path::Path;
 
-use ::solvers::Method;
 use anyhow::{Context as _, Result, bail, ensure};
 use fp_residual::Regulariser;
-use metrics::{Estimate, Metric, NoiseFloor};
 use report::Sheet;
 use score_nets::{Output, Schedule};
 use sde_core::Key;
 use sde_core::analytic::DataSet;
 use serde::{Deserialize, Serialize};
 
-use crate::distance::{Distance, Sizes, Window};
+use super::laws::{Between, Found};
+use crate::distance::Window;
 use crate::named::Named;
 use crate::ode_sde_gap::config::Config as Recipe;
 use crate::presets::presets;
@@ -45,7 +45,7 @@ pub(crate) struct Config {
     points: usize,
     terms: Vec<Term>,
     correction: Correction,
-    sampling: Sampling,
+    laws: Laws,
     window: Window,
 }
 
@@ -66,19 +66,43 @@ struct Correction {
     hidden: Vec<usize>,
     steps: u64,
     batch: usize,
+    /// Points of paths count `(t + T / 1000)^power`.
+    power: f64,
 }
 
-/// What is drawn from every network.
+/// How the laws of both samplers are computed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Sampling {
-    n: usize,
+struct Laws {
+    /// Steps of the coarsest of three solutions of the SDE's equation.
     steps: usize,
-    truth: usize,
-    floors: usize,
+    /// Times at which the gap of the scores is looked at.
+    times: usize,
+    /// Estimated error in total variation below which the ODE's density is not refined.
+    tolerance: f64,
+    /// Resolutions of it at most; where they do not do the prior is carried forward, with 0 of them at once.
+    resolutions: usize,
+    /// Points of that along an axis, an odd number.
+    lattice: usize,
+    /// Pieces of its cells along an axis.
+    pieces: usize,
+    /// Steps that it is carried in.
+    flow_steps: usize,
+    /// Width of the brackets of W2, relative to their upper end, below which nothing more is tried.
+    width: f64,
 }
 
-/// Squared W2 of one network's samplers, and what it took to train.
+/// The gap of the scores at a time.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Moment {
+    #[serde(with = "crate::number")]
+    t: f64,
+    /// `E |grad log q - s|^2` under the SDE, `s` the score that drives the ODE; of a corrected flow what the correction leaves.
+    gap: Found,
+}
+
+/// What lies between the laws of one network's samplers and the truth, and what it took to train.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Run {
@@ -91,25 +115,27 @@ struct Run {
     /// Of training; of the corrected flow also those of paths and correction.
     #[serde(with = "crate::number")]
     seconds: f64,
-    /// Nothing where samples left the window.
-    ode_truth: Option<Estimate>,
-    sde_truth: Option<Estimate>,
-    ode_sde: Option<Distance>,
-}
-
-/// The floor of a data set.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Floor {
-    data_set: String,
-    truth: NoiseFloor,
+    /// Seconds that the laws and their distances took.
+    #[serde(with = "crate::number")]
+    measuring: f64,
+    /// Whether the ODE's law is the prior carried forward, since its density is rough within tiles.
+    carried: bool,
+    /// Share of the points of paths that were too far out for the correction.
+    #[serde(with = "crate::number")]
+    left_out: f64,
+    /// Probability outside of the tiles, of ODE and SDE.
+    outside: [Found; 2],
+    /// Nothing where too much of a law is outside.
+    ode_truth: Option<Between>,
+    sde_truth: Option<Between>,
+    ode_sde: Option<Between>,
+    moments: Vec<Moment>,
 }
 
 /// Everything that was computed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Results {
-    floors: Vec<Floor>,
     runs: Vec<Run>,
 }
 
@@ -121,12 +147,13 @@ impl Experiment for RegularisersStudy {
     const NAME: &'static str = "regularisers";
     const ABOUT: &'static str =
         "terms that make ODE and SDE of one network agree, and the corrected flow: all distances";
-    const PRESETS: &'static [(&'static str, &'static str)] = presets!("regularisers");
+    const PRESETS: &'static [(&'static str, &'static str)] =
+        presets!("regularisers": "smoke", "quick", "corrected", "full");
     type Config = Config;
     type Results = Results;
 
     fn check(config: &Config) -> Result<f64> {
-        let Config { seeds, batch, points, sampling, correction, .. } = config;
+        let Config { seeds, batch, points, correction, .. } = config;
         ensure!(!config.data_sets.is_empty(), "data-sets: none given");
         ensure!(config.steps > 0, "steps = 0: must be at least 1");
         ensure!(correction.steps > 0, "correction.steps = 0: must be at least 1");
@@ -136,7 +163,6 @@ impl Experiment for RegularisersStudy {
             ("points", *points, 32),
         ])?;
         checks::all_at_least(&[
-            ("sampling.steps", sampling.steps, 1),
             ("correction.paths", correction.paths, 1),
             ("correction.grid", correction.grid, 1),
             ("correction.batch", correction.batch, 1),
@@ -151,9 +177,9 @@ impl Experiment for RegularisersStudy {
             );
             checks::all_within("terms.weights", &term.weights, 1e-12..=1e12)?;
         }
-        Sizes { n: sampling.n, truth: sampling.truth, floors: sampling.floors }
-            .check("sampling.")?;
-        config.window.check()?;
+        checks::within("correction.power", correction.power, -4.0..=4.0)?;
+        let measured = config.laws.check(config.window)?;
+        config.tiles().grid()?;
         let path = [("correction.paths", correction.paths), ("correction.grid", correction.grid)];
         checks::memory(&path, 64)?;
         checks::memory(&[("points", *points)], 20_000)?;
@@ -166,29 +192,22 @@ impl Experiment for RegularisersStudy {
         ];
         let trained = checks::time(&training)?;
         checks::time(&[training[0], training[1], ("seeds", *seeds)])?;
-        let drawn =
-            checks::time(&[("sampling.n", sampling.n), ("sampling.steps", sampling.steps)])?;
         let corrected = checks::time(&path)?;
         let kinds = 1 + config.terms.iter().map(|t| t.weights.len()).sum::<usize>();
         let cells = (config.data_sets.len() * seeds) as f64;
-        Ok(cells * (kinds as f64 * (trained + 4.0 * drawn) + 6.0 * corrected + 4.0 * drawn))
+        Ok(cells * ((kinds + 1) as f64 * (trained + measured) + 6.0 * corrected))
     }
 
     fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
         let mut results = Results::default();
         for set in &config.data_sets {
-            let held = measure::later(config, set);
-            let truth =
-                workspace.part(&format!("floor-{set}"), || Ok(held.get()?.floor.clone()))?;
-            results.floors.push(Floor { data_set: set.given().into(), truth });
+            let truth = config.truth(**set)?;
             for seed in 0..config.seeds {
                 for (term, weight) in config.kinds() {
                     workspace.go_on()?;
                     let name = format!("{set}-{term}-{weight}-{seed}");
                     let cell = Cell { config, set, term, weight, seed };
-                    results
-                        .runs
-                        .extend(workspace.part(&name, || cell.runs(held.get()?, workspace))?);
+                    results.runs.extend(workspace.part(&name, || cell.runs(&truth, workspace))?);
                 }
             }
         }
@@ -205,13 +224,52 @@ impl Experiment for RegularisersStudy {
             let [loss, optimiser] = recipe.training_references();
             [loss, optimiser, citations::sde(&*recipe.sde)]
         });
-        let more =
-            ["deveney2025", "song2021", Method::Heun.reference(), Metric::W2.info().reference];
+        let more = ["deveney2025", "song2021", "Chen et al. 2018, arXiv 1806.07366"];
         terms.chain(sets).chain(trained.into_iter().flatten()).chain(more).collect()
     }
 
     fn page(config: &Config, results: &Results, _: &Path) -> Result<Sheet> {
         Ok(page::page(config, results))
+    }
+}
+
+impl Laws {
+    /// Checks every value; hands back the evaluations that the laws of a network take.
+    fn check(&self, window: Window) -> Result<f64> {
+        window.check()?;
+        checks::all_at_least(&[
+            ("window.nodes", window.nodes, 4),
+            ("laws.steps", self.steps, 1),
+            ("laws.times", self.times, 2),
+            ("laws.lattice", self.lattice, 3),
+            ("laws.pieces", self.pieces, 1),
+            ("laws.flow-steps", self.flow_steps, 1),
+        ])?;
+        ensure!(self.lattice % 2 == 1, "laws.lattice = {}: must be odd", self.lattice);
+        checks::within("laws.tolerance", self.tolerance, 1e-8..=0.5)?;
+        checks::within("laws.width", self.width, 1e-6..=1.0)?;
+        let tiles = ("window.nodes", window.nodes);
+        // The finest of the first three resolutions, whose margin is two sevenths.
+        let cells = checks::memory(&[tiles, tiles, ("cells", 60)], 24)?;
+        checks::memory(&[("laws.times", self.times), tiles, tiles], 48)?;
+        let lattice = ("laws.lattice", self.lattice);
+        checks::memory(&[lattice, lattice], 64)?;
+        checks::time(&[
+            lattice,
+            lattice,
+            ("laws.pieces", self.pieces),
+            ("laws.pieces", self.pieces),
+        ])?;
+        let carried = checks::time(&[lattice, lattice, ("laws.flow-steps", self.flow_steps)])?;
+        let steps = checks::time(&[("laws.steps", self.steps), ("window.nodes", cells)])?;
+        Ok(4.0 * steps + cells as f64 * 200.0 + 6.0 * carried)
+    }
+
+    /// Times from the horizon down, even in `log(t + T / 100)` as the steps are.
+    fn times(&self, horizon: f64) -> Vec<f64> {
+        let last = (self.times - 1) as f64;
+        let clock = |u: f64| (0.01 * horizon) * (101.0_f64.powf(u) - 1.0);
+        (0..self.times).map(|k| clock(1.0 - k as f64 / last).min(horizon)).collect()
     }
 }
 

@@ -76,12 +76,12 @@ impl Cell<'_> {
         finish(trainer, workspace)
     }
 
-    /// The correction of a network.
-    pub(super) fn correct(&self, net: &ScoreNet, workspace: &Workspace) -> Result<Trained> {
+    /// The correction of a network, and the share of the points of its paths that are beyond [`REACH`].
+    pub(super) fn correct(&self, net: &ScoreNet, workspace: &Workspace) -> Result<(Trained, f64)> {
         let (c, start, sde) = (&self.config.correction, Instant::now(), net.sde());
         let times = TimeGrid::Quadratic.times(sde, c.grid, sde.horizon(), sde.usual_end())?;
         let mut paths = CorrectionData::of_network(net, &times, c.paths, self.key(2))?;
-        paths.keep_within(REACH);
+        let left_out = paths.keep_within(REACH);
         ensure!(
             !paths.is_empty(),
             "every path of the SDE leaves \u{b1}{REACH}: there is nothing to correct"
@@ -89,10 +89,12 @@ impl Cell<'_> {
         let config = correction_config(net.config(), c.hidden.clone());
         let psi = without_correction(config, self.key(3), net)?;
         let settings = TrainConfig { seed: self.key(4), ..TrainConfig::soap_cosine(c.steps) };
-        let matching = CorrectionMatching::new(Arc::new(paths), c.batch);
+        let shift = 1e-3 * net.sde().horizon();
+        let matching = CorrectionMatching::new(Arc::new(paths), c.batch)
+            .weighting(|t| (t + shift).powf(c.power));
         let trainer = Trainer::new(psi, settings)?.term(1.0, Box::new(matching));
         let Trained { net, .. } = finish(trainer, workspace)?;
-        Ok(Trained { net, seconds: start.elapsed().as_secs_f64() })
+        Ok((Trained { net, seconds: start.elapsed().as_secs_f64() }, left_out))
     }
 }
 
