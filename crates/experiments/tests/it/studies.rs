@@ -134,8 +134,17 @@ fn sde_vs_ode_shows_one_law_by_two_ways() {
 /// Of an exact potential the two laws are one; of a blurred one they differ, and the SDE's is closer to the truth.
 #[test]
 fn densities_of_a_wrong_potential_differ() {
-    let figures = ["densities-exact", "densities-blurred", "profile"];
-    let (_dir, results) = smoke("densities", &figures, &["laws", "distances"]);
+    let figures = [
+        "densities-exact",
+        "densities-blurred",
+        "profile",
+        "shares",
+        "made-exact",
+        "made-blurred",
+        "parts",
+    ];
+    let tables = ["laws", "distances", "looseness", "rates", "shares", "parts"];
+    let (_dir, results) = smoke("densities", &figures, &tables);
     let rows = results["rows"].as_array().expect("rows");
     let [exact, blurred] = rows.as_slice() else { panic!("two models: {rows:?}") };
     let gap = |row: &Value, of: [&str; 2]| {
@@ -155,6 +164,19 @@ fn densities_of_a_wrong_potential_differ() {
             let [low, high] = ["lower", "upper"].map(|end| number(&pair["bracket"][end]));
             assert!(0.0 <= low && low <= high, "{pair}");
         }
+        let least = number(&gap(row, ["ode", "sde"])["bracket"]["lower"]).sqrt();
+        for bound in row["bounds"]["bounds"].as_array().expect("bounds") {
+            let (value, error) =
+                (number(&bound["found"]["value"]), number(&bound["found"]["error"]));
+            if bound["of"] == "w2" && bound["rigour"] != "no" {
+                assert!(value + 3.0 * error >= least, "{bound} {least}");
+            }
+        }
+    }
+    for what in ["energy", "displacement", "jacobian"] {
+        let shares = blurred["bounds"]["shares"].as_array().expect("shares");
+        let sum: f64 = shares.iter().map(|share| number(&share[what])).sum();
+        assert!((sum - 1.0).abs() < 1e-9, "{what}: {sum}");
     }
 }
 

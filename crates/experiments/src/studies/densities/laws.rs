@@ -14,7 +14,8 @@ use sde_core::{ScoreJvp, Sde};
 
 use super::super::blurred::Blurred;
 use super::super::networks::{Network, networks};
-use super::{Config, Found, Law, Pair, Row, Solved};
+use super::known::Known;
+use super::{Config, Found, Law, Pair, Row, Solved, attribution};
 use crate::runs::Workspace;
 
 /// Sub-cells along the side of a tile, for laws whose density is known.
@@ -54,10 +55,10 @@ pub(super) fn models(config: &Config) -> Result<Vec<Model>> {
 }
 
 /// A law and how it was found.
-struct Laid {
-    solved: Solved,
-    masses: CellMasses,
-    on_nodes: CellMasses,
+pub(super) struct Laid {
+    pub(super) solved: Solved,
+    pub(super) masses: CellMasses,
+    pub(super) on_nodes: CellMasses,
 }
 
 impl Model {
@@ -75,7 +76,14 @@ impl Model {
                 self.solve(
                     config,
                     workspace,
-                    &Given { sde: &*config.sde, potential, score: &model, truth: &truth },
+                    &Given {
+                        sde: &*config.sde,
+                        potential,
+                        score: &model,
+                        phi: &model,
+                        difference: 1e-4,
+                        truth: &truth,
+                    },
                 )
             }
             Kind::Network { net, set } => {
@@ -83,12 +91,7 @@ impl Model {
                 let truth =
                     set.under(&*sde).context("the data set has no density in closed form")?;
                 let rows = OnRows(net);
-                let potential = rows.model();
-                self.solve(
-                    config,
-                    workspace,
-                    &Given { sde: &*sde, potential, score: &rows, truth: &truth },
-                )
+                self.solve(config, workspace, &Given::of_network(&*sde, &rows, &truth))
             }
         };
         let row = found.with_context(|| self.name.clone())?;
@@ -117,7 +120,28 @@ impl Model {
             .collect();
         let energy = energy(given.sde, &times, &gap);
         let solved = laid.iter().map(|l| l.solved).collect();
-        Ok(Row { name: self.name.clone(), solved, pairs, times, gap, energy, seconds: 0.0 })
+        let known = Known::new(given, &evolution, config.window.half_width)?;
+        let (bounds, own) = timed(|| config.bounds(given, &known))?;
+        workspace.say(&format!("{}, bounds: {own:.1} s", self.name));
+        let maps = workspace.path(&format!("attribution/{}.npy", self.name));
+        let maps = attribution::keep(&known, config.tiles(), &maps)?;
+        workspace.go_on()?;
+        let (decomposition, own) =
+            timed(|| config.decomposition(given, [&laid[3], &laid[2]], &pairs[0]))?;
+        workspace.say(&format!("{}, samples: {own:.1} s", self.name));
+        let name = self.name.clone();
+        Ok(Row {
+            name,
+            solved,
+            pairs,
+            times,
+            gap,
+            energy,
+            bounds,
+            maps,
+            decomposition,
+            seconds: 0.0,
+        })
     }
 
     /// Densities on the tiles, one law after another, as `densities/NAME.npy`.
@@ -143,16 +167,33 @@ fn timed<T>(of: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
 }
 
 /// What is solved.
-struct Given<'a> {
-    sde: &'a dyn Sde,
+pub(super) struct Given<'a> {
+    pub(super) sde: &'a dyn Sde,
     potential: Potential<'a>,
-    score: &'a dyn ScoreJvp<Array2<f64>>,
+    pub(super) score: &'a dyn ScoreJvp<Array2<f64>>,
+    /// The potential with its derivatives.
+    pub(super) phi: &'a dyn sde_core::Potential<Array2<f64>>,
+    /// Half the distance of the points of a difference of residuals, in units of the scale of the process: what truncation leaves
+    /// is weighed against rounding.
+    pub(super) difference: f64,
     truth: &'a AnalyticScore<'a>,
+}
+
+impl<'a> Given<'a> {
+    /// A network.
+    pub(super) fn of_network(
+        sde: &'a dyn Sde,
+        rows: &'a OnRows<'a>,
+        truth: &'a AnalyticScore<'a>,
+    ) -> Self {
+        let potential = rows.model();
+        Self { sde, potential, score: rows, phi: rows, difference: 3e-3, truth }
+    }
 }
 
 impl Given<'_> {
     /// The SDE's law from the horizon to the data.
-    fn evolution(&self, config: &Config) -> Result<Evolution> {
+    pub(super) fn evolution(&self, config: &Config) -> Result<Evolution> {
         let how = FiniteVolumes::new(config.grid()?, 1.0).with_tolerance(config.tolerance);
         let horizon = self.sde.horizon();
         let last = (config.profile - 1) as f64;
@@ -164,7 +205,12 @@ impl Given<'_> {
     }
 
     /// A law at the time of the data, and whether the prior was carried forward.
-    fn density(&self, config: &Config, law: Law, evolution: &Evolution) -> Result<(Density, bool)> {
+    pub(super) fn density(
+        &self,
+        config: &Config,
+        law: Law,
+        evolution: &Evolution,
+    ) -> Result<(Density, bool)> {
         let grid = config.grid()?;
         Ok(match law {
             Law::Truth => {
@@ -191,7 +237,13 @@ impl Given<'_> {
 
 impl Config {
     /// A law on the tiles, and on the nodes of the window.
-    fn laid(&self, law: Law, density: &Density, carried: bool, seconds: f64) -> Result<Laid> {
+    pub(super) fn laid(
+        &self,
+        law: Law,
+        density: &Density,
+        carried: bool,
+        seconds: f64,
+    ) -> Result<Laid> {
         let (n, reach) = (self.tiles(), self.window.half_width);
         let all = Array2::from_shape_vec((n + 2, n + 2), density.cells.clone())?;
         // Rounding and extrapolation leave a hair below zero where there is nothing.
@@ -212,7 +264,7 @@ impl Config {
 }
 
 /// What lies between two laws.
-fn pair(config: &Config, a: &Laid, b: &Laid) -> Result<Pair> {
+pub(super) fn pair(config: &Config, a: &Laid, b: &Laid) -> Result<Pair> {
     let found = a.masses.divergences(&b.masses)?;
     let of = |cells: OnCells| Found { value: cells.extrapolated(), error: cells.error() };
     let inside = [a, b].map(|l| l.solved.error / (1.0 - l.solved.outside.value));

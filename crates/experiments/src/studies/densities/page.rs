@@ -36,7 +36,7 @@ pub(super) fn page(config: &Config, results: &Results, folder: &Path) -> Result<
         "Between laws conditioned on the window. W" sub { "2" } " of the laws, not of what is counted on nodes: what moves by much less than the distance of two nodes costs its square here, and on nodes that distance times it. The bracket holds for densities that are constant on tiles. Errors of total variation are those of the solutions and of the tiles; of relative entropies those of the tiles."
     });
     sheet.table(distances(results));
-    sheet.section("Where the gap is made", html! {
+    sheet.section("The gap of the scores", html! {
         "E" sub { "SDE" } " |\u{2207} log q " "\u{2212} s|\u{b2} over time: the velocities of the two flows differ by g\u{b2}/2 times \u{2207} log q \u{2212} s, q the density of the SDE. Half its integral with g\u{b2} is the relative entropy of the SDE\u{2019}s paths to the same law noised forward."
     });
     sheet.figure(
@@ -45,6 +45,7 @@ pub(super) fn page(config: &Config, results: &Results, folder: &Path) -> Result<
             "Both axes logarithmic; left out where the estimated error is as large as the value."
         },
     );
+    super::gap_page::sections(&mut sheet, config, results, folder)?;
     Ok(sheet)
 }
 
