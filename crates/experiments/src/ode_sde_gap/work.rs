@@ -14,8 +14,8 @@ use super::results::{NoiseFree, Results, Row};
 use super::sampling::{self, Equation, Job};
 use super::training::{self, Trained};
 use super::{OdeSdeGap, collect, failures};
+use crate::noise_free::{Brackets, brackets};
 use crate::runs::{Experiment as _, Workspace, read_json};
-use crate::studies::noise_free;
 use crate::{atomic, npy};
 
 /// Trains every network and stops there.
@@ -131,11 +131,15 @@ impl Measured<'_> {
         trained: &Trained,
     ) -> Result<Option<NoiseFree>> {
         let Some(tolerance) = config.measuring.noise_free else { return Ok(None) };
-        let found = noise_free(&trained.net, cell.data, config.measuring.half_width, tolerance);
+        let start = Instant::now();
+        let found = brackets(&trained.net, cell.data, config.measuring.half_width, tolerance);
         // Whatever fails after ctrl-c fails for it.
         self.workspace.go_on()?;
         match found {
-            Ok(found) => Ok(Some(found)),
+            Ok(Brackets { ode_truth, sde_truth, ode_sde, errors }) => {
+                let seconds = start.elapsed().as_secs_f64();
+                Ok(Some(NoiseFree { ode_truth, sde_truth, ode_sde, errors, seconds }))
+            }
             Err(error) => {
                 self.workspace.say(&format!("{}: no noise-free distances: {error:#}", cell.name()));
                 Ok(None)

@@ -19,7 +19,6 @@ mod target;
 mod time_sampling;
 mod train;
 
-pub(crate) use densities::noise_free;
 use metrics::Estimate;
 use ndarray::ArrayView2;
 

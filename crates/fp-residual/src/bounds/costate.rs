@@ -3,8 +3,8 @@
 use ndarray::{Array2, Axis, concatenate, s};
 use sde_core::{Dynamics, Result, ScoreJvp, Sde};
 
+use super::follow::{along, downward, joined_rows};
 use super::pair::in_blocks;
-use super::paths::{along, downward, joined_rows};
 use super::rule::TimeRule;
 use crate::prior_mismatch;
 

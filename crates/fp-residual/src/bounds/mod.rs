@@ -32,6 +32,7 @@
 
 mod costate;
 mod field;
+mod follow;
 mod gaussian;
 mod matrix;
 mod pair;

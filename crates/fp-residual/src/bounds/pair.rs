@@ -4,8 +4,8 @@ use ndarray::{Array2, Axis, concatenate, s};
 use rayon::prelude::*;
 use sde_core::{Result, Reverse, Score, ScoreJvp, Sde};
 
+use super::follow::{LawFlow, Variation, along, downward, joined_rows, no_rows};
 use super::matrix::largest_eigenvalue;
-use super::paths::{LawFlow, Variation, along, downward, joined_rows, no_rows};
 use super::rule::TimeRule;
 
 /// Rows that are followed together.

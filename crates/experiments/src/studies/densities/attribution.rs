@@ -7,8 +7,8 @@ use fp_residual::bounds::Carried;
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{mean, squares};
 use super::known::Known;
+use super::means::{mean, squares};
 
 /// Times between which shares are told, of a horizon of 10.
 const EDGES: [f64; 6] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0];

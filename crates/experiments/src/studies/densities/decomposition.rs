@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use solvers::steppers::EulerMaruyama;
 use solvers::{Grid, IndependentIncrements, Noise, solve};
 
-use super::laws::{Given, Laid};
+use super::given::Given;
+use super::laws::Laid;
 use super::{Config, Pair};
 use crate::checks;
 use crate::named::Named;

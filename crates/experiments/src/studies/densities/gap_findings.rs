@@ -17,6 +17,12 @@ pub(super) fn measured(row: &Row, of: Of) -> [f64; 2] {
     }
 }
 
+/// Whether the laws of ODE and SDE differ by more than they are known: else there is nothing to take apart.
+pub(super) fn told_apart(row: &Row) -> bool {
+    let gap = row.pair([Law::Ode, Law::Sde]).map(|gap| gap.total_variation);
+    gap.is_some_and(|tv| tv.value > tv.error)
+}
+
 /// Whether a bound, with two of its errors, is below the lower end of what it bounds: then one of the two is wrong.
 fn below(row: &Row, bound: &Bound) -> bool {
     bound.found.value + 2.0 * bound.found.error < measured(row, bound.of)[0]
@@ -36,9 +42,7 @@ pub(super) fn bounds_finding(row: &Row) -> String {
         text += &format!("below what they bound: {}", list(&wrong));
     }
     let [low, high] = measured(row, Of::W2);
-    // Of laws that are one within their errors there is nothing to be close to.
-    let apart = row.pair([Law::Ode, Law::Sde]).map(|gap| gap.total_variation);
-    if apart.is_none_or(|tv| tv.value <= tv.error) || low <= 0.0 {
+    if !told_apart(row) || low <= 0.0 {
         return text + "; between laws that are one within their errors looseness says nothing.";
     }
     let least = rigorous().filter(|b| b.of == Of::W2);
@@ -51,10 +55,12 @@ pub(super) fn bounds_finding(row: &Row) -> String {
         );
     }
     let empty = |b: &&Bound| b.of == Of::W2 && b.found.value > 10.0;
-    let vacuous = rigorous().filter(empty).count();
-    if vacuous > 0 {
-        text +=
-            &format!("; {vacuous} are vacuous, beyond 10 where the data are within a few units");
+    let vacuous: Vec<&str> = rigorous().filter(empty).map(|b| b.name.as_str()).collect();
+    if !vacuous.is_empty() {
+        text += &format!(
+            "; vacuous, above 10 where the data lie within a few units: {}",
+            list(&vacuous)
+        );
     }
     let share = row.bounds.stayed;
     text + &format!(
@@ -66,6 +72,12 @@ pub(super) fn bounds_finding(row: &Row) -> String {
 
 /// Where most of the gap comes about.
 pub(super) fn made_finding(row: &Row) -> String {
+    if !told_apart(row) {
+        return format!(
+            "{}: laws that are one within their errors have no gap to be told the origin of.",
+            row.name
+        );
+    }
     let shares = &row.bounds.shares;
     let most = |of: fn(&super::attribution::Share) -> f64| {
         let best = shares.iter().max_by(|a, b| of(a).total_cmp(&of(b)))?;
@@ -125,7 +137,7 @@ mod tests {
         let text = bounds_finding(&row);
         assert!(text.contains("all 2 rigorous bounds are above"), "{text}");
         assert!(text.contains("closest to W\u{2082} is near, 1.43 to 1.50 times"), "{text}");
-        assert!(text.contains("1 are vacuous"), "{text}");
+        assert!(text.contains("a few units: far"), "{text}");
         row.bounds.bounds.push(bound("wrong", Rigour::Yes, 0.19, 0.004));
         let text = bounds_finding(&row);
         assert!(text.contains("below what they bound: wrong"), "{text}");

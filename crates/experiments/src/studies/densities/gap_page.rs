@@ -9,9 +9,12 @@ use report::{
     palette,
 };
 
+use super::attribution::Share;
 use super::bounds::{Bound, Of, Rigour};
 use super::decomposition::Part;
-use super::gap_findings::{bounds_finding, decomposition_finding, made_finding, measured};
+use super::gap_findings::{
+    bounds_finding, decomposition_finding, made_finding, measured, told_apart,
+};
 use super::{Config, Results, Row};
 
 /// Everything after the densities and their distances.
@@ -38,7 +41,7 @@ pub(super) fn sections(
     });
     sheet.figure(cumulative(results), html! { "Shares made from the data up to t." });
     sheet.table(shares(results));
-    for row in &results.rows {
+    for row in results.rows.iter().filter(|row| told_apart(row)) {
         sheet.figure(maps(config, row, folder)?, html! {
             (row.name) ": above, where the energy is made, g\u{b2}/2 |\u{2207}r|\u{b2} q, r = log q \u{2212} \u{3c6}, q the density of the SDE (each on its own scale); below, the residual R less its mean under q (red: above; the scale ends where a tenth of the window is beyond)."
         });
@@ -138,7 +141,7 @@ fn rates(results: &Results) -> Table {
 
 fn shares(results: &Results) -> Table {
     let head = ["model", "t, from", "to", "energy, %", "displacement, %", "Jacobian, %"];
-    let rows = results.rows.iter().flat_map(|row| {
+    let rows = results.rows.iter().filter(|row| told_apart(row)).flat_map(|row| {
         row.bounds.shares.iter().map(|share| {
             let percent = |of: f64| Cell::from(format!("{:.1}", 100.0 * of));
             vec![
@@ -155,18 +158,25 @@ fn shares(results: &Results) -> Table {
 }
 
 fn cumulative(results: &Results) -> Figure {
-    let panel = |title: &str, of: fn(&super::attribution::Share) -> f64| {
-        let lines = results.rows.iter().enumerate().map(|(k, row)| {
+    let apart: Vec<&Row> = results.rows.iter().filter(|row| told_apart(row)).collect();
+    let panel = |title: &str, of: fn(&Share) -> f64| {
+        let course = |row: &Row| -> Vec<(f64, f64)> {
             let mut sum = 0.0;
             let points = row.bounds.shares.iter().map(|share| {
                 sum += of(share);
                 (share.to, 100.0 * sum)
             });
-            Line::new(&row.name, &ordered(k + 1, results.rows.len() + 1), points.collect())
-        });
-        let ends = results.rows.iter().flat_map(|row| row.bounds.shares.iter().map(|s| s.to));
-        let panel = Panel::new(Axis::log_around(ends, "t"), Axis::linear(-5.0, 105.0, "%"));
-        panel.title(title).lines(lines)
+            points.collect()
+        };
+        let all: Vec<(f64, f64)> = apart.iter().flat_map(|row| course(row)).collect();
+        let low = all.iter().fold(0.0_f64, |low, p| low.min(p.1)) - 5.0;
+        let high = all.iter().fold(100.0_f64, |high, p| high.max(p.1)) + 5.0;
+        let across = Axis::log_around(all.iter().map(|p| p.0), "t");
+        let lines = apart
+            .iter()
+            .enumerate()
+            .map(|(k, row)| Line::new(&row.name, &ordered(k + 1, apart.len() + 1), course(row)));
+        Panel::new(across, Axis::linear(low, high, "%")).title(title).lines(lines)
     };
     let panels = vec![
         panel("energy", |s| s.energy),

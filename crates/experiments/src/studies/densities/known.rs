@@ -7,7 +7,7 @@ use ndarray::{Array2, Axis, concatenate, s};
 use rayon::prelude::*;
 use sde_core::log_density_residual;
 
-use super::laws::Given;
+use super::given::Given;
 
 /// Rows that are evaluated together.
 const ROWS: usize = 4096;
@@ -41,7 +41,7 @@ impl Known {
         let (mut residual, mut values): (Vec<_>, Vec<Vec<f64>>) = (vec![], vec![]);
         for density in &evolution.densities {
             let (phi, at) = given.potential_and_residual(&nodes, density.t)?;
-            values.push(density.log_density.iter().zip(&phi).map(|(q, phi)| q - phi).collect());
+            values.push(ratio(&density.log_density, &phi));
             residual.push(at);
         }
         let mismatch: Vec<f64> = values.first().cloned().unwrap_or_default();
@@ -147,6 +147,18 @@ impl Given<'_> {
             Ok((0..x.nrows()).map(largest).collect())
         })
     }
+}
+
+/// What is this far below the largest log-density carries no mass that counts, and is not known.
+const NOTHING: f64 = 60.0;
+
+/// `log q - phi`; where there is nothing, what it is where there is most, since a spline carries on what is wrong.
+fn ratio(log_density: &[f64], phi: &[f64]) -> Vec<f64> {
+    let top = log_density.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let there = log_density.iter().zip(phi).find(|(q, _)| **q == top);
+    let most = there.map_or(0.0, |(q, phi)| q - phi);
+    let of = |(q, phi): (&f64, &f64)| if *q < top - NOTHING { most } else { q - phi };
+    log_density.iter().zip(phi).map(of).collect()
 }
 
 /// Values of all rows, in blocks side by side.

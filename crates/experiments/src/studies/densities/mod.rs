@@ -7,12 +7,11 @@ mod decomposition;
 mod findings;
 mod gap_findings;
 mod gap_page;
+mod given;
 mod known;
 mod laws;
-mod noise_free;
+mod means;
 mod page;
-
-pub(crate) use noise_free::noise_free;
 
 use std::path::{Path, PathBuf};
 
