@@ -2,15 +2,14 @@
 
 use std::ops::ControlFlow;
 
-use ndarray::{Array2, Axis, concatenate, s};
+use ndarray::Array2;
 use sde_core::{
     Dynamics, Error, Key, Potential, Result, Reverse, Score, ScoreJvp, Sde, State,
     log_density_residual,
 };
 use solvers::density::{Augmented, standard_log_prior};
-use solvers::steppers::{Heun, RungeKutta};
-use solvers::tableau::RK4;
-use solvers::{Event, Grid, IndependentIncrements, Observer, SolveError, Trajectory, solve};
+use solvers::steppers::Heun;
+use solvers::{Event, Grid, IndependentIncrements, Observer, solve};
 
 use super::follow::{LawFlow, along, downward, no_rows, outer};
 use super::pair::{FlowPair, carried};
