@@ -23,23 +23,31 @@ pub(super) fn told_apart(row: &Row) -> bool {
     gap.is_some_and(|tv| tv.value > tv.error)
 }
 
-/// Whether a bound, with two of its errors, is below the lower end of what it bounds: then one of the two is wrong.
-fn below(row: &Row, bound: &Bound) -> bool {
-    bound.found.value + 2.0 * bound.found.error < measured(row, bound.of)[0]
+/// Whether a bound, with so many of its errors, is below the lower end of what it bounds.
+fn below(row: &Row, bound: &Bound, errors: f64) -> bool {
+    bound.found.value + errors * bound.found.error < measured(row, bound.of)[0]
 }
 
 /// Whether all bounds hold, which is closest, and which say nothing.
 pub(super) fn bounds_finding(row: &Row) -> String {
     let rigorous = || row.bounds.bounds.iter().filter(|b| b.rigour != Rigour::No);
-    let wrong: Vec<&str> = rigorous().filter(|b| below(row, b)).map(|b| b.name.as_str()).collect();
-    let mut text = format!("{}: ", row.name);
-    if wrong.is_empty() {
-        text += &format!(
-            "all {} rigorous bounds are above the lower end of what they bound",
-            rigorous().count()
-        );
-    } else {
-        text += &format!("below what they bound: {}", list(&wrong));
+    let named = |of: &dyn Fn(&Bound) -> bool| -> Vec<&str> {
+        rigorous().filter(|b| of(b)).map(|b| b.name.as_str()).collect()
+    };
+    // With two errors one of bound and bounded is wrong; within them chance may be.
+    let wrong = named(&|b| below(row, b, 2.0));
+    let open = named(&|b| below(row, b, 0.0) && !below(row, b, 2.0));
+    let all = rigorous().count();
+    let mut text = format!(
+        "{}: {} of {all} rigorous bounds are above the lower end of what they bound",
+        row.name,
+        all - wrong.len() - open.len()
+    );
+    if !open.is_empty() {
+        text += &format!(", below it by less than two of their errors {}", list(&open));
+    }
+    if !wrong.is_empty() {
+        text += &format!(", below it by more {}", list(&wrong));
     }
     let [low, high] = measured(row, Of::W2);
     if !told_apart(row) || low <= 0.0 {
@@ -135,12 +143,15 @@ mod tests {
             vec![bound("near", Rigour::Yes, 0.3, 0.01), bound("far", Rigour::Grid, 1e9, 0.0)];
         row.bounds.bounds.push(bound("none", Rigour::No, 0.1, 0.0));
         let text = bounds_finding(&row);
-        assert!(text.contains("all 2 rigorous bounds are above"), "{text}");
+        assert!(text.contains("2 of 2 rigorous bounds are above"), "{text}");
         assert!(text.contains("closest to W\u{2082} is near, 1.43 to 1.50 times"), "{text}");
         assert!(text.contains("a few units: far"), "{text}");
         row.bounds.bounds.push(bound("wrong", Rigour::Yes, 0.19, 0.004));
         let text = bounds_finding(&row);
-        assert!(text.contains("below what they bound: wrong"), "{text}");
+        assert!(text.contains("2 of 3 rigorous") && text.contains("by more wrong"), "{text}");
+        row.bounds.bounds.push(bound("open", Rigour::Yes, 0.19, 0.006));
+        let text = bounds_finding(&row);
+        assert!(text.contains("less than two of their errors open, below"), "{text}");
     }
 
     #[test]
