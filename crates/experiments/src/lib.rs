@@ -7,7 +7,8 @@
 //! - [`ode_sde_gap`]: the main experiment and its page; `studies`: the others;
 //! - `fit`: models of the user's own data;
 //! - `features`: features of images, and what they are made by; `events`: scalars and images for TensorBoard;
-//! - `distance`: squared W2 with standard errors and floors, and the tests of what a report says;
+//! - `distance`: squared W2 with standard errors and floors, and the tests of what a report says; `noise_free`: squared W2 of the
+//!   laws of a network without a sample;
 //! - [`citations`]: the works that runs rest on;
 //! - [`device_check`]: what a device computes, held against the CPU;
 //! - [`coupling`]: data and noise of a batch, paired by exact transport;
@@ -23,8 +24,10 @@ pub(crate) mod distance;
 mod events;
 mod features;
 mod fit;
+mod laws;
 pub mod model;
 pub mod named;
+mod noise_free;
 pub(crate) mod number;
 pub mod ode_sde_gap;
 pub(crate) mod on_rows;

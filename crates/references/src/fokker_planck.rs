@@ -260,6 +260,12 @@ fn network(dir: &Folder, name: &str, npz: Npz, family: &mut Family) -> Result<()
     if archive.has("cells_ode") || archive.has("logp_nodes_ode") {
         ode([&net, &single], &grid, &stated, &mut archive)?;
     }
+    if dir.has(&format!("bounds_{name}.json")) {
+        let stated = dir.json(&format!("bounds_{name}.json"));
+        family.group(&format!("bounds_{name}"), |family| {
+            fokker_planck_bounds::network(name, &single, &stated?, family)
+        });
+    }
     Ok(())
 }
 

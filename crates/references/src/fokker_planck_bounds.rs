@@ -2,11 +2,13 @@
 //! densities on the grid of the published histograms.
 
 use fp_residual::bounds::{
-    GaussianModel, GaussianProfiles, TimeRule, along_paths, coupling, grad_r_from_residual,
-    mixed_coupling, path_entropy, relative_entropy, relative_entropy_bound,
+    FlowPair, GapField, GaussianModel, GaussianProfiles, LawScore, TimeRule, along_paths, coupling,
+    grad_r_from_residual, mixed_coupling, path_entropy, relative_entropy, relative_entropy_bound,
 };
+use fp_residual::fokker_planck::{FiniteVolumes, Grid, OnRows};
 use metrics::{BracketOptions, CellMasses};
-use sde_core::Ou;
+use score_nets::ScoreNet;
+use sde_core::{Key, KroneckerSequence, Ou, Potential as _};
 
 use crate::prelude::*;
 
@@ -157,6 +159,84 @@ pub(crate) fn distances(stated: &Value, archive: &mut Archive<'_>) -> Result<()>
         ensure!(found.lower <= exact.squared, "{found:?} and {} between nodes", exact.squared);
         ensure!(found.width() < 0.3, "{found:?} is {} wide", found.width());
         Ok(Check::EXACT)
+    });
+    Ok(())
+}
+
+/// Times of the evolution, even in log(t + T / 100).
+const TIMES: i32 = 64;
+/// Particles of both flows: groups of shifted sequences.
+const GROUPS: u64 = 8;
+const OF_A_GROUP: usize = 256;
+/// Half the width of the box that the bounds of the file are of.
+const BOX: f64 = 3.5;
+
+/// The energy and the flow coupling of a published network, among the particles that stay in the box.
+pub(crate) fn network(
+    name: &str,
+    net: &ScoreNet,
+    stated: &Value,
+    family: &mut Family,
+) -> Result<()> {
+    let (sde, rows) = (net.sde(), OnRows(net));
+    let horizon = sde.horizon();
+    let clock = |k: i32| {
+        let t = 0.01 * horizon * (101.0_f64.powf(f64::from(k) / f64::from(TIMES)) - 1.0);
+        if k == TIMES { horizon } else { t }
+    };
+    let times: Vec<f64> = (0..=TIMES).rev().map(clock).collect();
+    let how = FiniteVolumes { steps: 64, ..FiniteVolumes::new(Grid::published(), 1.0) };
+    let found = how.solve(sde, &rows.model(), &times)?;
+    let nodes = found.grid.points();
+    let mut values = vec![];
+    for q in &found.densities {
+        let phi = rows.derivatives(&nodes, &vec![q.t; nodes.nrows()])?.potential;
+        values.push(q.log_density.iter().zip(&phi).map(|(q, phi)| q - phi).collect());
+    }
+    let ascending: Vec<f64> = times.iter().rev().copied().collect();
+    let rule = TimeRule::trapezoid(&ascending)?;
+    let g_squared = rule.diffusion_squared(sde);
+    let roots = |of: &dyn Fn(usize) -> f64| -> Vec<f64> {
+        (0..times.len()).rev().map(|k| of(k).max(0.0).sqrt()).collect()
+    };
+    let energy = path_entropy(&rule, &g_squared, &roots(&|k| found.score_gap[k]));
+    let most =
+        path_entropy(&rule, &g_squared, &roots(&|k| found.score_gap[k] + found.score_gap_error[k]));
+    family.add(format!("bounds_{name}/half_int_E_grad_r_sq_inside"), || {
+        // The trapezoidal rule in t is a hundredth off on these times.
+        let stated = stated.number("half_int_E_grad_r_sq_inside")?;
+        let allowed = most - energy + 0.02 * stated;
+        check_one(energy, stated, By::Scales(&[allowed]), 1.0)
+    });
+    let field = GapField::new(&found.grid, &times, 0.01 * horizon, values)?;
+    let mut start = vec![0.0; 2 * OF_A_GROUP * GROUPS as usize];
+    for (group, normals) in (0..GROUPS).zip(start.chunks_mut(2 * OF_A_GROUP)) {
+        KroneckerSequence::new(Key::root(group), 2).fill_normals(0, normals);
+    }
+    let start = Rows::from_shape_vec((start.len() / 2, 2), start)? * sde.prior_std();
+    let coupled = |field: &GapField, steps: usize| -> Result<Vec<f64>> {
+        let law = LawScore { score: &rows, field };
+        let pair = FlowPair::follow(sde, &rows, &law, &start, &rule, steps)?;
+        let (kept, apart) = (pair.within(BOX), pair.displacements());
+        let mean = |rows: std::ops::Range<usize>| {
+            let all: Vec<f64> = rows
+                .filter(|row| kept[*row])
+                .map(|row| apart.row(row).dot(&apart.row(row)))
+                .collect();
+            all.iter().sum::<f64>() / all.len() as f64
+        };
+        let groups = (0..GROUPS as usize).map(|g| mean(g * OF_A_GROUP..(g + 1) * OF_A_GROUP));
+        Ok([mean(0..start.nrows())].into_iter().chain(groups).collect())
+    };
+    let (fine, coarse) = (coupled(&field, 2)?, coupled(&field.coarser()?, 1)?);
+    family.add(format!("bounds_{name}/flow_coupling_W2sq_upper"), || {
+        let (stated_error, n) = (stated.number("flow_coupling_se")?, GROUPS as f64);
+        let spread: f64 = fine[1..].iter().map(|v| (v - fine[0]).powi(2)).sum();
+        let own = (spread / (n * (n - 1.0))).sqrt();
+        // Three deviations of the difference, and what halving nodes, times and steps changes.
+        let allowed = 3.0 * own.hypot(stated_error) + (fine[0] - coarse[0]).abs();
+        let stated = stated.number("flow_coupling_W2sq_upper")?;
+        check_one(fine[0], stated, By::Scales(&[allowed]), 1.0)
     });
     Ok(())
 }

@@ -8,7 +8,7 @@ use fp_residual::fokker_planck::{
     Characteristics, Density, FiniteVolumes, Grid, Model as Drift, OnRows,
 };
 use ndarray::Array2;
-use sde_core::{Error, ScoreJvp, Sde};
+use sde_core::{ScoreJvp, Sde};
 use serde_json::json;
 
 use super::Output;

@@ -107,7 +107,7 @@ pub(super) fn facts(config: &Config, results: &Results) -> Vec<(String, String)>
 }
 
 /// Settings without a published counterpart, or without effect on the figures.
-const NEUTRAL: [&str; 10] = [
+const NEUTRAL: [&str; 11] = [
     "preset",
     "seed",
     "models",
@@ -118,6 +118,7 @@ const NEUTRAL: [&str; 10] = [
     "measuring.cloud",
     "measuring.residual-points",
     "measuring.dsm-points",
+    "measuring.noise-free",
 ];
 
 /// What differs from the published recipe, setting by setting.

@@ -221,6 +221,10 @@ pub struct Measuring {
     pub residual_points: usize,
     /// Held-out points of the denoising loss.
     pub dsm_points: usize,
+    /// The largest estimated error in total variation of the laws of ODE and SDE, which are then solved for without a sample;
+    /// where not given they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise_free: Option<f64>,
 }
 
 impl Sampling {
@@ -305,7 +309,9 @@ impl Config {
         Cost {
             train: self.steps() as f64 * step(t.batch, points),
             sample: (s.n as f64 + s.n_ode() as f64) * s.steps as f64,
-            measure: step(m.dsm_points, m.residual_points) + (m.cloud as f64).powi(2),
+            measure: step(m.dsm_points, m.residual_points)
+                + (m.cloud as f64).powi(2)
+                + m.noise_free.map_or(0.0, |_| 1e8),
         }
     }
 

@@ -154,6 +154,9 @@ fn measuring(config: &Config) -> Result<()> {
         at_least(key, points, 1)?;
         time(&[(key, points)])?;
     }
+    if let Some(tolerance) = m.noise_free {
+        within("measuring.noise-free", tolerance, 1e-6..=0.5)?;
+    }
     config.data_sets.iter().try_for_each(|set| in_window(**set, m.half_width))
 }
 

@@ -1,6 +1,6 @@
 //! `results.json`: what a run measured.
 
-use metrics::{Estimate, NoiseFloor};
+use metrics::{Estimate, NoiseFloor, W2Bracket};
 use serde::{Deserialize, Serialize};
 
 /// Everything a run measured.
@@ -103,6 +103,33 @@ pub struct Row {
     pub cloud_w2: Pairs,
     /// Unbiased MMD^2 of point clouds.
     pub mmd: Pairs,
+    /// Squared W2 of the laws themselves, where they were solved for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise_free: Option<NoiseFree>,
+}
+
+/// Squared W2 between the laws of a network and of the data without a sample: from below and from above.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NoiseFree {
+    /// ODE to truth.
+    pub ode_truth: W2Bracket,
+    /// SDE to truth.
+    pub sde_truth: W2Bracket,
+    /// ODE to SDE.
+    pub ode_sde: W2Bracket,
+    /// Estimated errors in total variation of the laws of ODE and SDE.
+    pub errors: [f64; 2],
+    /// Seconds it took.
+    #[serde(with = "crate::number")]
+    pub seconds: f64,
+}
+
+impl NoiseFree {
+    /// All three, in the order of [`Pairs::each`].
+    #[must_use]
+    pub fn each(&self) -> [W2Bracket; 3] {
+        [self.ode_truth, self.sde_truth, self.ode_sde]
+    }
 }
 
 /// A distance between each two of ODE, SDE and truth, with standard errors.

@@ -10,10 +10,11 @@ use sde_core::analytic::DataSet;
 use super::cell::{Cell, Purpose, cells, key};
 use super::config::Config;
 use super::measuring::{self, Truth};
-use super::results::{Results, Row};
+use super::results::{NoiseFree, Results, Row};
 use super::sampling::{self, Equation, Job};
 use super::training::{self, Trained};
 use super::{OdeSdeGap, collect, failures};
+use crate::noise_free::{Brackets, brackets};
 use crate::runs::{Experiment as _, Workspace, read_json};
 use crate::{atomic, npy};
 
@@ -122,6 +123,30 @@ impl Measured<'_> {
         Ok(truth)
     }
 
+    /// Distances of the laws themselves, where they are asked for; what they cannot be solved for is said and left out.
+    fn noise_free(
+        &self,
+        config: &Config,
+        cell: &Cell,
+        trained: &Trained,
+    ) -> Result<Option<NoiseFree>> {
+        let Some(tolerance) = config.measuring.noise_free else { return Ok(None) };
+        let start = Instant::now();
+        let found = brackets(&trained.net, cell.data, config.measuring.half_width, tolerance);
+        // Whatever fails after ctrl-c fails for it.
+        self.workspace.go_on()?;
+        match found {
+            Ok(Brackets { ode_truth, sde_truth, ode_sde, errors }) => {
+                let seconds = start.elapsed().as_secs_f64();
+                Ok(Some(NoiseFree { ode_truth, sde_truth, ode_sde, errors, seconds }))
+            }
+            Err(error) => {
+                self.workspace.say(&format!("{}: no noise-free distances: {error:#}", cell.name()));
+                Ok(None)
+            }
+        }
+    }
+
     /// Samples and measures one network, or reads what an earlier session measured.
     fn row(&self, cell: &Cell, trained: &Trained, truth: &Truth) -> Result<Row> {
         let (config, workspace, name) = (&*cell.config(self.config), self.workspace, cell.name());
@@ -160,6 +185,7 @@ impl Measured<'_> {
         };
         measuring::distances(truth, &ode, &sde, &mut row)?;
         measuring::network(config, cell, &trained.net, &mut row)?;
+        row.noise_free = self.noise_free(config, cell, trained)?;
         row.measure_seconds = start.elapsed().as_secs_f64();
         measuring::check(&row)?;
         atomic::write(&path, &serde_json::to_vec_pretty(&row)?)?;

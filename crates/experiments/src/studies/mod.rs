@@ -9,7 +9,6 @@ mod energy;
 mod eta_sweep;
 mod guidance;
 mod identifiability;
-mod laws;
 mod likelihood;
 mod networks;
 mod regularisers;

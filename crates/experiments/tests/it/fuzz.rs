@@ -241,7 +241,19 @@ const TINY: &[(&str, &[&str])] = &[
             "window.nodes=6",
         ],
     ),
-    ("densities", &["profile=3", "tolerance=0.4", "width=0.9", "window.nodes=4"]),
+    (
+        "densities",
+        &[
+            "profile=3",
+            "tolerance=0.4",
+            "width=0.9",
+            "window.nodes=4",
+            "particles=32",
+            "sampled.n=40",
+            "sampled.steps=2",
+            "sampled.draws=2",
+        ],
+    ),
     ("eta-sweep", &["etas=[0,1]", "steps=[8]", "n=20", "truth=100", "window.nodes=6"]),
     ("solvers", &["budgets=[8]", "particles=2", "noise.n=4", "noise.truth=20", "window.nodes=6"]),
     (

@@ -134,8 +134,10 @@ fn sde_vs_ode_shows_one_law_by_two_ways() {
 /// Of an exact potential the two laws are one; of a blurred one they differ, and the SDE's is closer to the truth.
 #[test]
 fn densities_of_a_wrong_potential_differ() {
-    let figures = ["densities-exact", "densities-blurred", "profile"];
-    let (_dir, results) = smoke("densities", &figures, &["laws", "distances"]);
+    let figures =
+        ["densities-exact", "densities-blurred", "profile", "shares", "made-blurred", "parts"];
+    let tables = ["laws", "distances", "looseness", "rates", "shares", "parts"];
+    let (_dir, results) = smoke("densities", &figures, &tables);
     let rows = results["rows"].as_array().expect("rows");
     let [exact, blurred] = rows.as_slice() else { panic!("two models: {rows:?}") };
     let gap = |row: &Value, of: [&str; 2]| {
@@ -144,9 +146,8 @@ fn densities_of_a_wrong_potential_differ() {
         pair.expect("a pair")
     };
     let tv = |row: &Value, of: [&str; 2]| number(&gap(row, of)["total-variation"]["value"]);
-    let pair = gap(exact, ["ode", "sde"]);
-    let (value, error) = (&pair["total-variation"]["value"], &pair["total-variation"]["error"]);
-    assert!(number(value) <= number(error), "{pair}");
+    let pair = &gap(exact, ["ode", "sde"])["total-variation"];
+    assert!(number(&pair["value"]) <= number(&pair["error"]), "{pair}");
     assert!(tv(blurred, ["ode", "sde"]) > 3.0 * tv(exact, ["ode", "sde"]), "{blurred}");
     // The noise of the SDE mends part of what the potential is wrong by.
     assert!(tv(blurred, ["ode", "truth"]) > 2.0 * tv(blurred, ["sde", "truth"]), "{blurred}");
@@ -155,6 +156,17 @@ fn densities_of_a_wrong_potential_differ() {
             let [low, high] = ["lower", "upper"].map(|end| number(&pair["bracket"][end]));
             assert!(0.0 <= low && low <= high, "{pair}");
         }
+        let least = number(&gap(row, ["ode", "sde"])["bracket"]["lower"]).sqrt();
+        for bound in row["bounds"]["bounds"].as_array().expect("bounds") {
+            let [value, error] = ["value", "error"].map(|what| number(&bound["found"][what]));
+            let other = bound["of"] != "w2" || bound["rigour"] == "no";
+            assert!(other || value + 3.0 * error >= least, "{bound} {least}");
+        }
+    }
+    for what in ["energy", "displacement", "jacobian"] {
+        let shares = blurred["bounds"]["shares"].as_array().expect("shares").iter();
+        let sum: f64 = shares.map(|share| number(&share[what])).sum();
+        assert!((sum - 1.0).abs() < 1e-9, "{what}: {sum}");
     }
 }
 

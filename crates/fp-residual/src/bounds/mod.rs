@@ -21,19 +21,30 @@
 //!
 //! | [`coupling_from_entropy`] | $W_2$ | that, or a bound of it | as the first |
 //!
+//! What is known of $r$ on a grid is a [`GapField`] between its nodes, and with a model the score of the law of its SDE ([`LawScore`]).
+//! [`FlowPair`] has both flows, so that those of their particles that leave a box can be told; [`carried`] where the gap's gradient goes,
+//! and so when the displacement comes about; [`flow_gap`] the gradient of $\rho^0$.
+//!
 //! Of any model, by paths, with standard errors: [`flow_coupling`] (an upper bound of $W_2^2$ without any constant),
 //! [`transported`] for [`along_paths`], and [`residual_excess`], a bound of the entropy of the paths by the residual alone.
 //!
 //! Profiles over time are values at the times of a [`TimeRule`]; [`GaussianModel`] has all of them in closed form.
 
+mod costate;
+mod field;
+mod follow;
 mod gaussian;
 mod matrix;
+mod pair;
 mod paths;
 mod profiles;
 mod rule;
 
+pub use costate::{FlowGap, GradResidual, flow_gap};
+pub use field::{GapField, LawScore};
 pub use gaussian::{GaussianModel, GaussianProfiles, Matrices};
-pub use paths::{PathMean, flow_coupling, residual_excess, transported};
+pub use pair::{Carried, FlowPair, carried};
+pub use paths::{PathMean, flow_coupling, residual_excess, residual_excess_within, transported};
 pub use profiles::{
     Coupled, along_paths, coupling, coupling_from_entropy, grad_r_from_residual, mixed_coupling,
     path_entropy, relative_entropy, relative_entropy_bound,

@@ -1,15 +1,18 @@
 //! Bounds from paths of any model: means with their standard errors.
 
-use ndarray::{Array2, Axis, concatenate, s};
+use std::ops::ControlFlow;
+
+use ndarray::Array2;
 use sde_core::{
     Dynamics, Error, Key, Potential, Result, Reverse, Score, ScoreJvp, Sde, State,
     log_density_residual,
 };
 use solvers::density::{Augmented, standard_log_prior};
-use solvers::steppers::{Heun, RungeKutta};
-use solvers::tableau::RK4;
-use solvers::{Grid, IndependentIncrements, SolveError, Trajectory, solve};
+use solvers::steppers::Heun;
+use solvers::{Event, Grid, IndependentIncrements, Observer, solve};
 
+use super::follow::{LawFlow, along, downward, no_rows, outer};
+use super::pair::{FlowPair, carried};
 use super::rule::TimeRule;
 
 /// A mean over independent paths.
@@ -69,8 +72,8 @@ pub fn flow_coupling(
 ) -> Result<PathMean> {
     let times = downward(sde, start, rule)?;
     let (ode, flow) = (Reverse::ode(sde, score), LawFlow { sde, score, law });
-    let x = along(&ode, start.clone(), &times)?.pop();
-    let y = along(&flow, start.clone(), &times)?.pop();
+    let x = along(&ode, start.clone(), &times, 1)?.pop();
+    let y = along(&flow, start.clone(), &times, 1)?.pop();
     let (Some(x), Some(y)) = (x, y) else { return Err(no_rows()) };
     Ok(PathMean::of(&squares(&(x - y))))
 }
@@ -107,22 +110,11 @@ pub fn transported(
     start: &Array2<f64>,
     rule: &TimeRule,
 ) -> Result<Vec<PathMean>> {
-    let times = downward(sde, start, rule)?;
-    let points = along(&LawFlow { sde, score: &score, law }, start.clone(), &times)?;
-    let mut means = Vec::with_capacity(rule.times().len());
-    for (k, (x, &t)) in points.iter().zip(&times).enumerate() {
-        // The ends of the interval are no times of a Gauss rule.
-        if !rule.times().contains(&t) {
-            continue;
-        }
-        let gradient = law.score(x, t)? - score.score(x, t)?;
-        let joined = concatenate(Axis(1), &[x.view(), gradient.view()]).map_err(joined_rows)?;
-        let ends = along(&Variation { sde, score }, joined, &times[k..])?;
-        let Some(end) = ends.last() else { return Err(no_rows()) };
-        means.push(PathMean::of(&squares(&end.slice(s![.., x.ncols()..]).to_owned())));
-    }
-    means.reverse();
-    Ok(means)
+    let pair = FlowPair::follow(sde, &score, law, start, rule, 1)?;
+    let all = carried(sde, score, law, &pair, 1)?;
+    // The ends of the interval are no times of a Gauss rule.
+    let of_rule = all.iter().filter(|at| rule.times().contains(&at.t));
+    Ok(of_rule.map(|at| PathMean::of(&squares(&at.moved))).collect())
 }
 
 /// $E_Q F - E_P F$ with $F = h(X_T) + \int_0^T R(X_t, t) dt$: the residual that accumulates along the paths $Q$ of the SDE, less that along
@@ -161,28 +153,89 @@ pub fn residual_excess(
     rule: &TimeRule,
     key: Key,
 ) -> Result<PathMean> {
+    let size = (dimension, n_particles);
+    Ok(residual_excess_within(sde, model, size, rule, key, f64::INFINITY)?.0)
+}
+
+/// [`residual_excess`] of the particles that stay in the cube of a half-width at all times of both ways, and their share.
+///
+/// Far from the data a learned score may drive particles away, and what a few of them gather outweighs all others: what is said is
+/// then of the others only.
+///
+/// # Shapes
+/// Dimension and number of particles.
+///
+/// # Errors
+/// As [`residual_excess`]; fewer than two particles that stay.
+///
+/// ```
+/// use fp_residual::bounds::{TimeRule, residual_excess_within};
+/// use ndarray::array;
+/// use sde_core::{Key, Ou, analytic::GaussianMixture};
+/// let sde = Ou::new(10.0)?;
+/// let model = GaussianMixture::isotropic(&[1.0], &array![[0.0]], &[1.0])?.under(&sde);
+/// let rule = TimeRule::gauss(10.0, 4)?;
+/// let (found, share) = residual_excess_within(&sde, &model, (1, 200), &rule, Key::root(1), 2.0)?;
+/// assert!(found.value.abs() < 1e-3 && share > 0.7 && share < 1.0);
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+pub fn residual_excess_within(
+    sde: &dyn Sde,
+    model: &dyn Potential<Array2<f64>>,
+    (dimension, n_particles): (usize, usize),
+    rule: &TimeRule,
+    key: Key,
+    half_width: f64,
+) -> Result<(PathMean, f64)> {
+    let few = |n: usize, what: &str| Error::Parameter {
+        name: "particles".into(),
+        value: n.to_string(),
+        reason: what.into(),
+    };
     if n_particles < 2 {
-        return Err(Error::Parameter {
-            name: "particles".into(),
-            value: n_particles.to_string(),
-            reason: "must be at least 2".into(),
-        });
+        return Err(few(n_particles, "must be at least 2"));
     }
     let unit = Array2::zeros((n_particles, dimension)).normals_like(key.fold(0), 0)?;
     let start = unit * sde.prior_std();
     let mut times = downward(sde, &start, rule)?;
+    let mut stays = Stays { half_width, rows: vec![true; n_particles] };
+    stays.look(&start);
     let down = Residuals { sde, model, back: true };
     let first = log_ratio(sde, model, &start)?;
-    let sampled = integrate(&down, start, &times, key.fold(1))?;
+    let sampled = integrate(&down, start, &times, key.fold(1), &mut stays)?;
     times.reverse();
     let up = Residuals { sde, model, back: false };
-    let noised = integrate(&up, sampled.x, &times, key.fold(2))?;
+    let noised = integrate(&up, sampled.x, &times, key.fold(2), &mut stays)?;
     let last = log_ratio(sde, model, &noised.x)?;
     // Downward in time the integral of R has the other sign.
-    let differences: Vec<f64> = (0..n_particles)
-        .map(|b| first[b] - sampled.integrals[0][b] - last[b] - noised.integrals[0][b])
-        .collect();
-    Ok(PathMean::of(&differences))
+    let difference =
+        |b: usize| first[b] - sampled.integrals[0][b] - last[b] - noised.integrals[0][b];
+    let kept: Vec<f64> = (0..n_particles).filter(|b| stays.rows[*b]).map(difference).collect();
+    if kept.len() < 2 {
+        return Err(few(kept.len(), "stay in the box, at least 2 must"));
+    }
+    Ok((PathMean::of(&kept), kept.len() as f64 / n_particles as f64))
+}
+
+/// Which rows have been in a cube so far.
+struct Stays {
+    half_width: f64,
+    rows: Vec<bool>,
+}
+
+impl Stays {
+    fn look(&mut self, x: &Array2<f64>) {
+        for (stays, row) in self.rows.iter_mut().zip(x.outer_iter()) {
+            *stays &= row.iter().all(|v| v.abs() <= self.half_width);
+        }
+    }
+}
+
+impl Observer<Augmented<Array2<f64>>> for Stays {
+    fn on_step(&mut self, event: Event<'_, Augmented<Array2<f64>>>) -> ControlFlow<()> {
+        self.look(&event.x.x);
+        ControlFlow::Continue(())
+    }
 }
 
 /// $\log \text{prior} - \varphi_T$.
@@ -194,46 +247,6 @@ fn log_ratio(
     let potential = model.derivatives(x, &vec![sde.horizon(); x.nrows()])?.potential;
     let prior = standard_log_prior(sde, x)?;
     Ok(prior.iter().zip(&potential).map(|(prior, phi)| prior - phi).collect())
-}
-
-/// The flow of the law of the SDE, whose score is known apart from the model's.
-struct LawFlow<'a> {
-    sde: &'a dyn Sde,
-    score: &'a dyn Score<Array2<f64>>,
-    law: &'a dyn Score<Array2<f64>>,
-}
-
-impl Dynamics<Array2<f64>> for LawFlow<'_> {
-    fn drift(&self, x: &Array2<f64>, t: f64) -> Result<Array2<f64>> {
-        let (a, g_squared) = (self.sde.drift_coef(t), self.sde.diffusion_squared(t));
-        let (score, law) = (self.score.score(x, t)?, self.law.score(x, t)?);
-        Ok(a * x - g_squared * score + 0.5 * g_squared * law)
-    }
-
-    fn diffusion(&self, _: f64) -> f64 {
-        0.0
-    }
-}
-
-/// The ODE with its variational equation: the second half of the columns is a direction.
-struct Variation<'a> {
-    sde: &'a dyn Sde,
-    score: &'a dyn ScoreJvp<Array2<f64>>,
-}
-
-impl Dynamics<Array2<f64>> for Variation<'_> {
-    fn drift(&self, joined: &Array2<f64>, t: f64) -> Result<Array2<f64>> {
-        let d = joined.ncols() / 2;
-        let [x, w] = [s![.., ..d], s![.., d..]].map(|part| joined.slice(part).to_owned());
-        let (score, along) = self.score.score_jvp(&x, t, &w)?;
-        let (a, half) = (self.sde.drift_coef(t), 0.5 * self.sde.diffusion_squared(t));
-        let (x, w) = (a * x - half * score, a * w - half * along);
-        concatenate(Axis(1), &[x.view(), w.view()]).map_err(joined_rows)
-    }
-
-    fn diffusion(&self, _: f64) -> f64 {
-        0.0
-    }
 }
 
 /// The reverse SDE, or the forward process, with the integral of the residual.
@@ -258,74 +271,18 @@ impl Dynamics<Augmented<Array2<f64>>> for Residuals<'_> {
     }
 }
 
-/// The times of a rule and both ends, from the horizon down to 0.
-fn downward(sde: &dyn Sde, start: &Array2<f64>, rule: &TimeRule) -> Result<Vec<f64>> {
-    if start.is_empty() {
-        return Err(no_rows());
-    }
-    let horizon = sde.horizon();
-    if (rule.horizon() - horizon).abs() > 1e-12 * horizon {
-        return Err(Error::Parameter {
-            name: "rule".into(),
-            value: rule.horizon().to_string(),
-            reason: format!("must have the horizon {horizon} of the process"),
-        });
-    }
-    let mut times = rule.times().to_vec();
-    if times.first() != Some(&0.0) {
-        times.insert(0, 0.0);
-    }
-    if times.last() != Some(&rule.horizon()) {
-        times.push(rule.horizon());
-    }
-    times.reverse();
-    Ok(times)
-}
-
-fn no_rows() -> Error {
-    Error::Parameter {
-        name: "start".into(),
-        value: "no rows".into(),
-        reason: "asks for some".into(),
-    }
-}
-
-/// States at all of the times, the first one included.
-fn along(
-    problem: &dyn Dynamics<Array2<f64>>,
-    start: Array2<f64>,
-    times: &[f64],
-) -> Result<Vec<Array2<f64>>> {
-    let mut path = Trajectory::default();
-    path.states.push(start.clone());
-    if let [first, _, ..] = times {
-        let mut grid = Grid::new(times.to_vec()).map_err(outer)?;
-        let none = IndependentIncrements::new(Key::root(0), 0);
-        solve(&RungeKutta(&RK4), problem, start, *first, &mut grid, &none, &mut path)
-            .map_err(outer)?;
-    }
-    Ok(path.states)
-}
-
 fn integrate(
     problem: &Residuals,
     start: Array2<f64>,
     times: &[f64],
     key: Key,
+    stays: &mut Stays,
 ) -> Result<Augmented<Array2<f64>>> {
     let mut grid = Grid::new(times.to_vec()).map_err(outer)?;
     let noise = IndependentIncrements::new(key, 0);
     let start = Augmented::start(start, 1);
-    let found = solve(&Heun, problem, start, times[0], &mut grid, &noise, &mut ());
+    let found = solve(&Heun, problem, start, times[0], &mut grid, &noise, stays);
     Ok(found.map_err(outer)?.x)
-}
-
-fn joined_rows(error: ndarray::ShapeError) -> Error {
-    Error::Model(Box::new(error))
-}
-
-fn outer(error: SolveError) -> Error {
-    Error::Model(Box::new(error))
 }
 
 fn squares(rows: &Array2<f64>) -> Vec<f64> {

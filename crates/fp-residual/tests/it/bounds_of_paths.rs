@@ -1,8 +1,8 @@
 //! Bounds from paths against the closed forms of Gaussian models.
 
 use fp_residual::bounds::{
-    GaussianModel, TimeRule, along_paths, coupling_from_entropy, flow_coupling, path_entropy,
-    residual_excess, transported,
+    FlowPair, GaussianModel, TimeRule, along_paths, carried, coupling_from_entropy, flow_coupling,
+    flow_gap, path_entropy, residual_excess, residual_excess_within, transported,
 };
 use ndarray::{Array2, array};
 use sde_core::{Derivatives, FnScore, Key, Ou, Potential, Result, Score, ScoreJvp, State};
@@ -93,6 +93,53 @@ fn paths_from_the_prior_have_the_displacements_of_the_closed_form() {
     assert!(bound >= exact.flow_coupling, "{bound} {}", exact.flow_coupling);
 }
 
+/// The gradient of log p^O - phi along the ODE, against that of the covariances; R has the gradient 2 A x - A^2 x.
+#[test]
+fn the_gap_of_the_flow_is_that_of_the_closed_form() {
+    let (sde, bowl) = (Ou::new(1.0).unwrap(), bowl());
+    let model = GaussianModel::new(&sde, |_| (bowl.0.clone(), Array2::zeros((2, 2))));
+    let rule = TimeRule::gauss(1.0, 4).unwrap();
+    let exact = model.profiles(&rule).unwrap();
+    let slope = 2.0 * &bowl.0 - bowl.0.dot(&bowl.0);
+    let grad_residual = |x: &Array2<f64>, _: f64| Ok(x.dot(&slope));
+    let found = flow_gap(&sde, &bowl, &grad_residual, &start(), &rule, 2).unwrap();
+    // Both ends are no times of the rule.
+    assert_eq!(found.len(), rule.times().len() + 2);
+    for (found, exact) in found[1..].iter().zip(&exact.grad_rho) {
+        let square: f64 = found.gradient.iter().map(|v| v * v).sum();
+        let off = ((0.25 * square).sqrt() / exact - 1.0).abs();
+        assert!(off < 1e-7, "{}: {off:e}", found.t);
+    }
+}
+
+/// The integral of what is carried is the displacement, particle by particle, and its growth bounds it.
+#[test]
+fn what_is_carried_adds_up_to_the_displacement() {
+    let (sde, bowl) = (Ou::new(1.0).unwrap(), bowl());
+    let law = law(&bowl.0);
+    let rule = TimeRule::gauss(1.0, 4).unwrap();
+    let start = array![[0.9, -0.2], [0.1, 0.6], [-3.0, 0.3]];
+    let pair = FlowPair::follow(&sde, &bowl, &law, &start, &rule, 2).unwrap();
+    let all = carried(&sde, &bowl, &law, &pair, 2).unwrap();
+    let apart = pair.displacements();
+    for row in 0..3 {
+        for j in 0..2 {
+            let speed: Vec<f64> =
+                all[1..all.len() - 1].iter().map(|at| 0.5 * at.moved[[row, j]]).collect();
+            // The other way round: X^O - X^S.
+            assert!((rule.integral(&speed) + apart[[row, j]]).abs() < 1e-7, "{row} {j}");
+        }
+    }
+    for at in &all {
+        for (row, growth) in at.growth.iter().enumerate() {
+            let [moved, gradient] = [&at.moved, &at.gradient].map(|m| m.row(row).to_owned());
+            let (moved, gradient) = (moved.dot(&moved).sqrt(), gradient.dot(&gradient).sqrt());
+            assert!(moved <= growth * gradient * (1.0 + 1e-9), "{}", at.t);
+        }
+    }
+    assert_eq!(pair.within(2.0), [true, true, false]);
+}
+
 /// On the trapezoidal rule the values at its times are the same, the ends among them.
 #[test]
 fn times_of_ones_own_will_do() {
@@ -140,6 +187,9 @@ fn the_residual_in_excess_is_the_sum_of_both_entropies() {
     assert!(off < 5.0 * found.standard_error + 1e-3 * truth, "{found:?} {truth}");
     assert!(found.standard_error < 0.1 * truth, "{found:?} {truth}");
     assert!(truth > entropy);
+    // Nobody leaves a box of ten units.
+    let within = residual_excess_within(&sde, &bowl, (2, 4000), &rule, Key::root(3), 10.0);
+    assert_eq!(within.unwrap(), (found, 1.0));
     let bound = coupling_from_entropy(&rule, &exact.g_squared, &exact.rate_ode, truth);
     assert!(bound > exact.flow_coupling);
 }

@@ -219,7 +219,7 @@ fn data_have_the_densities_stated() {
         assert!((total - 1.0).abs() < 1e-8, "{}: {total}", set.name());
         for axis in 0..2 {
             let square = |(p, x): (&f64, ndarray::ArrayView1<'_, f64>)| p * x[axis] * x[axis];
-            let found: f64 = p.iter().zip(x.rows()).map(square).sum();
+            let found: f64 = p.iter().zip(x.outer_iter()).map(square).sum();
             // The midpoint rule on a piece of a constant leaves h^2 / 12.
             let error = (found - set.variance()).abs();
             assert!(error < h * h / 12.0 + 1e-8, "{}: {found}", set.name());

@@ -104,6 +104,7 @@ fn distances(sheet: &mut Sheet, config: &Config, data: &ReportData) {
         "Discarded mass is renormalised away before W" sub { "2" } " and TV, as in the paper, so it is stated. The floors put samples of the truth, as large as those of ODE and SDE, in the samplers\u{2019} place: one against the truth, and under ODE\u{2013}SDE two against each other; means of "
         (draws) " random splits."
     } });
+    noise_free(sheet, r);
     let cloud = r.rows.iter().map(|row| row.cloud_n).max().unwrap_or(0);
     let script = format!("{:.3}", (4.0 / r.half_width).powi(2));
     sheet.push(html! {
@@ -115,6 +116,22 @@ fn distances(sheet: &mut Sheet, config: &Config, data: &ReportData) {
     });
     sheet.table(tables::other_w2(r));
     sheet.table(tables::tv_and_mmd(r));
+}
+
+/// Distances of the laws themselves, where they were solved for.
+fn noise_free(sheet: &mut Sheet, results: &Results) {
+    let Some(table) = tables::noise_free(results) else { return };
+    let all = results.rows.iter().filter_map(|row| Some((row, row.noise_free.as_ref()?)));
+    let above = all.clone().filter(|(row, found)| row.w2.ode_sde.value > found.ode_sde.upper);
+    let (many, above) = (all.count(), above.count());
+    sheet.push(html! {
+        h3 { "Without samples" }
+        p {
+            "Squared W" sub { "2" } " of the laws themselves, conditioned on the window: the Fokker\u{2013}Planck equation of the SDE on a grid, the ODE along its paths, a bracket from below and from above. Neither nodes nor steps nor noise of samples are in it; beside it what was sampled, in which they are. Of "
+            (many) " networks, " (above) " have a sampled ODE\u{2013}SDE above the upper end."
+        }
+    });
+    sheet.table(table);
 }
 
 fn densities(sheet: &mut Sheet, data: &ReportData) -> Result<()> {

@@ -59,6 +59,31 @@ pub(super) fn main_table(name: &str, results: &Results) -> Table {
     table
 }
 
+/// Squared W2 of the laws, solved for without a sample, beside what was measured with samples; none where no row has it.
+pub(super) fn noise_free(results: &Results) -> Option<Table> {
+    let mut table = Table::new("noise-free", 1, &["data", "w_{R}"]);
+    table.groups.push((String::new(), 2));
+    for name in Pairs::NAMES {
+        table.groups.push((name.into(), 3));
+        table.head.extend(["from", "to", "sampled"].map(String::from));
+    }
+    table.groups.push((String::new(), 2));
+    table.head.extend(["error in TV: ODE", "SDE"].map(String::from));
+    for dataset in results.datasets() {
+        for (k, row) in results.rows_of(dataset).into_iter().enumerate() {
+            let mut cells = vec![lead(k, dataset), short(row.w_r).into()];
+            let Some(found) = &row.noise_free else { continue };
+            for (bracket, sampled) in found.each().into_iter().zip(row.w2.each()) {
+                cells.extend([bracket.lower, bracket.upper].map(Cell::number));
+                cells.push(Cell::with_error(sampled.value, Some(sampled.standard_error)));
+            }
+            cells.extend(found.errors.map(Cell::number));
+            table.rows.push(Line::new(cells));
+        }
+    }
+    (!table.rows.is_empty()).then_some(table)
+}
+
 /// Squared W2 counted otherwise: on the published nodes, and of point clouds with nothing dropped.
 pub(super) fn other_w2(results: &Results) -> Table {
     let script = Trio {

@@ -71,11 +71,51 @@ pub(super) fn finding(row: &Row) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Between, Found};
+pub(super) mod tests {
+    use super::super::bounds::Bounds;
+    use super::super::decomposition::{Decomposition, Part};
+    use super::super::{Between, Found, Pair};
     use super::*;
 
-    fn pair(of: [Law; 2], lower: f64, upper: f64, error: f64) -> Pair {
+    /// A row without anything but these pairs.
+    pub(in super::super) fn row(pairs: Vec<Pair>) -> Row {
+        let found = Found { value: 1.0, error: 0.1 };
+        let part = Part { low: 0.0, high: 0.0 };
+        Row {
+            name: "net".into(),
+            solved: vec![],
+            pairs,
+            times: vec![],
+            gap: vec![],
+            energy: found,
+            bounds: Bounds {
+                particles: 8,
+                stayed: found,
+                bounds: vec![],
+                steepest: [0.0; 2],
+                growth: 0.0,
+                along: found,
+                closure: 0.0,
+                shares: vec![],
+            },
+            maps: vec![],
+            decomposition: Decomposition {
+                n: 100,
+                steps: 10,
+                measured: 0.0,
+                continuous: part,
+                binning: part,
+                steps_add: part,
+                noise: part,
+                sum: part,
+                outside: [0.0; 2],
+                escaped: part,
+            },
+            seconds: 1.0,
+        }
+    }
+
+    pub(in super::super) fn pair(of: [Law; 2], lower: f64, upper: f64, error: f64) -> Pair {
         let found = |value: f64| Found { value, error };
         let json = serde_json::json!({
             "lower": lower, "upper": upper, "mass": [1.0, 1.0], "segments": 1, "loss": 0.0
@@ -95,9 +135,7 @@ mod tests {
                 pair([Law::Sde, Law::Truth], sde[0], sde[1], 0.01),
                 pair([Law::Ode, Law::Truth], ode[0], ode[1], 0.01),
             ];
-            let energy = Found { value: 1.0, error: 0.1 };
-            let (solved, times, gap) = (Vec::new(), Vec::new(), Vec::new());
-            finding(&Row { name: "net".into(), solved, pairs, times, gap, energy, seconds: 1.0 })
+            finding(&row(pairs))
         };
         let text = said(0.04, [0.01, 0.02], [0.03, 0.04]);
         assert!(text.contains("W\u{2082} of ODE and SDE is 0.200 to 0.210"), "{text}");

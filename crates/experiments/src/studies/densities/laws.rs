@@ -3,23 +3,20 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use fp_residual::fokker_planck::{
-    Characteristics, Density, Evolution, FiniteVolumes, Model as Potential, OnRows, PriorLattice,
-};
+use fp_residual::fokker_planck::{Density, Model as Potential, OnRows};
 use metrics::BracketOptions;
 use ndarray::{Array2, s};
 use score_nets::ScoreNet;
+use sde_core::Sde;
 use sde_core::analytic::DataSet;
-use sde_core::{ScoreJvp, Sde};
 
 use super::super::blurred::Blurred;
-use super::super::laws::{self, Between, Found, Laid, SUB_CELLS};
 use super::super::networks::{Network, networks};
-use super::{Config, Law, Pair, Row, Solved};
+use super::given::Given;
+use super::known::Known;
+use super::{Config, Law, Pair, Row, Solved, attribution};
+use crate::laws::{self, Between, Found, Laid, SUB_CELLS};
 use crate::runs::Workspace;
-
-/// Resolutions that a density is refined through at most.
-const RESOLUTIONS: usize = 6;
 
 /// A model, whose potential and score are those of one.
 pub(super) struct Model {
@@ -60,7 +57,8 @@ impl Model {
                 let mixture = config.target.mixture()?;
                 let (truth, grid) = (mixture.under(&*config.sde), config.tiles().grid()?);
                 let log = |x: &Array2<f64>| truth.log_density(x, 0.0);
-                let truth = &|| Ok(Density::known(&grid, 0.0, SUB_CELLS, log)?);
+                let truth =
+                    &|| -> Result<Density> { Ok(Density::known(&grid, 0.0, SUB_CELLS, log)?) };
                 let (target, sde) = (&*config.target, &*config.sde);
                 let model = Blurred { target, width: *width, sde };
                 let values = |x: &Array2<f64>, t: f64| model.at(t, |p| p.log_density(x, t));
@@ -68,7 +66,14 @@ impl Model {
                 self.solve(
                     config,
                     workspace,
-                    &Given { sde: &*config.sde, potential, score: &model, truth },
+                    &Given {
+                        sde: &*config.sde,
+                        potential,
+                        score: &model,
+                        phi: &model,
+                        difference: 1e-4,
+                        truth,
+                    },
                 )
             }
             Kind::Network { net, set } => {
@@ -76,8 +81,7 @@ impl Model {
                 let grid = config.tiles().grid()?;
                 let truth = &|| laws::truth(&grid, *set);
                 let rows = OnRows(net);
-                let potential = rows.model();
-                self.solve(config, workspace, &Given { sde: &*sde, potential, score: &rows, truth })
+                self.solve(config, workspace, &Given::of_network(&*sde, &rows, truth))
             }
         };
         let row = found.with_context(|| self.name.clone())?;
@@ -89,11 +93,11 @@ impl Model {
         let (evolution, seconds) = timed(|| given.evolution(config))?;
         for law in Law::ALL {
             workspace.go_on()?;
-            let ((density, carried), own) = timed(|| given.density(config, law, &evolution))?;
+            let (density, own) = timed(|| given.density(config, law, &evolution))?;
             let seconds = if law == Law::Sde { seconds } else { own };
             let placed = config.tiles().laid(&density)?;
             let (outside, error) = (placed.outside, density.total_variation_error);
-            solved.push(Solved { law, outside, error, seconds, carried });
+            solved.push(Solved { law, outside, error, seconds });
             laid.push(placed);
             workspace.say(&format!("{}, {}: {own:.1} s", self.name, law.name()));
         }
@@ -110,7 +114,28 @@ impl Model {
             .map(|(value, error)| Found { value: *value, error: *error })
             .collect();
         let energy = energy(given.sde, &times, &gap);
-        Ok(Row { name: self.name.clone(), solved, pairs, times, gap, energy, seconds: 0.0 })
+        let known = Known::new(given, &evolution, config.window.half_width)?;
+        let (bounds, own) = timed(|| config.bounds(given, &known))?;
+        workspace.say(&format!("{}, bounds: {own:.1} s", self.name));
+        let maps = workspace.path(&format!("attribution/{}.npy", self.name));
+        let maps = attribution::keep(&known, config.tiles().n(), &maps)?;
+        workspace.go_on()?;
+        let (decomposition, own) =
+            timed(|| config.decomposition(given, [&laid[3], &laid[2]], &pairs[0].found))?;
+        workspace.say(&format!("{}, samples: {own:.1} s", self.name));
+        let name = self.name.clone();
+        Ok(Row {
+            name,
+            solved,
+            pairs,
+            times,
+            gap,
+            energy,
+            bounds,
+            maps,
+            decomposition,
+            seconds: 0.0,
+        })
     }
 
     /// Densities on the tiles, one law after another, as `densities/NAME.npy`.
@@ -133,43 +158,6 @@ impl Model {
 fn timed<T>(of: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
     let begin = Instant::now();
     Ok((of()?, begin.elapsed().as_secs_f64()))
-}
-
-/// What is solved.
-struct Given<'a> {
-    sde: &'a dyn Sde,
-    potential: Potential<'a>,
-    score: &'a dyn ScoreJvp<Array2<f64>>,
-    truth: &'a dyn Fn() -> Result<Density>,
-}
-
-impl Given<'_> {
-    /// The SDE's law from the horizon to the data.
-    fn evolution(&self, config: &Config) -> Result<Evolution> {
-        let how = FiniteVolumes::new(config.tiles().grid()?, 1.0).with_tolerance(config.tolerance);
-        let horizon = self.sde.horizon();
-        let last = (config.profile - 1) as f64;
-        // Even in log(t + T / 100), as the steps are; the horizon itself is where the prior is.
-        let clock = |u: f64| (0.01 * horizon) * (101.0_f64.powf(u) - 1.0);
-        let times: Vec<f64> =
-            (0..config.profile).map(|k| clock(1.0 - k as f64 / last).min(horizon)).collect();
-        Ok(how.solve(self.sde, &self.potential, &times)?)
-    }
-
-    /// A law at the time of the data, and whether the prior was carried forward.
-    fn density(&self, config: &Config, law: Law, evolution: &Evolution) -> Result<(Density, bool)> {
-        let grid = config.tiles().grid()?;
-        Ok(match law {
-            Law::Truth => ((self.truth)()?, false),
-            Law::Own => (Density::of_potential(&grid, 0.0, SUB_CELLS, &self.potential)?, false),
-            Law::Sde => (evolution.last().clone(), false),
-            Law::Ode => {
-                let paths = Characteristics::new(0.1 * config.tolerance);
-                let how = (&paths, &PriorLattice::default());
-                laws::flow(self.sde, self.score, &grid, how, (config.tolerance, RESOLUTIONS))?
-            }
-        })
-    }
 }
 
 /// `1/2 int g^2 E |grad r|^2 dt` by the trapezoidal rule in `log(t + T / 100)`: the error is that of the gaps, and how far the

@@ -1,8 +1,16 @@
 //! `densities`: the laws of ODE and SDE without a sample: how far they are from each other, from the truth and from what the
 //! network itself says, with what is known of the error.
 
+mod attribution;
+mod bounds;
+mod decomposition;
 mod findings;
+mod gap_findings;
+mod gap_page;
+mod given;
+mod known;
 mod laws;
+mod means;
 mod page;
 
 use std::path::{Path, PathBuf};
@@ -12,10 +20,13 @@ use report::Sheet;
 use sde_core::Sde;
 use serde::{Deserialize, Serialize};
 
-use super::laws::{Between, Found, Tiles};
+use bounds::Bounds;
+use decomposition::{Decomposition, Sampled};
+
 use super::networks;
 use super::target::Target;
 use crate::distance::Window;
+use crate::laws::{Between, Found, Tiles};
 use crate::named::Named;
 use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
@@ -41,9 +52,12 @@ pub(crate) struct Config {
     profile: usize,
     /// Width of the brackets of W2, relative to their upper end, below which nothing more is tried.
     width: f64,
+    /// Particles of both flows that bounds are from.
+    particles: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     models: Option<String>,
     window: Window,
+    sampled: Sampled,
 }
 
 /// The laws that are compared.
@@ -85,8 +99,6 @@ struct Solved {
     error: f64,
     #[serde(with = "crate::number")]
     seconds: f64,
-    /// Whether the prior was carried forward, since the density is rough within cells.
-    carried: bool,
 }
 
 /// Two laws, both conditioned on the window.
@@ -111,6 +123,11 @@ struct Row {
     gap: Vec<Found>,
     /// `1/2 int g^2 E |grad r|^2 dt`, the relative entropy of the paths.
     energy: Found,
+    bounds: Bounds,
+    /// Times of the maps of where the gap is made.
+    #[serde(with = "crate::number")]
+    maps: Vec<f64>,
+    decomposition: Decomposition,
     #[serde(with = "crate::number")]
     seconds: f64,
 }
@@ -137,13 +154,17 @@ impl Experiment for Densities {
         checks::within("width", config.width, 1e-6..=1.0)?;
         checks::at_least("profile", config.profile, 3)?;
         ensure!(config.profile % 2 == 1, "profile = {}: must be odd", config.profile);
-        checks::at_least("window.nodes", config.window.nodes, 3)?;
+        checks::at_least("window.nodes", config.window.nodes, 4)?;
         let tiles = ("window.nodes", 2 * config.window.nodes);
         // The finest of the first three resolutions, whose margin is two sevenths.
         let cells = checks::memory(&[tiles, tiles, ("cells", 100)], 24)?;
         checks::memory(&[("profile", config.profile), tiles, tiles], 48)?;
         config.tiles().grid()?;
-        Ok(cells as f64 * 40.0)
+        checks::at_least("particles", config.particles, 32)?;
+        let profile = ("profile", config.profile);
+        let followed = checks::time(&[("particles", config.particles), profile, profile])?;
+        let drawn = config.sampled.check(&*config.sde, config.window.nodes)?;
+        Ok(cells as f64 * 40.0 + followed + drawn)
     }
 
     fn work(config: &Config, workspace: &Workspace) -> Result<Results> {

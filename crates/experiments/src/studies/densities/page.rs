@@ -23,7 +23,7 @@ pub(super) fn page(config: &Config, results: &Results, folder: &Path) -> Result<
         @else {
             "Target " (config.target) ". Blurred: the potential log(p" sub { "t" } " * N(0, " (config.smoothing) "\u{b2})), as of a network too smooth."
         }
-        " The SDE by finite volumes, the ODE along its paths (or, where its density is rough within cells, by carrying the prior forward), from N(0, \u{3c3}\u{b2}) at the horizon to t = 0; own: exp \u{3c6} normalised. All on "
+        " The SDE by finite volumes, the ODE along its paths, from N(0, \u{3c3}\u{b2}) at the horizon to t = 0; own: exp \u{3c6} normalised. All on "
         (config.window.about()) ", in tiles of half their distance."
     });
     for row in &results.rows {
@@ -36,7 +36,7 @@ pub(super) fn page(config: &Config, results: &Results, folder: &Path) -> Result<
         "Between laws conditioned on the window. W" sub { "2" } " of the laws, not of what is counted on nodes: what moves by much less than the distance of two nodes costs its square here, and on nodes that distance times it. The bracket holds for densities that are constant on tiles. Errors of total variation are those of the solutions and of the tiles; of relative entropies those of the tiles."
     });
     sheet.table(distances(results));
-    sheet.section("Where the gap is made", html! {
+    sheet.section("The gap of the scores", html! {
         "E" sub { "SDE" } " |\u{2207} log q " "\u{2212} s|\u{b2} over time: the velocities of the two flows differ by g\u{b2}/2 times \u{2207} log q \u{2212} s, q the density of the SDE. Half its integral with g\u{b2} is the relative entropy of the SDE\u{2019}s paths to the same law noised forward."
     });
     sheet.figure(
@@ -45,6 +45,7 @@ pub(super) fn page(config: &Config, results: &Results, folder: &Path) -> Result<
             "Both axes logarithmic; left out where the estimated error is as large as the value."
         },
     );
+    super::gap_page::sections(&mut sheet, config, results, folder)?;
     Ok(sheet)
 }
 
@@ -56,10 +57,9 @@ fn laws(results: &Results) -> Table {
     let head = ["model", "law", "outside the window", "error in total variation", "time"];
     let rows = results.rows.iter().flat_map(|row| {
         row.solved.iter().map(|law| {
-            let how = if law.carried { ", prior carried forward" } else { "" };
             vec![
                 row.name.as_str().into(),
-                format!("{}{how}", law.law.name()).into(),
+                law.law.name().into(),
                 with_error(law.outside),
                 Cell::number(law.error),
                 duration(law.seconds).into(),

@@ -4,9 +4,9 @@
 use metrics::{Change, Estimate};
 use report::digits;
 
-use super::super::laws::Between;
 use super::{CORRECTED, NONE, Results, Run};
 use crate::distance::{self, Window};
+use crate::laws::Between;
 use crate::ode_sde_gap::official;
 
 /// Weight of the residual of the published networks whose figure is to be met.
@@ -262,8 +262,8 @@ pub(super) fn everywhere(kinds: &[Kind<'_>]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::laws::Found;
     use super::*;
+    use crate::laws::Found;
 
     fn between(squared: f64) -> Between {
         let found = Found { value: 1.0, error: 0.0 };
@@ -291,7 +291,6 @@ mod tests {
             seed,
             seconds: 1.0,
             measuring: 1.0,
-            carried: false,
             left_out: 0.0,
             outside: [Found { value: 0.0, error: 0.0 }; 2],
             ode_truth: None,

@@ -4,17 +4,17 @@ use std::time::Instant;
 
 use anyhow::Result;
 use fp_residual::CorrectedFlow;
-use fp_residual::fokker_planck::{Characteristics, Evolution, FiniteVolumes, OnRows, PriorLattice};
+use fp_residual::fokker_planck::{Evolution, FiniteVolumes, OnRows};
 use metrics::BracketOptions;
 use ndarray::Array2;
 use score_nets::ScoreNet;
 use sde_core::analytic::DataSet;
 use sde_core::{Potential as _, Score as _, ScoreJvp};
 
-use super::super::laws::{self, Between, Found, Laid, Tiles};
 use super::train::Trained;
 use super::{CORRECTED, Cell, Config, Moment, NONE, Run};
 use crate::distance::LARGEST_OUTSIDE;
+use crate::laws::{self, Between, Found, Laid, Tiles};
 use crate::runs::Workspace;
 
 impl Config {
@@ -92,25 +92,8 @@ impl Cell<'_> {
         truth: &Laid,
     ) -> Result<Run> {
         let (config, start, how) = (self.config, Instant::now(), &self.config.laws);
-        let lattice = PriorLattice {
-            points: how.lattice,
-            pieces: how.pieces,
-            steps: how.flow_steps,
-            ..PriorLattice::default()
-        };
-        // What paths are wrong by counts half: it leaves as much to the cells.
-        let mut paths = Characteristics::new(how.tolerance);
-        if how.resolutions == 0 {
-            // Densities at nodes, which are not looked at, are all that is left for them.
-            paths.halvings = 1;
-        }
-        let (density, carried) = laws::flow(
-            solved.net.sde(),
-            score,
-            &config.tiles().grid()?,
-            (&paths, &lattice),
-            (how.tolerance, how.resolutions),
-        )?;
+        let grid = config.tiles().grid()?;
+        let density = laws::flow(solved.net.sde(), score, &grid, how.tolerance)?;
         let ode = config.tiles().laid(&density)?;
         let (ode_truth, ode_sde) =
             (config.between(&ode, truth)?, config.between(&ode, &solved.sde)?);
@@ -121,7 +104,6 @@ impl Cell<'_> {
             seed: self.seed,
             seconds: 0.0,
             measuring: solved.seconds + start.elapsed().as_secs_f64(),
-            carried,
             left_out: 0.0,
             outside: [ode.outside, solved.sde.outside],
             ode_truth,

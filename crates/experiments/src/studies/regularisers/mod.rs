@@ -16,8 +16,8 @@ use sde_core::Key;
 use sde_core::analytic::DataSet;
 use serde::{Deserialize, Serialize};
 
-use super::laws::{Between, Found};
 use crate::distance::Window;
+use crate::laws::{Between, Found};
 use crate::named::Named;
 use crate::ode_sde_gap::config::Config as Recipe;
 use crate::presets::presets;
@@ -80,14 +80,6 @@ struct Laws {
     times: usize,
     /// Estimated error in total variation below which the ODE's density is not refined.
     tolerance: f64,
-    /// Resolutions of it at most; where they do not do the prior is carried forward, with 0 of them at once.
-    resolutions: usize,
-    /// Points of that along an axis, an odd number.
-    lattice: usize,
-    /// Pieces of its cells along an axis.
-    pieces: usize,
-    /// Steps that it is carried in.
-    flow_steps: usize,
     /// Width of the brackets of W2, relative to their upper end, below which nothing more is tried.
     width: f64,
 }
@@ -118,8 +110,6 @@ struct Run {
     /// Seconds that the laws and their distances took.
     #[serde(with = "crate::number")]
     measuring: f64,
-    /// Whether the ODE's law is the prior carried forward, since its density is rough within tiles.
-    carried: bool,
     /// Share of the points of paths that were too far out for the correction.
     #[serde(with = "crate::number")]
     left_out: f64,
@@ -241,28 +231,15 @@ impl Laws {
             ("window.nodes", window.nodes, 4),
             ("laws.steps", self.steps, 1),
             ("laws.times", self.times, 2),
-            ("laws.lattice", self.lattice, 3),
-            ("laws.pieces", self.pieces, 1),
-            ("laws.flow-steps", self.flow_steps, 1),
         ])?;
-        ensure!(self.lattice % 2 == 1, "laws.lattice = {}: must be odd", self.lattice);
         checks::within("laws.tolerance", self.tolerance, 1e-8..=0.5)?;
         checks::within("laws.width", self.width, 1e-6..=1.0)?;
         let tiles = ("window.nodes", window.nodes);
         // The finest of the first three resolutions, whose margin is two sevenths.
         let cells = checks::memory(&[tiles, tiles, ("cells", 60)], 24)?;
         checks::memory(&[("laws.times", self.times), tiles, tiles], 48)?;
-        let lattice = ("laws.lattice", self.lattice);
-        checks::memory(&[lattice, lattice], 64)?;
-        checks::time(&[
-            lattice,
-            lattice,
-            ("laws.pieces", self.pieces),
-            ("laws.pieces", self.pieces),
-        ])?;
-        let carried = checks::time(&[lattice, lattice, ("laws.flow-steps", self.flow_steps)])?;
         let steps = checks::time(&[("laws.steps", self.steps), ("window.nodes", cells)])?;
-        Ok(4.0 * steps + cells as f64 * 200.0 + 6.0 * carried)
+        Ok(4.0 * steps + cells as f64 * 200.0)
     }
 
     /// Times from the horizon down, even in `log(t + T / 100)` as the steps are.

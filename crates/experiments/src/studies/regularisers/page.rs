@@ -43,7 +43,7 @@ pub(super) fn page(config: &Config, results: &Results) -> Sheet {
 
 fn notes(sheet: &mut Sheet, config: &Config, kinds: &[Kind<'_>]) {
     sheet.section("How a change is told", html! {
-        "The SDE\u{2019}s law is from finite volumes, the ODE\u{2019}s from the divergence along its paths or, where its density is rough within cells, from the prior carried forward; both conditioned on the cells. Squared W" sub { "2" } " of laws that are constant on cells is known from below and from above; what the laws are wrong by widens that by the side of a cell times the root of the error in total variation, as if the error lay between neighbouring cells. Intervals hold that and, by Student\u{2019}s t at a level of 5 %, the scatter over seeds. Networks of one seed share their initial weights and batches. A term is said to lower or raise a distance where the interval of the differences of the pairs does not hold zero, at a level of 1 % shared by all comparisons of a sentence (Bonferroni); SDE-truth is said to rise beside the published figure at a level of 5 % that is not shared. A corrected flow leaves the SDE as it is. The terms:"
+        "The SDE\u{2019}s law is from finite volumes, the ODE\u{2019}s from where its paths take the borders of cells; both conditioned on the cells. Squared W" sub { "2" } " of laws that are constant on cells is known from below and from above; what the laws are wrong by widens that by the side of a cell times the root of the error in total variation, as if the error lay between neighbouring cells. Intervals hold that and, by Student\u{2019}s t at a level of 5 %, the scatter over seeds. Networks of one seed share their initial weights and batches. A term is said to lower or raise a distance where the interval of the differences of the pairs does not hold zero, at a level of 1 % shared by all comparisons of a sentence (Bonferroni); SDE-truth is said to rise beside the published figure at a level of 5 % that is not shared. A corrected flow leaves the SDE as it is. The terms:"
     });
     sheet.table(terms(config));
     sheet.table(table(kinds));
@@ -216,12 +216,11 @@ fn laws(kinds: &[Kind<'_>]) -> Table {
         .column("outside, SDE", move |k| percent(mean(k, &|r| r.outside[1].value)))
         .column("error of the ODE", move |k| Cell::number(most(k, &|r| r.outside[0].error)))
         .column("error of the SDE", move |k| Cell::number(most(k, &|r| r.outside[1].error)))
-        .column("prior carried", |k| k.runs.iter().filter(|r| r.carried).count().to_string())
         .column("left out", move |k| {
             if k.term == CORRECTED { percent(mean(k, &|r| r.left_out)) } else { DASH.into() }
         })
         .column("seconds of measuring", move |k| Cell::number(mean(k, &|r| r.measuring)))
         .caption(html! {
-            "Means over the seeds of what is outside of the window; the largest estimated error of a law in total variation; networks whose prior was carried forward; points of paths that were too far out for the correction."
+            "Means over the seeds of what is outside of the window; the largest estimated error of a law in total variation; points of paths that were too far out for the correction."
         })
 }

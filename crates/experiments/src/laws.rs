@@ -1,7 +1,7 @@
 //! Laws on the tiles of a window, without a sample, and what lies between two of them.
 
 use anyhow::Result;
-use fp_residual::fokker_planck::{Characteristics, Density, Grid, PriorLattice};
+use fp_residual::fokker_planck::{Characteristics, Density, Grid};
 use metrics::{BracketOptions, CellMasses, OnCells, W2Bracket};
 use ndarray::{Array2, s};
 use sde_core::analytic::DataSet;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::distance::Window;
 
 /// Sub-cells along the side of a tile, for laws whose density is known.
-pub(super) const SUB_CELLS: usize = 4;
+pub(crate) const SUB_CELLS: usize = 4;
 
 /// A log-density that stands for minus infinity, where values must be finite.
 const NOTHING: f64 = -700.0;
@@ -19,16 +19,16 @@ const NOTHING: f64 = -700.0;
 /// A value and its estimated error.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Found {
+pub(crate) struct Found {
     #[serde(with = "crate::number")]
-    pub(super) value: f64,
+    pub(crate) value: f64,
     #[serde(with = "crate::number")]
-    pub(super) error: f64,
+    pub(crate) error: f64,
 }
 
 /// Square tiles, of which the cell around each node of a window is a union.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tiles {
+pub(crate) struct Tiles {
     window: Window,
     /// Along the side of a node's cell: one or two.
     split: usize,
@@ -36,22 +36,22 @@ pub(super) struct Tiles {
 
 impl Tiles {
     /// The cells around the nodes themselves, which reach half a cell beyond the outermost nodes.
-    pub(super) fn whole(window: Window) -> Self {
+    pub(crate) fn whole(window: Window) -> Self {
         Self { window, split: 1 }
     }
 
     /// Tiles of half the distance of the nodes, which end with the outermost nodes.
-    pub(super) fn halves(window: Window) -> Self {
+    pub(crate) fn halves(window: Window) -> Self {
         Self { window, split: 2 }
     }
 
     /// Along an axis.
-    pub(super) fn n(self) -> usize {
+    pub(crate) fn n(self) -> usize {
         let nodes = self.window.nodes;
         if self.split == 1 { nodes } else { 2 * (nodes - 1) }
     }
 
-    pub(super) fn side(self) -> f64 {
+    pub(crate) fn side(self) -> f64 {
         let Window { half_width, nodes } = self.window;
         2.0 * half_width / (self.split * (nodes - 1)) as f64
     }
@@ -62,13 +62,13 @@ impl Tiles {
     }
 
     /// Nodes in the middles of the tiles, with a ring more than there are, since the outermost cells of a grid are halves.
-    pub(super) fn grid(self) -> Result<Grid> {
+    pub(crate) fn grid(self) -> Result<Grid> {
         let reach = -self.origin() + 0.5 * self.side();
         Ok(Grid::new(2, -reach, reach, self.n() + 2)?)
     }
 
     /// A density on this grid as the masses of tiles, and as what is counted on the nodes.
-    pub(super) fn laid(self, density: &Density) -> Result<Laid> {
+    pub(crate) fn laid(self, density: &Density) -> Result<Laid> {
         let (n, side, origin) = (self.n(), self.side(), self.origin());
         let all = Array2::from_shape_vec((n + 2, n + 2), density.cells.clone())?;
         // Rounding and extrapolation leave a hair below zero where there is nothing.
@@ -91,11 +91,11 @@ impl Tiles {
 
 /// A law on tiles.
 #[derive(Clone, Debug)]
-pub(super) struct Laid {
+pub(crate) struct Laid {
     /// Its probability outside of them; the error is that of the law in total variation.
-    pub(super) outside: Found,
-    pub(super) masses: CellMasses,
-    on_nodes: CellMasses,
+    pub(crate) outside: Found,
+    pub(crate) masses: CellMasses,
+    pub(crate) on_nodes: CellMasses,
     side: f64,
 }
 
@@ -109,31 +109,31 @@ impl Laid {
 /// What lies between two laws, both conditioned on the tiles.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Between {
-    pub(super) total_variation: Found,
+pub(crate) struct Between {
+    pub(crate) total_variation: Found,
     /// `KL(first | second)` in nats.
-    pub(super) kl: Found,
+    pub(crate) kl: Found,
     /// `KL(second | first)`.
-    pub(super) reverse_kl: Found,
+    pub(crate) reverse_kl: Found,
     /// Squared W2 of what is counted on the nodes.
     #[serde(with = "crate::number")]
-    pub(super) on_nodes: f64,
+    pub(crate) on_nodes: f64,
     /// Squared W2 of the laws that are constant on tiles, from below and from above.
-    pub(super) bracket: W2Bracket,
+    pub(crate) bracket: W2Bracket,
     /// What the errors of both laws are in W2 where they lie between neighbouring tiles: of a law that is wrong by `e` in total
     /// variation, `side sqrt(e)`.
     #[serde(with = "crate::number")]
-    pub(super) margin: f64,
+    pub(crate) margin: f64,
 }
 
 impl Between {
     /// What lies between two laws, the bracket as narrow as `options` say.
-    pub(super) fn of(a: &Laid, b: &Laid, options: BracketOptions) -> Result<Self> {
+    pub(crate) fn of(a: &Laid, b: &Laid, options: BracketOptions) -> Result<Self> {
         Self::narrowed(a, b, |_| options)
     }
 
     /// The same; of laws that are one within their errors the bracket is not narrowed down.
-    pub(super) fn unless_one(a: &Laid, b: &Laid, options: BracketOptions) -> Result<Self> {
+    pub(crate) fn unless_one(a: &Laid, b: &Laid, options: BracketOptions) -> Result<Self> {
         let width = |tv: Found| if tv.value <= tv.error { 1.0 } else { options.width };
         Self::narrowed(a, b, |tv| BracketOptions { width: width(tv), ..options })
     }
@@ -155,39 +155,34 @@ impl Between {
     }
 
     /// Squared W2 from below and from above, with what the laws are wrong by.
-    pub(super) fn squared(&self) -> [f64; 2] {
+    pub(crate) fn squared(&self) -> [f64; 2] {
         let [low, high] = [self.bracket.lower, self.bracket.upper].map(|w| w.max(0.0).sqrt());
         [(low - self.margin).max(0.0).powi(2), (high + self.margin).powi(2)]
     }
 }
 
 /// The law of the data.
-pub(super) fn truth(grid: &Grid, set: DataSet) -> Result<Density> {
+pub(crate) fn truth(grid: &Grid, set: DataSet) -> Result<Density> {
     let log = |x: &Array2<f64>| {
         Ok(set.log_density(x)?.into_iter().map(|value| value.max(NOTHING)).collect())
     };
     Ok(Density::known(grid, 0.0, SUB_CELLS, log)?)
 }
 
-/// The law of the flow at the time of the data, along its paths; where its density is rough within cells, or without a resolution to
-/// begin with, by the prior carried forward on the lattice, and then the second value is true.
-pub(super) fn flow(
+/// Times that the sides of cells are halved at most, and the steps of paths.
+const HALVINGS: (usize, u32) = (31, 5);
+
+/// The law of the flow at the time of the data, along its paths, to this estimated error in total variation, or what the numbers of
+/// the network allow.
+pub(crate) fn flow(
     sde: &dyn Sde,
     score: &dyn ScoreJvp<Array2<f64>>,
     grid: &Grid,
-    (paths, lattice): (&Characteristics, &PriorLattice),
-    (tolerance, resolutions): (f64, usize),
-) -> Result<(Density, bool)> {
-    if resolutions == 0 {
-        return Ok((lattice.cells(sde, score, grid, 0.0, paths)?, true));
-    }
-    match paths.cells(sde, score, grid, 0.0, (tolerance, resolutions)) {
-        Ok(density) => Ok((density, false)),
-        Err(sde_core::Error::Parameter { .. }) => {
-            Ok((lattice.cells(sde, score, grid, 0.0, paths)?, true))
-        }
-        Err(error) => Err(error.into()),
-    }
+    tolerance: f64,
+) -> Result<Density> {
+    let (sides, halvings) = HALVINGS;
+    let paths = Characteristics { tolerance: 0.1 * tolerance, halvings };
+    Ok(paths.cells(sde, score, grid, 0.0, (tolerance, sides))?)
 }
 
 #[cfg(test)]
