@@ -68,7 +68,7 @@ pub struct NoisedLogDensity {
 /// to; otherwise as [`solve`], or what `prior` fails with.
 ///
 /// # Reference
-/// Huang, Lim, Courville 2021, arXiv 2106.02808, theorem 3 (the bound, and the expectation by Feynman-Kac and Girsanov);
+/// Huang, Lim, Courville 2021, arXiv 2106.02808 (the expectation by Feynman-Kac and Girsanov, and the bound);
 /// Song, Durkan, Murray, Ermon 2021, arXiv 2101.09258, theorem 3 (the bound).
 ///
 /// ```
