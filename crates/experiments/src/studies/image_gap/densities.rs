@@ -44,6 +44,8 @@ pub(super) struct Densities {
     /// Mean number of equal weights that the paths of an image are worth.
     #[serde(with = "crate::number")]
     pub(super) effective: f64,
+    /// Image by image.
+    pub(super) points: Points,
 }
 
 /// What twice the steps change of the densities, for one network.
@@ -70,11 +72,14 @@ pub(super) struct Energy {
     pub(super) found: Estimate,
 }
 
-/// Per image: the ODE, the SDE, its lower bound, and their errors over the paths.
-struct Points {
+/// Image by image, in nats of the model's coordinates.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Points {
     ode: Vec<f64>,
     sde: Vec<f64>,
     bound: Vec<f64>,
+    /// Deviation of a path's log-weight.
     spread: Vec<f64>,
     effective: Vec<f64>,
 }
@@ -194,12 +199,13 @@ impl At<'_> {
             apart: Estimate::of_mean(&above.iter().map(|a| a.abs()).collect::<Vec<_>>()),
             spread: (squares / n).sqrt(),
             effective: p.effective.iter().sum::<f64>() / n,
+            points: p,
         })
     }
 
     /// What twice the steps change.
-    pub(super) fn finer(&self, weight: f64) -> Result<Finer> {
-        let (once, twice) = (self.points(1)?, self.points(2)?);
+    pub(super) fn finer(&self, weight: f64, once: &Points) -> Result<Finer> {
+        let twice = self.points(2)?;
         let change = |a: &[f64], b: &[f64]| Estimate::of_mean(&differences(a, b));
         Ok(Finer {
             weight,

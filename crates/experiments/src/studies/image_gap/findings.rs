@@ -177,6 +177,12 @@ fn sentence(config: &Config, results: &Results, subject: &str, of: &Of) -> Strin
     format!("{subject} is {} without the residual; it is {}.", start.said(), list(&items))
 }
 
+/// Mean number of equal weights that the paths are worth, over all networks.
+fn effective(results: &Results) -> f64 {
+    let all: Vec<f64> = results.cells.iter().map(|c| c.densities.effective).collect();
+    all.iter().sum::<f64>() / all.len().max(1) as f64
+}
+
 /// The findings, in sentences that follow the numbers.
 pub(super) fn findings(config: &Config, results: &Results) -> Vec<String> {
     let say = |subject: &str, of: Of| sentence(config, results, subject, &of);
@@ -191,12 +197,20 @@ pub(super) fn findings(config: &Config, results: &Results) -> Vec<String> {
             above_floor(Space::Features, "w2", Pair::OdeSde),
         ),
         say(
-            "The log-density of the SDE less that of the ODE at withheld images, in nats,",
+            "The lower bound of the SDE\u{2019}s log-density less the log-density of the ODE at withheld images, in nats,",
+            Box::new(|c| Some(c.densities.bound_above.value)),
+        ),
+        say(
+            &format!(
+                "By the logarithm of the mean weight of {} paths, {} equal ones in effect, which is too small on average, that difference",
+                config.density.paths,
+                digits(effective(results))
+            ),
             Box::new(|c| Some(c.densities.above.value)),
         ),
         say(
-            "The mean magnitude of that difference, image by image,",
-            Box::new(|c| Some(c.densities.apart.value)),
+            "The deviation of a path\u{2019}s log-weight, 0 for the score of a process,",
+            Box::new(|c| Some(c.densities.spread)),
         ),
         say("Bits a dimension of the ODE", Box::new(|c| Some(c.densities.bits.value))),
         say(

@@ -88,6 +88,7 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
             results.parameters = model.parameters().iter().map(|(_, p)| p.elem_count()).sum();
             let at = At { setup: &setup, model: &model, seed };
             let part = |what: &str| format!("{what}-{cell}");
+            let densities: Densities = workspace.part(&part("densities"), || at.densities())?;
             results.cells.push(Cell {
                 weight,
                 seed,
@@ -95,19 +96,22 @@ fn work(config: &Config, workspace: &Workspace) -> Result<Results> {
                 loss: workspace.part(&part("loss"), || setup.loss(&model, seed))?,
                 distances: workspace
                     .part(&part("distances"), || measuring.distances(&model, seed))?,
-                densities: workspace.part(&part("densities"), || at.densities())?,
+                densities: densities.clone(),
                 residual: workspace.part(&part("residual"), || at.energies())?,
             });
-            // What is about the numerics alone, of one seed and the ends of the weights.
-            let ends = [config.weights[0], config.weights[config.weights.len() - 1]];
-            if seed == 0 && ends.contains(&weight) {
+            if seed > 0 {
+                continue;
+            }
+            // What is about the numerics alone: of one network, without the residual.
+            if weight == config.weights[0] {
                 let doubled = || measuring.doubled(&model, weight);
                 results.doubled.push(workspace.part(&part("doubled"), doubled)?);
-                results.finer.push(workspace.part(&part("finer"), || at.finer(weight))?);
+                let once = &densities.points;
+                let finer = workspace.part(&part("finer"), || at.finer(weight, once))?;
+                results.finer.push(finer);
             }
-            if seed == 0 {
-                workspace.part(&part("sheets"), || measuring.sheets(&model, &cell, SHOWN))?;
-            }
+            let sheets = || measuring.sheets(&model, &cell, SHOWN);
+            workspace.part(&part("sheets"), sheets)?;
         }
     }
     Ok(results)
