@@ -67,7 +67,8 @@ fn run(how: &NoisedPaths, sde: &dyn Sde, model: &Turned, x: &Array2<f64>) -> Noi
 /// Where the score is that of the process every path says the same, the density itself: off by its steps, and less so by
 /// shorter ones.
 #[test]
-fn exact_scores_have_one_weight() {
+#[ignore = "slow"]
+fn slow_exact_scores_have_one_weight() {
     for name in ["gmm2d", "gmm3d_full"] {
         for process in ["vp", "ve", "ou", "edm"] {
             let sde = sde_of(process);
@@ -95,7 +96,8 @@ fn exact_scores_have_one_weight() {
 
 /// Of a wrong score, a gradient and none: every point within four standard errors, and the bound below.
 #[test]
-fn wrong_scores_that_turn() {
+#[ignore = "slow"]
+fn slow_wrong_scores_that_turn() {
     let ou = Ou::new(1.0).unwrap();
     let x = normals(6, 6, 2);
     for (p, q) in [(1.4, 0.0), (1.4, 0.5), (2.5, -0.4)] {
