@@ -52,7 +52,7 @@ pub use hutchinson::{Estimate, hutchinson_divergence};
 #[cfg(feature = "networks")]
 pub use penalty::{Collocation, CollocationPoints, FokkerPlanckPenalty, residual_loss_and_grad};
 #[cfg(feature = "networks")]
-pub use probed::{ProbedPenalty, residual_along};
+pub use probed::{ProbedPenalty, residual_along, squared_residual};
 #[cfg(feature = "networks")]
 pub use regularisers::{
     AdaptivePenalty, CentredPenalty, CurlPenalty, DualScoreMatching, MartingalePenalty,

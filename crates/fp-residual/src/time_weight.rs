@@ -32,6 +32,10 @@ pub enum TimeWeight {
         /// The growth rate; 0 where the flow contracts.
         growth: f64,
     },
+    /// `(2 sigma^4 / (g^2 alpha))^2`: of a potential the squared residual is then that of the expected data
+    /// `D = (x + sigma^2 s) / alpha`, the square of their drift along the model's own reverse SDE in a unit of
+    /// `log(alpha / sigma)`; under `sigma = t` it is `t^6`. In units of the data, so that no time dominates.
+    Denoiser,
 }
 
 /// Pieces that the integral of a weight is cut into.
@@ -41,7 +45,7 @@ impl TimeWeight {
     /// The weights of times.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a constant that is not finite.
+    /// [`Error::Setting`] for a constant, or a weight, that is not finite.
     ///
     /// ```
     /// use fp_residual::TimeWeight;
@@ -60,12 +64,23 @@ impl TimeWeight {
                 let table = Omega::new(sde, growth);
                 Ok(t.iter().map(|t| table.at(sde, *t)).collect())
             }
+            Self::Denoiser => t.iter().map(|t| denoiser(sde, *t)).collect(),
             Self::Before { t: value } | Self::Gap { growth: value } => {
                 let (name, value) = ("time-weight".into(), format!("{value:?}"));
                 Err(Error::Setting { name, value, reason: "must be finite".into() })
             }
         }
     }
+}
+
+fn denoiser(sde: &dyn Sde, t: f64) -> Result<f64> {
+    let (m, g2) = (sde.marginal(t), sde.diffusion_squared(t));
+    let weight = (2.0 * m.sigma.powi(4) / (g2 * m.alpha)).powi(2);
+    if weight.is_finite() {
+        return Ok(weight);
+    }
+    let (name, value) = ("time-weight".into(), "denoiser".into());
+    Err(Error::Setting { name, value, reason: format!("is {weight} at t = {t}") })
 }
 
 /// The integral at nodes that are even in the square root of time.

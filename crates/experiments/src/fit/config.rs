@@ -23,25 +23,25 @@ use crate::named::Named;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Config {
-    pub(super) experiment: String,
-    pub(super) preset: String,
-    pub(super) seed: u64,
+    pub(crate) experiment: String,
+    pub(crate) preset: String,
+    pub(crate) seed: u64,
     /// The process.
-    pub(super) sde: Named<dyn Sde>,
-    pub(super) data: Source,
-    pub(super) network: Network,
-    pub(super) training: Training,
-    pub(super) sampling: Sampling,
-    pub(super) measuring: Measuring,
+    pub(crate) sde: Named<dyn Sde>,
+    pub(crate) data: Source,
+    pub(crate) network: Network,
+    pub(crate) training: Training,
+    pub(crate) sampling: Sampling,
+    pub(crate) measuring: Measuring,
     /// A classifier of noised rows beside the model, where there are classes; without it none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) classifier: Option<Classifying>,
+    pub(crate) classifier: Option<Classifying>,
 }
 
 /// The network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) enum Network {
+pub(crate) enum Network {
     /// A residual network of rows of numbers.
     ResidualMlp {
         /// Features.
@@ -69,86 +69,86 @@ pub(super) enum Network {
 /// How it is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Training {
+pub(crate) struct Training {
     /// Steps; without it as many as fit into the part of the minutes that training has. Where that is over, training ends
     /// before its last step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) steps: Option<u64>,
+    pub(crate) steps: Option<u64>,
     /// Minutes that training, sampling and measuring may take.
-    pub(super) minutes: f64,
+    pub(crate) minutes: f64,
     /// Rows a step.
-    pub(super) batch: usize,
+    pub(crate) batch: usize,
     /// The highest learning rate of a cosine.
-    pub(super) lr: f64,
-    pub(super) optimiser: Optimiser,
+    pub(crate) lr: f64,
+    pub(crate) optimiser: Optimiser,
     /// Distribution of the times of a batch.
-    pub(super) time_distribution: TimeDistribution,
-    pub(super) t_min: f64,
+    pub(crate) time_distribution: TimeDistribution,
+    pub(crate) t_min: f64,
     /// Share of the rows whose class is withheld.
-    pub(super) label_dropout: f64,
+    pub(crate) label_dropout: f64,
     /// Share of all steps without a better loss on withheld rows after which training ends.
-    pub(super) patience: f64,
+    pub(crate) patience: f64,
 }
 
 /// What is drawn from the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Sampling {
+pub(crate) struct Sampling {
     /// Rows, by either equation.
-    pub(super) n: usize,
-    pub(super) ode_method: Named<ConfiguredMethod>,
-    pub(super) ode_steps: usize,
-    pub(super) sde_method: Named<ConfiguredMethod>,
-    pub(super) sde_steps: usize,
-    pub(super) grid: Named<TimeGrid>,
+    pub(crate) n: usize,
+    pub(crate) ode_method: Named<ConfiguredMethod>,
+    pub(crate) ode_steps: usize,
+    pub(crate) sde_method: Named<ConfiguredMethod>,
+    pub(crate) sde_steps: usize,
+    pub(crate) grid: Named<TimeGrid>,
     /// Where the samplers end.
-    pub(super) t_end: f64,
+    pub(crate) t_end: f64,
 }
 
 /// What is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Measuring {
+pub(crate) struct Measuring {
     /// Rows of each side of a distance, at most.
-    pub(super) rows: usize,
+    pub(crate) rows: usize,
     /// Draws of a noise floor.
-    pub(super) floors: usize,
+    pub(crate) floors: usize,
     /// Withheld rows whose likelihood is computed, at most.
-    pub(super) likelihood: usize,
+    pub(crate) likelihood: usize,
     /// Steps of the flow.
-    pub(super) likelihood_steps: usize,
+    pub(crate) likelihood_steps: usize,
     /// Dimension up to which the divergence is exact.
-    pub(super) exact_up_to: usize,
+    pub(crate) exact_up_to: usize,
     /// Random probes beyond.
-    pub(super) probes: usize,
+    pub(crate) probes: usize,
     /// Images whose lower halves are filled in, where there are classes; without it none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) fill: Option<Fill>,
+    pub(crate) fill: Option<Fill>,
 }
 
 /// Filling in by twisted sequential Monte Carlo.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Fill {
+pub(crate) struct Fill {
     /// Withheld images, at most.
-    pub(super) rows: usize,
+    pub(crate) rows: usize,
     /// Particles of each.
-    pub(super) particles: usize,
+    pub(crate) particles: usize,
     /// Steps.
-    pub(super) steps: usize,
+    pub(crate) steps: usize,
 }
 
 /// A classifier of noised rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Classifying {
+pub(crate) struct Classifying {
     /// Steps; without it those of the model, or as many as fit into its part of the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) steps: Option<u64>,
+    pub(crate) steps: Option<u64>,
     /// Weights with which the report guides the model without classes.
-    pub(super) weights: Vec<f64>,
+    pub(crate) weights: Vec<f64>,
     /// The network: a residual network of rows, or the descending half of a U-Net.
-    pub(super) network: Network,
+    pub(crate) network: Network,
 }
 
 /// Share of the minutes that goes to training.
@@ -162,29 +162,29 @@ const GROUPS: usize = 32;
 
 impl Training {
     /// Seconds of samples and likelihoods; the rest is for distances and the page.
-    pub(super) fn seconds_after(&self) -> f64 {
+    pub(crate) fn seconds_after(&self) -> f64 {
         0.8 * (1.0 - SHARE) * 60.0 * self.minutes
     }
 
     /// Steps between two losses on withheld rows.
-    pub(super) fn validate_every(&self, planned: u64) -> u64 {
+    pub(crate) fn validate_every(&self, planned: u64) -> u64 {
         (planned / 40).max(1)
     }
 
     /// Rows of a loss on withheld rows that `networks` networks take between `every` steps, so that they take at most a
     /// tenth of the time of those: a step evaluates a row and its gradient, three evaluations.
-    pub(super) fn validation_rows(&self, every: u64, networks: usize) -> usize {
+    pub(crate) fn validation_rows(&self, every: u64, networks: usize) -> usize {
         let rows = 0.1 * 3.0 * every as f64 * self.batch as f64 / networks as f64;
         (rows as usize).max(64)
     }
 
     /// Steps between two lines of the log.
-    pub(super) fn log_every(&self, step: u64) -> u64 {
+    pub(crate) fn log_every(&self, step: u64) -> u64 {
         if step < 100 { 5 } else { 20 }
     }
 
     /// Optimiser and learning rates of so many steps.
-    pub(super) fn recipe(&self, steps: u64) -> TrainConfig {
+    pub(crate) fn recipe(&self, steps: u64) -> TrainConfig {
         let warmup = (steps / 10).min(100);
         let schedule = Schedule::Cosine { lr: self.lr, lr_end: 0.01 * self.lr, warmup, steps };
         TrainConfig {
@@ -195,13 +195,13 @@ impl Training {
     }
 
     /// Noised rows of a source.
-    pub(super) fn noising(&self, source: Arc<dyn DataSource>, batch: usize) -> Noising {
+    pub(crate) fn noising(&self, source: Arc<dyn DataSource>, batch: usize) -> Noising {
         let (time, t_min) = (self.time_distribution, self.t_min);
         Noising { time, t_min, ..Noising::new(source, batch) }
     }
 
     /// The loss on batches of a source.
-    pub(super) fn loss(&self, source: Arc<dyn DataSource>, batch: usize) -> Denoising {
+    pub(crate) fn loss(&self, source: Arc<dyn DataSource>, batch: usize) -> Denoising {
         Denoising::new(source, batch)
             .time(self.time_distribution)
             .t_min(self.t_min)
@@ -212,7 +212,7 @@ impl Training {
 
 impl Config {
     /// The model of prepared rows with so many classes and this deviation of a coordinate.
-    pub(super) fn model(
+    pub(crate) fn model(
         &self,
         prepared: &Prepared,
         classes: usize,
@@ -231,7 +231,7 @@ impl Config {
     }
 
     /// The classifier of prepared rows with this deviation of a coordinate.
-    pub(super) fn classifier(
+    pub(crate) fn classifier(
         &self,
         network: &Network,
         prepared: &Prepared,
@@ -243,14 +243,14 @@ impl Config {
     }
 
     /// Seconds of training of the model, and of a classifier.
-    pub(super) fn seconds(&self) -> [f64; 2] {
+    pub(crate) fn seconds(&self) -> [f64; 2] {
         let all = SHARE * 60.0 * self.training.minutes;
         let share = if self.classifier.is_some() { OF_CLASSIFIER } else { 0.0 };
         [(1.0 - share) * all, share * all]
     }
 
     /// Checks every value; hands back about how many evaluations of a network it takes.
-    pub(super) fn check(&self) -> Result<f64> {
+    pub(crate) fn check(&self) -> Result<f64> {
         let Self { data, training, sampling, measuring, .. } = self;
         data.check()?;
         self.network.check("network")?;

@@ -22,7 +22,7 @@ const BLOCK: u64 = 128;
 /// Which of the two equations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Equation {
+pub(crate) enum Equation {
     /// The probability-flow ODE.
     Ode,
     /// The reverse SDE.
@@ -30,9 +30,9 @@ pub(super) enum Equation {
 }
 
 impl Equation {
-    pub(super) const BOTH: [Self; 2] = [Self::Ode, Self::Sde];
+    pub(crate) const BOTH: [Self; 2] = [Self::Ode, Self::Sde];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ode => "ode",
             Self::Sde => "sde",
@@ -91,7 +91,7 @@ pub(super) fn draw(
 
 /// As many samples as there are labels, or `sampling.n` without, in the units of the data, and the evaluations for one of
 /// them; `go_on` hears of every block of rows.
-pub(super) fn sampled(
+pub(crate) fn sampled(
     (model, prepared): (&ScoreModel, &Prepared),
     sampling: &Sampling,
     equation: Equation,

@@ -25,7 +25,7 @@ pub(super) const QUARTERS: usize = 40;
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Pair {
+pub(crate) enum Pair {
     /// Samples of the ODE with withheld rows.
     OdeTest,
     /// Samples of the SDE with withheld rows.
@@ -39,7 +39,7 @@ pub(super) enum Pair {
 impl Pair {
     pub(super) const ALL: [Self; 4] = [Self::OdeTest, Self::SdeTest, Self::TrainTest, Self::OdeSde];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OdeTest => "ODE to test",
             Self::SdeTest => "SDE to test",
@@ -52,11 +52,11 @@ impl Pair {
 /// A distance (W2 and sliced W2 squared) with the floor of its sizes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Distance {
-    pub(super) metric: String,
-    pub(super) pair: Pair,
-    pub(super) found: Estimate,
-    pub(super) floor: NoiseFloor,
+pub(crate) struct Distance {
+    pub(crate) metric: String,
+    pub(crate) pair: Pair,
+    pub(crate) found: Estimate,
+    pub(crate) floor: NoiseFloor,
 }
 
 /// How samples lie among rows, by their neighbours.
@@ -94,10 +94,10 @@ pub(super) struct Marginal {
 
 /// Rows in the units that distances are measured in: columns of tables with the variance 1 of the training rows, images
 /// scaled to [0, 1].
-pub(super) struct Ruler(Transform);
+pub(crate) struct Ruler(Transform);
 
 impl Ruler {
-    pub(super) fn new(training: &Dataset) -> Result<Self> {
+    pub(crate) fn new(training: &Dataset) -> Result<Self> {
         Ok(Self(Transform::fit(
             training,
             &TransformOptions {
@@ -109,7 +109,7 @@ impl Ruler {
         )?))
     }
 
-    pub(super) fn put(&self, rows: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+    pub(crate) fn put(&self, rows: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
         // Without noise no key matters.
         Ok(self.0.to_model(rows, Key::root(0), 0)?)
     }
@@ -213,7 +213,7 @@ pub(super) fn between(
 }
 
 /// Distances of two equally large sets of rows, which stand for a pair.
-pub(super) fn of_rows(
+pub(crate) fn of_rows(
     metrics: &[Metric],
     [x, y]: [ArrayView2<'_, f64>; 2],
     pair: Pair,

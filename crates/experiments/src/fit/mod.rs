@@ -40,22 +40,24 @@ use score_nets::{DataSource as _, ScoreModel};
 use sde_core::Key;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use config::Config;
-pub(crate) use prepared::{Prepared, Usual};
+pub(crate) use config::{Config, Measuring, Network, Sampling, Training};
+pub(crate) use draw::{Equation, sampled};
+pub(crate) use measure::{Distance, Pair, Ruler, of_rows};
+pub(crate) use parts::Parts;
+pub(crate) use prepared::{Batches, Prepared, Usual};
+pub(crate) use source::Source;
 
 use crate::checks::DIGITS;
 use crate::citations;
 use crate::presets::presets;
 use crate::runs::{Experiment, Workspace};
 use classifier::{Classification, Classified};
-use draw::{Drawn, Equation, draw, drawn};
+use draw::{Drawn, draw, drawn};
 use features::Featured;
 use fill::{Filled, Filling};
 use judge::Judge;
 use likelihood::{Flow, Likelihood};
-use measure::{Compared, Distance, Marginal, Neighbours, Pair, Ruler};
-use parts::Parts;
-use prepared::Batches;
+use measure::{Compared, Marginal, Neighbours};
 use sheets::Sheets;
 use train::{Job, Trained, kept_path};
 
@@ -134,7 +136,7 @@ pub(crate) struct Results {
 
 impl Config {
     /// What whoever takes the checkpoint does where nothing else is said.
-    fn usual(&self) -> Usual {
+    pub(crate) fn usual(&self) -> Usual {
         Usual { t_end: self.sampling.t_end, grid: *self.sampling.grid }
     }
 }
@@ -258,7 +260,7 @@ fn keep_test(parts: &Parts, workspace: &Workspace) -> Result<()> {
     Ok(crate::npy::write(&workspace.path("samples/test.npy"), parts.test.rows(0, MOST)?.view())?)
 }
 
-fn sigma_data(batches: &Batches, key: Key) -> Result<f64> {
+pub(crate) fn sigma_data(batches: &Batches, key: Key) -> Result<f64> {
     let rows = score_nets::sigma_data(batches, key, 2000.max(400_000 / batches.dim() as u64))?;
     Ok(rows.value)
 }
@@ -285,7 +287,7 @@ fn both(
 
 /// The classes of samples: those of the withheld rows in their order, over and over, so that the first as many have the
 /// very proportions of what they are compared with.
-fn sampled_labels(config: &Config, parts: &Parts) -> Option<Vec<u32>> {
+pub(crate) fn sampled_labels(config: &Config, parts: &Parts) -> Option<Vec<u32>> {
     let labels = &parts.test.labels()?.of;
     let order = order(labels.len(), config.key(purpose::LABELS));
     Some((0..config.sampling.n).map(|i| labels[order[i % order.len()]]).collect())
@@ -431,7 +433,7 @@ fitting! {
     Images "images" ["smoke", "quick", "full"]: "a model of images: MNIST, Fashion-MNIST, CIFAR-10 or a folder of your own";
 }
 
-fn references(config: &Config) -> Vec<&'static str> {
+pub(crate) fn references(config: &Config) -> Vec<&'static str> {
     let more = ["karras2022", "naeem2020", "alaa2022", "theis2016", "heusel2017", "binkowski2018"];
     let digits = (config.data.path == DIGITS).then_some("alpaydin1998");
     let guided = config.classifier.as_ref().map(|_| "dhariwal2021");
@@ -439,7 +441,7 @@ fn references(config: &Config) -> Vec<&'static str> {
 }
 
 /// The files of the data: a run is one of their content.
-fn given(config: &Config) -> Result<Vec<(String, PathBuf)>> {
+pub(crate) fn given(config: &Config) -> Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
     for path in [&config.data.path, &config.data.labels] {
         let path = Path::new(path);

@@ -11,26 +11,26 @@ use super::purpose;
 use crate::checks::DIGITS;
 
 /// The data of a configuration, cut into three.
-pub(super) struct Parts {
-    pub(super) training: Dataset,
-    pub(super) validation: Dataset,
-    pub(super) test: Dataset,
-    pub(super) left_out: usize,
+pub(crate) struct Parts {
+    pub(crate) training: Dataset,
+    pub(crate) validation: Dataset,
+    pub(crate) test: Dataset,
+    pub(crate) left_out: usize,
 }
 
 impl Config {
-    pub(super) fn key(&self, purpose: u64) -> Key {
+    pub(crate) fn key(&self, purpose: u64) -> Key {
         Key::root(self.seed).fold(purpose)
     }
 
     /// The column that the classes are in, where it is one.
-    pub(super) fn column_of_classes(&self) -> &str {
+    pub(crate) fn column_of_classes(&self) -> &str {
         let labels = &self.data.labels;
         if Path::new(labels).is_file() { "" } else { labels }
     }
 
     /// Reads the data.
-    pub(super) fn open(&self) -> Result<Dataset> {
+    pub(crate) fn open(&self) -> Result<Dataset> {
         let source = &self.data;
         if source.path == DIGITS {
             return Ok(data::digits());
@@ -39,7 +39,7 @@ impl Config {
         Ok(data.with_levels(&source.real)?)
     }
 
-    pub(super) fn parts(&self, data: &Dataset) -> Result<Parts> {
+    pub(crate) fn parts(&self, data: &Dataset) -> Result<Parts> {
         let least = 3;
         ensure!(
             data.len() >= least,

@@ -123,7 +123,7 @@ impl Prepared {
     }
 
     /// The same, with what a checkpoint says beside it: the column of the classes, how samplers end.
-    pub(super) fn noting(self, labels: &str, usual: Usual) -> Self {
+    pub(crate) fn noting(self, labels: &str, usual: Usual) -> Self {
         Self { labels: labels.into(), usual: Some(usual), ..self }
     }
 
@@ -236,7 +236,7 @@ impl Prepared {
 }
 
 /// Rows for training batches.
-pub(super) struct Batches {
+pub(crate) struct Batches {
     draws: Draws,
     prepared: Prepared,
     /// Withheld rows come in their order, so that every one counts alike.
@@ -246,7 +246,7 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    pub(super) fn new(
+    pub(crate) fn new(
         data: Dataset,
         prepared: &Prepared,
         in_order: bool,

@@ -9,12 +9,12 @@ use crate::checks;
 /// Where the data are, and what of them is withheld.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// A file or a folder; `digits` for the digits in the box.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// A file of labels, or the name of a column; empty for what is found beside the data.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(super) labels: String,
+    pub(crate) labels: String,
     /// The array of an archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     array: Option<String>,
@@ -23,7 +23,7 @@ pub(super) struct Source {
     categorical: Vec<String>,
     /// Columns that are real numbers although they take few values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) real: Vec<String>,
+    pub(crate) real: Vec<String>,
     /// Height and width that pictures are cut to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     size: Option<[usize; 2]>,
@@ -37,16 +37,16 @@ pub(super) struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     levels: Option<u32>,
     /// Whether rows belong to classes that the model is told.
-    pub(super) conditional: bool,
+    pub(crate) conditional: bool,
     /// Share of the rows that decides when training ends and which weights are kept.
-    pub(super) validation: f64,
+    pub(crate) validation: f64,
     /// Share of the rows that the report is about; the digits in the box have a split of their own.
-    pub(super) test: f64,
+    pub(crate) test: f64,
 }
 
 impl Source {
     /// What is said of the files.
-    pub(super) fn options(&self) -> OpenOptions {
+    pub(crate) fn options(&self) -> OpenOptions {
         OpenOptions {
             array: self.array.clone(),
             labels: (!self.labels.is_empty()).then(|| self.labels.clone()),
@@ -59,7 +59,7 @@ impl Source {
         }
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         ensure!(!self.path.is_empty(), "data.path: no file is named");
         for (key, share) in [("data.validation", self.validation), ("data.test", self.test)] {
             checks::within(key, share, 0.01..=0.8)?;

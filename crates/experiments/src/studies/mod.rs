@@ -9,6 +9,7 @@ mod energy;
 mod eta_sweep;
 mod guidance;
 mod identifiability;
+mod image_gap;
 mod likelihood;
 mod networks;
 mod regularisers;
@@ -41,6 +42,7 @@ pub const EXPERIMENTS: &[Entry] = &[
     Entry::of::<regularisers::RegularisersStudy>(),
     Entry::of::<self::control::ControlStudy>(),
     Entry::of::<guidance::GuidanceStudy>(),
+    Entry::of::<image_gap::ImageGap>(),
     Entry::of::<fit::Digits>(),
     Entry::of::<fit::Images>(),
     Entry::of::<fit::Fit>(),

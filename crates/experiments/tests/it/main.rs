@@ -13,6 +13,7 @@ mod fit_faults;
 mod fitted;
 mod fuzz;
 mod fuzz_flags;
+mod image_gap;
 mod image_metrics;
 mod limits;
 mod messages;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::support::{experiment, fails, json, text};
 
 /// Runs `smoke` in a folder; the files every study leaves, and its results.
-fn smoke(name: &str, figures: &[&str], tables: &[&str]) -> (tempfile::TempDir, Value) {
+pub(crate) fn smoke(name: &str, figures: &[&str], tables: &[&str]) -> (tempfile::TempDir, Value) {
     let dir = tempfile::tempdir().expect("a folder");
     let out = dir.path().join("run");
     let words = ["run", name, "--preset", "smoke", "--seed", "3", "--out", text(&out)];
@@ -61,7 +61,7 @@ fn leftovers(dir: &Path) -> Vec<String> {
     found
 }
 
-fn number(value: &Value) -> f64 {
+pub(crate) fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("a number, not {value}"))
 }
 
@@ -92,6 +92,7 @@ fn studies_are_in_the_registry() {
         "likelihood",
         "time-sampling",
         "regularisers",
+        "image-gap",
         "control",
         "guidance",
         "densities",

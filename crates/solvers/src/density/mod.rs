@@ -6,6 +6,7 @@
 mod augmented;
 mod bits;
 mod flow;
+mod noised;
 mod paths;
 
 use sde_core::sde::check_time;
@@ -17,6 +18,7 @@ pub use flow::{
     Divergence, FlowDensity, FlowWithDensity, LogDensity, extrapolated_log_density,
     flow_log_density,
 };
+pub use noised::{NoisedLogDensity, NoisedPaths, reverse_sde_log_density};
 pub use paths::{PathDensity, PathLogDensity, sampler_log_density};
 
 use crate::{Control, Result, SolveError};

@@ -206,7 +206,7 @@ fn check(paths: &PathDensity, sde: &dyn Sde, points: u64) -> Result<(f64, f64)> 
 }
 
 /// Where paths number `range` begin: `n_paths` of them at each point.
-fn starts<S: State>(x: &S, range: Range<u64>, n_paths: u64) -> CoreResult<S> {
+pub(super) fn starts<S: State>(x: &S, range: Range<u64>, n_paths: u64) -> CoreResult<S> {
     let mut points = vec![];
     let mut at = range.start;
     while at < range.end {
@@ -219,28 +219,33 @@ fn starts<S: State>(x: &S, range: Range<u64>, n_paths: u64) -> CoreResult<S> {
     S::concat_rows(&points)
 }
 
-/// Logarithms of means of exponentials, one point after the other.
-struct Means {
+/// Logarithms of means of exponentials, one point after the other, and means of the logarithms.
+#[derive(Default)]
+pub(super) struct Means {
     n: usize,
     waiting: Vec<f64>,
-    log_mean: Vec<f64>,
-    std_error: Vec<f64>,
-    effective: Vec<f64>,
+    pub(super) log_mean: Vec<f64>,
+    pub(super) std_error: Vec<f64>,
+    pub(super) mean_log: Vec<f64>,
+    pub(super) mean_log_error: Vec<f64>,
+    pub(super) effective: Vec<f64>,
 }
 
 impl Means {
-    fn new(n: u64) -> Self {
-        let empty = || vec![];
-        let (log_mean, std_error, effective) = (empty(), empty(), empty());
-        Self { n: n as usize, waiting: vec![], log_mean, std_error, effective }
+    pub(super) fn new(n: u64) -> Self {
+        Self { n: n as usize, ..Self::default() }
     }
 
-    fn add(&mut self, log_weight: f64) {
+    pub(super) fn add(&mut self, log_weight: f64) {
         self.waiting.push(log_weight);
         if self.waiting.len() < self.n {
             return;
         }
         let n = self.n as f64;
+        let mean_log = self.waiting.iter().sum::<f64>() / n;
+        let off: f64 = self.waiting.iter().map(|l| (l - mean_log).powi(2)).sum();
+        self.mean_log.push(mean_log);
+        self.mean_log_error.push((off / (n * (n - 1.0))).sqrt());
         let top = self.waiting.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let weights: Vec<f64> = self.waiting.drain(..).map(|l| (l - top).exp()).collect();
         let mean = weights.iter().sum::<f64>() / n;

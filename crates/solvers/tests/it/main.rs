@@ -15,6 +15,7 @@ mod latent;
 mod limits;
 mod moments;
 mod noise;
+mod noised;
 mod order;
 mod outside;
 mod paths;
