@@ -15,6 +15,7 @@ mod fuzz;
 mod fuzz_flags;
 mod image_gap;
 mod image_metrics;
+mod laws;
 mod limits;
 mod messages;
 mod metrics;
