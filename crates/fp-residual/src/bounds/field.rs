@@ -153,10 +153,10 @@ impl GapField {
         let first = after.saturating_sub(NEAR / 2).min(self.times.len() - near);
         let clock = |t: f64| (t + self.shift).ln();
         let (at, mut weights) = (clock(t), [0.0; NEAR]);
-        for i in 0..near {
+        for (i, weight) in weights.iter_mut().enumerate().take(near) {
             let own = clock(self.times[first + i]);
             let others = (0..near).filter(|j| *j != i).map(|j| clock(self.times[first + j]));
-            weights[i] = others.map(|other| (at - other) / (own - other)).product();
+            *weight = others.map(|other| (at - other) / (own - other)).product();
         }
         (first, weights)
     }

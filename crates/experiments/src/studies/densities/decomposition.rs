@@ -43,7 +43,10 @@ impl Sampled {
         checks::at_least("sampled.n", self.n, 10 * PARTS)?;
         checks::at_least("sampled.draws", self.draws, 2)?;
         let steps = self.steps;
-        ensure!(steps > 0 && steps % 2 == 0, "sampled.steps = {steps}: must be even and above 0");
+        ensure!(
+            steps > 0 && steps.is_multiple_of(2),
+            "sampled.steps = {steps}: must be even and above 0"
+        );
         self.grid.times(sde, steps, sde.horizon(), 0.0).context("sampled.steps")?;
         checks::memory(&[("sampled.n", self.n)], 200)?;
         let side = ("window.nodes", nodes);

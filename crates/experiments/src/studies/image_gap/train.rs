@@ -127,7 +127,7 @@ impl<'a> Setup<'a> {
             Outcome::Finished => {}
             Outcome::Interrupted => return Err(Interrupted.into()),
         }
-        trainer.net().save(&self.path(name))?;
+        trainer.net().save(self.path(name))?;
         Ok(start.elapsed().as_secs_f64())
     }
 

@@ -79,7 +79,8 @@ fn fronts(set: &str, kinds: &[&Kind<'_>]) -> Figure {
     };
     let sde_truth = |k: &Kind<'_>| k.mean(truth);
     let wanted = published(set);
-    let across: [(&str, &dyn Fn(&Kind<'_>) -> Option<Mean>); 2] =
+    type Across<'a> = (&'a str, &'a dyn Fn(&Kind<'_>) -> Option<Mean>);
+    let across: [Across<'_>; 2] =
         [("squared W_{2}, SDE to truth", &sde_truth), ("seconds of training", &seconds)];
     let panels = across.iter().enumerate().map(|(place, (name, of))| {
         let found: Vec<(&Kind<'_>, [Mean; 2])> = kinds

@@ -7,12 +7,13 @@ use solvers::density::{PathDensity, sampler_log_density, standard_log_prior};
 
 use super::{Scaled, plane};
 
-/// Log-densities at 225 nodes of a potential that is none: `p_S` differs from `p` by some thousandths, both ways are sure to 1e-5
+/// Log-densities at 225 nodes of a potential that is none: `p_S` differs from `p` by some ten-thousandths, both ways are sure to 1e-5
 /// where there is a ten-thousandth of the largest density, and agree to their errors.
 #[test]
+#[ignore = "slow"]
 fn slow_finite_volumes_agree_with_the_identity() -> Result<(), Box<dyn std::error::Error>> {
     let (sde, data) = (Ou::new(6.0)?, plane());
-    let wrong = Scaled::of(&data, &sde, 5e-4);
+    let wrong = Scaled::of(&data, &sde, 1e-4);
     let model = Model::of_values(|x, t| wrong.values(x, t));
     let grid = Grid::new(2, -1.75, 1.75, 15)?.with_margin(2.5)?;
     let how = FiniteVolumes { cells: 4, steps: 60, ..FiniteVolumes::new(grid.clone(), 1.0) };
@@ -47,6 +48,6 @@ fn slow_finite_volumes_agree_with_the_identity() -> Result<(), Box<dyn std::erro
         assert!(off < own + other, "{i}: {off:e}, {own:e} {other:e}");
         moved = moved.max((q.log_density[i] - truth[i]).abs());
     }
-    assert!(moved > 1e-3, "the wrong potential moves log-densities by {moved:e} only");
+    assert!(moved > 1e-4, "the wrong potential moves log-densities by {moved:e} only");
     Ok(())
 }
