@@ -39,10 +39,11 @@ impl FlowPair {
     /// let law = FnScore::new(|x: &Array2<f64>, t: f64| Ok(x / -(2.0 - 1.5 * (0.5 * (t - 1.0)).exp())));
     /// let start = array![[0.5_f64.sqrt()], [2.0_f64.sqrt()]];
     /// let rule = TimeRule::trapezoid(&[0.0, 0.1, 0.3, 0.6, 1.0])?;
-    /// let found = FlowPair::follow(&sde, &model, &law, &start, &rule, 8)?;
+    /// let found = FlowPair::follow(&sde, &model, &law, &start, &rule, 32)?;
     /// let apart = found.displacements();
-    /// assert!((apart[[0, 0]] - 0.015294054).abs() < 1e-8 && (apart[[1, 0]] - 2.0 * apart[[0, 0]]).abs() < 1e-10);
-    /// assert_eq!(found.within(1.0), [true, false]);
+    /// assert!((apart[[0, 0]] - 0.015294054).abs() < 1e-8, "{apart}");
+    /// assert!((apart[[1, 0]] - 2.0 * apart[[0, 0]]).abs() < 1e-10, "{apart:e}");
+    /// assert_eq!(found.within(1.5), [true, false]);
     /// # Ok::<(), sde_core::Error>(())
     /// ```
     pub fn follow(

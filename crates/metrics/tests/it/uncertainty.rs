@@ -95,7 +95,8 @@ fn check_coverage(what: &str, covered: usize, of: usize, level: f64) {
 
 /// The closed forms: the claimed variance is the true one, and 1.96 of its roots cover 95 %.
 #[test]
-fn standard_errors_are_the_scatter() {
+#[ignore = "slow"]
+fn slow_standard_errors_are_the_scatter() {
     let repeats = 400;
     for (metric, kind) in cases().filter(|(metric, _)| !metric.info().error.is_empty()) {
         let what = format!("{} of {}", metric.name(), kind.name());
@@ -118,7 +119,8 @@ fn standard_errors_are_the_scatter() {
 /// Where the laws agree, a quadratic statistic has no first order, and its influence function is noise,
 /// of a variance above that of the statistic: no error bar is too small there either.
 #[test]
-fn standard_errors_are_safe_where_laws_agree() {
+#[ignore = "slow"]
+fn slow_standard_errors_are_safe_where_laws_agree() {
     for (metric, kind) in cases().filter(|(metric, _)| !metric.info().error.is_empty()) {
         let what = format!("{} of {}, no difference", metric.name(), kind.name());
         let found: Vec<(f64, f64)> = (0..300)

@@ -86,7 +86,10 @@ pub struct NoisedLogDensity {
 /// let x = array![[0.3, 1.0]];
 /// let prior = |x: &_| model.log_density(x, 1.0);
 /// let found = reverse_sde_log_density(&paths, &vp, &model, &x, &prior, Key::root(1), 0)?;
-/// assert!((found.log_density[0] - model.log_density(&x, 1e-3)?[0]).abs() < 0.05);
+/// let exact = model.log_density(&x, 1e-3)?[0];
+/// // The score is exact: paths scatter by their steps alone, and the bound is the density.
+/// let error = found.bound_error.expect("of four paths")[0];
+/// assert!((found.lower_bound[0] - exact).abs() < 3.0 * error, "{found:?} {exact}");
 /// # Ok::<(), solvers::SolveError>(())
 /// ```
 pub fn reverse_sde_log_density<'a, S: State>(
