@@ -88,7 +88,7 @@ pub struct NoisedLogDensity {
 /// let found = reverse_sde_log_density(&paths, &vp, &model, &x, &prior, Key::root(1), 0)?;
 /// let exact = model.log_density(&x, 1e-3)?[0];
 /// // The score is exact: paths scatter by their steps alone, and the bound is the density.
-/// let error = found.bound_error.expect("of four paths")[0];
+/// let error = found.bound_error.as_ref().expect("of four paths")[0];
 /// assert!((found.lower_bound[0] - exact).abs() < 3.0 * error, "{found:?} {exact}");
 /// # Ok::<(), solvers::SolveError>(())
 /// ```
