@@ -21,6 +21,11 @@ const LEFT: f64 = 0.25;
 /// The share of a chord by which the image of a middle may be off the chord's middle: halves of which one is three times as long.
 const UNEVEN: f64 = 0.4;
 
+/// Images a side from which on it is asked whether more of them help, and the share of the error that twice as many must take it below: a kink
+/// halves it, and noise in the last digits of the flow leaves it as it is.
+const ENOUGH: usize = 4;
+const HELPS: f64 = 0.7;
+
 /// What is believed of the area between a piece and its detours, in units of the chord times how far the middle is off.
 const DETOUR: f64 = 0.25;
 
@@ -46,7 +51,7 @@ pub(super) struct Masses {
 ///
 /// `n` and `N` the density and distribution function of `N(0, 1)`. Sides are taken as curves of second order through the images
 /// of three points, and halved where that matters, until the estimated error in total variation is at most `tolerance` or they are halved
-/// `most_halvings` times. Cells share their sides, so that nothing is lost between them. `carry` follows rows to the prior, twice.
+/// `most_halvings` times, or twice as many images do not help. Cells share their sides, so that nothing is lost between them. `carry` follows rows to the prior, twice.
 pub(super) fn masses(
     grid: &Grid,
     std: f64,
@@ -59,15 +64,42 @@ pub(super) fn masses(
     }
     let least = PARTS >> most_halvings.min(MOST_HALVINGS);
     let mut pieces = borders.sides()?;
+    let mut progress = Progress { at: ENOUGH * pieces.len(), error: f64::INFINITY };
     loop {
         let found = borders.gathered(&pieces, tolerance);
         let allowed = (0.8 * (tolerance - found.by_paths)).max(0.2 * tolerance);
         let mut open = largest(&pieces, allowed);
         open.retain(|piece| pieces[*piece].to - pieces[*piece].from > least);
-        if found.converged || open.is_empty() {
+        let helps = progress.helps(borders.images.len(), found.error());
+        if found.converged || open.is_empty() || !helps {
             return Ok(found);
         }
         borders.halve(&mut pieces, &open)?;
+    }
+}
+
+impl Masses {
+    /// The estimated error in total variation.
+    fn error(&self) -> f64 {
+        0.5 * self.errors.iter().sum::<f64>()
+    }
+}
+
+/// The estimated error when there were so many images.
+struct Progress {
+    at: usize,
+    error: f64,
+}
+
+impl Progress {
+    /// Whether more images lessened the error when they were last twice as many.
+    fn helps(&mut self, images: usize, error: f64) -> bool {
+        if images < self.at {
+            return true;
+        }
+        let helped = error <= HELPS * self.error;
+        *self = Self { at: 2 * images, error };
+        helped
     }
 }
 

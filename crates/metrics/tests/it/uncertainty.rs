@@ -142,7 +142,8 @@ fn slow_standard_errors_are_safe_where_laws_agree() {
 
 /// Weighted clouds: importance weights that turn the first law into another.
 #[test]
-fn standard_errors_of_weighted_clouds_are_the_scatter() {
+#[ignore = "slow"]
+fn slow_standard_errors_of_weighted_clouds_are_the_scatter() {
     for metric in Metric::ALL.iter().filter(|m| m.info().weights && !m.info().error.is_empty()) {
         let (mut values, mut variances) = (Vec::new(), Vec::new());
         for repeat in 0..400 {
@@ -181,7 +182,8 @@ fn frechet_errors_of_flat_clouds_are_those_in_the_plane() {
 
 /// Resamples of some samples scatter as many samples do.
 #[test]
-fn resamples_scatter_as_samples_do() {
+#[ignore = "slow"]
+fn slow_resamples_scatter_as_samples_do() {
     let (repeats, sets, resamples) = (300, 10, 40);
     for (metric, kind) in cases() {
         let what = format!("{} of {}", metric.name(), kind.name());

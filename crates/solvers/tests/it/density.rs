@@ -47,7 +47,8 @@ fn largest(a: &[f64], b: &[f64]) -> f64 {
 /// square of one: over 40 independent rows it has a standard error of 0.11. Values of single probes are
 /// skew (squares of normals), and so are means of few: 400 of them are close to normal.
 #[test]
-fn probes_are_off_by_their_standard_errors() {
+#[ignore = "slow"]
+fn slow_probes_are_off_by_their_standard_errors() {
     for (name, process) in [("gmm2d", "vp"), ("gmm3d_full", "ou"), ("gmm8d", "subvp")] {
         let sde = sde_of(process);
         let mixture = target(name);
@@ -73,7 +74,8 @@ fn probes_are_off_by_their_standard_errors() {
 /// Where few probes state an error at all, the truth is within four of them in 95 % of the points: 600 points
 /// pass below 91 % once in a million.
 #[test]
-fn few_probes_state_no_error_or_one_that_covers() {
+#[ignore = "slow"]
+fn slow_few_probes_state_no_error_or_one_that_covers() {
     let vp = Vp::default();
     for name in ["gmm2d", "gmm3d_full"] {
         let mixture = target(name);

@@ -3,6 +3,7 @@
 mod flow;
 mod gaussian;
 mod identity;
+mod samples;
 mod volumes;
 
 use ndarray::{Array2, array};
