@@ -16,7 +16,7 @@ fn slow_finite_volumes_agree_with_the_identity() -> Result<(), Box<dyn std::erro
     let wrong = Scaled::of(&data, &sde, 1e-4);
     let model = Model::of_values(|x, t| wrong.values(x, t));
     let grid = Grid::new(2, -1.75, 1.75, 15)?.with_margin(2.5)?;
-    let how = FiniteVolumes { cells: 6, steps: 100, ..FiniteVolumes::new(grid.clone(), 1.0) };
+    let how = FiniteVolumes { cells: 12, steps: 60, ..FiniteVolumes::new(grid.clone(), 1.0) };
     let solved = how.solve(&sde, &model, &[0.0])?;
     let (q, x) = (solved.last(), grid.points());
     let prior = |x: &_| standard_log_prior(&sde, x);
@@ -26,7 +26,7 @@ fn slow_finite_volumes_agree_with_the_identity() -> Result<(), Box<dyn std::erro
             |k: i32| shift * ((12.0 + shift) / shift).powf(f64::from(k) / f64::from(steps)) - shift;
         let mut times: Vec<f64> = (0..=steps).map(at).collect();
         (times[0], times[steps as usize]) = (0.0, 12.0);
-        let (control, n_paths) = (Control::Grid(times), 4000);
+        let (control, n_paths) = (Control::Grid(times), 10_000);
         let paths = PathDensity { eta: 1.0, n_paths, control, block_rows: 8000 };
         sampler_log_density(&paths, &sde, &wrong, &x, &prior, Key::root(5), 0)
     };
