@@ -1,5 +1,7 @@
 //! Points on paths of the reverse SDE with what a correction should be there.
 
+use sde_core::Key;
+
 /// The paths at one time, on the host.
 ///
 /// # Shapes
@@ -88,5 +90,32 @@ impl CorrectionData {
         }
         self.levels.retain(|level| !level.x.is_empty());
         1.0 - self.len() as f64 / before.max(1) as f64
+    }
+
+    /// Adds, for every so many points of a time, one that is uniform in `[-half_width, half_width]^D` and has no correction: where hardly a
+    /// path comes, `grad psi` goes to 0 instead of anywhere. With `n` paths there and one in `every`, the correction loses
+    /// a share `1 / (1 + every (2 half_width)^D p)` where the density is `p`.
+    ///
+    /// An unanchored correction can be steep where it has seen nothing, and the flow of it take a corner of the box over the
+    /// middle of the prior.
+    ///
+    /// ```
+    /// use fp_residual::{CorrectionData, PathLevel};
+    /// use sde_core::Key;
+    /// let mut data = CorrectionData::new(2);
+    /// data.push(PathLevel { t: 0.5, x: vec![0.1; 200], target: vec![1.0; 200] });
+    /// data.anchor(50, 3.0, Key::root(1)); // 2 for the 100 points
+    /// assert_eq!(data.len(), 102);
+    /// assert!(data.levels()[0].x.iter().all(|x| x.abs() <= 3.0));
+    /// assert_eq!(data.levels()[0].target[200..], [0.0; 4]);
+    /// ```
+    pub fn anchor(&mut self, every: usize, half_width: f64, key: Key) {
+        for (level, purpose) in self.levels.iter_mut().zip(0..) {
+            let more = level.x.len() / every.max(1) / self.dim.max(1) * self.dim;
+            let mut x = vec![0.0; more];
+            key.fold(purpose).fill_uniforms(0, &mut x);
+            level.x.extend(x.iter().map(|u| half_width * (2.0 * u - 1.0)));
+            level.target.extend(std::iter::repeat_n(0.0, more));
+        }
     }
 }

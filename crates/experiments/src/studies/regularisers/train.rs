@@ -18,6 +18,9 @@ use crate::runs::{Interrupted, Workspace};
 /// A coordinate beyond which a path is left out of a correction, in units of the data.
 const REACH: f64 = 5.0;
 
+/// One point without a correction for so many of paths.
+const ANCHOR: usize = 50;
+
 /// Share of the steps after which [`Regulariser::Scheduled`] falls, and to what.
 const FALLS: (f64, f64) = (0.8, 0.1);
 
@@ -86,6 +89,7 @@ impl Cell<'_> {
             !paths.is_empty(),
             "every path of the SDE leaves \u{b1}{REACH}: there is nothing to correct"
         );
+        paths.anchor(ANCHOR, REACH, self.key(5));
         let config = correction_config(net.config(), c.hidden.clone());
         let psi = without_correction(config, self.key(3), net)?;
         let settings = TrainConfig { seed: self.key(4), ..TrainConfig::soap_cosine(c.steps) };

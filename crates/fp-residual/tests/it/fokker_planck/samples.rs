@@ -43,8 +43,7 @@ impl Score<Array2<f64>> for Pair {
         let mut s = x.clone();
         Zip::from(s.rows_mut()).for_each(|mut x| {
             let side = (m[0] * x[0] + m[1] * x[1]).tanh();
-            (x[0], x[1]) =
-                (factor * (m[0] * side - x[0] / v), factor * (m[1] * side - x[1] / v));
+            (x[0], x[1]) = (factor * (m[0] * side - x[0] / v), factor * (m[1] * side - x[1] / v));
         });
         Ok(s)
     }
@@ -123,7 +122,10 @@ fn the_pair_is_a_mixture() -> Result<(), Box<dyn std::error::Error>> {
     let (sde, x) = (Ou::new(3.0)?, array![[0.3, -1.2], [2.0, 0.1], [-0.7, 0.6]]);
     for t in [0.0, 0.4, 2.0] {
         let (expected, found) = (data.under(&sde).score(&x, t)?, Pair { c: 0.0 }.score(&x, t)?);
-        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found} {expected}");
+        assert!(
+            found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12),
+            "{found} {expected}"
+        );
         let (log, values) = (data.under(&sde).log_density(&x, t)?, Pair { c: 0.0 }.values(&x, t));
         assert!((log[1] - log[0] - (values[1] - values[0])).abs() < 1e-12);
     }
