@@ -140,9 +140,10 @@ impl Characteristics {
 
     /// Log-densities at the nodes of a grid, and the probabilities of its cells: the prior's of what the flow takes them to, from
     /// where it takes their borders. Sides are halved where their images bend or jump, until the estimated error in total
-    /// variation is below `tolerance` or they are halved `most_halvings` times (31 at most): then the error that is returned is
-    /// above it, as it is of a flow that parts neighbouring numbers of its network's precision. Paths from places of little density
-    /// are followed as well as that asks for.
+    /// variation is below `tolerance` or they are halved `most_halvings` times (31 at most), or twice as many places do not take it
+    /// below 0.7 of what it was: then the error that is returned is above the tolerance, as it is of a flow that parts neighbouring
+    /// numbers of its network's precision, or one that folds the plane. Paths from places of little density are followed as well as
+    /// that asks for.
     ///
     /// # Errors
     /// As [`Characteristics::log_density`].
