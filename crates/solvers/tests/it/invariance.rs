@@ -67,7 +67,7 @@ fn blocks_and_threads_change_nothing() {
     for mut sampler in samplers(&vp) {
         let (expected, summary) = collect(&sampler, &vp, &score, 1);
         assert_eq!((expected.nrows() as u64, summary.rows), (ROWS, ROWS));
-        for (block_rows, threads) in [(1, 3), (7, 2), (64, 4), (101, 1), (1000, 2)] {
+        for (block_rows, threads) in [(1, 3), (7, 4), (1000, 2)] {
             sampler.block_rows = block_rows;
             let (found, other) = collect(&sampler, &vp, &score, threads);
             assert_eq!(found, expected, "{sampler:?}, {threads} threads");
