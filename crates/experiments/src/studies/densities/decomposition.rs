@@ -152,7 +152,7 @@ impl Config {
         // An error of a law is as if that much of it lay one node off.
         let off = (ode.outside.error + sde.outside.error) * h * (h + 2.0 * gap.on_nodes.sqrt());
         let on_nodes = Part::around(gap.on_nodes, off);
-        let (lower, upper) = (gap.bracket.lower, gap.bracket.upper);
+        let [lower, upper] = gap.squared();
         let outside = [0, 1].map(|k| {
             let seen: u64 = chains[k].dropped[1].iter().map(HistogramBuilder::n_seen).sum();
             let kept: u64 = chains[k].dropped[1].iter().map(HistogramBuilder::n_kept).sum();

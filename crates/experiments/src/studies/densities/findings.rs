@@ -1,8 +1,8 @@
 //! What is said of the laws.
 
-use metrics::W2Bracket;
 use report::digits;
 
+use super::gap_findings::told_apart;
 use super::{Law, Pair, Row};
 
 impl Row {
@@ -11,17 +11,17 @@ impl Row {
     }
 }
 
-/// A bracket in words: roots of both ends.
-pub(super) fn between(found: &W2Bracket) -> String {
-    let [low, high] = [found.lower, found.upper].map(|w| digits(w.max(0.0).sqrt()));
+/// W2 in words: roots of both ends.
+pub(super) fn between(squared: [f64; 2]) -> String {
+    let [low, high] = squared.map(|w| digits(w.sqrt()));
     if low == high { low } else { format!("{low} to {high}") }
 }
 
-/// How two brackets lie.
-fn compare(a: &W2Bracket, b: &W2Bracket) -> Option<std::cmp::Ordering> {
-    if a.upper < b.lower {
+/// How two intervals lie.
+fn compare(a: [f64; 2], b: [f64; 2]) -> Option<std::cmp::Ordering> {
+    if a[1] < b[0] {
         Some(std::cmp::Ordering::Less)
-    } else if a.lower > b.upper {
+    } else if a[0] > b[1] {
         Some(std::cmp::Ordering::Greater)
     } else {
         None
@@ -33,9 +33,9 @@ fn compare(a: &W2Bracket, b: &W2Bracket) -> Option<std::cmp::Ordering> {
 pub(super) fn finding(row: &Row) -> String {
     let Some(gap) = row.pair([Law::Ode, Law::Sde]) else { return String::new() };
     let gap = &gap.found;
-    let tv = gap.total_variation;
+    let (tv, squared) = (gap.total_variation, gap.squared());
     let mut text = format!("{}: ", row.name);
-    if tv.value <= tv.error {
+    if !told_apart(row) {
         text += &format!(
             "the laws of ODE and SDE are one within what is known of them (total variation {} with an error of {})",
             digits(tv.value.max(0.0)),
@@ -44,22 +44,23 @@ pub(super) fn finding(row: &Row) -> String {
     } else {
         text += &format!(
             "W\u{2082} of ODE and SDE is {}, total variation {} \u{b1} {}",
-            between(&gap.bracket),
+            between(squared),
             digits(tv.value),
             digits(tv.error)
         );
-        if gap.on_nodes > gap.bracket.upper {
+        if gap.on_nodes > squared[1] {
             text += &format!(
                 "; counted on the nodes its square would be {}, {} times as much at least",
                 digits(gap.on_nodes),
-                digits(gap.on_nodes / gap.bracket.upper)
+                digits(gap.on_nodes / squared[1])
             );
         }
     }
     let truths = [Law::Sde, Law::Ode].map(|law| row.pair([law, Law::Truth]));
     if let [Some(sde), Some(ode)] = truths {
-        let (s, o) = (between(&sde.found.bracket), between(&ode.found.bracket));
-        text += &match compare(&sde.found.bracket, &ode.found.bracket) {
+        let [sde, ode] = [sde, ode].map(|pair| pair.found.squared());
+        let (s, o) = (between(sde), between(ode));
+        text += &match compare(sde, ode) {
             Some(std::cmp::Ordering::Less) => {
                 format!(". The SDE is closer to the truth: {s} against {o}")
             }
@@ -141,7 +142,7 @@ pub(super) mod tests {
         assert!(text.contains("W\u{2082} of ODE and SDE is 0.200 to 0.210"), "{text}");
         assert!(text.contains("4.00 times as much"), "{text}");
         assert!(text.contains("The SDE is closer to the truth"), "{text}");
-        let text = said(1e-6, [0.03, 0.04], [0.01, 0.02]);
+        let text = said(0.0, [0.03, 0.04], [0.01, 0.02]);
         assert!(text.contains("one within what is known"), "{text}");
         assert!(text.contains("The ODE is closer to the truth"), "{text}");
         let text = said(0.04, [0.01, 0.03], [0.02, 0.04]);

@@ -10,19 +10,20 @@ pub(super) fn measured(row: &Row, of: Of) -> [f64; 2] {
     let gap = row.pair([Law::Ode, Law::Sde]);
     let around = |value: f64, error: f64| [(value - error).max(0.0), value + error];
     match (of, gap) {
-        (Of::W2, Some(gap)) => {
-            [gap.found.bracket.lower, gap.found.bracket.upper].map(|w| w.max(0.0).sqrt())
-        }
+        (Of::W2, Some(gap)) => gap.found.squared().map(f64::sqrt),
         (Of::Entropy, Some(gap)) => around(gap.found.kl.value, gap.found.kl.error),
         (Of::Energy, _) => around(row.energy.value, row.energy.error),
         (_, None) => [0.0, f64::INFINITY],
     }
 }
 
-/// Whether the laws of ODE and SDE differ by more than they are known: else there is nothing to take apart.
+/// Whether the laws of ODE and SDE differ by more than they are known, in total variation or in W2, which sees less of tiles: else there
+/// is nothing to take apart.
 pub(super) fn told_apart(row: &Row) -> bool {
-    let gap = row.pair([Law::Ode, Law::Sde]).map(|gap| gap.found.total_variation);
-    gap.is_some_and(|tv| tv.value > tv.error)
+    row.pair([Law::Ode, Law::Sde]).is_some_and(|gap| {
+        let tv = gap.found.total_variation;
+        tv.value > tv.error || gap.found.squared()[0] > 0.0
+    })
 }
 
 /// Whether a bound, with so many of its errors, is below the lower end of what it bounds.

@@ -33,7 +33,7 @@ pub(super) fn page(config: &Config, results: &Results, folder: &Path) -> Result<
     }
     sheet.table(laws(results));
     sheet.section("Distances", html! {
-        "Between laws conditioned on the window. W" sub { "2" } " of the laws, not of what is counted on nodes: what moves by much less than the distance of two nodes costs its square here, and on nodes that distance times it. The bracket holds for densities that are constant on tiles. Errors of total variation are those of the solutions and of the tiles; of relative entropies those of the tiles."
+        "Between laws conditioned on the window. W" sub { "2" } " of the laws, not of what is counted on nodes: what moves by much less than the distance of two nodes costs its square here, and on nodes that distance times it. The interval is that of densities that are constant on tiles, widened by what the laws are wrong by: the side of a tile times the root of the error in total variation. Errors of total variation are those of the solutions and of the tiles; of relative entropies those of the tiles."
     });
     sheet.table(distances(results));
     sheet.section("The gap of the scores", html! {
@@ -86,9 +86,9 @@ fn distances(results: &Results) -> Table {
             vec![
                 row.name.as_str().into(),
                 format!("{} and {}", pair.of[0].name(), pair.of[1].name()).into(),
-                between(&pair.found.bracket).into(),
-                Cell::number(pair.found.bracket.lower),
-                Cell::number(pair.found.bracket.upper),
+                between(pair.found.squared()).into(),
+                Cell::number(pair.found.squared()[0]),
+                Cell::number(pair.found.squared()[1]),
                 Cell::number(pair.found.on_nodes),
                 with_error(pair.found.total_variation),
                 with_error(pair.found.kl),
