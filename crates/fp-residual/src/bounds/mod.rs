@@ -25,6 +25,8 @@
 //! [`FlowPair`] has both flows, so that those of their particles that leave a box can be told; [`carried`] where the gap's gradient goes,
 //! and so when the displacement comes about; [`flow_gap`] the gradient of $\rho^0$.
 //!
+//! What the residual of every time does to the two densities, point by point: [`flow_response`], [`noised_response`].
+//!
 //! Of any model, by paths, with standard errors: [`flow_coupling`] (an upper bound of $W_2^2$ without any constant),
 //! [`transported`] for [`along_paths`], and [`residual_excess`], a bound of the entropy of the paths by the residual alone.
 //!
@@ -38,6 +40,7 @@ mod matrix;
 mod pair;
 mod paths;
 mod profiles;
+mod response;
 mod rule;
 
 pub use costate::{FlowGap, GradResidual, flow_gap};
@@ -49,4 +52,5 @@ pub use profiles::{
     Coupled, along_paths, coupling, coupling_from_entropy, grad_r_from_residual, mixed_coupling,
     path_entropy, relative_entropy, relative_entropy_bound,
 };
+pub use response::{Response, flow_response, noised_response};
 pub use rule::TimeRule;

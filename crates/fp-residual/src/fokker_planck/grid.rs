@@ -176,6 +176,41 @@ pub(super) fn geometric(from: f64, to: f64, n: usize, shift: f64) -> Vec<f64> {
     (0..=n).map(at).collect()
 }
 
+/// `n` times from the horizon `T` down to 0, even in `log((t + c) / (T - t + c))` with `c = T / 100`: dense at both ends. Near 0 a law takes
+/// its shape; near `T` the law of a sampler is its prior, and goes over to what the score says within a short time.
+///
+/// # Errors
+/// A horizon that is not finite and positive, fewer than two times.
+///
+/// ```
+/// use fp_residual::fokker_planck::graded_times;
+/// let times = graded_times(10.0, 5)?;
+/// assert_eq!([times[0], times[2], times[4]], [10.0, 5.0, 0.0]);
+/// assert!((times[1] + times[3] - 10.0).abs() < 1e-12 && (times[3] - 0.823).abs() < 1e-3);
+/// # Ok::<(), sde_core::Error>(())
+/// ```
+pub fn graded_times(horizon: f64, n: usize) -> Result<Vec<f64>> {
+    if !(horizon > 0.0 && horizon.is_finite()) {
+        return refuse("horizon", horizon, "must be finite and positive");
+    }
+    if n < 2 {
+        return refuse("times", n, "two at least are needed");
+    }
+    let (shift, last) = (0.01 * horizon, n - 1);
+    let at = |k: usize| {
+        let part = 1.0 - 2.0 * k as f64 / last as f64;
+        let ratio = ((horizon + shift) / shift).powf(part);
+        (((horizon + shift) * ratio - shift) / (1.0 + ratio)).clamp(0.0, horizon)
+    };
+    Ok((0..n)
+        .map(|k| match k {
+            0 => horizon,
+            k if k == last => 0.0,
+            k => at(k),
+        })
+        .collect())
+}
+
 /// Cubes of side `spacing / k`, such that every cell of the grid is a union of them and nodes are corners.
 #[derive(Clone, Debug)]
 pub(super) struct Mesh {

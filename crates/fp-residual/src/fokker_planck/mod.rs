@@ -26,7 +26,7 @@ mod volumes;
 pub use affine::{Affine, gaussian_moments};
 pub use characteristics::Characteristics;
 pub use density::{Density, Evolution};
-pub use grid::Grid;
+pub use grid::{Grid, graded_times};
 pub use model::Model;
 #[cfg(feature = "networks")]
 pub use network::OnRows;

@@ -5,44 +5,9 @@ use fp_residual::bounds::{
     flow_gap, path_entropy, residual_excess, residual_excess_within, transported,
 };
 use ndarray::{Array2, array};
-use sde_core::{Derivatives, FnScore, Key, Ou, Potential, Result, Score, ScoreJvp, State};
+use sde_core::{FnScore, Key, Ou, Score};
 
-/// $\varphi = -x^T A x / 2$ with a constant symmetric A, in the plane.
-struct Bowl(Array2<f64>);
-
-impl Score<Array2<f64>> for Bowl {
-    fn score(&self, x: &Array2<f64>, _: f64) -> Result<Array2<f64>> {
-        Ok(-x.dot(&self.0))
-    }
-}
-
-impl ScoreJvp<Array2<f64>> for Bowl {
-    fn score_jvp(
-        &self,
-        x: &Array2<f64>,
-        _: f64,
-        v: &Array2<f64>,
-    ) -> Result<(Array2<f64>, Array2<f64>)> {
-        Ok((-x.dot(&self.0), -v.dot(&self.0)))
-    }
-
-    fn divergence(&self, x: &Array2<f64>, _: f64) -> Result<Vec<f64>> {
-        Ok(vec![-self.0.diag().sum(); x.nrows()])
-    }
-}
-
-impl Potential<Array2<f64>> for Bowl {
-    fn derivatives(&self, x: &Array2<f64>, t: &[f64]) -> Result<Derivatives<Array2<f64>>> {
-        let score = self.score(x, 0.0)?;
-        let half = |row: f64| 0.5 * row;
-        Ok(Derivatives {
-            potential: x.row_dot(&score)?.into_iter().map(half).collect(),
-            d_t: vec![0.0; t.len()],
-            laplacian: vec![-self.0.diag().sum(); t.len()],
-            score,
-        })
-    }
-}
+use crate::bowl::Bowl;
 
 fn bowl() -> Bowl {
     Bowl(array![[1.6, 0.5], [0.5, 2.4]])

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod bounds_of_paths;
+mod bowl;
 #[cfg(feature = "networks")]
 mod common;
 #[cfg(feature = "networks")]
@@ -18,3 +19,4 @@ mod probed;
 mod regularisers;
 #[cfg(feature = "networks")]
 mod residuals;
+mod responses;

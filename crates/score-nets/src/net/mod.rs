@@ -1,6 +1,7 @@
 //! A score network: weights, SDE and closed-form base together.
 
 mod build;
+mod curvature;
 mod evaluator;
 mod fast;
 mod graph;

@@ -2,6 +2,7 @@
 
 mod classifier;
 mod common;
+mod curvature;
 mod derivatives;
 mod devices;
 mod draws;

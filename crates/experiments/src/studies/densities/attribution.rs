@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use fp_residual::bounds::Carried;
+use fp_residual::bounds::{Carried, TimeRule};
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +63,7 @@ pub(super) fn shares(
     let jacobian: Vec<f64> = (0..times.len())
         .map(|k| 0.5 * known.g_squared[k] * mean(&squares(&moved[k].moved), kept).value.sqrt())
         .collect();
-    let parts = [energy, projected, jacobian].map(|of| Running::new(known, &of));
+    let parts = [energy, projected, jacobian].map(|of| Running::new(&known.rule, &of));
     let horizon = times[times.len() - 1];
     let inner = EDGES.map(|edge| 0.1 * horizon * edge);
     let edges: Vec<f64> = [0.0].into_iter().chain(inner).chain([horizon]).collect();
@@ -76,14 +76,14 @@ pub(super) fn shares(
 }
 
 /// An integral up to every time.
-struct Running {
+pub(super) struct Running {
     times: Vec<f64>,
     sums: Vec<f64>,
 }
 
 impl Running {
-    fn new(known: &Known, values: &[f64]) -> Self {
-        Self { times: known.rule.times().to_vec(), sums: known.rule.running(values) }
+    pub(super) fn new(rule: &TimeRule, values: &[f64]) -> Self {
+        Self { times: rule.times().to_vec(), sums: rule.running(values) }
     }
 
     /// Linear between times.
@@ -94,9 +94,14 @@ impl Running {
         from + (to - from) * ((t - a) / (b - a)).clamp(0.0, 1.0)
     }
 
+    /// Over an interval.
+    pub(super) fn between(&self, from: f64, to: f64) -> f64 {
+        self.up_to(to) - self.up_to(from)
+    }
+
     fn share(&self, from: f64, to: f64) -> f64 {
         let whole = self.sums[self.sums.len() - 1];
-        if whole == 0.0 { 0.0 } else { (self.up_to(to) - self.up_to(from)) / whole }
+        if whole == 0.0 { 0.0 } else { self.between(from, to) / whole }
     }
 }
 
@@ -114,24 +119,28 @@ pub(super) fn map_times(known: &Known) -> Vec<usize> {
     found
 }
 
-/// `g^2/2 |grad r|^2 q` and `R` less its mean under the SDE, which no sampler sees, on the tiles at the times of the maps, one below the other, as `attribution/NAME.npy`.
+/// `g^2/2 |grad r|^2 q` and `R` less its mean under the SDE, which no sampler sees, at the times of the maps, as
+/// `attribution/NAME.npy`.
 pub(super) fn keep(known: &Known, tiles: usize, path: &Path) -> Result<Vec<f64>> {
-    let (times, side) = (map_times(known), tiles + 2);
-    let mut rows = Array2::zeros((2 * times.len() * tiles, tiles));
-    let mut place = |slot: usize, values: &[f64]| -> Result<()> {
-        let all = Array2::from_shape_vec((side, side), values.to_vec())?;
+    let times = map_times(known);
+    let maps: Vec<Vec<f64>> =
+        times.iter().flat_map(|&k| [known.made(k), known.centred_residual(k)]).collect();
+    write(&maps, tiles, path)?;
+    Ok(times.into_iter().map(|k| known.rule.times()[k]).collect())
+}
+
+/// Values at all nodes, on the tiles, one map below the other.
+pub(super) fn write(maps: &[Vec<f64>], tiles: usize, path: &Path) -> Result<()> {
+    let side = tiles + 2;
+    let mut rows = Array2::zeros((maps.len() * tiles, tiles));
+    for (slot, values) in maps.iter().enumerate() {
+        let all = Array2::from_shape_vec((side, side), values.clone())?;
         rows.slice_mut(s![slot * tiles..(slot + 1) * tiles, ..])
             .assign(&all.slice(s![1..=tiles, 1..=tiles]));
-        Ok(())
-    };
-    for (slot, &k) in times.iter().enumerate() {
-        place(2 * slot, &known.made(k))?;
-        place(2 * slot + 1, &known.centred_residual(k))?;
     }
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
     }
-    crate::npy::write(path, rows.view())?;
-    Ok(times.into_iter().map(|k| known.rule.times()[k]).collect())
+    Ok(crate::npy::write(path, rows.view())?)
 }

@@ -67,6 +67,8 @@ pub(super) struct Bounds {
     /// `int_0^T L dt` with the supremum.
     #[serde(with = "crate::number")]
     pub(super) growth: f64,
+    /// The eigenvalue and the integral of the rate again, as certified over the whole plane; of a network.
+    pub(super) certified: Option<[f64; 2]>,
     /// `E |grad r|^2` along the paths against that of the finite volumes: their energies.
     pub(super) along: Found,
     /// How far the integral of what is carried is from the displacement, relative, root mean square.
@@ -154,6 +156,7 @@ impl Config {
             bounds,
             steepest: [rates.most[0], rates.mean[0]],
             growth: known.rule.integral(&rates.rate(&rates.most, 0.5)),
+            certified: rates.certified(given, known)?,
             along: Found { value: energy, error: (energy - exact).abs() },
             closure,
             shares,
@@ -218,6 +221,14 @@ impl Rates {
         }
         let drift = known.rule.sample(|t| given.sde.drift_coef(t));
         Ok(Self { drift, g_squared: known.g_squared.clone(), most, mean })
+    }
+
+    /// The largest eigenvalue that the network allows at the time of the data, and the integral of the rate with it.
+    fn certified(&self, given: &Given<'_>, known: &Known) -> Result<Option<[f64; 2]>> {
+        let Some(net) = given.net else { return Ok(None) };
+        let times = known.rule.times().iter();
+        let most: Vec<f64> = times.map(|t| net.curvature_bound(*t)).collect::<Result<_, _>>()?;
+        Ok(Some([most[0], known.rule.integral(&self.rate(&most, 0.5))]))
     }
 
     /// `-a + share g^2 lambda`.

@@ -75,6 +75,7 @@ pub(super) fn finding(row: &Row) -> String {
 pub(super) mod tests {
     use super::super::bounds::Bounds;
     use super::super::decomposition::{Decomposition, Part};
+    use super::super::response::{self, Responses};
     use super::super::{Between, Found, Pair};
     use super::*;
 
@@ -95,11 +96,17 @@ pub(super) mod tests {
                 bounds: vec![],
                 steepest: [0.0; 2],
                 growth: 0.0,
+                certified: None,
                 along: found,
                 closure: 0.0,
                 shares: vec![],
             },
             maps: vec![],
+            responses: Responses {
+                parts: vec![],
+                sum: response::Part { interval: None, ode: 0.0, sde: 0.0, apart: 0.0 },
+                left_over: [0.0; 2],
+            },
             decomposition: Decomposition {
                 n: 100,
                 steps: 10,

@@ -46,6 +46,7 @@ pub(super) fn sections(
             (row.name) ": above, where the energy is made, g\u{b2}/2 |\u{2207}r|\u{b2} q, r = log q \u{2212} \u{3c6}, q the density of the SDE (each on its own scale); below, the residual R less its mean under q (red: above; the scale ends where a tenth of the window is beyond)."
         });
     }
+    super::response_page::section(sheet, config, results, folder)?;
     let sampled = &config.sampled;
     sheet.section("What is measured with samples", html! {
         (joined(decomposition_finding)) " Squared W" sub { "2" } " on the nodes between " (sampled.n) " samples of each, in " (sampled.steps)
@@ -118,11 +119,16 @@ fn rates(results: &Results) -> Table {
         "largest eigenvalue at t = 0: on the nodes",
         "mean",
         "\u{222b}L dt",
+        "certified by the layers",
+        "\u{222b}L dt",
         "energy along paths",
         "displacement left over",
     ];
     let rows = results.rows.iter().map(|row| {
         let b = &row.bounds;
+        let certified = |k: usize| {
+            b.certified.map_or(Cell::from("\u{2013}"), |certified| Cell::number(certified[k]))
+        };
         vec![
             row.name.as_str().into(),
             b.particles.to_string().into(),
@@ -130,12 +136,14 @@ fn rates(results: &Results) -> Table {
             Cell::number(b.steepest[0]),
             Cell::number(b.steepest[1]),
             Cell::number(b.growth),
+            certified(0),
+            certified(1),
             Cell::with_error(b.along.value, Some(b.along.error)),
             Cell::number(b.closure),
         ]
     });
     Table::new("rates", 1, &head).rows(rows).caption(html! {
-        "Energy along paths: from the interpolated \u{2207}r on the flow of the SDE\u{2019}s law; \u{b1} how far the finite volumes\u{2019} own is. Displacement left over: the root mean square of what the integral along paths leaves of the displacement, over the latter."
+        "L: of g\u{b2}/2 times the largest eigenvalue less the drift\u{2019}s coefficient; the first coupling bound grows with e to its integral. Certified: from norms of the network\u{2019}s layers, over the whole plane and not only the nodes. Energy along paths: from the interpolated \u{2207}r on the flow of the SDE\u{2019}s law; \u{b1} how far the finite volumes\u{2019} own is. Displacement left over: the root mean square of what the integral along paths leaves of the displacement, over the latter."
     })
 }
 

@@ -1,8 +1,11 @@
 //! A model as it is solved.
 
 use anyhow::Result;
-use fp_residual::fokker_planck::{Density, Evolution, FiniteVolumes, Model as Potential, OnRows};
+use fp_residual::fokker_planck::{
+    Density, Evolution, FiniteVolumes, Model as Potential, OnRows, graded_times,
+};
 use ndarray::Array2;
+use score_nets::ScoreNet;
 use sde_core::{ScoreJvp, Sde};
 
 use super::{Config, Law};
@@ -15,6 +18,8 @@ pub(super) struct Given<'a> {
     pub(super) score: &'a dyn ScoreJvp<Array2<f64>>,
     /// The potential with its derivatives.
     pub(super) phi: &'a dyn sde_core::Potential<Array2<f64>>,
+    /// The network that they are of.
+    pub(super) net: Option<&'a ScoreNet>,
     /// Half the distance of the points of a difference of residuals, in units of the scale of the process: what truncation leaves
     /// is weighed against rounding.
     pub(super) difference: f64,
@@ -29,7 +34,7 @@ impl<'a> Given<'a> {
         truth: &'a (dyn Fn() -> Result<Density> + Sync),
     ) -> Self {
         let potential = rows.model();
-        Self { sde, potential, score: rows, phi: rows, difference: 3e-3, truth }
+        Self { sde, potential, score: rows, phi: rows, net: Some(rows.0), difference: 3e-3, truth }
     }
 }
 
@@ -37,12 +42,7 @@ impl Given<'_> {
     /// The SDE's law from the horizon to the data.
     pub(super) fn evolution(&self, config: &Config) -> Result<Evolution> {
         let how = FiniteVolumes::new(config.tiles().grid()?, 1.0).with_tolerance(config.tolerance);
-        let horizon = self.sde.horizon();
-        let last = (config.profile - 1) as f64;
-        // Even in log(t + T / 100), as the steps are; the horizon itself is where the prior is.
-        let clock = |u: f64| (0.01 * horizon) * (101.0_f64.powf(u) - 1.0);
-        let times: Vec<f64> =
-            (0..config.profile).map(|k| clock(1.0 - k as f64 / last).min(horizon)).collect();
+        let times = graded_times(self.sde.horizon(), config.profile)?;
         Ok(how.solve(self.sde, &self.potential, &times)?)
     }
 

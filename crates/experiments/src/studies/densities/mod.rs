@@ -12,6 +12,8 @@ mod known;
 mod laws;
 mod means;
 mod page;
+mod response;
+mod response_page;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use bounds::Bounds;
 use decomposition::{Decomposition, Sampled};
+use response::Responses;
 
 use super::networks;
 use super::target::Target;
@@ -127,6 +130,8 @@ struct Row {
     /// Times of the maps of where the gap is made.
     #[serde(with = "crate::number")]
     maps: Vec<f64>,
+    /// What the residual does to the densities.
+    responses: Responses,
     decomposition: Decomposition,
     #[serde(with = "crate::number")]
     seconds: f64,

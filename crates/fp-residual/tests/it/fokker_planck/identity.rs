@@ -16,7 +16,7 @@ fn slow_finite_volumes_agree_with_the_identity() -> Result<(), Box<dyn std::erro
     let wrong = Scaled::of(&data, &sde, 1e-4);
     let model = Model::of_values(|x, t| wrong.values(x, t));
     let grid = Grid::new(2, -1.75, 1.75, 15)?.with_margin(2.5)?;
-    let how = FiniteVolumes { cells: 12, steps: 60, ..FiniteVolumes::new(grid.clone(), 1.0) };
+    let how = FiniteVolumes { cells: 12, steps: 180, ..FiniteVolumes::new(grid.clone(), 1.0) };
     let solved = how.solve(&sde, &model, &[0.0])?;
     let (q, x) = (solved.last(), grid.points());
     let prior = |x: &_| standard_log_prior(&sde, x);
