@@ -20,6 +20,9 @@ use super::{Config, Found};
 /// Steps from one time of the profile to the next.
 const STEPS: usize = 2;
 
+/// So many times the particles gather residuals: their mean is a small difference of large ones.
+const GATHER: usize = 8;
+
 /// What is bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -318,7 +321,7 @@ impl Config {
         let (excess, _) = residual_excess_within(
             given.sde,
             given.phi,
-            (2, self.particles),
+            (2, GATHER * self.particles),
             &fine,
             key,
             self.window.half_width,
