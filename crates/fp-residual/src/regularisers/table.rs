@@ -1,6 +1,6 @@
 //! The registry of regularisers.
 
-use score_nets::{Error, Noising, Objective, Output, Result};
+use score_nets::{Error, Noising, Objective, Output, Result, TimeDistribution};
 
 use super::{
     AdaptivePenalty, CentredPenalty, CurlPenalty, DualScoreMatching, MartingalePenalty, Scheduled,
@@ -18,6 +18,8 @@ pub struct RegulariserSettings {
     pub half_width: f64,
     /// The time before which [`Regulariser::SmallTime`] looks.
     pub before: f64,
+    /// The time from which [`Regulariser::LargeTime`] looks.
+    pub after: f64,
     /// The growth rate in the weight of [`Regulariser::ScoreForm`], see [`TimeWeight::Gap`].
     pub growth: f64,
     /// Parts of a batch that share a time.
@@ -33,13 +35,14 @@ pub struct RegulariserSettings {
 }
 
 impl RegulariserSettings {
-    /// Usual values on these rows: the box of half-width 3.5, times before 0.5, 16 strata, smoothing over 0.01, steps of a
+    /// Usual values on these rows: the box of half-width 3.5, times before 0.5 or from 1 on, 16 strata, smoothing over 0.01, steps of a
     /// twentieth of the time, four candidates a point, no growth, a constant weight.
     pub fn new(noising: Noising) -> Self {
         Self {
             noising,
             half_width: 3.5,
             before: 0.5,
+            after: 1.0,
             growth: 0.0,
             strata: 16,
             scale: 0.01,
@@ -180,6 +183,19 @@ regularisers! {
         cost: "as `marginal`, of the rows before that time",
         output: POTENTIAL,
         make: |s| Box::new(s.on_marginal().time_weight(TimeWeight::Before { t: s.before })),
+    };
+    /// The residual on noised data at large times alone, where the flow keeps what the noise of the SDE forgets.
+    LargeTime "large-time": RegulariserInfo {
+        formula: "R^2, t uniform on [after, T], x ~ p_t",
+        reference: "as `marginal`; the gap of the published networks is made at large times (the book, experiment `densities`)",
+        cost: "as `marginal`",
+        output: POTENTIAL,
+        make: |s| {
+            let Noising { source, batch, draws, .. } = &s.noising;
+            let uniform = TimeDistribution::Uniform;
+            let late = FokkerPlanckPenalty::on_marginal(*batch, source.clone(), uniform);
+            Box::new(late.t_min(s.after).draws(*draws))
+        },
     };
     /// The residual without its mean at each time, which no sampler sees.
     Centred "centred": RegulariserInfo {

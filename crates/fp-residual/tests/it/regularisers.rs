@@ -163,6 +163,20 @@ fn residuals_early_and_centred() -> Outcome {
         let (found, _) = Regulariser::SmallTime.objective(&early).of_batch(&net, 0, key)?;
         check("early", &[found], &[expected], 1e-10);
 
+        let mut late = settings.clone();
+        late.after = 0.3 * sde.horizon();
+        late.noising.t_min = late.after;
+        late.noising.time = TimeDistribution::Uniform;
+        late.noising.proposal = Proposal::default();
+        let rows = batch(&late, &net, key);
+        let residual = network_residual(&net, &rows.x, &rows.t)?;
+        assert!(rows.t.iter().all(|t| *t >= late.after));
+        let expected = residual.iter().map(|r| r * r).sum::<f64>() / ROWS as f64;
+        // What the data are drawn with is the term's own affair.
+        late.noising.t_min = settings.noising.t_min;
+        let (found, _) = Regulariser::LargeTime.objective(&late).of_batch(&net, 0, key)?;
+        check("late", &[found], &[expected], 1e-10);
+
         // Strata of 8 rows: data and noise of the rows under another key, times of the first rows.
         let other = settings.noising.rows(sde, key.fold(1), 0..ROWS as u64)?;
         let mut expected = 0.0;
