@@ -18,11 +18,11 @@ use copy::Copy;
 const MAY_BE_SKIPPED: [&str; 2] = ["odesdegap", "no array `y_f32`"];
 
 /// Cases whose tolerance is wider than one part in a thousand: distances of which rounding leaves no digits, what
-/// single precision holds no better, and means over particles.
+/// single precision holds no better, means over particles, and densities of networks with kinks, whose stated errors are.
 fn may_be_blind(family: &str, case: &str) -> bool {
     match family {
         "gaussian" => case.ends_with("W2_to_p_eps"),
-        "fokker_planck" => case.starts_with("bounds_"),
+        "fokker_planck" => case.starts_with("bounds_") || case.contains("_w0.0/"),
         "pinn" => case.contains("adam") && case.contains("F32"),
         "networks/unet" => case.ends_with("y_f32"),
         _ => false,
