@@ -42,8 +42,15 @@ impl Response {
 /// A line integral: the density of the ODE is linear in the residual along its own paths. Paths are solved by Runge and Kutta's method of
 /// order 4, `steps` steps from each time of the rule to the next.
 ///
+/// # Shapes
+/// `x`: `[N, D]`; a number a row. `model` and `score` are of one network.
+///
 /// # Errors
 /// No rows; a rule with another horizon than the process; what the model fails with, or paths that are not finite.
+///
+/// # Reference
+/// Along the ODE `d log p^O / dt = -div v`: Chen et al. 2018, arXiv 1806.07366; less the same of the potential, whose residual is that of
+/// Deveney et al. 2025, arXiv 2311.15996.
 ///
 /// ```
 /// use fp_residual::bounds::{TimeRule, flow_response};
@@ -90,10 +97,13 @@ pub fn flow_response(
 /// The same `normals` serve every point and time: a sequence of low discrepancy does for smooth residuals.
 ///
 /// # Shapes
-/// `normals`: `[K, D]`, rows of $z$.
+/// `x`: `[N, D]`; `normals`: `[K, D]`, rows of $z$. A number a row of `x`.
 ///
 /// # Errors
 /// No rows; a rule with another horizon than the process; normals of another dimension; what the model fails with.
+///
+/// # Reference
+/// Feynman-Kac, as of [`solvers::density::sampler_log_density`], at its first cumulant.
 ///
 /// ```
 /// use fp_residual::bounds::{TimeRule, noised_response};

@@ -1,9 +1,8 @@
 //! How curved a potential can be, from the norms of its layers alone.
 
-use candle_core::DType;
 use ndarray::Array2;
 
-use super::ScoreNet;
+use super::{ScoreNet, to_host};
 use crate::{Activation, Error, Output, Result};
 
 /// Squarings of a Gram matrix: its norm is over-estimated by the 64th root of its size at most.
@@ -105,7 +104,7 @@ impl Spread {
 
 fn matrix(weight: &candle_core::Tensor) -> Result<Array2<f64>> {
     let (rows, columns) = weight.dims2()?;
-    let values: Vec<f64> = weight.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let values = to_host(weight)?;
     Ok(Array2::from_shape_fn((rows, columns), |(i, j)| values[i * columns + j]))
 }
 
